@@ -1,0 +1,23 @@
+# leftfold_add_proto_library(<target> <glob>...), globs relative to proto/. Generates messages and gRPC stubs.
+function(leftfold_add_proto_library target)
+  set(out ${CMAKE_BINARY_DIR}/gen)
+  file(MAKE_DIRECTORY ${out})
+  list(TRANSFORM ARGN PREPEND ${PROJECT_SOURCE_DIR}/proto/)
+  file(GLOB protos CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/proto ${ARGN})
+  set(generated "")
+  foreach(proto IN LISTS protos)
+    string(REGEX REPLACE "\\.proto$" "" stem ${proto})
+    set(files ${out}/${stem}.pb.cc ${out}/${stem}.pb.h ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
+    add_custom_command(OUTPUT ${files}
+      COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR}/proto --cpp_out=${out} --grpc_out=${out}
+              --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN} ${proto}
+      DEPENDS ${PROJECT_SOURCE_DIR}/proto/${proto} VERBATIM)
+    list(APPEND generated ${files})
+  endforeach()
+  # An object library, so that every file's descriptors are registered even where nothing refers to them.
+  add_library(${target}_objects OBJECT ${generated})
+  target_include_directories(${target}_objects SYSTEM PUBLIC ${out})
+  target_link_libraries(${target}_objects PUBLIC protobuf::libprotobuf gRPC::grpc++ leftfold_sanitize)
+  add_library(${target} INTERFACE)
+  target_link_libraries(${target} INTERFACE ${target}_objects $<TARGET_OBJECTS:${target}_objects>)
+endfunction()

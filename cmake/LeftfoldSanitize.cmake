@@ -1,0 +1,11 @@
+set(LEFTFOLD_SANITIZE "" CACHE STRING "address,undefined or thread")
+option(LEFTFOLD_FUZZ "Build the libFuzzer targets" OFF)
+# Linked PUBLIC at the root of the dependencies, so that every object and binary has it.
+add_library(leftfold_sanitize INTERFACE)
+if(LEFTFOLD_SANITIZE)
+  target_compile_options(leftfold_sanitize INTERFACE -fsanitize=${LEFTFOLD_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(leftfold_sanitize INTERFACE -fsanitize=${LEFTFOLD_SANITIZE})
+endif()
+if(LEFTFOLD_FUZZ)
+  target_compile_options(leftfold_sanitize INTERFACE -fsanitize=fuzzer-no-link)
+endif()

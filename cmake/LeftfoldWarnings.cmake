@@ -1,0 +1,5 @@
+option(LEFTFOLD_WERROR "Warnings are errors" ON)
+# Link it PRIVATE into every target of ours.
+add_library(leftfold_warnings INTERFACE)
+target_compile_options(leftfold_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  $<$<BOOL:${LEFTFOLD_WERROR}>:-Werror> $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)

@@ -1,0 +1,121 @@
+#include "core/event.h"
+
+#include <cstring>
+
+namespace leftfold {
+namespace {
+
+void AppendPrefixed(std::string& out, std::string_view text) {
+  const auto size = static_cast<std::uint32_t>(text.size());
+  for (int i = 0; i < 4; ++i) out += static_cast<char>(size >> (8 * i));
+  out += text;
+}
+
+// Takes one length-prefixed text off the front of `bytes`; what does not fit ends the list.
+std::string TakePrefixed(std::string_view& bytes) {
+  if (bytes.size() < 4) {
+    bytes = {};
+    return {};
+  }
+  std::uint32_t size = 0;
+  for (int i = 0; i < 4; ++i) {
+    size |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)])) << (8 * i);
+  }
+  bytes.remove_prefix(4);
+  const std::string text(bytes.substr(0, size));
+  bytes.remove_prefix(std::min<std::size_t>(size, bytes.size()));
+  return text;
+}
+
+}  // namespace
+
+core::v1::EventMetadata EventMeta::metadata() const {
+  core::v1::EventMetadata parsed;
+  parsed.ParseFromString(recorded.metadata);
+  return parsed;
+}
+
+core::v1::RecordedEvent ToProto(const RecordedEvent& event) {
+  core::v1::RecordedEvent out;
+  out.set_position(event.position.value);
+  out.set_stream(event.stream);
+  out.set_version(event.version.value);
+  out.set_event_id(ToString(event.event_id));
+  out.set_type(event.type);
+  if (event.encoding == Encoding::kJson) {
+    out.set_json(event.payload);
+  } else {
+    out.mutable_message()->set_type_url("type.googleapis.com/" + event.type);
+    out.mutable_message()->set_value(event.payload);
+  }
+  const std::int64_t micros = absl::ToUnixMicros(event.recorded_at);
+  out.mutable_recorded_at()->set_seconds(micros / 1'000'000);
+  out.mutable_recorded_at()->set_nanos(static_cast<std::int32_t>(micros % 1'000'000) * 1'000);
+  core::v1::EventMetadata metadata = EventMeta{event}.metadata();
+  out.set_actor(metadata.actor());
+  out.set_command_id(metadata.command_id());
+  out.set_correlation_id(metadata.correlation_id());
+  out.set_causation_id(metadata.causation_id());
+  out.set_traceparent(metadata.traceparent());
+  *out.mutable_headers() = std::move(*metadata.mutable_headers());
+  for (const Tag& tag : event.tags) {
+    auto* added = out.add_tags();
+    added->set_key(tag.key);
+    added->set_value(tag.value);
+  }
+  out.set_leaf(std::string(AsBytes(event.leaf)));
+  out.set_chain(std::string(AsBytes(event.chain)));
+  out.set_category_previous(event.category_previous.value);
+  return out;
+}
+
+std::string EncodeTags(const std::vector<Tag>& tags) {
+  std::string out;
+  for (const Tag& tag : tags) {
+    AppendPrefixed(out, tag.key);
+    AppendPrefixed(out, tag.value);
+  }
+  return out;
+}
+
+std::vector<Tag> DecodeTags(std::string_view bytes) {
+  std::vector<Tag> tags;
+  while (!bytes.empty()) {
+    Tag tag;
+    tag.key = TakePrefixed(bytes);
+    tag.value = TakePrefixed(bytes);
+    tags.push_back(std::move(tag));
+  }
+  return tags;
+}
+
+Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type, std::string_view payload,
+              std::string_view metadata, std::string_view encoded_tags) {
+  char head[1 + sizeof(Uuid) + 1];
+  head[0] = 0;
+  std::memcpy(head + 1, event_id.data(), event_id.size());
+  head[sizeof head - 1] = static_cast<char>(encoding);
+  return Sha256()
+      .Add({head, sizeof head})
+      .AddLengthPrefixed(type)
+      .AddLengthPrefixed(payload)
+      .AddLengthPrefixed(metadata)
+      .AddLengthPrefixed(encoded_tags)
+      .Finish();
+}
+
+Digest ChainOf(const Digest& previous, const RecordedEvent& event) {
+  return Sha256()
+      .Add(AsBytes(previous))
+      .Add(AsBytes(event.leaf))
+      .AddInt64(event.position.value)
+      .AddInt64(event.version.value)
+      .AddInt64(absl::ToUnixMicros(event.recorded_at))
+      .AddInt64(event.category_previous.value)
+      .AddLengthPrefixed(event.stream)
+      .Finish();
+}
+
+Digest FirstChain(std::string_view store_id) { return Sha256().Add("leftfold").Add(store_id).Finish(); }
+
+}  // namespace leftfold

@@ -1,0 +1,137 @@
+#ifndef EVENT_STORE_EVENT_STORE_H_
+#define EVENT_STORE_EVENT_STORE_H_
+
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/event.h"
+#include "core/types.h"
+
+namespace leftfold {
+
+// Limits of one append. Beyond: LIMIT_EXCEEDED.
+inline constexpr std::size_t kEventBytesMax = 1 << 20;       // payload of one event
+inline constexpr std::size_t kMetadataBytesMax = 64 << 10;   // metadata of one append
+inline constexpr std::size_t kAppendEventsMax = 1'000;       // events in one append
+inline constexpr std::size_t kAppendStreamsMax = 100;        // streams in one append
+inline constexpr std::size_t kAppendBytesMax = 8 << 20;      // all payloads of one append
+// Appends that wait for the writer. Beyond: QUEUE_FULL with RetryInfo.
+inline constexpr std::size_t kAppendQueueMax = 65'536;
+
+// What must hold of a stream when the append commits.
+struct Any {};
+struct NoStream {};
+struct StreamExists {};
+struct Exactly {
+  Version version;
+};
+using StreamCheck = std::variant<Any, NoStream, StreamExists, Exactly>;
+
+struct StreamAppend {
+  std::string stream;
+  StreamCheck check = Any{};
+  std::vector<NewEvent> events;  // May be empty: then only the check counts.
+};
+
+// Remembers an accepted command for ever, with or without events (I5).
+struct CommandRecord {
+  std::string command_id;    // 1 to kCommandIdBytesMax bytes; unique in the store.
+  Digest request_hash{};     // Of the RPC name and the request without its command id.
+  std::string aggregate_id;  // As answered.
+  std::string created_id;    // As answered.
+};
+
+struct AppendRequest {
+  // Streams are distinct; the first is the one whose version the result names. Checks are judged before any event is
+  // written, all of them, and every violation is reported.
+  std::vector<StreamAppend> streams;
+  std::string metadata;  // Bytes of an EventMetadata; kept with each event.
+  std::optional<CommandRecord> command;
+};
+
+// What an accepted append or command answered, first or again.
+struct Receipt {
+  Version version;    // Of the first stream's last event, after this append.
+  Position position;  // Of the last event of this append; of the head at that time when it had no event.
+  std::string aggregate_id;
+  std::string created_id;
+  bool duplicate = false;  // The command had been stored before; nothing was appended now.
+};
+
+struct StoredCommand {
+  Digest request_hash{};
+  Receipt receipt;  // duplicate = true
+};
+
+struct Head {
+  Position position;  // Of the last event; 0 when the log is empty.
+  Digest chain{};     // Chain value there.
+};
+
+enum class Direction { kForward, kBackward };
+
+struct ReadStreamOptions {
+  // The first version to read (inclusive); backward from the end when it is beyond the end.
+  Version from{0};
+  Direction direction = Direction::kForward;
+  std::size_t events_max = 1'000;
+  std::size_t bytes_max = 8 << 20;  // Of payloads; at least one event is returned all the same.
+};
+
+struct ReadAllOptions {
+  // Forward: events after this position. Backward: events before it (exclusive both ways).
+  Position from;
+  Direction direction = Direction::kForward;
+  std::size_t events_max = 1'000;
+  std::size_t bytes_max = 8 << 20;  // Of payloads; at least one event is returned all the same.
+  std::optional<std::string> category;
+};
+
+// An append-only log of events: dense positions, contiguous versions per stream, one chain. This is the one seam between
+// the engines and storage; SQLite, memory and (later) a remote store pass one contract suite (event_store/contract_suite.h).
+// Thread-safe. Reads see committed, durable events only, and always a complete prefix.
+class EventStore {
+ public:
+  using AppendDone = std::function<void(absl::StatusOr<Receipt>)>;
+  virtual ~EventStore() = default;
+
+  // All or nothing. Never blocks and never calls `done` before it returns; `done` runs once, on the executor that the store
+  // was given for completions, after the fsync. Appends commit in the order of their calls. Errors:
+  //   ABORTED VERSION_CONFLICT {stream, expected, actual}: a check failed, the message names all that did
+  //   ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
+  //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types
+  //   RESOURCE_EXHAUSTED QUEUE_FULL or DISK_FULL: nothing was stored
+  // A command id that is stored with the same hash gives its receipt again (duplicate = true).
+  // Any other I/O error ends the process: it is unknown what is durable.
+  virtual void Append(AppendRequest request, AppendDone done) = 0;
+
+  // What the command answered, nullopt when it was never accepted. A point read.
+  virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
+
+  // Empty when there is no such stream, or nothing in the range. DATA_LOSS when a leaf does not match its event.
+  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
+                                                                const ReadStreamOptions& options) = 0;
+  // Leaves and chain are not checked here: the reader that keeps a chain value does (projector, verify).
+  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) = 0;
+
+  // Version of the stream's last event, kNoEventYet when it has none.
+  virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
+
+  virtual Head GetHead() = 0;
+  virtual std::string StoreId() = 0;
+
+  // Calls `wake` once, on the completions executor, as soon as the head is beyond `position` (at once when it is).
+  virtual void WaitPast(Position position, std::function<void()> wake) = 0;
+};
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_EVENT_STORE_H_
