@@ -1,0 +1,243 @@
+#include "sql/view_file.h"
+
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_split.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "core/status.h"
+
+namespace leftfold::sql {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kTables = R"sql(
+  CREATE TABLE leftfold_checkpoint(
+    id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, chain BLOB NOT NULL,
+    view TEXT NOT NULL, version INTEGER NOT NULL) STRICT;
+  CREATE TABLE leftfold_changes(
+    position INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (position, key)) STRICT, WITHOUT ROWID;
+)sql";
+
+absl::Status FromErrno(std::string_view what, const std::string& path) {
+  const int code = errno;
+  const auto status = code == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
+  return Error(status, "{} {}: {}", what, path, std::strerror(code));
+}
+
+std::optional<Generation> ParseFileName(std::string_view name) {
+  const std::size_t dash = name.find('-');
+  if (dash == std::string_view::npos || !name.ends_with(".db")) return std::nullopt;
+  Generation generation;
+  const std::string_view number = name.substr(dash + 1, name.size() - dash - 4);
+  if (!absl::SimpleAtoi(ToAbsl(name.substr(0, dash)), &generation.version) ||
+      !absl::SimpleAtoi(ToAbsl(number), &generation.number)) {
+    return std::nullopt;
+  }
+  return generation;
+}
+
+std::string CurrentPath(const std::string& views, std::string_view name) { return ViewFolder(views, name) + "/CURRENT"; }
+
+std::vector<Generation> ReadCurrentLines(const std::string& path) {
+  std::vector<Generation> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (const auto generation = ParseFileName(line)) lines.push_back(*generation);
+  }
+  return lines;
+}
+
+// Writes `text` to `path` so that it is there whole after a power loss, before it is renamed.
+absl::Status WriteDurably(const std::string& path, std::string_view text) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) return FromErrno("cannot write", path);
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
+  const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
+  close(file);
+  return status;
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return FromErrno("cannot open folder", path);
+  const absl::Status status = fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
+  close(folder);
+  return status;
+}
+
+absl::Status CreateTables(Connection& connection, const ViewEntry& view, const Digest& first_chain) {
+  LEFTFOLD_RETURN_IF_ERROR(connection.Begin());
+  connection.Run(kTables).IgnoreError();
+  connection.Run(view.schema).IgnoreError();
+  Cursor& insert = connection.Prepare("INSERT INTO leftfold_checkpoint VALUES (1, 0, ?, ?, ?)");
+  insert.BindBlob(1, AsBytes(first_chain));
+  insert.BindText(2, view.name);
+  insert.Bind(3, std::int64_t{view.version});
+  insert.Step();
+  insert.Reset();
+  const absl::Status status = connection.Commit();
+  if (!status.ok()) connection.Rollback();
+  return status;
+}
+
+Position AppliedIn(Connection& connection) {
+  Rows rows(connection.Prepare("SELECT position FROM leftfold_checkpoint"));
+  return rows.Next() ? Position{rows.Int(0)} : kBeforeFirst;
+}
+
+}  // namespace
+
+std::string Generation::FileName() const { return fmt::format("{}-{}.db", version, number); }
+
+std::string ViewFolder(const std::string& views, std::string_view name) { return fmt::format("{}/{}", views, name); }
+
+std::string ViewPath(const std::string& views, std::string_view name, const Generation& generation) {
+  return fmt::format("{}/{}/{}", views, name, generation.FileName());
+}
+
+absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views, std::string_view name, int version) {
+  for (const Generation& generation : ReadCurrentLines(CurrentPath(views, name))) {
+    if (generation.version == version) return generation;
+  }
+  return std::nullopt;
+}
+
+absl::Status WriteCurrent(const std::string& views, std::string_view name, const Generation& generation) {
+  const std::string folder = ViewFolder(views, name);
+  const std::string path = CurrentPath(views, name);
+  std::string text = generation.FileName() + "\n";
+  for (const Generation& other : ReadCurrentLines(path)) {
+    if (other.version != generation.version) text += other.FileName() + "\n";
+  }
+  const std::string temporary = path + ".new";
+  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text));
+  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
+  return SyncFolder(folder);
+}
+
+absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views, std::string_view name) {
+  std::vector<Generation> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(ViewFolder(views, name), error)) {
+    if (const auto generation = ParseFileName(entry.path().filename().string())) found.push_back(*generation);
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return Error(absl::StatusCode::kInternal, "cannot list {}: {}", ViewFolder(views, name), error.message());
+  }
+  return found;
+}
+
+absl::StatusOr<std::int64_t> NextGenerationNumber(const std::string& views, std::string_view name) {
+  auto all = ListGenerations(views, name);
+  if (!all.ok()) return all.status();
+  std::int64_t last = 0;
+  for (const Generation& generation : *all) last = std::max(last, generation.number);
+  return last + 1;
+}
+
+void RemoveGeneration(const std::string& views, std::string_view name, const Generation& generation) {
+  const std::string path = ViewPath(views, name, generation);
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;  // What is not there is removed.
+    fs::remove(path + suffix, ignored);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path, const ViewEntry& view,
+                                                           const Digest& first_chain) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+  if (error) return Error(absl::StatusCode::kInternal, "cannot create the folder of {}: {}", path, error.message());
+  auto connection = Connection::Open(path, {.role = Role::kWriter,
+                                            .autocheckpoint_pages = 4'000,
+                                            .deterministic = true,
+                                            .application_id = kViewApplicationId});
+  if (!connection.ok()) return connection;
+  if ((*connection)->Value("SELECT count(*) FROM sqlite_schema WHERE name = 'leftfold_checkpoint'") == 0) {
+    LEFTFOLD_RETURN_IF_ERROR((*connection)->status());
+    LEFTFOLD_RETURN_IF_ERROR(CreateTables(**connection, view, first_chain));
+  }
+  return connection;
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewReader(const std::string& path) {
+  return Connection::Open(path, {.application_id = kViewApplicationId});
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewInMemory(const ViewEntry& view, const Digest& first_chain) {
+  auto connection = Connection::OpenMemory();
+  if (!connection.ok()) return connection;
+  LEFTFOLD_RETURN_IF_ERROR(CreateTables(**connection, view, first_chain));
+  return connection;
+}
+
+absl::StatusOr<Checkpoint> ReadCheckpoint(Connection& connection) {
+  Checkpoint checkpoint;
+  {
+    Rows rows(connection.Prepare("SELECT position, chain FROM leftfold_checkpoint"));
+    if (rows.Next()) {
+      checkpoint.position = Position{rows.Int(0)};
+      const std::string_view chain = rows.Blob(1);
+      std::copy_n(chain.begin(), std::min(chain.size(), checkpoint.chain.size()), checkpoint.chain.begin());
+      return checkpoint;
+    }
+  }
+  if (!connection.status().ok()) return connection.status();
+  return Error(absl::StatusCode::kDataLoss, "a view file without checkpoint; rebuild the view");
+}
+
+void WriteCheckpoint(Connection& connection, const Checkpoint& checkpoint) {
+  Cursor& update = connection.Prepare("UPDATE leftfold_checkpoint SET position = ?, chain = ?");
+  update.Bind(1, checkpoint.position.value);
+  update.BindBlob(2, AsBytes(checkpoint.chain));
+  update.Step();
+  update.Reset();
+}
+
+void WriteChange(Connection& connection, Position position, std::string_view key) {
+  Cursor& insert = connection.Prepare("INSERT OR IGNORE INTO leftfold_changes(position, key) VALUES (?, ?)");
+  insert.Bind(1, position.value);
+  insert.BindText(2, key);
+  insert.Step();
+  insert.Reset();
+}
+
+void ForgetChanges(Connection& connection, Position position) {
+  Cursor& forget = connection.Prepare("DELETE FROM leftfold_changes WHERE position <= ?");
+  forget.Bind(1, position.value);
+  forget.Step();
+  forget.Reset();
+}
+
+absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection, Position position,
+                                                                     int limit) {
+  std::vector<std::string> keys;
+  if (position.value < AppliedIn(connection).value - kChangesKept) return std::nullopt;
+  {
+    Cursor& query = connection.Prepare("SELECT DISTINCT key FROM leftfold_changes WHERE position > ?1 LIMIT ?2 + 1");
+    query.Bind(1, position.value);
+    query.Bind(2, std::int64_t{limit});
+    while (query.Step()) keys.emplace_back(query.Text(0));
+    query.Reset();
+  }
+  if (!connection.status().ok()) return connection.status();
+  if (keys.size() > static_cast<std::size_t>(limit)) return std::nullopt;
+  return keys;
+}
+
+Position ConnectionReadTx::applied() { return AppliedIn(connection_); }
+Position ConnectionWriteTx::applied() { return AppliedIn(connection_); }
+
+void ConnectionWriteTx::Touch(std::string_view key) {
+  touched_[std::string(key.substr(0, kKeyBytesMax))] = position_;
+}
+
+}  // namespace leftfold::sql
