@@ -1,0 +1,51 @@
+#ifndef SERVER_APP_H_
+#define SERVER_APP_H_
+
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <memory>
+#include <string>
+
+#include "core/registry.h"
+
+namespace leftfold {
+
+struct ServeOptions {
+  std::string data = "./data";
+  std::string write_listen = "127.0.0.1:50051";
+  std::string read_listen = "127.0.0.1:50052";
+  std::string admin_listen = "127.0.0.1:50053";
+  // How long Stop waits for calls in flight.
+  absl::Duration drain = absl::Seconds(10);
+};
+
+// All engines in one process, with the threads that step them. Either side can be stopped alone; the other goes on.
+// Start refuses a data folder that another process holds and listening beyond loopback. Methods are called from one thread.
+class App {
+ public:
+  // `registry` must outlive the app.
+  static absl::StatusOr<std::unique_ptr<App>> Start(const Registry& registry, const ServeOptions& options);
+  ~App();
+
+  // "127.0.0.1:50051": what is really listened on.
+  std::string write_address() const;
+  std::string read_address() const;
+  std::string admin_address() const;
+
+  // Calls in flight are answered, new ones get UNAVAILABLE. Idempotent; the destructor does all of them.
+  void StopWriteSide();
+  void StopReadSide();
+  void Stop();
+
+ private:
+  class Implementation;
+  explicit App(std::unique_ptr<Implementation> implementation);
+  std::unique_ptr<Implementation> implementation_;
+};
+
+// Starts, prints what is listened on and three grpcurl lines to try, and serves until SIGTERM or SIGINT. Returns the exit code.
+int Serve(const Registry& registry, const ServeOptions& options);
+
+}  // namespace leftfold
+#endif  // SERVER_APP_H_
