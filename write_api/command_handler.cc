@@ -1,0 +1,440 @@
+#include "write_api/command_handler.h"
+
+#include <absl/strings/match.h>
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "core/reject.h"
+#include "core/status.h"
+#include "leftfold/core/v1/claims.pb.h"
+
+namespace leftfold {
+namespace {
+
+namespace pb = google::protobuf;
+
+constexpr std::string_view kClaimCategoryPrefix = "claim_";
+constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
+constexpr std::size_t kLoadBatchEvents = 1'000;
+
+std::string DeterministicBytes(const pb::Message& message) {
+  std::string bytes;
+  {
+    pb::io::StringOutputStream stream(&bytes);
+    pb::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }
+  return bytes;
+}
+
+bool IsCommandId(std::string_view id) {
+  return id.size() <= kCommandIdBytesMax && std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7F; });
+}
+
+core::v1::CommandReceipt ToProto(const Receipt& receipt) {
+  core::v1::CommandReceipt out;
+  out.set_aggregate_id(receipt.aggregate_id);
+  out.set_version(receipt.version.value);
+  out.set_position(fmt::to_string(receipt.position.value));
+  out.set_created_id(receipt.created_id);
+  out.set_duplicate(receipt.duplicate);
+  return out;
+}
+
+absl::Status VersionConflict(const std::string& stream, Version expected, Version actual) {
+  return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT,
+                fmt::format("{} is at version {}, not at {}; read it again and decide anew", stream, actual.value,
+                            expected.value),
+                {{"stream", stream},
+                 {"expected", fmt::to_string(expected.value)},
+                 {"actual", fmt::to_string(actual.value)}});
+}
+
+absl::Status IdReused(const std::string& command_id) {
+  return Reject(core::v1::ERROR_REASON_COMMAND_ID_REUSED,
+                fmt::format("command_id {} was used with other content; take a new id for a new command", command_id),
+                {{"command_id", command_id}});
+}
+
+StreamCheck Unchanged(Version version) {
+  if (version == kNoEventYet) return NoStream{};
+  return Exactly{version};
+}
+
+std::string MetadataBytes(const Caller& caller, const std::string& command_id) {
+  core::v1::EventMetadata metadata;
+  metadata.set_actor(caller.actor);
+  metadata.set_command_id(command_id);
+  metadata.set_correlation_id(caller.correlation_id);
+  metadata.set_causation_id(caller.causation_id);
+  metadata.set_traceparent(caller.traceparent);
+  for (const auto& [key, value] : caller.headers) (*metadata.mutable_headers())[key] = value;
+  return DeterministicBytes(metadata);
+}
+
+// `claim_<scope>-<value>`; a value that is no stream id, or could be taken for a digest, stands as its digest.
+std::string ClaimStream(const Claim& claim) {
+  const bool plain = IsAggregateId(claim.value) && claim.value.size() + 2 <= kAggregateIdBytesMax;
+  const std::string id =
+      plain ? "v." + claim.value : "h." + ToHex(AsBytes(Sha256().Add(claim.value).Finish()));
+  return StreamName(fmt::format("{}{}", kClaimCategoryPrefix, claim.scope), id);
+}
+
+template <class Event>
+NewEvent Encoded(const Event& event) {
+  NewEvent encoded;
+  encoded.type = event.GetDescriptor()->full_name();
+  encoded.payload = event.SerializeAsString();
+  return encoded;
+}
+
+// The stream that holds the claimed value after `last`, "" when it is free.
+absl::StatusOr<std::string> OwnerAfter(const RecordedEvent& last) {
+  if (last.type == core::v1::ClaimReleased::descriptor()->full_name()) return "";
+  core::v1::ClaimTaken taken;
+  if (last.type != taken.GetDescriptor()->full_name() || !taken.ParseFromString(last.payload)) {
+    return internal::Undecodable(last);
+  }
+  return taken.owner();
+}
+
+}  // namespace
+
+// Where the engine's fields are in a command.
+struct CommandHandler::Fields {
+  const pb::MethodDescriptor* method;
+  const pb::FieldDescriptor* id;
+  const pb::FieldDescriptor* command_id;
+  const pb::FieldDescriptor* expected_version;
+};
+
+// A command id in flight, and the duplicates that wait for its answer.
+struct CommandHandler::Joined {
+  Digest request_hash{};
+  std::vector<std::function<void(absl::StatusOr<Receipt>)>> waiting;
+};
+
+CommandHandler::CommandHandler(const Registry& registry, EventStore& store, const Clock& clock, Executor& work)
+    : store_(store), clock_(clock), work_(work) {
+  for (const CommandEntry& entry : registry.commands()) {
+    const pb::Descriptor& type = *entry.request;
+    Fields fields{internal::MethodTaking(type), type.FindFieldByNumber(1), type.FindFieldByName("command_id"),
+                  type.FindFieldByName("expected_version")};
+    if (fields.method == nullptr || fields.id == nullptr || fields.id->cpp_type() != pb::FieldDescriptor::CPPTYPE_STRING ||
+        fields.command_id == nullptr || fields.expected_version == nullptr) {
+      Die(fmt::format("{} is no command: it needs an RPC, a string id as field 1, command_id and expected_version",
+                      type.full_name()));
+    }
+    fields_.emplace(&entry, std::make_unique<Fields>(fields));
+  }
+}
+
+CommandHandler::~CommandHandler() = default;
+
+absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fields, const pb::Message& command,
+                                   const Caller& caller) const {
+  const pb::Reflection& reflection = *command.GetReflection();
+  if (entry.system && !caller.trusted) {
+    return Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED,
+                  fmt::format("{} is for reactors and operators; send `authorization: Bearer TOKEN` with the content of "
+                              "the data folder's file `token`",
+                              fields.method->name()),
+                  {{"rpc", fields.method->full_name()}});
+  }
+  Violations violations;
+  std::string scratch;
+  const std::string& id = reflection.GetStringReference(command, fields.id, &scratch);
+  if (!(id.empty() && entry.creates) && !IsAggregateId(id)) {
+    violations.Add(fields.id->name(), fmt::format("must be 1 to {} characters of A-Z a-z 0-9 . _ ~ -", kAggregateIdBytesMax));
+  }
+  std::string scratch2;
+  const std::string& command_id = reflection.GetStringReference(command, fields.command_id, &scratch2);
+  if (!IsCommandId(command_id)) {
+    violations.Add("command_id", fmt::format("must be at most {} printable ASCII characters without spaces; a UUIDv7 is best",
+                                             kCommandIdBytesMax));
+  } else if (!caller.trusted && command_id.starts_with("lf:")) {
+    violations.Add(core::v1::ERROR_REASON_COMMAND_ID_RESERVED, "command_id",
+                   "ids that begin with lf: belong to reactors; choose another");
+  }
+  if (reflection.HasField(command, fields.expected_version) &&
+      reflection.GetInt64(command, fields.expected_version) < kNoEventYet.value) {
+    violations.Add("expected_version", "must be -1 (no event yet) or the version of an event");
+  }
+  entry.validate(command, violations);
+  return violations.ToStatus();
+}
+
+void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Message> command, Caller caller, Done done) {
+  const Fields& fields = *fields_.at(&entry);
+  if (absl::Status status = Check(entry, fields, *command, caller); !status.ok()) return done(std::move(status));
+  const pb::Reflection& reflection = *command->GetReflection();
+  Job job;
+  job.entry = &entry;
+  job.done = [done = std::move(done)](absl::StatusOr<Receipt> receipt) {
+    if (!receipt.ok()) return done(receipt.status());
+    done(ToProto(*receipt));
+  };
+  job.context.now = clock_.Now();
+  job.context.actor = caller.actor;
+  if (reflection.HasField(*command, fields.expected_version)) {
+    job.expected = Version{reflection.GetInt64(*command, fields.expected_version)};
+  }
+  const std::string command_id = reflection.GetString(*command, fields.command_id);
+  job.metadata = MetadataBytes(caller, command_id);
+  job.context.command_id = command_id.empty() ? leftfold::ToString(NewUuidV7(job.context.now)) : command_id;
+  job.context.aggregate_id = reflection.GetString(*command, fields.id);
+  if (!command_id.empty()) {
+    reflection.ClearField(command.get(), fields.command_id);
+    CommandRecord record;
+    record.command_id = command_id;
+    record.request_hash =
+        Sha256().AddLengthPrefixed(fields.method->full_name()).Add(DeterministicBytes(*command)).Finish();
+    job.record = std::move(record);
+  }
+  if (job.context.aggregate_id.empty()) {
+    constexpr int kAggregateIdOrdinal = -1;  // Those that decisions make count from 0.
+    job.context.aggregate_id = leftfold::ToString(DerivedUuid(job.context.command_id, kAggregateIdOrdinal));
+    reflection.SetString(command.get(), fields.id, job.context.aggregate_id);
+  }
+  if (job.record) job.record->aggregate_id = job.context.aggregate_id;
+  job.command = std::move(command);
+  if (job.record && !EnterOnce(job)) return;
+  Submit(lanes_.Get(StreamName(entry.aggregate->category, job.context.aggregate_id)), std::move(job));
+}
+
+bool CommandHandler::EnterOnce(Job& job) {
+  const std::string id = job.record->command_id;
+  const Digest hash = job.record->request_hash;
+  bool reused = false;
+  {
+    MutexLock lock(mu_);
+    auto [it, first] = in_flight_.try_emplace(id);
+    if (first) {
+      it->second.request_hash = hash;
+    } else if (it->second.request_hash == hash) {
+      it->second.waiting.push_back(std::move(job.done));
+      return false;
+    } else {
+      reused = true;
+    }
+  }
+  if (reused) {
+    job.done(IdReused(id));
+    return false;
+  }
+  job.done = [this, id, done = std::move(job.done)](absl::StatusOr<Receipt> result) {
+    Finish(id, result);
+    done(std::move(result));
+  };
+  const auto stored = store_.FindCommand(id);
+  if (stored.ok() && !stored->has_value()) return true;
+  if (!stored.ok()) {
+    job.done(stored.status());
+  } else if ((*stored)->request_hash != hash) {
+    job.done(IdReused(id));
+  } else {
+    job.done((*stored)->receipt);
+  }
+  return false;
+}
+
+void CommandHandler::Finish(const std::string& command_id, const absl::StatusOr<Receipt>& result) {
+  Joined joined;
+  {
+    MutexLock lock(mu_);
+    const auto it = in_flight_.find(command_id);
+    joined = std::move(it->second);
+    in_flight_.erase(it);
+  }
+  absl::StatusOr<Receipt> again = result;
+  if (again.ok()) again->duplicate = true;
+  for (auto& done : joined.waiting) done(again);
+}
+
+void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
+  Replies replies;
+  bool load = false;
+  {
+    MutexLock lock(lane->mu);
+    if (lane->state != nullptr) {
+      Decide(lane, std::move(job), replies);
+    } else if (lane->queue.size() >= kLaneQueueMax) {
+      absl::Status full = Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+                                 fmt::format("{} commands wait for {} already; retry later", kLaneQueueMax, lane->stream),
+                                 {{"stream", lane->stream}, {"maximum", fmt::to_string(kLaneQueueMax)}});
+      replies.emplace_back(std::move(job.done), WithRetryAfter(std::move(full), kQueueRetryDelay));
+    } else {
+      lane->queue.push_back(std::move(job));
+      load = !std::exchange(lane->loading, lane->loading || lane->pending.empty()) && lane->loading;
+    }
+  }
+  Give(replies);
+  if (load) work_.Post([this, lane] { Load(lane); });
+}
+
+// Runs only while nothing of the lane is in flight, so that what it reads is all there is.
+void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
+  const AggregateEntry* aggregate = nullptr;
+  {
+    MutexLock lock(lane->mu);
+    aggregate = lane->queue.front().entry->aggregate;
+  }
+  ErasedState state = aggregate->new_state();
+  Version version = kNoEventYet;
+  absl::Status status;
+  while (status.ok()) {
+    const auto events = store_.ReadStream(lane->stream, {.from = version.Next(), .events_max = kLoadBatchEvents});
+    status = events.status();
+    if (!events.ok() || events->empty()) break;
+    for (const RecordedEvent& event : *events) {
+      if (status = aggregate->evolve(state.get(), event); !status.ok()) break;
+    }
+    version = events->back().version;
+  }
+  Replies replies;
+  {
+    MutexLock lock(lane->mu);
+    lane->loading = false;
+    if (status.ok()) {
+      lane->state = std::move(state);
+      lane->version = version;
+      DecideQueued(lane, replies);
+    } else {
+      for (Job& job : lane->queue) replies.emplace_back(std::move(job.done), status);
+      lane->queue.clear();
+    }
+  }
+  Give(replies);
+}
+
+void CommandHandler::DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies) {
+  while (!lane->queue.empty() && lane->state != nullptr) {
+    Job job = std::move(lane->queue.front());
+    lane->queue.pop_front();
+    Decide(lane, std::move(job), replies);
+  }
+}
+
+void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies) {
+  const Version before = lane->version;
+  absl::StatusOr<ErasedDecision> decision;
+  if (job.expected && *job.expected != before) {
+    decision = VersionConflict(lane->stream, *job.expected, before);
+  } else {
+    decision = job.entry->decide(lane->state.get(), *job.command, job.context);
+  }
+  const bool stores = decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
+  if (stores) return Append(lane, std::move(job), *std::move(decision), before);
+  absl::StatusOr<Receipt> answer =
+      decision.ok() ? absl::StatusOr<Receipt>(Receipt{before, store_.GetHead().position, job.context.aggregate_id,
+                                                      decision->created_id, false})
+                    : absl::StatusOr<Receipt>(decision.status());
+  if (lane->pending.empty()) {
+    replies.emplace_back(std::move(job.done), std::move(answer));
+  } else {
+    lane->pending.rbegin()->second.held.push_back({std::move(job), std::move(answer)});
+  }
+}
+
+void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before) {
+  AppendRequest request;
+  request.metadata = job.metadata;
+  lane->version.value += static_cast<std::int64_t>(decision.events.size());
+  request.streams.push_back({lane->stream, Unchanged(before), std::move(decision.events)});
+  const absl::Status claimed = AddClaims(lane->stream, std::move(decision.claims), request);
+  if (job.record) {
+    request.command = job.record;
+    request.command->created_id = decision.created_id;
+  }
+  Receipt names;
+  names.aggregate_id = job.context.aggregate_id;
+  names.created_id = decision.created_id;
+  const std::int64_t ticket = lane->next_ticket++;
+  lane->pending.emplace(ticket, Lane::Pending{std::move(job), {}});
+  if (!claimed.ok()) {
+    // The state has moved by a decision that does not come true; what follows must not be decided on it.
+    lane->state.reset();
+    work_.Post([this, lane, ticket, claimed] { Committed(lane, ticket, claimed); });
+    return;
+  }
+  store_.Append(std::move(request), [this, lane, ticket, names](absl::StatusOr<Receipt> result) {
+    if (result.ok() && !result->duplicate) {
+      result->aggregate_id = names.aggregate_id;
+      result->created_id = names.created_id;
+    }
+    Committed(lane, ticket, std::move(result));
+  });
+}
+
+void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket, absl::StatusOr<Receipt> result) {
+  Replies replies;
+  bool load = false;
+  {
+    MutexLock lock(lane->mu);
+    const auto it = lane->pending.find(ticket);
+    Lane::Pending pending = std::move(it->second);
+    const auto next = lane->pending.erase(it);
+    const bool stale = !result.ok() || result->duplicate;
+    if (stale) lane->state.reset();
+    const bool again = absl::IsAborted(result.status()) && ++pending.job.attempts < kDecideAttemptsMax;
+    if (again) {
+      lane->queue.push_back(std::move(pending.job));
+    } else {
+      replies.emplace_back(std::move(pending.job.done), std::move(result));
+    }
+    for (Lane::Held& held : pending.held) {
+      if (stale) {
+        lane->queue.push_back(std::move(held.job));
+      } else if (next != lane->pending.begin()) {
+        // An earlier append has not been heard of yet; its answer is the one to wait for.
+        std::prev(next)->second.held.push_back(std::move(held));
+      } else {
+        replies.emplace_back(std::move(held.job.done), std::move(held.answer));
+      }
+    }
+    load = lane->state == nullptr && lane->pending.empty() && !lane->queue.empty() && !std::exchange(lane->loading, true);
+  }
+  Give(replies);
+  if (load) work_.Post([this, lane] { Load(lane); });
+}
+
+absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Claim> claims, AppendRequest& request) {
+  for (Claim& claim : claims) {
+    const std::string stream = ClaimStream(claim);
+    const auto events = store_.ReadStream(
+        stream, {.from = Version{std::numeric_limits<std::int64_t>::max()}, .direction = Direction::kBackward, .events_max = 1});
+    if (!events.ok()) return events.status();
+    Version version = kNoEventYet;
+    std::string holder;
+    if (!events->empty()) {
+      auto found = OwnerAfter(events->front());
+      if (!found.ok()) return found.status();
+      holder = *std::move(found);
+      version = events->front().version;
+    }
+    StreamAppend append{stream, Unchanged(version), {}};
+    if (claim.kind == Claim::Kind::kTake && holder != owner) {
+      if (!holder.empty()) return claim.taken;
+      core::v1::ClaimTaken taken;
+      taken.set_owner(owner);
+      taken.set_value(claim.value);
+      append.events.push_back(Encoded(taken));
+    } else if (claim.kind == Claim::Kind::kRelease && holder == owner) {
+      core::v1::ClaimReleased released;
+      released.set_owner(owner);
+      append.events.push_back(Encoded(released));
+    }
+    request.streams.push_back(std::move(append));
+  }
+  return absl::OkStatus();
+}
+
+void CommandHandler::Give(Replies& replies) {
+  for (auto& [done, answer] : replies) done(std::move(answer));
+}
+
+}  // namespace leftfold
