@@ -1,0 +1,47 @@
+# The front door. Everything else is in CMakePresets.json and .ci/run.
+JOBS ?= $(shell nproc)
+DATA ?= ./data
+RELEASE := build/release
+
+.PHONY: help run test demo bench build setup format lint clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make run     set up, build, serve commands on 127.0.0.1:50051 and queries on 50052, data in ./data'
+	@echo 'make test    set up, build, run the whole suite once'
+	@echo 'make demo    a scripted tour with grpcurl on fresh data'
+	@echo 'make bench   measure, print a table, write bench/results/latest.json'
+	@echo 'make build   set up and build $(RELEASE)/leftfold'
+	@echo 'make format  clang-format all C++ files'
+	@echo 'make lint    check the format of C++ files and the rules of the protos'
+	@echo 'make clean   remove build/ (data stays)'
+	@echo '.ci/run      what CI runs: the suite, lint, sanitizers, fuzzers, clang-tidy'
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	@cmake --preset release -Wno-dev --log-level=WARNING
+	@cmake --build --preset release -j $(JOBS)
+
+run: build
+	@exec $(RELEASE)/leftfold serve --data $(DATA)
+
+test: build
+	@ctest --preset release
+
+demo: build
+	@scripts/demo.sh
+
+bench: build
+	@$(RELEASE)/leftfold_bench --out bench/results
+
+format:
+	@scripts/setup.sh checks
+	@git ls-files -z '*.h' '*.cc' | xargs -0 clang-format-14 -i
+
+lint:
+	@.ci/run lint
+
+clean:
+	@rm -rf build

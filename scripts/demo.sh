@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# A tour of the rooms domain with the real grpcurl, on fresh data and free ports. The commands are printed as a reader
+# would type them in a folder of their own, with the default ports. Fails when an answer is not the expected one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PATH=$PWD/build/release:$PWD/build/tools:$PATH
+folder=$(mktemp -d)
+cd "$folder"
+server=
+watcher=
+trap 'kill $watcher $server 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
+
+wait_for() {  # wait_for FILE TEXT: at most 10 s
+  for ((try = 0; try < 200; try++)); do
+    grep -qF "$2" "$1" && return
+    sleep 0.05
+  done
+  echo "demo: did not see '$2' in:" >&2
+  cat "$1" >&2
+  exit 1
+}
+
+with_real_ports() { sed -e "s/127.0.0.1:50051/$write/g" -e "s/127.0.0.1:50052/$read/g"; }
+with_shown_ports() {
+  sed -e "s/$write/127.0.0.1:50051/g" -e "s/$read/127.0.0.1:50052/g" -e "s/$admin/127.0.0.1:50053/g"
+}
+
+say() { printf '\n# %s\n' "$*"; }
+
+# run EXPECTED COMMAND: prints the command and its output, in which EXPECTED must occur.
+run() {
+  echo "\$ $2"
+  eval "$(with_real_ports <<<"$2")" </dev/null >output 2>&1 || true
+  with_shown_ports <output
+  grep -qF -- "$1" output || { echo "demo: expected '$1'" >&2; exit 1; }
+}
+
+# The text of a field in the last output.
+field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
+
+leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+  >server.log 2>&1 &
+server=$!
+wait_for server.log "commands listening on "
+wait_for server.log "queries listening on "
+wait_for server.log "admin listening on "
+address() { sed -nE "s/.*$1 listening on (127\.0\.0\.1:[0-9]+).*/\1/p" server.log | head -n 1; }
+write=$(address commands)
+read=$(address queries)
+admin=$(address admin)
+
+echo "$ leftfold serve --data data &"
+
+say "Two APIs: one decides, one answers. Both describe themselves."
+run leftfold.rooms.v1.RoomCommandService \
+  "grpcurl -plaintext 127.0.0.1:50051 list"
+run leftfold.rooms.v1.RoomQueryService \
+  "grpcurl -plaintext 127.0.0.1:50052 list"
+
+say "Commands. Each returns a receipt once its events are on disk."
+send() { run "$1" "grpcurl -plaintext -d '$3' 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/$2"; }
+query() { run "$1" "grpcurl -plaintext -d '$3' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/$2"; }
+
+send '"aggregateId": "blue"' CreateRoom '{"room_id": "blue", "name": "Blue room"}'
+send '"version": "1"' RenameRoom '{"room_id": "blue", "name": "Blue hall", "command_id": "rename-1"}'
+send '"version": "2"' Invite \
+  '{"room_id": "blue", "invitees": [{"type": "student", "id": "ada"}, {"type": "student", "id": "grace"}]}'
+send '"createdId"' ScheduleSession '{"room_id": "blue", "cron": "0 9 * * 1", "duration_minutes": 90}'
+position=$(field position)
+
+say "Queries. min_position is the receipt's position: read your own write."
+query '"Blue hall"' GetRoom "{\"room_id\": \"blue\", \"min_position\": \"$position\"}"
+query '"Blue hall"' ListRooms "{\"page_size\": 10, \"min_position\": \"$position\"}"
+query '"Blue hall"' SearchRooms "{\"text\": \"hall\", \"min_position\": \"$position\"}"
+query '2030-01-07T09:00:00Z' ListUpcomingSessions \
+  "{\"from\": \"2030-01-01T00:00:00Z\", \"to\": \"2030-01-15T00:00:00Z\", \"min_position\": \"$position\"}"
+
+say "A watch delivers the state now and every later one."
+watch="grpcurl -plaintext -d '{\"room_id\": \"blue\"}' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/WatchRoom"
+echo "\$ $watch &"
+eval "exec $(with_real_ports <<<"$watch")" </dev/null >watch.log 2>&1 &
+watcher=$!
+wait_for watch.log '"Blue hall"'
+send '"version": "4"' RenameRoom '{"room_id": "blue", "name": "Green hall", "command_id": "rename-2"}'
+wait_for watch.log '"Green hall"'
+kill "$watcher"
+wait "$watcher" 2>/dev/null || true
+watcher=
+echo "# what the watch printed:"
+cat watch.log
+
+say "A retry with the same command id gets the stored receipt; nothing is appended."
+send '"duplicate": true' RenameRoom '{"room_id": "blue", "name": "Green hall", "command_id": "rename-2"}'
+
+say "Somebody else was faster: expected_version is stale."
+send 'VERSION_CONFLICT' RenameRoom '{"room_id": "blue", "name": "Red hall", "expected_version": "1"}'
+
+say "Views are rebuilt from the log beside the running server, then switched."
+run "room_directory" "leftfold replay room_directory --data data"
+
+say "The log is checked against its own chain."
+run "" "leftfold verify --data data"
