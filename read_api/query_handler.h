@@ -1,0 +1,58 @@
+#ifndef READ_API_QUERY_HANDLER_H_
+#define READ_API_QUERY_HANDLER_H_
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/functional/any_invocable.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+#include <google/protobuf/message.h>
+
+#include <memory>
+
+#include "core/registry.h"
+#include "read_api/view_pool.h"
+
+namespace leftfold::read_api {
+
+// Gets the response with `applied_position` set, or the error. Called exactly once.
+using QueryDone = absl::AnyInvocable<void(absl::StatusOr<Answer>) &&>;
+
+// Answers the queries of all views. Thread-safe. A query that needs no wait is answered inside
+// Handle, on the caller's thread (indexed reads only: a query that scans belongs into a view of its
+// own); all others in a task of the pool's executor.
+class QueryHandler {
+ public:
+  // Both must outlive the handler.
+  QueryHandler(const Registry& registry, ViewPool& pool);
+
+  // Waits until the view has applied the request's `min_position`, if it has one, at most
+  // min(kFreshnessWaitMax, time_left - kAnswerReserve); `time_left` is what the client's deadline
+  // leaves, InfiniteDuration when there is none. Then answers from one consistent state and sets
+  // `applied_position` to its position. Errors besides the domain's own:
+  //   INVALID_FIELDS      min_position is no position
+  //   READ_MODEL_BEHIND   {view, applied, min_position}, RetryInfo
+  //   VIEW_REBUILDING     {view}, RetryInfo
+  //   VIEW_STOPPED        {view, position, reason}, RetryInfo: only beyond what the view had
+  //   applied QUEUE_FULL          RetryInfo STOPPING            RetryInfo INTERNAL without
+  //   ErrorInfo: a SQL error, whose text is for the log
+  void Handle(const ViewEntry& view, const QueryEntry& query,
+              std::unique_ptr<google::protobuf::Message> request, absl::Duration time_left,
+              QueryDone done);
+
+ private:
+  struct Fields {
+    const google::protobuf::FieldDescriptor* min_position = nullptr;
+    const google::protobuf::FieldDescriptor* applied_position = nullptr;  // Of the response.
+  };
+  struct Job;
+  void Proceed(std::unique_ptr<Job> job);
+  void AnswerWith(Lease lease, std::unique_ptr<Job> job);
+  void Wait(std::unique_ptr<Job> job);
+
+  ViewPool& pool_;
+  absl::flat_hash_map<const QueryEntry*, Fields>
+      fields_;  // Filled by the constructor, then only read.
+};
+
+}  // namespace leftfold::read_api
+#endif  // READ_API_QUERY_HANDLER_H_

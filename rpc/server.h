@@ -1,0 +1,82 @@
+#ifndef RPC_SERVER_H_
+#define RPC_SERVER_H_
+
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "rpc/services.h"
+
+namespace leftfold::rpc {
+
+// Calls at a time on one connection; more wait at the client.
+inline constexpr int kStreamsPerConnectionMax = 4'096;
+// All headers of one call, in bytes.
+inline constexpr int kHeaderBytesMax = 16 << 10;
+// An idle connection is pinged this often, and dropped when the answer takes longer than the
+// timeout.
+inline constexpr absl::Duration kKeepalivePeriod = absl::Minutes(1);
+inline constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
+// Clients may ping this often without being told to calm down.
+inline constexpr absl::Duration kClientPingPeriodMin = absl::Seconds(10);
+
+// Once per process, before the first server: switches off the lock-order checks that the
+// distribution's Abseil does on every lock (a quarter of gRPC's CPU), and sets up reflection and
+// health. Idempotent, thread-safe; RpcServer::Start calls it.
+void InitProcess();
+
+struct RpcServerOptions {
+  // "127.0.0.1:50051", "localhost:0", "[::1]:50051"; port 0 picks a free one.
+  std::string listen;
+  // Assembled services; may be nullptr. Must outlive the server.
+  Services* services = nullptr;
+  // Generated services beside them, with their full proto names (for health). Must outlive the
+  // server.
+  struct Generated {
+    std::string name;
+    grpc::Service* service;
+  };
+  std::vector<Generated> generated;
+};
+
+// A listening gRPC server with reflection and grpc.health.v1 (every service by its name, and "" for
+// all: SERVING from the start). Methods are thread-safe, except that Drain and the destructor
+// exclude each other.
+class RpcServer {
+ public:
+  // INVALID_ARGUMENT for a malformed address; FAILED_PRECONDITION for a host beyond loopback
+  // ("listening beyond loopback needs TLS and authentication, which do not exist yet") and when the
+  // address is taken.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const RpcServerOptions& options);
+  // Drain(0) unless it was drained.
+  ~RpcServer();
+  RpcServer(const RpcServer&) = delete;
+  RpcServer& operator=(const RpcServer&) = delete;
+
+  int port() const { return port_; }
+  // "127.0.0.1:50051": what is really listened on.
+  const std::string& address() const { return address_; }
+  // What health says of a service ("" for all).
+  void SetServing(std::string_view service, bool serving);
+  // Health says NOT_SERVING, new calls are refused (STOPPING), those in flight get `timeout` to end
+  // and are cancelled then. Returns when all are finished: every handler must finish its calls,
+  // cancelled ones too. Idempotent.
+  void Drain(absl::Duration timeout);
+
+ private:
+  RpcServer() = default;
+
+  Services* services_ = nullptr;
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+  int port_ = 0;
+  bool drained_ = false;
+};
+
+}  // namespace leftfold::rpc
+#endif  // RPC_SERVER_H_

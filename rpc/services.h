@@ -1,0 +1,170 @@
+#ifndef RPC_SERVICES_H_
+#define RPC_SERVICES_H_
+
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+#include <google/protobuf/message.h>
+#include <grpcpp/grpcpp.h>
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace leftfold::rpc {
+
+using MessagePtr = std::unique_ptr<google::protobuf::Message>;
+
+// Largest request that a handler gets, in bytes; above it the client gets REQUEST_TOO_LARGE {limit,
+// actual}.
+inline constexpr std::size_t kRequestBytesMax = 4U << 20U;
+// Above this gRPC itself refuses the message (RESOURCE_EXHAUSTED without ErrorInfo), before it is
+// buffered.
+inline constexpr int kReceivedBytesMax = 16 << 20;
+// Deepest nesting of messages in a request; deeper ones are MALFORMED_REQUEST.
+inline constexpr int kRequestDepthMax = 64;
+
+// What a call says besides its request. Valid until the call is finished; the views too.
+// Thread-safe: it only reads.
+class CallFacts {
+ public:
+  explicit CallFacts(grpc::CallbackServerContext& context) : context_(&context) {}
+  // Until the client's deadline, seen from now; InfiniteDuration when it set none.
+  absl::Duration TimeLeft() const;
+  // The first header of this (lower-case) name, "" when there is none: "authorization",
+  // "x-correlation-id", "traceparent".
+  std::string_view Header(std::string_view name) const;
+  // Who calls; "anonymous" until authentication exists.
+  std::string_view Actor() const { return "anonymous"; }
+  // "ipv4:127.0.0.1:40000".
+  std::string Peer() const { return context_->peer(); }
+  // The client gave up, its deadline passed, or the server is stopping: an answer reaches nobody.
+  bool IsCancelled() const { return context_->IsCancelled(); }
+
+ private:
+  grpc::CallbackServerContext* context_;
+};
+
+namespace internal {
+struct Method;
+}
+
+// A unary call in the hands of its handler, which finishes it once, at any time, on any thread. One
+// that is dropped unfinished answers INTERNAL. Movable; not thread-safe.
+class UnaryCall {
+ public:
+  UnaryCall(UnaryCall&& other) noexcept;
+  UnaryCall& operator=(UnaryCall&&) = delete;
+  ~UnaryCall();
+
+  const google::protobuf::Message& request() const { return *request_; }
+  // The handler may keep the request beyond Finish.
+  MessagePtr TakeRequest() { return std::move(request_); }
+  CallFacts facts() const { return CallFacts(*context_); }
+
+  // Sends the response or the error; the facts are gone then. Finishing twice ends the process.
+  void Finish(const absl::StatusOr<MessagePtr>& result);
+  // The same for a response that the caller owns.
+  void Finish(const google::protobuf::Message& response);
+
+ private:
+  friend struct internal::Method;
+  UnaryCall(const internal::Method& method, grpc::CallbackServerContext* context,
+            grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response, MessagePtr request);
+  void Fail(const absl::Status& status);
+
+  const internal::Method* method_;
+  grpc::CallbackServerContext* context_;
+  grpc::ServerUnaryReactor* reactor_;  // nullptr once finished or moved from.
+  grpc::ByteBuffer* response_;
+  MessagePtr request_;
+};
+
+// What happens to a stream. Called on gRPC threads, must not block.
+struct StreamEvents {
+  // The write is through (flow control lets the next one pass), or `ok` is false: the client is
+  // gone.
+  std::function<void(bool ok)> on_written;
+  // The client gave up, its deadline passed, or the server is stopping: finish soon. May come at
+  // any time, also while a write is outstanding (whose on_written still comes), at most once, and
+  // not after Finish.
+  std::function<void()> on_cancelled;
+};
+
+// A server-streaming call in the hands of its handler. It lives until Finish, which must be called
+// exactly once, also after a cancellation. At most one write is outstanding: the next Write comes
+// after on_written, so a slow client costs one message of memory. Write and Finish may be called on
+// any thread, but not at the same time.
+class ServerStream {
+ public:
+  virtual const google::protobuf::Message& request() const = 0;
+  virtual MessagePtr TakeRequest() = 0;
+  virtual CallFacts facts() const = 0;
+  // Once, before the handler returns and before the first Write.
+  virtual void Observe(StreamEvents events) = 0;
+  // Sends one serialised response; the bytes are copied.
+  virtual void Write(std::string_view serialised) = 0;
+  void Write(const google::protobuf::Message& response) {
+    Write(std::string_view(response.SerializeAsString()));
+  }
+  // Ends the call; not while a write is outstanding. The stream is gone then, and nothing is
+  // observed any more.
+  virtual void Finish(const absl::Status& status) = 0;
+
+ protected:
+  ServerStream() = default;
+  ~ServerStream() = default;
+};
+
+// Handlers run on gRPC threads and must not block: what waits goes to an executor.
+using UnaryHandler = std::function<void(UnaryCall)>;
+using StreamHandler = std::function<void(ServerStream&)>;
+
+// gRPC services assembled from handlers instead of generated base classes, so that no domain holds
+// gRPC code. A handler serves the RPC in its request's own file which takes that request. Before a
+// handler runs, the request is checked:
+//   MALFORMED_REQUEST  its bytes are no message of the type (also: invalid UTF-8 in a string), or
+//   it is nested too deeply UNKNOWN_FIELD      a field that this server does not know, anywhere;
+//   metadata: field_number, message REQUEST_TOO_LARGE  metadata: limit, actual STOPPING RefuseNew
+//   was called
+// An RPC without handler is UNIMPLEMENTED. Methods other than RefuseNew are called before the
+// server starts, from one thread; the object must outlive the server.
+class Services {
+ public:
+  // Told of every status that was not made for clients (rpc/status.h), of which the client gets a
+  // general text only. Runs on any thread. By default a line on stderr.
+  using ErrorLog = std::function<void(std::string_view method, const absl::Status& status)>;
+  explicit Services(ErrorLog error_log = {});
+  ~Services();
+  Services(const Services&) = delete;
+  Services& operator=(const Services&) = delete;
+
+  // NOT_FOUND when no RPC takes `request`, INVALID_ARGUMENT when it is of the other kind,
+  // ALREADY_EXISTS for a second handler.
+  absl::Status HandleUnary(const google::protobuf::Descriptor& request, UnaryHandler handler);
+  absl::Status HandleStream(const google::protobuf::Descriptor& request, StreamHandler handler);
+
+  // Full names of the proto services, in alphabetical order.
+  std::vector<std::string> names() const;
+  void RegisterWith(grpc::ServerBuilder& builder);
+  // From now on new calls are answered UNAVAILABLE / STOPPING. Thread-safe.
+  void RefuseNew() { refusing_.store(true, std::memory_order_relaxed); }
+
+ private:
+  friend struct internal::Method;
+  class Assembled;
+  absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request,
+                                        bool streaming);
+
+  ErrorLog error_log_;
+  std::atomic<bool> refusing_ = false;
+  // One object per proto service: gRPC's reflection lists one name per object.
+  std::map<std::string, std::unique_ptr<Assembled>> services_;
+};
+
+}  // namespace leftfold::rpc
+#endif  // RPC_SERVICES_H_
