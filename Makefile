@@ -21,7 +21,7 @@ setup:
 	@scripts/setup.sh
 
 build: setup
-	@cmake --preset release -Wno-dev --log-level=WARNING
+	@cmake --preset release -Wno-dev >/dev/null
 	@cmake --build --preset release -j $(JOBS)
 
 run: build
