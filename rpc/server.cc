@@ -1,0 +1,126 @@
+#include "rpc/server.h"
+
+#include <absl/strings/numbers.h>
+#include <absl/synchronization/mutex.h>
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <cstdint>
+#include <limits>
+#include <mutex>
+#include <utility>
+
+#include "core/status.h"
+
+namespace leftfold::rpc {
+namespace {
+
+// A plain number of milliseconds, as gRPC's channel arguments want it.
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+struct Address {
+  std::string host;  // As given: with the brackets of an IPv6 address.
+  int port = 0;
+};
+
+absl::StatusOr<Address> Parse(const std::string& listen) {
+  const std::size_t colon = listen.rfind(':');
+  Address address;
+  if (colon != std::string::npos) address.host = listen.substr(0, colon);
+  const bool number =
+      colon != std::string::npos && absl::SimpleAtoi(listen.substr(colon + 1), &address.port);
+  if (!number || address.port < 0 || address.port > std::numeric_limits<std::uint16_t>::max()) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "'{}' is no HOST:PORT to listen on, such as 127.0.0.1:50051", listen);
+  }
+  return address;
+}
+
+bool IsLoopback(const std::string& host) {
+  if (host == "localhost" || host == "[::1]") return true;
+  in_addr v4;
+  return inet_pton(AF_INET, host.c_str(), &v4) == 1 && (ntohl(v4.s_addr) >> 24U) == 127;
+}
+
+void SetLimits(grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(kReceivedBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
+                             0);  // A second server on the port fails instead of sharing it.
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kHeaderBytesMax);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(kKeepalivePeriod));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(kKeepaliveTimeout));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                             Milliseconds(kClientPingPeriodMin));
+  // Only reflection uses the synchronous API.
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+}
+
+}  // namespace
+
+void InitProcess() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::EnableDefaultHealthCheckService(true);
+  });
+}
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptions& options) {
+  const absl::StatusOr<Address> address = Parse(options.listen);
+  if (!address.ok()) return address.status();
+  if (!IsLoopback(address->host)) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "cannot listen on {}: listening beyond loopback needs TLS and authentication, "
+                 "which do not exist yet; "
+                 "use 127.0.0.1, [::1] or localhost",
+                 options.listen);
+  }
+  InitProcess();
+  grpc::ServerBuilder builder;
+  SetLimits(builder);
+  std::unique_ptr<RpcServer> server(new RpcServer());
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &server->port_);
+  if (options.services != nullptr) options.services->RegisterWith(builder);
+  for (const RpcServerOptions::Generated& extra : options.generated)
+    builder.RegisterService(extra.service);
+  server->services_ = options.services;
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "cannot listen on {}: is another server running there? Port 0 picks a free one",
+                 options.listen);
+  }
+  server->address_ = fmt::format("{}:{}", address->host, server->port_);
+  if (options.services != nullptr) {
+    for (const std::string& name : options.services->names()) server->SetServing(name, true);
+  }
+  for (const RpcServerOptions::Generated& extra : options.generated)
+    server->SetServing(extra.name, true);
+  return server;
+}
+
+RpcServer::~RpcServer() {
+  if (server_ != nullptr) Drain(absl::ZeroDuration());
+}
+
+void RpcServer::SetServing(std::string_view service, bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(std::string(service), serving);
+}
+
+void RpcServer::Drain(absl::Duration timeout) {
+  if (std::exchange(drained_, true)) return;
+  if (services_ != nullptr) services_->RefuseNew();
+  server_->GetHealthCheckService()->Shutdown();
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + timeout));
+}
+
+}  // namespace leftfold::rpc

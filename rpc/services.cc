@@ -1,0 +1,369 @@
+#include "rpc/services.h"
+
+#include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+#include <grpcpp/impl/codegen/server_callback_handlers.h>
+#include <grpcpp/impl/rpc_service_method.h>
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <cstdint>
+#include <cstdio>
+#include <deque>
+#include <limits>
+#include <unordered_map>
+#include <utility>
+
+#include "core/registry.h"
+#include "core/reject.h"
+#include "core/status.h"
+#include "rpc/status.h"
+
+namespace leftfold::rpc {
+namespace {
+
+namespace pb = google::protobuf;
+
+// The message fields of a type: all that must be walked to find unknown fields, worked out once
+// instead of at each request.
+struct Shape {
+  std::vector<std::pair<const pb::FieldDescriptor*, const Shape*>> messages;
+};
+using Shapes = std::unordered_map<const pb::Descriptor*,
+                                  Shape>;  // Its nodes do not move; types may be recursive.
+
+const Shape* ShapeOf(const pb::Descriptor& type, Shapes& shapes) {
+  const auto [it, added] = shapes.try_emplace(&type);
+  Shape& shape = it->second;
+  if (!added) return &shape;
+  for (int i = 0; i < type.field_count(); ++i) {
+    const pb::FieldDescriptor* field = type.field(i);
+    if (field->message_type() == nullptr) continue;
+    const Shape* inner = ShapeOf(*field->message_type(), shapes);
+    shape.messages.emplace_back(field, inner);
+  }
+  return &shape;
+}
+
+absl::Status UnknownField(const pb::Message& message, int number) {
+  const std::string& type = message.GetDescriptor()->full_name();
+  return Reject(core::v1::ERROR_REASON_UNKNOWN_FIELD,
+                fmt::format("{} has no field {}; nothing was done", type, number),
+                {{"field_number", fmt::to_string(number)}, {"message", type}});
+}
+
+// Recursion is bounded by kRequestDepthMax, and by protobuf's own limit at parsing.
+absl::Status CheckKnown(const pb::Message& message, const Shape& shape, int depth) {
+  if (depth > kRequestDepthMax) {
+    return Reject(core::v1::ERROR_REASON_MALFORMED_REQUEST,
+                  fmt::format("the request is nested deeper than {} messages", kRequestDepthMax),
+                  {{"limit", fmt::to_string(kRequestDepthMax)}});
+  }
+  const pb::Reflection* reflection = message.GetReflection();
+  const pb::UnknownFieldSet& unknown = reflection->GetUnknownFields(message);
+  if (!unknown.empty()) return UnknownField(message, unknown.field(0).number());
+  for (const auto& [field, inner] : shape.messages) {
+    if (!field->is_repeated()) {
+      if (!reflection->HasField(message, field)) continue;
+      LEFTFOLD_RETURN_IF_ERROR(
+          CheckKnown(reflection->GetMessage(message, field), *inner, depth + 1));
+      continue;
+    }
+    const int size = reflection->FieldSize(message, field);
+    for (int i = 0; i < size; ++i) {
+      LEFTFOLD_RETURN_IF_ERROR(
+          CheckKnown(reflection->GetRepeatedMessage(message, field, i), *inner, depth + 1));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Malformed(const pb::Descriptor& type) {
+  return Reject(
+      core::v1::ERROR_REASON_MALFORMED_REQUEST,
+      fmt::format("the request's bytes are no {} (strings must be UTF-8)", type.full_name()),
+      {{"message", type.full_name()}});
+}
+
+absl::Status TooLarge(std::size_t size) {
+  return Reject(
+      core::v1::ERROR_REASON_REQUEST_TOO_LARGE,
+      fmt::format("the request has {} bytes, at most {} are accepted", size, kRequestBytesMax),
+      {{"limit", fmt::format("{}", kRequestBytesMax)}, {"actual", fmt::to_string(size)}});
+}
+
+absl::Status StoppingStatus() {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_STOPPING,
+                               "the server is stopping; try again elsewhere or later"),
+                        absl::Seconds(1));
+}
+
+grpc::ByteBuffer Serialised(const pb::Message& message) {
+  const std::size_t size = message.ByteSizeLong();
+  grpc::Slice slice(size);
+  // The slice is fresh and nobody else's; gRPC's own serialisation writes into it in the same way.
+  message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
+  return {&slice, 1};
+}
+
+void LogToStderr(std::string_view method, const absl::Status& status) {
+  fmt::print(stderr, "{}: {}\n", method, ToStd(status.ToString()));
+}
+
+}  // namespace
+
+namespace internal {
+
+// One RPC and its handler. Lives as long as its Services and does not move.
+struct Method {
+  Services* services;
+  const pb::MethodDescriptor* descriptor;
+  std::string path;  // "/package.Service/Method"; gRPC keeps a pointer into it.
+  const pb::Message* prototype = nullptr;
+  Shapes shapes;
+  const Shape* shape = nullptr;
+  UnaryHandler unary;
+  StreamHandler stream;
+
+  absl::StatusOr<MessagePtr> Parse(const grpc::ByteBuffer& bytes) const;
+  // Logs what clients do not see.
+  grpc::Status ForWire(const absl::Status& status) const;
+  grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* in, grpc::ByteBuffer* out) const;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeStream(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* in) const;
+};
+
+absl::StatusOr<MessagePtr> Method::Parse(const grpc::ByteBuffer& bytes) const {
+  if (services->refusing_.load(std::memory_order_relaxed)) return StoppingStatus();
+  const std::size_t size = bytes.Length();
+  if (size > kRequestBytesMax) return TooLarge(size);
+  grpc::Slice slice;
+  // The first form copies nothing; several slices, or compressed ones, need the second.
+  if (!bytes.TrySingleSlice(&slice).ok() && !bytes.DumpToSingleSlice(&slice).ok()) {
+    return Malformed(*descriptor->input_type());
+  }
+  if (slice.size() > kRequestBytesMax) return TooLarge(slice.size());
+  MessagePtr message(prototype->New());
+  if (!message->ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
+    return Malformed(*descriptor->input_type());
+  }
+  LEFTFOLD_RETURN_IF_ERROR(CheckKnown(*message, *shape, 1));
+  return message;
+}
+
+grpc::Status Method::ForWire(const absl::Status& status) const {
+  const bool nobodys_fault = absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
+  if (!status.ok() && !nobodys_fault && !IsForClients(status)) services->error_log_(path, status);
+  return ToGrpc(status);
+}
+
+grpc::ServerUnaryReactor* Method::ServeUnary(grpc::CallbackServerContext* context,
+                                             const grpc::ByteBuffer* in,
+                                             grpc::ByteBuffer* out) const {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  absl::StatusOr<MessagePtr> request = Parse(*in);
+  if (!request.ok()) {
+    reactor->Finish(ForWire(request.status()));
+  } else {
+    unary(UnaryCall(*this, context, reactor, out, *std::move(request)));
+  }
+  return reactor;
+}
+
+// Deletes itself when gRPC is done with it, which is after Finish only.
+class StreamReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, public ServerStream {
+ public:
+  StreamReactor(const Method& method, grpc::CallbackServerContext* context)
+      : method_(method), context_(context) {}
+
+  void Begin(MessagePtr request) {
+    request_ = std::move(request);
+    method_.stream(*this);  // `this` may be gone after it.
+  }
+
+  const pb::Message& request() const override { return *request_; }
+  MessagePtr TakeRequest() override { return std::move(request_); }
+  CallFacts facts() const override { return CallFacts(*context_); }
+  void Observe(StreamEvents events) override { events_ = std::move(events); }
+  void Write(std::string_view serialised) override {
+    const grpc::Slice slice(serialised.data(), serialised.size());
+    buffer_ = grpc::ByteBuffer(&slice, 1);
+    StartWrite(&buffer_);
+  }
+  void Finish(const absl::Status& status) override {
+    grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(method_.ForWire(status));
+  }
+
+ private:
+  void OnWriteDone(bool ok) override {
+    if (events_.on_written) events_.on_written(ok);
+  }
+  void OnCancel() override {
+    if (events_.on_cancelled) events_.on_cancelled();
+  }
+  void OnDone() override { delete this; }
+
+  const Method& method_;
+  grpc::CallbackServerContext* context_;
+  MessagePtr request_;
+  StreamEvents events_;
+  grpc::ByteBuffer buffer_;
+};
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* Method::ServeStream(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) const {
+  auto* reactor = new StreamReactor(*this, context);
+  absl::StatusOr<MessagePtr> request = Parse(*in);
+  if (!request.ok()) {
+    reactor->Finish(request.status());
+  } else {
+    reactor->Begin(*std::move(request));
+  }
+  return reactor;  // Alive until this call's set-up is over, whatever the handler did.
+}
+
+}  // namespace internal
+
+absl::Duration CallFacts::TimeLeft() const {
+  const std::chrono::system_clock::time_point deadline = context_->deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
+  return absl::FromChrono(deadline) - absl::Now();
+}
+
+std::string_view CallFacts::Header(std::string_view name) const {
+  const auto& headers = context_->client_metadata();
+  const auto it = headers.find(grpc::string_ref(name.data(), name.size()));
+  return it == headers.end() ? std::string_view()
+                             : std::string_view(it->second.data(), it->second.size());
+}
+
+UnaryCall::UnaryCall(const internal::Method& method, grpc::CallbackServerContext* context,
+                     grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response,
+                     MessagePtr request)
+    : method_(&method),
+      context_(context),
+      reactor_(reactor),
+      response_(response),
+      request_(std::move(request)) {}
+
+UnaryCall::UnaryCall(UnaryCall&& other) noexcept
+    : method_(other.method_),
+      context_(other.context_),
+      reactor_(std::exchange(other.reactor_, nullptr)),
+      response_(other.response_),
+      request_(std::move(other.request_)) {}
+
+UnaryCall::~UnaryCall() {
+  if (reactor_ != nullptr)
+    Fail(absl::InternalError("the handler dropped the call without an answer"));
+}
+
+void UnaryCall::Finish(const absl::StatusOr<MessagePtr>& result) {
+  if (result.ok()) {
+    Finish(**result);
+  } else {
+    Fail(result.status());
+  }
+}
+
+void UnaryCall::Finish(const pb::Message& response) {
+  if (reactor_ == nullptr) Die("an RPC was finished twice");
+  *response_ = Serialised(response);
+  std::exchange(reactor_, nullptr)->Finish(grpc::Status::OK);
+}
+
+void UnaryCall::Fail(const absl::Status& status) {
+  if (reactor_ == nullptr) Die("an RPC was finished twice");
+  std::exchange(reactor_, nullptr)->Finish(method_->ForWire(status));
+}
+
+class Services::Assembled final : public grpc::Service {
+ public:
+  bool Has(const pb::MethodDescriptor* method) const {
+    for (const internal::Method& known : methods_) {
+      if (known.descriptor == method) return true;
+    }
+    return false;
+  }
+
+  internal::Method* Add(Services* services, const pb::MethodDescriptor* descriptor) {
+    internal::Method& method = methods_.emplace_back();
+    method.services = services;
+    method.descriptor = descriptor;
+    method.path = fmt::format("/{}/{}", descriptor->service()->full_name(), descriptor->name());
+    method.prototype =
+        pb::MessageFactory::generated_factory()->GetPrototype(descriptor->input_type());
+    method.shape = ShapeOf(*descriptor->input_type(), method.shapes);
+    const int index = static_cast<int>(methods_.size()) - 1;
+    using grpc::internal::RpcMethod;
+    const bool streams = descriptor->server_streaming();
+    const auto kind = streams ? RpcMethod::SERVER_STREAMING : RpcMethod::NORMAL_RPC;
+    AddMethod(new grpc::internal::RpcServiceMethod(method.path.c_str(), kind,
+                                                   nullptr));  // Owned by the base class.
+    if (streams) {
+      MarkMethodRawCallback(
+          index,
+          new grpc::internal::CallbackServerStreamingHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
+              [&method](grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) {
+                return method.ServeStream(context, in);
+              }));
+    } else {
+      MarkMethodRawCallback(
+          index,
+          new grpc::internal::CallbackUnaryHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
+              [&method](grpc::CallbackServerContext* context, const grpc::ByteBuffer* in,
+                        grpc::ByteBuffer* out) { return method.ServeUnary(context, in, out); }));
+    }
+    return &method;
+  }
+
+ private:
+  std::deque<internal::Method> methods_;  // Its elements do not move.
+};
+
+Services::Services(ErrorLog error_log)
+    : error_log_(error_log ? std::move(error_log) : LogToStderr) {}
+Services::~Services() = default;
+
+absl::StatusOr<internal::Method*> Services::Add(const pb::Descriptor& request, bool streaming) {
+  const pb::MethodDescriptor* method = leftfold::internal::MethodTaking(request);
+  if (method == nullptr) {
+    return Error(absl::StatusCode::kNotFound, "no RPC in {} takes {}", request.file()->name(),
+                 request.full_name());
+  }
+  if (method->client_streaming() || method->server_streaming() != streaming) {
+    return Error(absl::StatusCode::kInvalidArgument, "{} is not {}", method->full_name(),
+                 streaming ? "server-streaming" : "unary");
+  }
+  auto& service = services_[method->service()->full_name()];
+  if (service == nullptr) service = std::make_unique<Assembled>();
+  if (service->Has(method)) {
+    return Error(absl::StatusCode::kAlreadyExists, "{} has a handler already", method->full_name());
+  }
+  return service->Add(this, method);
+}
+
+absl::Status Services::HandleUnary(const pb::Descriptor& request, UnaryHandler handler) {
+  const absl::StatusOr<internal::Method*> method = Add(request, false);
+  if (method.ok()) (*method)->unary = std::move(handler);
+  return method.status();
+}
+
+absl::Status Services::HandleStream(const pb::Descriptor& request, StreamHandler handler) {
+  const absl::StatusOr<internal::Method*> method = Add(request, true);
+  if (method.ok()) (*method)->stream = std::move(handler);
+  return method.status();
+}
+
+std::vector<std::string> Services::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, service] : services_) names.push_back(name);
+  return names;
+}
+
+void Services::RegisterWith(grpc::ServerBuilder& builder) {
+  for (auto& [name, service] : services_) builder.RegisterService(service.get());
+}
+
+}  // namespace leftfold::rpc

@@ -1,0 +1,97 @@
+#include "rpc/status.h"
+
+#include <absl/strings/cord.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/reject.h"
+#include "core/status.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+
+namespace leftfold::rpc {
+namespace {
+
+// What a client may know of a failure that is not meant for it.
+std::string_view GeneralText(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kCancelled:
+      return "the call was cancelled";
+    case absl::StatusCode::kDeadlineExceeded:
+      return "the deadline passed";
+    case absl::StatusCode::kUnavailable:
+      return "the server cannot answer now; try again";
+    case absl::StatusCode::kDataLoss:
+      return "the server met damaged data; the operator finds the cause in its log";
+    case absl::StatusCode::kResourceExhausted:
+      return "the server is out of a resource; the operator finds the cause in its log";
+    default:
+      return "the server failed to answer; the operator finds the cause in its log";
+  }
+}
+
+std::string Cut(std::string_view text, std::size_t limit) {
+  if (text.size() <= limit) return std::string(text);
+  std::size_t end = limit;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;  // Not inside a character.
+  return std::string(text.substr(0, end)) + "…";
+}
+
+google::protobuf::Any* Add(google::rpc::Status& details, std::string_view url, std::string bytes) {
+  google::protobuf::Any* any = details.add_details();
+  any->set_type_url(std::string(url));
+  any->set_value(std::move(bytes));
+  return any;
+}
+
+bool TooLarge(const google::rpc::Status& details) {
+  return details.ByteSizeLong() > kStatusDetailsBytesMax;
+}
+
+// Takes violations from the end until the whole fits; false when not even one does.
+bool ShortenBadRequest(google::rpc::Status& details, google::protobuf::Any& any) {
+  google::rpc::BadRequest bad;
+  if (any.type_url() != kBadRequestUrl || !bad.ParseFromString(any.value())) return false;
+  while (TooLarge(details) && bad.field_violations_size() > 0) {
+    bad.mutable_field_violations()->RemoveLast();
+    any.set_value(bad.SerializeAsString());
+  }
+  return !TooLarge(details) && bad.field_violations_size() > 0;
+}
+
+std::string ErrorInfoOf(const absl::Status& status) {
+  if (const auto payload = status.GetPayload(ToAbsl(kErrorInfoUrl))) return std::string(*payload);
+  google::rpc::ErrorInfo info;
+  info.set_reason(absl::StatusCodeToString(status.code()));
+  info.set_domain(core::v1::ErrorReason_descriptor()->file()->package());
+  return info.SerializeAsString();
+}
+
+}  // namespace
+
+bool IsForClients(const absl::Status& status) {
+  return status.GetPayload(ToAbsl(kErrorInfoUrl)).has_value();
+}
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const bool for_clients = IsForClients(status);
+  const std::string message = for_clients ? Cut(ToStd(status.message()), kStatusMessageBytesMax)
+                                          : std::string(GeneralText(status.code()));
+  google::rpc::Status details;
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(message);
+  Add(details, kErrorInfoUrl, ErrorInfoOf(status));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    if (!for_clients || ToStd(url) == kErrorInfoUrl) return;
+    google::protobuf::Any* any = Add(details, ToStd(url), std::string(payload));
+    if (TooLarge(details) && !ShortenBadRequest(details, *any))
+      details.mutable_details()->RemoveLast();
+  });
+  return {static_cast<grpc::StatusCode>(status.code()), message, details.SerializeAsString()};
+}
+
+}  // namespace leftfold::rpc
