@@ -1,0 +1,103 @@
+#include "read_api/query_handler.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "core/status.h"
+#include "core/types.h"
+#include "sql/view_file.h"
+
+namespace leftfold::read_api {
+
+// One query on its way.
+struct QueryHandler::Job {
+  const ViewEntry* view;
+  const QueryEntry* query;
+  const google::protobuf::FieldDescriptor* applied_position;
+  std::unique_ptr<google::protobuf::Message> request;
+  Position min_position;
+  absl::Duration time_left;
+  QueryDone done;
+};
+
+QueryHandler::QueryHandler(const Registry& registry, ViewPool& pool) : pool_(pool) {
+  for (const ViewEntry& view : registry.views()) {
+    for (const QueryEntry& query : view.queries) {
+      Fields& fields = fields_[&query];
+      fields.min_position = StringField(*query.request, "min_position");
+      const auto* method = leftfold::internal::MethodTaking(*query.request);
+      if (method != nullptr)
+        fields.applied_position = StringField(*method->output_type(), "applied_position");
+    }
+  }
+}
+
+void QueryHandler::Handle(const ViewEntry& view, const QueryEntry& query,
+                          std::unique_ptr<google::protobuf::Message> request,
+                          absl::Duration time_left, QueryDone done) {
+  const auto fields = fields_.find(&query);
+  if (fields == fields_.end())
+    Die(fmt::format("a query of {} is not of this handler's registry", view.name));
+  const absl::StatusOr<std::optional<Position>> min_position =
+      PositionIn(*request, fields->second.min_position);
+  if (!min_position.ok()) return std::move(done)(min_position.status());
+  Proceed(
+      std::make_unique<Job>(Job{&view, &query, fields->second.applied_position, std::move(request),
+                                min_position->value_or(kBeforeFirst), time_left, std::move(done)}));
+}
+
+void QueryHandler::Proceed(std::unique_ptr<Job> job) {
+  const absl::StatusOr<bool> readable = pool_.IsReadable(*job->view, job->min_position);
+  if (!readable.ok()) return std::move(job->done)(readable.status());
+  if (!*readable) return Wait(std::move(job));
+  absl::StatusOr<std::optional<Lease>> lease = pool_.TryLease(*job->view);
+  if (!lease.ok()) return std::move(job->done)(lease.status());
+  if (lease->has_value()) return AnswerWith(**std::move(lease), std::move(job));
+  const ViewEntry& view = *job->view;
+  pool_.LeaseLater(view, [this, job = std::move(job)](absl::StatusOr<Lease> later) mutable {
+    if (!later.ok()) return std::move(job->done)(later.status());
+    AnswerWith(*std::move(later), std::move(job));
+  });
+}
+
+void QueryHandler::Wait(std::unique_ptr<Job> job) {
+  const ViewEntry& view = *job->view;
+  const Position min_position = job->min_position;
+  const absl::Duration time_left = job->time_left;
+  pool_.WaitFor(view, min_position, time_left,
+                [this, job = std::move(job)](absl::Status status) mutable {
+                  if (!status.ok()) return std::move(job->done)(std::move(status));
+                  Proceed(std::move(job));
+                });
+}
+
+void QueryHandler::AnswerWith(Lease lease, std::unique_ptr<Job> job) {
+  sql::Connection& connection = lease.connection();
+  absl::StatusOr<Answer> answer = absl::InternalError("");
+  Position applied;
+  absl::Status status = connection.Begin();
+  if (status.ok()) {
+    sql::ConnectionReadTx tx(connection);
+    applied =
+        tx.applied();  // The first read of the transaction: it fixes the state that all others see.
+    if (applied >= job->min_position) answer = job->query->answer(*job->request, tx);
+    status = tx.status();
+  }
+  if (!status.ok()) {
+    lease.Drop();
+    answer = Error(absl::StatusCode::kInternal, "view {}, {}: {}", job->view->name,
+                   job->query->request->full_name(), ToStd(status.message()));
+  } else if (applied < job->min_position) {
+    // The view was switched to a file that is further back, after it had been looked at.
+    answer = pool_.BehindAt(*job->view, applied, job->min_position);
+  } else if (answer.ok() && job->applied_position != nullptr) {
+    (*answer)->GetReflection()->SetString(answer->get(), job->applied_position,
+                                          fmt::to_string(applied.value));
+  }
+  connection.Rollback();
+  { const Lease returned = std::move(lease); }  // Before the answer goes out: its way may be long.
+  std::move(job->done)(std::move(answer));
+}
+
+}  // namespace leftfold::read_api
