@@ -28,19 +28,32 @@ with_shown_ports() {
 
 say() { printf '\n# %s\n' "$*"; }
 
-# run EXPECTED COMMAND: prints the command and its output, in which EXPECTED must occur.
+# run EXPECTED COMMAND: prints the command and its output, in which EXPECTED must occur. The command must succeed.
 run() {
-  echo "\$ $2"
-  eval "$(with_real_ports <<<"$2")" </dev/null >output 2>&1 || true
-  with_shown_ports <output
-  grep -qF -- "$1" output || { echo "demo: expected '$1'" >&2; exit 1; }
+  show "$2" || { echo "demo: the command failed" >&2; exit 1; }
+  expect "$1"
 }
+# refused EXPECTED COMMAND: the same for a command that must fail.
+refused() {
+  if show "$2"; then echo "demo: expected a refusal" >&2; exit 1; fi
+  expect "$1"
+}
+show() {
+  local status=0
+  echo "\$ $1"
+  eval "$(with_real_ports <<<"$1")" </dev/null >output 2>&1 || status=$?
+  with_shown_ports <output
+  return "$status"
+}
+expect() { grep -qF -- "$1" output || { echo "demo: expected '$1'" >&2; exit 1; }; }
 
 # The text of a field in the last output.
 field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
 
+: >server.log
+: >watch.log
 leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
-  >server.log 2>&1 &
+  >>server.log 2>&1 &
 server=$!
 wait_for server.log "commands listening on "
 wait_for server.log "queries listening on "
@@ -79,7 +92,7 @@ query '2030-01-07T09:00:00Z' ListUpcomingSessions \
 say "A watch delivers the state now and every later one."
 watch="grpcurl -plaintext -d '{\"room_id\": \"blue\"}' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/WatchRoom"
 echo "\$ $watch &"
-eval "exec $(with_real_ports <<<"$watch")" </dev/null >watch.log 2>&1 &
+eval "exec $(with_real_ports <<<"$watch")" </dev/null >>watch.log 2>&1 &
 watcher=$!
 wait_for watch.log '"Blue hall"'
 send '"version": "4"' RenameRoom '{"room_id": "blue", "name": "Green hall", "command_id": "rename-2"}'
@@ -94,7 +107,9 @@ say "A retry with the same command id gets the stored receipt; nothing is append
 send '"duplicate": true' RenameRoom '{"room_id": "blue", "name": "Green hall", "command_id": "rename-2"}'
 
 say "Somebody else was faster: expected_version is stale."
-send 'VERSION_CONFLICT' RenameRoom '{"room_id": "blue", "name": "Red hall", "expected_version": "1"}'
+stale='{"room_id": "blue", "name": "Red hall", "expected_version": "1"}'
+refused VERSION_CONFLICT \
+  "grpcurl -plaintext -d '$stale' 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/RenameRoom"
 
 say "Views are rebuilt from the log beside the running server, then switched."
 run "room_directory" "leftfold replay room_directory --data data"
