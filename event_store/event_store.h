@@ -93,7 +93,7 @@ struct ReadAllOptions {
   Direction direction = Direction::kForward;
   std::size_t events_max = 1'000;
   std::size_t bytes_max = 8 << 20;  // Of payloads; at least one event is returned all the same.
-  std::optional<std::string> category;
+  std::optional<std::string> category = std::nullopt;
 };
 
 // An append-only log of events: dense positions, contiguous versions per stream, one chain. This is the one seam between

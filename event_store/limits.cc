@@ -1,0 +1,72 @@
+#include "event_store/limits.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include "core/reject.h"
+
+namespace leftfold {
+namespace {
+
+constexpr std::size_t kTypeBytesMax = 256;
+constexpr std::size_t kTagsMax = 32;
+constexpr std::size_t kTagKeyBytesMax = 128;
+constexpr std::size_t kTagValueBytesMax = 512;
+
+absl::Status AtMost(std::string_view limit, std::size_t maximum, std::size_t actual) {
+  if (actual <= maximum) return absl::OkStatus();
+  return Reject(core::v1::ERROR_REASON_LIMIT_EXCEEDED,
+                fmt::format("{} is {}, at most {} are allowed; split the append", limit, actual, maximum),
+                {{"limit", std::string(limit)},
+                 {"maximum", fmt::to_string(maximum)},
+                 {"actual", fmt::to_string(actual)}});
+}
+
+absl::Status Malformed(std::string_view field, std::string_view description) {
+  Violations violations;
+  violations.Add(field, description);
+  return violations.ToStatus();
+}
+
+absl::Status CheckEvent(const NewEvent& event) {
+  if (event.type.empty() || event.type.size() > kTypeBytesMax) {
+    return Malformed("type", fmt::format("must have 1 to {} bytes", kTypeBytesMax));
+  }
+  LEFTFOLD_RETURN_IF_ERROR(AtMost("event bytes", kEventBytesMax, event.payload.size()));
+  LEFTFOLD_RETURN_IF_ERROR(AtMost("tags of an event", kTagsMax, event.tags.size()));
+  for (const Tag& tag : event.tags) {
+    if (tag.key.empty()) return Malformed("tags.key", "must not be empty");
+    LEFTFOLD_RETURN_IF_ERROR(AtMost("tag key bytes", kTagKeyBytesMax, tag.key.size()));
+    LEFTFOLD_RETURN_IF_ERROR(AtMost("tag value bytes", kTagValueBytesMax, tag.value.size()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status CheckForm(const AppendRequest& request) {
+  if (request.streams.empty()) return Malformed("streams", "must name at least one stream");
+  LEFTFOLD_RETURN_IF_ERROR(AtMost("streams of an append", kAppendStreamsMax, request.streams.size()));
+  LEFTFOLD_RETURN_IF_ERROR(AtMost("metadata bytes", kMetadataBytesMax, request.metadata.size()));
+  absl::flat_hash_set<std::string_view> names;
+  std::size_t events = 0;
+  std::size_t bytes = 0;
+  for (const StreamAppend& stream : request.streams) {
+    if (!IsStreamName(stream.stream)) {
+      return Malformed("stream", "must be <category>-<id>, category [a-z][a-z0-9_]*, id [A-Za-z0-9._~-]{1,128}");
+    }
+    if (!names.insert(stream.stream).second) return Malformed("streams", "must name each stream once");
+    events += stream.events.size();
+    for (const NewEvent& event : stream.events) {
+      LEFTFOLD_RETURN_IF_ERROR(CheckEvent(event));
+      bytes += event.payload.size();
+    }
+  }
+  if (request.command && (request.command->command_id.empty() || request.command->command_id.size() > kCommandIdBytesMax)) {
+    return Malformed("command_id", fmt::format("must have 1 to {} bytes", kCommandIdBytesMax));
+  }
+  if (events == 0 && !request.command) return Malformed("streams", "must hold at least one event");
+  LEFTFOLD_RETURN_IF_ERROR(AtMost("events of an append", kAppendEventsMax, events));
+  return AtMost("bytes of an append", kAppendBytesMax, bytes);
+}
+
+}  // namespace leftfold

@@ -1,0 +1,57 @@
+#ifndef EVENT_STORE_LOG_H_
+#define EVENT_STORE_LOG_H_
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/statusor.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event_store/event_store.h"
+
+namespace leftfold {
+
+// An accepted command as it is stored.
+struct LoggedCommand {
+  CommandRecord record;
+  Version version;
+  Position position;
+};
+
+// What one commit adds: all of it or nothing.
+struct Group {
+  std::vector<RecordedEvent> events;  // In the order of their positions.
+  std::vector<LoggedCommand> commands;
+  absl::flat_hash_map<std::string, Version> stream_heads;       // Streams that grew, with their new last version.
+  absl::flat_hash_map<std::string, Position> category_heads;    // Categories that grew, with their new last position.
+};
+
+// What the sequencer must know of the end of the log to go on.
+struct Tail {
+  std::string store_id;
+  Head head;
+  absl::Time recorded_at = absl::InfinitePast();  // Of the last event.
+  absl::flat_hash_map<std::string, Position> category_heads;
+};
+
+// Where the sequencer puts groups; SQLite and memory implement it. Commit and StreamHead are called by one thread at a time,
+// the reads by any.
+class Log {
+ public:
+  virtual ~Log() = default;
+  virtual Tail GetTail() = 0;
+  // As committed; for the writer.
+  virtual absl::StatusOr<Version> StreamHead(std::string_view stream) = 0;
+  // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any other error: unknown.
+  virtual absl::Status Commit(const Group& group) = 0;
+
+  virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
+  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) = 0;
+  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) = 0;
+  virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
+};
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_LOG_H_

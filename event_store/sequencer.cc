@@ -1,0 +1,308 @@
+#include "event_store/sequencer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/reject.h"
+#include "core/status.h"
+#include "event_store/limits.h"
+
+namespace leftfold {
+namespace {
+
+constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
+constexpr absl::Duration kDiskRetryDelay = absl::Seconds(5);
+
+absl::Status QueueFull() {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+                               fmt::format("{} appends wait for the writer already; retry later", kAppendQueueMax),
+                               {{"maximum", fmt::to_string(kAppendQueueMax)}}),
+                        kQueueRetryDelay);
+}
+
+absl::Status DiskFull() {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_DISK_FULL,
+                               "the disk is full: nothing was stored; free space and retry"),
+                        kDiskRetryDelay);
+}
+
+absl::Status IdReused(const std::string& command_id) {
+  return Reject(core::v1::ERROR_REASON_COMMAND_ID_REUSED,
+                fmt::format("command_id {} was used with other content; take a new id for a new command", command_id),
+                {{"command_id", command_id}});
+}
+
+// What a check asks for, "" when `actual` fulfils it.
+std::string Unfulfilled(const StreamCheck& check, Version actual) {
+  if (std::holds_alternative<NoStream>(check)) return actual == kNoEventYet ? "" : "-1";
+  if (std::holds_alternative<StreamExists>(check)) return actual != kNoEventYet ? "" : "any version";
+  if (const auto* exactly = std::get_if<Exactly>(&check)) {
+    return actual == exactly->version ? "" : fmt::to_string(exactly->version.value);
+  }
+  return "";
+}
+
+// Makes event ids where the client gave none.
+void FillEventIds(AppendRequest& request, absl::Time now) {
+  int n = 0;
+  for (StreamAppend& stream : request.streams) {
+    for (NewEvent& event : stream.events) {
+      ++n;
+      if (event.event_id != Uuid{}) continue;
+      constexpr int kEventOrdinals = 1 << 20;  // Apart from those that decisions use.
+      event.event_id = request.command ? DerivedUuid(request.command->command_id, kEventOrdinals + n) : NewUuidV7(now);
+    }
+  }
+}
+
+}  // namespace
+
+// Judges the appends of one group on the tail as it was and on the group so far.
+class SequencedStore::GroupBuilder {
+ public:
+  GroupBuilder(SequencedStore& store, absl::Time now)
+      : store_(store), head_(store.tail_),
+        recorded_us_(std::max(store.last_recorded_us_, absl::ToUnixMicros(now))) {}
+
+  // Adds the append, or answers why not.
+  void Add(Queued& queued) {
+    absl::StatusOr<Receipt> receipt = Judge(queued);
+    answered_.push_back({std::move(queued.done), std::move(receipt)});
+  }
+
+  const Group& group() const { return group_; }
+  const Head& head() const { return head_; }
+  std::int64_t recorded_us() const { return recorded_us_; }
+  std::vector<Answered> TakeAnswered() { return std::move(answered_); }
+  bool empty() const { return group_.events.empty() && group_.commands.empty(); }
+
+ private:
+  absl::StatusOr<Receipt> Judge(Queued& queued) {
+    const AppendRequest& request = queued.request;
+    if (request.command) {
+      auto known = Known(*request.command);
+      if (!known.ok()) return known.status();
+      if (*known) return **std::move(known);
+    }
+    std::vector<Version> versions;
+    if (absl::Status status = CheckStreams(request, versions); !status.ok()) return status;
+    std::size_t event_index = 0;
+    for (std::size_t i = 0; i < request.streams.size(); ++i) {
+      Write(queued.request, queued.request.streams[i], queued.leaves, event_index, versions[i]);
+    }
+    Receipt receipt;
+    receipt.version = versions.front();
+    receipt.position = head_.position;
+    if (request.command) {
+      receipt.aggregate_id = request.command->aggregate_id;
+      receipt.created_id = request.command->created_id;
+      group_.commands.push_back({*request.command, receipt.version, receipt.position});
+      command_index_.emplace(request.command->command_id, group_.commands.size() - 1);
+    }
+    return receipt;
+  }
+
+  // The receipt of a command that is stored already or stands in this group.
+  absl::StatusOr<std::optional<Receipt>> Known(const CommandRecord& record) {
+    std::optional<StoredCommand> stored;
+    if (const auto it = command_index_.find(record.command_id); it != command_index_.end()) {
+      const LoggedCommand& command = group_.commands[it->second];
+      stored = StoredCommand{command.record.request_hash,
+                             {command.version, command.position, command.record.aggregate_id, command.record.created_id, true}};
+    } else {
+      auto found = store_.log_->FindCommand(record.command_id);
+      if (!found.ok()) Die(fmt::format("cannot look a command up: {}", ToStd(found.status().message())));
+      stored = *std::move(found);
+    }
+    if (!stored) return std::nullopt;
+    if (stored->request_hash != record.request_hash) return IdReused(record.command_id);
+    return stored->receipt;
+  }
+
+  absl::Status CheckStreams(const AppendRequest& request, std::vector<Version>& versions) {
+    std::string violations;
+    Metadata metadata;
+    for (const StreamAppend& stream : request.streams) {
+      const Version actual = HeadOf(stream.stream);
+      versions.push_back(actual);
+      const std::string expected = Unfulfilled(stream.check, actual);
+      if (expected.empty()) continue;
+      violations += fmt::format("{}{} is at version {}, expected {}", violations.empty() ? "" : "; ", stream.stream, actual.value,
+                                expected);
+      if (metadata.empty()) {
+        metadata = {{"stream", stream.stream}, {"expected", expected}, {"actual", fmt::to_string(actual.value)}};
+      }
+    }
+    if (violations.empty()) return absl::OkStatus();
+    return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT, violations + "; read again and decide anew", metadata);
+  }
+
+  Version HeadOf(const std::string& stream) {
+    if (const auto it = group_.stream_heads.find(stream); it != group_.stream_heads.end()) return it->second;
+    auto head = store_.HeadOf(stream);
+    if (!head.ok()) Die(fmt::format("cannot look a stream up: {}", ToStd(head.status().message())));
+    return *head;
+  }
+
+  void Write(const AppendRequest& request, StreamAppend& stream, const std::vector<Digest>& leaves, std::size_t& event_index,
+             Version& version) {
+    if (stream.events.empty()) return;
+    const std::string category(CategoryOf(stream.stream));
+    auto [last, added] = group_.category_heads.try_emplace(category);
+    if (added) last->second = store_.category_heads_[category];
+    for (NewEvent& event : stream.events) {
+      RecordedEvent& recorded = group_.events.emplace_back();
+      recorded.position = head_.position.Next();
+      recorded.stream = stream.stream;
+      recorded.version = version = version.Next();
+      recorded.event_id = event.event_id;
+      recorded.type = std::move(event.type);
+      recorded.payload = std::move(event.payload);
+      recorded.encoding = event.encoding;
+      recorded.metadata = request.metadata;
+      recorded.tags = std::move(event.tags);
+      recorded.recorded_at = absl::FromUnixMicros(recorded_us_);
+      recorded.category_previous = std::exchange(last->second, recorded.position);
+      recorded.leaf = leaves[event_index++];
+      recorded.chain = ChainOf(head_.chain, recorded);
+      head_ = {recorded.position, recorded.chain};
+    }
+    group_.stream_heads[stream.stream] = version;
+  }
+
+  SequencedStore& store_;
+  Head head_;
+  const std::int64_t recorded_us_;
+  Group group_;
+  absl::flat_hash_map<std::string, std::size_t> command_index_;
+  std::vector<Answered> answered_;
+};
+
+SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions, const Clock& clock)
+    : log_(std::move(log)), writer_(writer), completions_(completions), clock_(clock), store_id_(log_->GetTail().store_id) {
+  const Tail tail = log_->GetTail();
+  tail_ = tail.head;
+  last_recorded_us_ = tail.recorded_at == absl::InfinitePast() ? 0 : absl::ToUnixMicros(tail.recorded_at);
+  category_heads_ = tail.category_heads;
+  MutexLock lock(mu_);
+  head_ = tail.head;
+}
+
+void SequencedStore::Append(AppendRequest request, AppendDone done) {
+  Queued queued{std::move(request), {}, std::move(done)};
+  absl::Status status = CheckForm(queued.request);
+  if (status.ok()) {
+    FillEventIds(queued.request, clock_.Now());
+    for (const StreamAppend& stream : queued.request.streams) {
+      for (const NewEvent& event : stream.events) {
+        queued.leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload, queued.request.metadata,
+                                       EncodeTags(event.tags)));
+      }
+    }
+    MutexLock lock(mu_);
+    if (queue_.size() < kAppendQueueMax) {
+      queue_.push_back(std::move(queued));
+      if (!std::exchange(step_posted_, true)) writer_.Post([this] { Step(); });
+      return;
+    }
+    status = QueueFull();
+  }
+  completions_.Post([done = std::move(queued.done), status] { done(status); });
+}
+
+std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
+  MutexLock lock(mu_);
+  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kGroupAppendsMax));
+  std::vector<Queued> taken(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
+  queue_.erase(queue_.begin(), end);
+  return taken;
+}
+
+void SequencedStore::Step() {
+  std::vector<Queued> taken = TakeQueued();
+  GroupBuilder builder(*this, clock_.Now());
+  for (Queued& queued : taken) builder.Add(queued);
+  const absl::Status committed = builder.empty() ? absl::OkStatus() : log_->Commit(builder.group());
+  std::vector<Answered> answered = builder.TakeAnswered();
+  if (committed.ok()) {
+    tail_ = builder.head();
+    last_recorded_us_ = builder.recorded_us();
+    for (const auto& [category, position] : builder.group().category_heads) category_heads_[category] = position;
+    if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();
+    for (const auto& [stream, version] : builder.group().stream_heads) stream_heads_[stream] = version;
+  } else if (absl::IsResourceExhausted(committed)) {
+    stream_heads_.clear();
+    // Rejections that were judged on events which do not come true are not told either.
+    for (Answered& answer : answered) answer.receipt = DiskFull();
+  } else {
+    // It is unknown what is durable: only a restart, which reads the log again, can tell.
+    Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
+  }
+  Publish(tail_, std::move(answered));
+  MutexLock lock(mu_);
+  step_posted_ = !queue_.empty();
+  if (step_posted_) writer_.Post([this] { Step(); });
+}
+
+void SequencedStore::Publish(const Head& head, std::vector<Answered> answered) {
+  std::vector<std::function<void()>> woken;
+  {
+    MutexLock lock(mu_);
+    head_ = head;
+    const auto end = waiting_.lower_bound(head.position);
+    for (auto it = waiting_.begin(); it != end; ++it) woken.push_back(std::move(it->second));
+    waiting_.erase(waiting_.begin(), end);
+  }
+  completions_.Post([answered = std::move(answered), woken = std::move(woken)]() mutable {
+    for (Answered& answer : answered) answer.done(std::move(answer.receipt));
+    for (const auto& wake : woken) wake();
+  });
+}
+
+absl::StatusOr<Version> SequencedStore::HeadOf(const std::string& stream) {
+  if (const auto it = stream_heads_.find(stream); it != stream_heads_.end()) return it->second;
+  auto head = log_->StreamHead(stream);
+  if (head.ok()) stream_heads_.emplace(stream, *head);
+  return head;
+}
+
+void SequencedStore::WaitPast(Position position, std::function<void()> wake) {
+  {
+    MutexLock lock(mu_);
+    if (head_.position <= position) {
+      waiting_.emplace(position, std::move(wake));
+      return;
+    }
+  }
+  completions_.Post(std::move(wake));
+}
+
+Head SequencedStore::GetHead() {
+  MutexLock lock(mu_);
+  return head_;
+}
+
+absl::StatusOr<std::optional<StoredCommand>> SequencedStore::FindCommand(std::string_view command_id) {
+  return log_->FindCommand(command_id);
+}
+absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(std::string_view stream,
+                                                                      const ReadStreamOptions& options) {
+  auto events = log_->ReadStream(stream, options);
+  if (!events.ok()) return events;
+  for (const RecordedEvent& event : *events) {
+    const Digest leaf =
+        LeafOf(event.event_id, event.encoding, event.type, event.payload, event.metadata, EncodeTags(event.tags));
+    if (leaf != event.leaf) {
+      return Reject(core::v1::ERROR_REASON_DATA_LOSS,
+                    fmt::format("the event at position {} is not what was recorded; run `leftfold verify`", event.position.value),
+                    {{"position", fmt::to_string(event.position.value)}, {"stream", event.stream}});
+    }
+  }
+  return events;
+}
+absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadAll(const ReadAllOptions& options) {
+  return log_->ReadAll(options);
+}
+absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) { return log_->StreamVersion(stream); }
+
+}  // namespace leftfold

@@ -1,0 +1,81 @@
+#ifndef EVENT_STORE_SEQUENCER_H_
+#define EVENT_STORE_SEQUENCER_H_
+
+#include <absl/container/flat_hash_map.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/executor.h"
+#include "core/mutex.h"
+#include "event_store/event_store.h"
+#include "event_store/log.h"
+
+namespace leftfold {
+
+// Appends that one transaction commits at the most.
+inline constexpr std::size_t kGroupAppendsMax = 512;
+// Stream heads that the sequencer keeps in memory; when there are more, it forgets all and asks the log again.
+inline constexpr std::size_t kStreamHeadsMax = 262'144;
+
+// An EventStore over a Log: judges checks, assigns positions, versions, times and chain values, and commits many appends in one
+// transaction (group commit). A group is what has come in since the last one began: it never waits to fill.
+// Steps run on `writer`, one at a time; answers and wake-ups on `completions`. Thread-safe. Both executors must have run or
+// dropped their tasks before the store goes.
+class SequencedStore final : public EventStore {
+ public:
+  SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions, const Clock& clock);
+
+  void Append(AppendRequest request, AppendDone done) override;
+  absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
+  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) override;
+  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override;
+  absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
+  Head GetHead() override;
+  std::string StoreId() override { return store_id_; }
+  void WaitPast(Position position, std::function<void()> wake) override;
+
+ private:
+  // An append on its way, with what could be computed before the writer's turn.
+  struct Queued {
+    AppendRequest request;
+    std::vector<Digest> leaves;  // One for each event, in order.
+    AppendDone done;
+  };
+  struct Answered {
+    AppendDone done;
+    absl::StatusOr<Receipt> receipt;
+  };
+  class GroupBuilder;
+
+  void Step();
+  std::vector<Queued> TakeQueued();
+  void Publish(const Head& head, std::vector<Answered> answered);
+  absl::StatusOr<Version> HeadOf(const std::string& stream);
+
+  const std::unique_ptr<Log> log_;
+  Executor& writer_;
+  Executor& completions_;
+  const Clock& clock_;
+  const std::string store_id_;
+
+  // The writer's own: touched by Step alone.
+  Head tail_;
+  std::int64_t last_recorded_us_;
+  absl::flat_hash_map<std::string, Position> category_heads_;
+  absl::flat_hash_map<std::string, Version> stream_heads_;
+
+  Mutex mu_;
+  std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
+  bool step_posted_ ABSL_GUARDED_BY(mu_) = false;
+  Head head_ ABSL_GUARDED_BY(mu_);
+  std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);  // By the position to get past.
+};
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_SEQUENCER_H_
