@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "core/types.h"
+#include "read_api/errors.h"
 #include "sql/view_file.h"
 
 namespace leftfold::read_api {
@@ -90,7 +91,7 @@ void QueryHandler::AnswerWith(Lease lease, std::unique_ptr<Job> job) {
                    job->query->request->full_name(), ToStd(status.message()));
   } else if (applied < job->min_position) {
     // The view was switched to a file that is further back, after it had been looked at.
-    answer = pool_.BehindAt(*job->view, applied, job->min_position);
+    answer = Behind(job->view->name, applied, job->min_position);
   } else if (answer.ok() && job->applied_position != nullptr) {
     (*answer)->GetReflection()->SetString(answer->get(), job->applied_position,
                                           fmt::to_string(applied.value));

@@ -9,59 +9,10 @@
 
 #include "core/reject.h"
 #include "core/status.h"
+#include "read_api/errors.h"
 #include "sql/view_file.h"
 
 namespace leftfold::read_api {
-namespace {
-
-absl::Status Stopping() {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_STOPPING,
-                               "the read side is stopping; try again elsewhere or later"),
-                        kRetryWhenRebuilding);
-}
-
-absl::Status Rebuilding(std::string_view view) {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
-                               fmt::format("the view {} is being built; try again soon", view),
-                               {{"view", std::string(view)}}),
-                        kRetryWhenRebuilding);
-}
-
-absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t limit) {
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_QUEUE_FULL,
-             fmt::format("{} calls wait for {} of the view {}; try again", limit, what, view),
-             {{"view", std::string(view)}, {"limit", fmt::to_string(limit)}}),
-      kRetryWhenBehind);
-}
-
-absl::Status Behind(std::string_view view, Position applied, Position min_position) {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_READ_MODEL_BEHIND,
-                               fmt::format("the view {} has applied {}, not yet {}; try again",
-                                           view, applied.value, min_position.value),
-                               {{"view", std::string(view)},
-                                {"applied", fmt::to_string(applied.value)},
-                                {"min_position", fmt::to_string(min_position.value)}}),
-                        kRetryWhenBehind);
-}
-
-absl::Status StoppedAt(std::string_view view, Position applied, const absl::Status& reason) {
-  // A reason that was made for clients may be shown; others may hold paths.
-  const std::string name = ReasonOf(reason);
-  const std::string text =
-      name.empty() ? "INTERNAL" : fmt::format("{}: {}", name, ToStd(reason.message()));
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_VIEW_STOPPED,
-             fmt::format("the view {} stopped at position {} and needs an operator: {}", view,
-                         applied.value, text),
-             {{"view", std::string(view)},
-              {"position", fmt::to_string(applied.value)},
-              {"reason", text}}),
-      kRetryWhenStopped);
-}
-
-}  // namespace
-
 namespace internal {
 
 // One view of the pool. Shared with its leases, which may outlive the pool.
@@ -227,7 +178,7 @@ void ServedView::WaitFor(Position min_position, absl::Duration limit, WaitDone d
     } else if (!*readable && limit <= absl::ZeroDuration()) {
       now = Behind(name_, condition_.applied, min_position);
     } else if (!*readable && waiters_.size() >= kPositionWaitersMax) {
-      now = QueueFull(name_, "positions", kPositionWaitersMax);
+      now = QueueFull(name_, "calls wait for positions", kPositionWaitersMax);
     } else if (!*readable) {
       waits = true;
       id = next_waiter_++;
@@ -326,7 +277,9 @@ void ServedView::LeaseLater(LeaseDone done) {
     full = queue_.size() >= kLeaseQueueMax;
     if (!full) queue_.push_back(std::move(done));
   }
-  if (full) return PostLease(std::move(done), QueueFull(name_, "connections", kLeaseQueueMax));
+  if (full)
+    return PostLease(std::move(done),
+                     QueueFull(name_, "calls wait for connections", kLeaseQueueMax));
   ServeQueue();  // One may have come back in the meantime.
 }
 
@@ -427,10 +380,6 @@ void ViewPool::WaitFor(const ViewEntry& view, Position min_position, absl::Durat
                        WaitDone done) {
   At(view).WaitFor(min_position, std::min(kFreshnessWaitMax, time_left - kAnswerReserve),
                    std::move(done));
-}
-
-absl::Status ViewPool::BehindAt(const ViewEntry& view, Position applied, Position min_position) {
-  return Behind(view.name, applied, min_position);
 }
 
 absl::StatusOr<std::optional<Lease>> ViewPool::TryLease(const ViewEntry& view) {

@@ -116,9 +116,6 @@ class ViewPool final : public ViewListener {
   // not for clients.
   void LeaseLater(const ViewEntry& view, LeaseDone done);
 
-  // READ_MODEL_BEHIND {view, applied, min_position} with RetryInfo.
-  static absl::Status BehindAt(const ViewEntry& view, Position applied, Position min_position);
-
   // Everybody who waits, now or later, gets STOPPING.
   void Stop();
 

@@ -112,7 +112,6 @@ class WatchHub final : public ViewListener {
   class Group;
   class OneWatcher;
 
-  ViewPool& pool_;
   absl::flat_hash_map<const ViewEntry*, std::shared_ptr<Group>>
       groups_;  // Filled by the constructor, then only read.
   absl::flat_hash_map<std::string_view, Group*> by_name_;

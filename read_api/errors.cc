@@ -1,0 +1,58 @@
+#include "read_api/errors.h"
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "core/reject.h"
+#include "core/status.h"
+#include "read_api/view_pool.h"
+
+namespace leftfold::read_api {
+
+absl::Status Stopping() {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_STOPPING,
+                               "the read side is stopping; try again elsewhere or later"),
+                        kRetryWhenRebuilding);
+}
+
+absl::Status Rebuilding(std::string_view view) {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
+                               fmt::format("the view {} is being built; try again soon", view),
+                               {{"view", std::string(view)}}),
+                        kRetryWhenRebuilding);
+}
+
+absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t limit) {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+                               fmt::format("of the view {}, {} {}; try again", view, limit, what),
+                               {{"view", std::string(view)}, {"limit", fmt::to_string(limit)}}),
+                        kRetryWhenBehind);
+}
+
+absl::Status Behind(std::string_view view, Position applied, Position min_position) {
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_READ_MODEL_BEHIND,
+                               fmt::format("the view {} has applied {}, not yet {}; try again",
+                                           view, applied.value, min_position.value),
+                               {{"view", std::string(view)},
+                                {"applied", fmt::to_string(applied.value)},
+                                {"min_position", fmt::to_string(min_position.value)}}),
+                        kRetryWhenBehind);
+}
+
+absl::Status StoppedAt(std::string_view view, Position applied, const absl::Status& reason) {
+  // A reason that was made for clients may be shown; others may hold paths.
+  const std::string name = ReasonOf(reason);
+  const std::string text =
+      name.empty() ? "INTERNAL" : fmt::format("{}: {}", name, ToStd(reason.message()));
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_VIEW_STOPPED,
+             fmt::format("the view {} stopped at position {} and needs an operator: {}", view,
+                         applied.value, text),
+             {{"view", std::string(view)},
+              {"position", fmt::to_string(applied.value)},
+              {"reason", text}}),
+      kRetryWhenStopped);
+}
+
+}  // namespace leftfold::read_api

@@ -1,0 +1,26 @@
+#ifndef READ_API_ERRORS_H_
+#define READ_API_ERRORS_H_
+
+#include <absl/status/status.h>
+
+#include <cstddef>
+#include <string_view>
+
+#include "core/types.h"
+
+namespace leftfold::read_api {
+
+// The read side's own refusals, each UNAVAILABLE or RESOURCE_EXHAUSTED with ErrorInfo and
+// RetryInfo. `view` goes into the metadata of all that have it.
+absl::Status Stopping();
+absl::Status Rebuilding(std::string_view view);
+// Metadata: applied, min_position.
+absl::Status Behind(std::string_view view, Position applied, Position min_position);
+// Metadata: position, reason. Of a `reason` that was not made for clients only "INTERNAL" is shown:
+// it may hold paths.
+absl::Status StoppedAt(std::string_view view, Position applied, const absl::Status& reason);
+// `limit` of `what` ("calls wait for a connection") are there. Metadata: limit.
+absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t limit);
+
+}  // namespace leftfold::read_api
+#endif  // READ_API_ERRORS_H_
