@@ -1,0 +1,64 @@
+#ifndef PROJECTOR_PROJECTOR_H_
+#define PROJECTOR_PROJECTOR_H_
+
+#include <absl/status/statusor.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/executor.h"
+#include "core/registry.h"
+#include "core/view_listener.h"
+#include "event_store/event_store.h"
+#include "projector/rebuild.h"
+#include "projector/view_slot.h"
+
+namespace leftfold {
+
+enum class ViewState { kCatchingUp, kLive, kStopped };
+
+struct ViewStatus {
+  std::string name;
+  int version = 0;
+  std::int64_t generation = 0;
+  ViewState state = ViewState::kCatchingUp;
+  Position checkpoint;
+  std::int64_t lag_events = 0;
+  std::string reason;
+  std::int64_t duplicates_ignored = 0;
+};
+
+// Runs every view of the registry, each by itself: a slow or stopped one delays no other. A view whose version has no served file
+// yet is built, and served once it has reached the head. Step-driven: each view has at most one task on the executor, and none
+// while there is nothing to fold. Thread-safe. The caller holds the "project" lock of the data folder.
+class Projector {
+ public:
+  // `views` is the folder of all views. `listener` may be nullptr. All must outlive the projector, or its Stop.
+  static absl::StatusOr<std::unique_ptr<Projector>> Open(const Registry& registry, EventStore& store, Executor& executor,
+                                                         ViewListener* listener, const std::string& views);
+  ~Projector();
+
+  // Begins to fold.
+  void Start();
+  // Tasks that are still on the executor do nothing from now on; returns when none is folding.
+  void Stop();
+
+  std::vector<ViewStatus> ListViews();
+
+  // A rebuild to be stepped by the caller. VIEW_NOT_FOUND names the views that there are; REBUILD_RUNNING.
+  absl::StatusOr<std::unique_ptr<Rebuild>> NewRebuild(std::string_view view, RebuildAction action, Position until);
+
+ private:
+  Projector(EventStore& store, Executor& executor) : store_(store), executor_(executor) {}
+  static void Run(const std::shared_ptr<ViewSlot>& slot, EventStore& store, Executor& executor);
+
+  EventStore& store_;
+  Executor& executor_;
+  std::vector<std::shared_ptr<ViewSlot>> slots_;
+};
+
+}  // namespace leftfold
+#endif  // PROJECTOR_PROJECTOR_H_
