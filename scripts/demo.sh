@@ -78,8 +78,8 @@ query() { run "$1" "grpcurl -plaintext -d '$3' 127.0.0.1:50052 leftfold.rooms.v1
 send '"aggregateId": "blue"' CreateRoom '{"room_id": "blue", "name": "Blue room"}'
 send '"version": "1"' RenameRoom '{"room_id": "blue", "name": "Blue hall", "command_id": "rename-1"}'
 send '"version": "2"' Invite \
-  '{"room_id": "blue", "invitees": [{"type": "student", "id": "ada"}, {"type": "student", "id": "grace"}]}'
-send '"createdId"' ScheduleSession '{"room_id": "blue", "cron": "0 9 * * 1", "duration_minutes": 90}'
+  '{"room_id": "blue", "invitees": [{"type": "user", "id": "ada"}, {"type": "user", "id": "grace"}]}'
+send '"createdId"' ScheduleSession '{"room_id": "blue", "cron": "0 9 * * MON", "duration_minutes": 90}'
 position=$(field position)
 
 say "Queries. min_position is the receipt's position: read your own write."
