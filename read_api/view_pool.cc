@@ -112,8 +112,9 @@ void ServedView::OnApplied(Position applied) {
     MutexLock lock(mu_);
     if (condition_.state == ViewCondition::State::kBuilding)
       return;  // Of a file that is not served yet.
+    const bool grew = applied > condition_.applied;
     condition_.applied = std::max(condition_.applied, applied);
-    if (condition_.readable && condition_.state == ViewCondition::State::kStopped) {
+    if (grew && condition_.readable && condition_.state == ViewCondition::State::kStopped) {
       condition_.state = ViewCondition::State::kServing;  // It went on.
       condition_.reason = absl::OkStatus();
     }

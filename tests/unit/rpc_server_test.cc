@@ -1,0 +1,166 @@
+// Where a server listens, and what it says of itself.
+#include <grpcpp/impl/client_unary_call.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/status.h"
+#include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "rpc/server.h"
+
+namespace leftfold::rpc {
+namespace {
+
+// grpc.health.v1 and the reflection service by their wire format, for their C++ code is not
+// everywhere installed.
+std::string Field(int number, const std::string& text) {
+  return std::string(1, static_cast<char>(number << 3 | 2)) +
+         std::string(1, static_cast<char>(text.size())) + text;
+}
+grpc::ByteBuffer Bytes(const std::string& bytes) {
+  const grpc::Slice slice(bytes);
+  return {&slice, 1};
+}
+std::string Text(const grpc::ByteBuffer& bytes) {
+  grpc::Slice slice;
+  EXPECT_TRUE(bytes.DumpToSingleSlice(&slice).ok());
+  return {reinterpret_cast<const char*>(slice.begin()), slice.size()};
+}
+
+class RpcServerTest : public ::testing::Test {
+ protected:
+  RpcServerTest() {
+    EXPECT_TRUE(
+        services_
+            .HandleUnary(*admin::v1::ListViewsRequest::descriptor(),
+                         [](UnaryCall call) { call.Finish(admin::v1::ListViewsResponse()); })
+            .ok());
+  }
+  absl::StatusOr<std::unique_ptr<RpcServer>> Start(const std::string& listen) {
+    return RpcServer::Start({.listen = listen, .services = &services_, .generated = {}});
+  }
+  static std::shared_ptr<grpc::Channel> ChannelTo(const RpcServer& server) {
+    return grpc::CreateChannel(server.address(), grpc::InsecureChannelCredentials());
+  }
+  // 1 SERVING, 2 NOT_SERVING, -1 an error.
+  static int Health(const RpcServer& server, const std::string& service) {
+    const auto channel = ChannelTo(server);
+    const grpc::internal::RpcMethod method("/grpc.health.v1.Health/Check",
+                                           grpc::internal::RpcMethod::NORMAL_RPC);
+    grpc::ClientContext context;
+    grpc::ByteBuffer answer;
+    const grpc::Status status =
+        grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+            channel.get(), method, &context, Bytes(service.empty() ? "" : Field(1, service)),
+            &answer);
+    const std::string bytes = status.ok() ? Text(answer) : "";
+    return bytes.size() == 2 ? bytes[1] : -1;
+  }
+  // The reflection service's answer to list_services, as bytes that hold the names.
+  static std::string Listed(const RpcServer& server) {
+    const auto channel = ChannelTo(server);
+    const grpc::internal::RpcMethod method(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        grpc::internal::RpcMethod::BIDI_STREAMING);
+    grpc::ClientContext context;
+    const std::unique_ptr<grpc::ClientReaderWriter<grpc::ByteBuffer, grpc::ByteBuffer>> stream(
+        grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
+            channel.get(), method, &context));
+    grpc::ByteBuffer answer;
+    EXPECT_TRUE(stream->Write(Bytes(Field(7, "*"))));
+    EXPECT_TRUE(stream->Read(&answer));
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+    return Text(answer);
+  }
+
+  Services services_;
+};
+
+TEST_F(RpcServerTest, PortZeroPicksAPortAndSaysWhich) {
+  const auto server = Start("127.0.0.1:0");
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_GT((*server)->port(), 0);
+  EXPECT_EQ((*server)->address(), fmt::format("127.0.0.1:{}", (*server)->port()));
+}
+
+TEST_F(RpcServerTest, HostsBeyondLoopbackAreRefusedWithTheReason) {
+  for (const char* listen :
+       {"0.0.0.0:0", "192.168.1.4:50051", "[::]:0", ":0", "example.org:0", "128.0.0.1:0"}) {
+    const auto server = Start(listen);
+    EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition) << listen;
+    EXPECT_NE(
+        server.status().message().find("listening beyond loopback needs TLS and authentication"),
+        absl::string_view::npos)
+        << listen;
+  }
+}
+
+TEST_F(RpcServerTest, AMalformedAddressIsRefused) {
+  for (const char* listen :
+       {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:port", "127.0.0.1:65536", "127.0.0.1:-1"}) {
+    EXPECT_EQ(Start(listen).status().code(), absl::StatusCode::kInvalidArgument) << listen;
+  }
+}
+
+TEST_F(RpcServerTest, ASecondServerOnAPortFails) {
+  const auto first = Start("127.0.0.1:0");
+  ASSERT_TRUE(first.ok());
+  const auto second =
+      RpcServer::Start({.listen = (*first)->address(), .services = nullptr, .generated = {}});
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition) << second.status();
+}
+
+TEST_F(RpcServerTest, HealthKnowsEveryServiceAndTheWhole) {
+  const auto server = Start("127.0.0.1:0");
+  ASSERT_TRUE(server.ok());
+  EXPECT_EQ(Health(**server, ""), 1);
+  EXPECT_EQ(Health(**server, "leftfold.admin.v1.AdminService"), 1);
+  EXPECT_EQ(Health(**server, "leftfold.nothing.v1.NoService"), -1);
+  (*server)->SetServing("leftfold.admin.v1.AdminService", false);
+  EXPECT_EQ(Health(**server, "leftfold.admin.v1.AdminService"), 2);
+  EXPECT_EQ(Health(**server, ""), 1);
+}
+
+TEST_F(RpcServerTest, ReflectionListsTheServices) {
+  const auto server = Start("127.0.0.1:0");
+  ASSERT_TRUE(server.ok());
+  const std::string listed = Listed(**server);
+  EXPECT_NE(listed.find("leftfold.admin.v1.AdminService"), std::string::npos);
+  EXPECT_NE(listed.find("grpc.health.v1.Health"), std::string::npos);
+}
+
+TEST_F(RpcServerTest, AGeneratedServiceIsHostedBesideWithHealth) {
+  class Admin final : public admin::v1::AdminService::Service {
+    grpc::Status ListViews(grpc::ServerContext*, const admin::v1::ListViewsRequest*,
+                           admin::v1::ListViewsResponse* response) override {
+      response->add_views()->set_name("generated");
+      return grpc::Status::OK;
+    }
+  } generated;
+  const auto server =
+      RpcServer::Start({.listen = "127.0.0.1:0",
+                        .services = nullptr,
+                        .generated = {{"leftfold.admin.v1.AdminService", &generated}}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto stub = admin::v1::AdminService::NewStub(ChannelTo(**server));
+  grpc::ClientContext context;
+  admin::v1::ListViewsResponse response;
+  ASSERT_TRUE(stub->ListViews(&context, {}, &response).ok());
+  EXPECT_EQ(response.views(0).name(), "generated");
+  EXPECT_EQ(Health(**server, "leftfold.admin.v1.AdminService"), 1);
+}
+
+TEST_F(RpcServerTest, DrainIsIdempotentAndFreesThePort) {
+  auto first = Start("127.0.0.1:0");
+  ASSERT_TRUE(first.ok());
+  const std::string address = (*first)->address();
+  (*first)->Drain(absl::Seconds(1));
+  (*first)->Drain(absl::Seconds(1));
+  first->reset();
+  const auto second = RpcServer::Start({.listen = address, .services = nullptr, .generated = {}});
+  EXPECT_TRUE(second.ok()) << second.status();
+}
+
+}  // namespace
+}  // namespace leftfold::rpc
