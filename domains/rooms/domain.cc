@@ -1,0 +1,7 @@
+#include "core/registry.h"
+
+namespace leftfold::rooms {
+
+void Register(Registry& registry) { (void)registry; }
+
+}  // namespace leftfold::rooms
