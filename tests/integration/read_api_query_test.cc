@@ -1,0 +1,251 @@
+// Queries against a view file that is written by hand: freshness, states of the view, connections.
+#include <gtest/gtest.h>
+
+#include <optional>
+
+#include "read_api/query_handler.h"
+#include "tests/integration/read_api_fixture.h"
+
+namespace leftfold::read_api {
+namespace {
+
+using rooms::v1::GetRoomRequest;
+using rooms::v1::GetRoomResponse;
+using rooms::v1::ListRoomsRequest;
+
+class ReadApiQuery : public ReadApiTest {
+ protected:
+  ReadApiQuery() : queries_(registry_, *pool_) {}
+
+  struct Result {
+    std::optional<absl::StatusOr<Answer>> answer;
+    bool done() const { return answer.has_value(); }
+    absl::Status status() const { return answer->status(); }
+    const GetRoomResponse& room() const { return static_cast<const GetRoomResponse&>(***answer); }
+  };
+  std::shared_ptr<Result> Get(const std::string& id, const std::string& min_position = "",
+                              absl::Duration time_left = absl::InfiniteDuration()) {
+    auto request = std::make_unique<GetRoomRequest>();
+    request->set_room_id(id);
+    request->set_min_position(min_position);
+    return Ask(0, std::move(request), time_left);
+  }
+  std::shared_ptr<Result> Ask(std::size_t query, std::unique_ptr<google::protobuf::Message> request,
+                              absl::Duration time_left = absl::InfiniteDuration()) {
+    auto result = std::make_shared<Result>();
+    queries_.Handle(*view_, view_->queries[query], std::move(request), time_left,
+                    [result](absl::StatusOr<Answer> answer) {
+                      EXPECT_FALSE(result->done());
+                      result->answer.emplace(std::move(answer));
+                    });
+    return result;
+  }
+
+  QueryHandler queries_;
+};
+
+TEST_F(ReadApiQuery, IsAnsweredAtOnceWithThePositionOfTheRows) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  const auto result = Get("oak");
+  ASSERT_TRUE(result->done());  // No task had to run.
+  EXPECT_EQ(result->room().room().name(), "Oak");
+  EXPECT_EQ(result->room().applied_position(), "3");
+}
+
+TEST_F(ReadApiQuery, TheDomainsErrorGoesThrough) {
+  Serve();
+  EXPECT_TRUE(absl::IsNotFound(Get("oak")->status()));
+}
+
+TEST_F(ReadApiQuery, WaitsForMinPositionAndSeesItsOwnWrite) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  const auto result = Get("oak", "5");
+  executor_.Run();
+  EXPECT_FALSE(result->done());
+  Apply(4, {});
+  executor_.Run();
+  EXPECT_FALSE(result->done());
+  Apply(5, {{"oak", "Elm"}});
+  executor_.Run();
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(result->room().room().name(), "Elm");
+  EXPECT_EQ(result->room().applied_position(), "5");
+  executor_.Advance(kFreshnessWaitMax);  // Its timer finds nothing to do.
+}
+
+TEST_F(ReadApiQuery, IsNotAnsweredOnTheProjectorsTask) {
+  Serve();
+  const auto result = Get("oak", "5");
+  Apply(5, {{"oak", "Elm"}});
+  EXPECT_FALSE(result->done());
+  executor_.Run();
+  EXPECT_TRUE(result->done());
+}
+
+TEST_F(ReadApiQuery, AViewThatStaysBehindIsToldAfterTheLongestWait) {
+  Serve();
+  Apply(3, {});
+  const auto result = Get("oak", "5");
+  executor_.Advance(kFreshnessWaitMax - absl::Milliseconds(1));
+  EXPECT_FALSE(result->done());
+  executor_.Advance(absl::Milliseconds(1));
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(result->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(result->status()), "READ_MODEL_BEHIND");
+  EXPECT_EQ(MetadataOf(result->status(), "view"), "hand_made");
+  EXPECT_EQ(MetadataOf(result->status(), "applied"), "3");
+  EXPECT_EQ(MetadataOf(result->status(), "min_position"), "5");
+  EXPECT_TRUE(result->status().GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value());
+}
+
+TEST_F(ReadApiQuery, AnEarlierDeadlineOfTheClientLeavesTimeForTheAnswer) {
+  Serve();
+  const auto result = Get("oak", "5", absl::Milliseconds(250));
+  executor_.Advance(absl::Milliseconds(199));
+  EXPECT_FALSE(result->done());
+  executor_.Advance(absl::Milliseconds(1));
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(ReasonOf(result->status()), "READ_MODEL_BEHIND");
+}
+
+TEST_F(ReadApiQuery, WithoutTimeToWaitTheAnswerIsBehindAtOnce) {
+  Serve();
+  const auto result = Get("oak", "5", absl::Milliseconds(40));
+  executor_.Run();
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(ReasonOf(result->status()), "READ_MODEL_BEHIND");
+}
+
+TEST_F(ReadApiQuery, AMalformedPositionIsAnInvalidField) {
+  Serve();
+  for (const char* text : {"x", "-1", " 1", "+1", "1.0", "99999999999999999999"}) {
+    const auto result = Get("oak", text);
+    ASSERT_TRUE(result->done()) << text;
+    EXPECT_EQ(result->status().code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_EQ(ReasonOf(result->status()), "INVALID_FIELDS") << text;
+    EXPECT_EQ(MetadataOf(result->status(), "field"), "min_position") << text;
+  }
+}
+
+TEST_F(ReadApiQuery, AViewThatIsBeingBuiltSaysSo) {
+  EXPECT_EQ(ReasonOf(Get("oak")->status()), "VIEW_REBUILDING");  // Nothing was said of it yet.
+  pool_->OnBuilding(HandMade::kName);
+  const auto result = Get("oak");
+  EXPECT_EQ(result->status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(result->status()), "VIEW_REBUILDING");
+  EXPECT_TRUE(result->status().GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value());
+}
+
+TEST_F(ReadApiQuery, AStoppedViewServesItsLastStateAndRefusesWhatLiesBeyond) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  const auto waiting = Get("oak", "4");
+  pool_->OnStopped(HandMade::kName,
+                   Reject(core::v1::ERROR_REASON_DATA_LOSS, "event 4 does not decode"));
+  executor_.Run();
+  ASSERT_TRUE(waiting->done());
+  EXPECT_EQ(ReasonOf(waiting->status()), "VIEW_STOPPED");
+  EXPECT_EQ(Get("oak", "3")->room().room().name(), "Oak");
+  const absl::Status beyond = Get("oak", "4")->status();
+  EXPECT_EQ(beyond.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(beyond), "VIEW_STOPPED");
+  EXPECT_EQ(MetadataOf(beyond, "view"), "hand_made");
+  EXPECT_EQ(MetadataOf(beyond, "position"), "3");
+  EXPECT_EQ(MetadataOf(beyond, "reason"), "DATA_LOSS: event 4 does not decode");
+}
+
+TEST_F(ReadApiQuery, AReasonThatIsNotForClientsIsNotShown) {
+  Serve();
+  pool_->OnStopped(HandMade::kName, absl::InternalError("cannot write /secret/path"));
+  const absl::Status beyond = Get("oak", "4")->status();
+  EXPECT_EQ(MetadataOf(beyond, "reason"), "INTERNAL");
+  EXPECT_EQ(beyond.message().find("secret"), absl::string_view::npos);
+}
+
+TEST_F(ReadApiQuery, AStoppedViewThatIsServedAnewGoesOn) {
+  Serve();
+  pool_->OnStopped(HandMade::kName, absl::InternalError("x"));
+  writer_ = NewFile(2);
+  Commit(*writer_, 9, {{"oak", "Rebuilt"}});
+  pool_->OnServing(HandMade::kName, PathOf(2));
+  EXPECT_EQ(Get("oak", "9")->room().room().name(), "Rebuilt");
+  EXPECT_EQ(pool_->ConditionOf(*view_).state, ViewCondition::State::kServing);
+}
+
+TEST_F(ReadApiQuery, ASwitchSettlesWhoWaitsForWhatTheNewFileHas) {
+  Serve();
+  const auto result = Get("oak", "9");
+  writer_ = NewFile(2);
+  Commit(*writer_, 9, {{"oak", "Rebuilt"}});
+  pool_->OnServing(HandMade::kName, PathOf(2));
+  executor_.Run();
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(result->room().room().name(), "Rebuilt");
+}
+
+TEST_F(ReadApiQuery, ASqlErrorIsInternalAndTheNextQueryWorks) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  const auto broken = Ask(1, std::make_unique<ListRoomsRequest>());
+  EXPECT_EQ(broken->status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(Get("oak")->room().room().name(), "Oak");
+}
+
+TEST_F(ReadApiQuery, WithoutAFreeConnectionItWaitsForOne) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  std::vector<Lease> leases;
+  for (int i = 0; i < kConnectionsPerViewMax; ++i) {
+    auto lease = pool_->TryLease(*view_);
+    ASSERT_TRUE(lease.ok() && lease->has_value());
+    leases.push_back(**std::move(lease));
+  }
+  const auto result = Get("oak");
+  executor_.Run();
+  EXPECT_FALSE(result->done());
+  leases.pop_back();
+  executor_.Run();
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(result->room().room().name(), "Oak");
+}
+
+TEST_F(ReadApiQuery, TheQueueForConnectionsIsBounded) {
+  Serve();
+  std::vector<Lease> leases;
+  for (int i = 0; i < kConnectionsPerViewMax; ++i) leases.push_back(**pool_->TryLease(*view_));
+  std::vector<std::shared_ptr<Result>> waiting;
+  for (std::size_t i = 0; i < kLeaseQueueMax; ++i) waiting.push_back(Get("oak"));
+  const auto refused = Get("oak");
+  executor_.Run();
+  ASSERT_TRUE(refused->done());
+  EXPECT_EQ(refused->status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused->status()), "QUEUE_FULL");
+  leases.clear();
+  executor_.Run();
+  for (const auto& result : waiting) EXPECT_TRUE(result->done());
+}
+
+TEST_F(ReadApiQuery, WaitersForPositionsAreBounded) {
+  Serve();
+  std::vector<std::shared_ptr<Result>> waiting;
+  for (std::size_t i = 0; i < kPositionWaitersMax; ++i) waiting.push_back(Get("oak", "5"));
+  const auto refused = Get("oak", "5");
+  executor_.Run();
+  ASSERT_TRUE(refused->done());
+  EXPECT_EQ(ReasonOf(refused->status()), "QUEUE_FULL");
+}
+
+TEST_F(ReadApiQuery, StopAnswersWhoWaitsAndWhoComes) {
+  Serve();
+  const auto waiting = Get("oak", "5");
+  pool_->Stop();
+  executor_.Run();
+  ASSERT_TRUE(waiting->done());
+  EXPECT_EQ(ReasonOf(waiting->status()), "STOPPING");
+  EXPECT_EQ(ReasonOf(Get("oak")->status()), "STOPPING");
+}
+
+}  // namespace
+}  // namespace leftfold::read_api
