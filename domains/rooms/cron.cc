@@ -86,27 +86,38 @@ std::optional<Cron> Cron::Parse(std::string_view text) {
 }
 
 bool Cron::FitsDay(const absl::CivilDay& day) const {
+  if (!months_[static_cast<std::size_t>(day.month())]) return false;
   const bool month_day = days_of_month_[static_cast<std::size_t>(day.day())];
   // absl counts from Monday = 0, cron from Sunday = 0.
   const bool week_day = days_of_week_[(static_cast<std::size_t>(absl::GetWeekday(day)) + 1) % 7];
   return either_day_ ? month_day || week_day : month_day && week_day;
 }
 
+std::vector<int> Cron::MinutesOfDay() const {
+  std::vector<int> minutes;
+  for (std::size_t hour = 0; hour < hours_.size(); ++hour) {
+    for (std::size_t minute = 0; hours_[hour] && minute < minutes_.size(); ++minute) {
+      if (minutes_[minute]) minutes.push_back(static_cast<int>(hour * 60 + minute));
+    }
+  }
+  return minutes;
+}
+
 absl::Time Cron::Next(absl::Time time) const {
   const absl::TimeZone utc = absl::UTCTimeZone();
-  absl::CivilMinute minute = absl::ToCivilMinute(time, utc) + 1;
-  const absl::CivilDay end = absl::CivilDay(minute) + 366 * kYearsMax;
-  for (absl::CivilDay day(minute); day < end; ++day) {
+  const absl::CivilMinute minute = absl::ToCivilMinute(time, utc) + 1;
+  const absl::CivilDay today(minute);
+  const absl::CivilDay end = today + 366 * kYearsMax;
+  for (absl::CivilDay day = today; day < end; ++day) {
     if (!months_[static_cast<std::size_t>(day.month())]) {
       day = absl::CivilDay(absl::CivilMonth(day) + 1) - 1;
       continue;
     }
     if (!FitsDay(day)) continue;
-    const bool first_day = day == absl::CivilDay(minute);
-    for (int hour = first_day ? minute.hour() : 0; hour < 24; ++hour) {
+    for (int hour = day == today ? minute.hour() : 0; hour < 24; ++hour) {
       if (!hours_[static_cast<std::size_t>(hour)]) continue;
-      const bool first_hour = first_day && hour == minute.hour();
-      for (int m = first_hour ? minute.minute() : 0; m < 60; ++m) {
+      const bool this_hour = day == today && hour == minute.hour();
+      for (int m = this_hour ? minute.minute() : 0; m < 60; ++m) {
         if (!minutes_[static_cast<std::size_t>(m)]) continue;
         return absl::FromCivil(absl::CivilMinute(day.year(), day.month(), day.day(), hour, m), utc);
       }

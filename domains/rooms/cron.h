@@ -6,12 +6,14 @@
 #include <bitset>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace leftfold::rooms {
 
-// A rule of five fields as in crontab(5), in UTC: minute 0-59, hour 0-23, day of month 1-31, month 1-12 or JAN-DEC, day of week
-// 0-7 (0 and 7 are Sunday) or SUN-SAT. A field is a list of `*`, `a`, `a-b`, each with an optional `/step`. When both days are
-// restricted (do not begin with `*`), a day fits that fits either, as Vixie's cron has it.
+// A rule of five fields as in crontab(5), in UTC: minute 0-59, hour 0-23, day of month 1-31, month
+// 1-12 or JAN-DEC, day of week 0-7 (0 and 7 are Sunday) or SUN-SAT. A field is a list of `*`, `a`,
+// `a-b`, each with an optional `/step`. When both days are restricted (do not begin with `*`), a day
+// fits that fits either, as Vixie's cron has it.
 class Cron {
  public:
   // Longest rule, in bytes.
@@ -23,10 +25,12 @@ class Cron {
   static std::optional<Cron> Parse(std::string_view text);
   // The first moment of the rule after `time`; InfiniteFuture when there is none within kYearsMax.
   absl::Time Next(absl::Time time) const;
+  // Whether the rule comes true on some minute of this day.
+  bool FitsDay(const absl::CivilDay& day) const;
+  // The minutes, from midnight, on which it comes true on each day that fits; ascending.
+  std::vector<int> MinutesOfDay() const;
 
  private:
-  bool FitsDay(const absl::CivilDay& day) const;
-
   std::bitset<60> minutes_;
   std::bitset<24> hours_;
   std::bitset<32> days_of_month_;

@@ -11,28 +11,26 @@
 
 namespace leftfold::rooms {
 
-// When sessions begin, how long they take, and when the last may begin.
+// When the sessions of a schedule begin, how long they take, and when the last may begin.
 struct SessionRule {
-  Cron cron;
-  absl::Duration duration;
-  absl::Time stop_after = absl::InfiniteFuture();
-  // The first begin after `time`; InfiniteFuture when there is none.
-  absl::Time Next(absl::Time time) const;
-};
-
-struct NamedRule {
   std::string schedule_id;
-  SessionRule rule;
+  Cron cron;
+  absl::Duration duration;  // At most a day.
+  absl::Time stop_after = absl::InfiniteFuture();
 };
 
+// Two sessions of which the later begins while the earlier is going on.
 struct Conflict {
-  std::string schedule_id;  // Whose session is in the way; the schedule's own where it overlaps itself.
-  absl::Time at;            // Begin of the session that would overlap it.
+  absl::Time at;                  // Begin of the added schedule's session.
+  std::string other_schedule_id;  // The added schedule's own id where it overlaps itself.
+  absl::Time other_at;
 };
 
-// The first session of `added` after `from` and before `until` that overlaps another one of its own or of `others`. The work is
-// bounded by the number of sessions in the stretch: at most one a minute and schedule.
-std::optional<Conflict> FindConflict(const NamedRule& added, const std::vector<NamedRule>& others, absl::Time from,
+// A conflict between sessions of `added` that begin after `from` and at or before `until`, and one
+// another or those of `others`; sessions of `others` that are going on at `from` count. The work is
+// one look a day and schedule, and one walk over the minutes of a day for each schedule.
+std::optional<Conflict> FindConflict(const SessionRule& added,
+                                     const std::vector<SessionRule>& others, absl::Time from,
                                      absl::Time until);
 
 }  // namespace leftfold::rooms
