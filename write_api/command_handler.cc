@@ -203,7 +203,8 @@ void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Messa
   if (job.record) job.record->aggregate_id = job.context.aggregate_id;
   job.command = std::move(command);
   if (job.record && !EnterOnce(job)) return;
-  Submit(lanes_.Get(StreamName(entry.aggregate->category, job.context.aggregate_id)), std::move(job));
+  std::shared_ptr<Lane> lane = lanes_.Get(StreamName(entry.aggregate->category, job.context.aggregate_id));
+  Submit(std::move(lane), std::move(job));
 }
 
 bool CommandHandler::EnterOnce(Job& job) {

@@ -185,6 +185,27 @@ TEST_F(ReadApiQuery, ASwitchSettlesWhoWaitsForWhatTheNewFileHas) {
   EXPECT_EQ(result->room().room().name(), "Rebuilt");
 }
 
+TEST_F(ReadApiQuery, AConnectionToTheFileBeforeASwitchIsNotUsedAgain) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  {
+    auto lease = pool_->TryLease(*view_);
+    ASSERT_TRUE(lease.ok() && lease->has_value());
+    writer_ = NewFile(2);
+    Commit(*writer_, 9, {{"oak", "Rebuilt"}});
+    pool_->OnServing(HandMade::kName, PathOf(2));
+  }
+  std::vector<Lease> leases;  // All that there are.
+  for (int i = 0; i < kConnectionsPerViewMax; ++i) {
+    auto lease = pool_->TryLease(*view_);
+    ASSERT_TRUE(lease.ok() && lease->has_value());
+    sql::ConnectionReadTx tx((*lease)->connection());
+    EXPECT_EQ(tx.applied(), Position{9});
+    leases.push_back(**std::move(lease));
+  }
+  EXPECT_FALSE(pool_->TryLease(*view_)->has_value());
+}
+
 TEST_F(ReadApiQuery, ASqlErrorIsInternalAndTheNextQueryWorks) {
   Serve();
   Apply(3, {{"oak", "Oak"}});

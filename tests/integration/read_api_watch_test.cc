@@ -189,10 +189,35 @@ TEST_F(ReadApiWatch, AResumedDocumentThatDidNotChangeIsSilentUntilItDoes) {
   Serve();
   Apply(3, {{"oak", "Oak"}});
   Apply(5, {{"elm", "Elm"}});
-  const auto client = WatchRoom("oak", "3");
-  EXPECT_THAT(client->got, IsEmpty());
-  ApplyAndRun(6, {{"oak", "Oak 2"}});
-  EXPECT_THAT(client->got, ElementsAre("Oak 2@6"));
+  for (const char* resume : {"3", "5"}) {
+    const auto client = WatchRoom("oak", resume);
+    EXPECT_THAT(client->Take(), IsEmpty());
+    executor_.Advance(kHeartbeatInterval);
+    EXPECT_THAT(client->Take(), ElementsAre("heartbeat@5"));
+    client->watcher->Cancel();
+  }
+  const auto client = WatchRoom("oak", "5");
+  ApplyAndRun(6, {{"elm", "Elm 2"}});
+  EXPECT_THAT(client->Take(), IsEmpty());
+  ApplyAndRun(7, {{"oak", "Oak 2"}});
+  EXPECT_THAT(client->Take(), ElementsAre("Oak 2@7"));
+}
+
+TEST_F(ReadApiWatch, WhatIsSaidOfAFileIsAHintOnly) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  const auto document = WatchRoom("oak");
+  const auto list = WatchRooms();
+  document->Take();
+  list->Take();
+  Tell(4, {{"oak", "x"}});  // Before the rows are there.
+  executor_.Run();
+  EXPECT_THAT(document->Take(), IsEmpty());
+  EXPECT_THAT(list->Take(), IsEmpty());
+  Commit(*writer_, 4, {{"oak", "Oak 2"}});
+  executor_.Advance(absl::Milliseconds(10));
+  EXPECT_THAT(document->Take(), ElementsAre("Oak 2@4"));
+  EXPECT_THAT(list->Take(), ElementsAre("Oak 2@4"));
 }
 
 TEST_F(ReadApiWatch, AResumedDocumentThatChangedIsStated) {
@@ -356,11 +381,16 @@ TEST_F(ReadApiWatch, ASwitchStatesTheListAnew) {
 
 TEST_F(ReadApiWatch, ASwitchDuringARoundLetsItEndAndStatesTheListAnew) {
   Serve();
-  Apply(10, {{"ash", "Ash"}, {"oak", "Oak"}});
+  std::vector<Change> changes;
+  for (int i = 0; i < 2 * kWatchChunk; ++i) changes.push_back({fmt::format("room{:04}", i), "old"});
+  Apply(10, changes);
   const auto client = WatchRooms("", true);
-  SwitchTo(2, 11, {{"oak", "Rebuilt"}});
-  for (int i = 0; i < 5 && client->writing; ++i) Pull(*client);
-  EXPECT_THAT(client->got, ElementsAre("Ash", "Oak@10!", "Rebuilt@11!"));
+  SwitchTo(2, 11, {{"room0000", "new"}, {"room0031", "new"}});
+  for (int i = 0; i < 100 && client->writing; ++i) Pull(*client);
+  const auto got = client->Take();
+  ASSERT_EQ(got.size(), static_cast<std::size_t>(kWatchChunk + 3));
+  EXPECT_THAT(std::vector<std::string>(got.begin() + kWatchChunk - 1, got.end()),
+              ElementsAre("old", "new@10!", "new", "new@11!"));
 }
 
 // ---- lists

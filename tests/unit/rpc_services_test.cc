@@ -139,7 +139,7 @@ TEST_F(RpcServices, TheHandlerSeesHeadersAndDeadline) {
   Serve([&](UnaryCall call) {
     const CallFacts facts = call.facts();
     const bool soon =
-        facts.TimeLeft() > absl::ZeroDuration() && facts.TimeLeft() <= absl::Seconds(60);
+        facts.TimeLeft() > absl::ZeroDuration() && facts.TimeLeft() <= absl::Seconds(61);
     seen.Put(fmt::format("{}|{}|{}|{}|{}", facts.Header("authorization"),
                          facts.Header("x-correlation-id"), facts.Header("missing"), facts.Actor(),
                          soon));

@@ -1,0 +1,137 @@
+#include <absl/synchronization/mutex.h>
+#include <absl/time/clock.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "bench/rooms.h"
+#include "core/status.h"
+
+namespace leftfold::bench {
+namespace {
+
+constexpr int kRooms = 4'096;
+constexpr int kInFlight = 256;
+
+// Answers every command at once with a receipt of the usual size.
+class EmptyService final : public rooms::v1::RoomCommandService::CallbackService {
+  grpc::ServerUnaryReactor* RenameRoom(grpc::CallbackServerContext* context, const rooms::v1::RenameRoomRequest* request,
+                                       rooms::v1::RenameRoomResponse* response) override {
+    auto* receipt = response->mutable_receipt();
+    receipt->set_aggregate_id(request->room_id());
+    receipt->set_version(1'234);
+    receipt->set_position("1234567");
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+// p50 of one 4 KiB write + fdatasync, in microseconds: what the disk asks for a group of one.
+double SyncMicros(const std::string& folder) {
+  const std::string path = folder + "/fdatasync";
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  const std::string page(4'096, 'x');
+  std::vector<double> micros;
+  for (int i = 0; i < 500; ++i) {
+    const std::int64_t start = absl::GetCurrentTimeNanos();
+    if (write(file, page.data(), page.size()) != 4'096 || fdatasync(file) != 0) Die("cannot write to the bench's folder");
+    micros.push_back(static_cast<double>(absl::GetCurrentTimeNanos() - start) / 1e3);
+  }
+  close(file);
+  unlink(path.c_str());
+  return Median(micros);
+}
+
+struct Measured {
+  double per_second = 0;
+  double p50_us = 0;
+  double cpu_us = 0;  // Of the server, per answer.
+};
+
+Measured Measure(const Options& options, const testing::ChildProcess& server, RoomClient& client, int in_flight) {
+  static std::atomic<std::int64_t> serial = 0;
+  const double cpu_before = server.CpuSeconds();
+  const std::int64_t serial_before = serial;
+  const LoadResult load = ClosedLoop(in_flight, absl::Seconds(options.seconds / 3), absl::Seconds(options.seconds),
+                                     [&](int caller, std::function<void(bool)> done) {
+                                       const std::int64_t n = ++serial;
+                                       client.Rename(caller, RoomId(static_cast<int>(n % kRooms)), fmt::format("Oak {}", n),
+                                                     std::move(done));
+                                     });
+  if (load.failures > 0) Die(fmt::format("{} commands failed", load.failures));
+  const auto calls = static_cast<double>(serial - serial_before);
+  return {load.per_second, Median(load.latencies_us), (server.CpuSeconds() - cpu_before) * 1e6 / calls};
+}
+
+struct Medians {
+  std::vector<double> per_second, p50_us, cpu_us;
+  void Add(const Measured& m) {
+    per_second.push_back(m.per_second);
+    p50_us.push_back(m.p50_us);
+    cpu_us.push_back(m.cpu_us);
+  }
+};
+
+}  // namespace
+
+int ServeEmpty() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
+  EmptyService service;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const auto server = builder.BuildAndStart();
+  fmt::print("commands listening on 127.0.0.1:{}\n", port);
+  std::fflush(stdout);
+  int signal = 0;
+  sigwait(&signals, &signal);
+  server->Shutdown();
+  return 0;
+}
+
+void MeasureCommands(const Options& options, std::vector<Row>& rows) {
+  testing::ChildProcess empty({options.self, "--empty-server"});
+  RoomClient empty_client(empty.ValueAfter("commands listening on "));
+  testing::ServerProcess server(options.leftfold, options.data + "/commands");
+  RoomClient client(server.write_address);
+  fmt::print("commands: {} rooms, {} repeats of {} s …\n", kRooms, options.repeats, options.seconds);
+  for (int room = 0; room < kRooms; ++room) client.Create(RoomId(room));
+  Medians empty_many, ours_many, empty_one, ours_one;
+  std::vector<double> sync_us;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    empty_many.Add(Measure(options, empty, empty_client, kInFlight));
+    ours_many.Add(Measure(options, server.process, client, kInFlight));
+    empty_one.Add(Measure(options, empty, empty_client, 1));
+    sync_us.push_back(SyncMicros(options.data));
+    ours_one.Add(Measure(options, server.process, client, 1));
+  }
+  const double rate = Median(ours_many.per_second);
+  const double rate_ceiling = Median(empty_many.per_second);
+  rows.push_back({"durable commands, 256 in flight", "1/s", rate, rate_ceiling, ">= 0.6 of the empty RPC",
+                  rate >= 0.6 * rate_ceiling});
+  const double p50 = Median(ours_one.p50_us);
+  const double p50_floor = Median(empty_one.p50_us) + Median(sync_us);
+  rows.push_back({"command p50, 1 in flight", "us", p50, p50_floor, "<= 1.3 of RPC + fdatasync", p50 <= 1.3 * p50_floor});
+  rows.push_back({"server CPU per command, 256 in flight", "us", Median(ours_many.cpu_us), Median(empty_many.cpu_us), "", true});
+  rows.push_back({"write + fdatasync of 4 KiB, p50", "us", Median(sync_us), std::nullopt, "", true});
+}
+
+void MeasureIdle(const Options& options, std::vector<Row>& rows) {
+  testing::ServerProcess server(options.leftfold, options.data + "/idle");
+  RoomClient client(server.write_address);
+  client.Create(RoomId(0));
+  const double megabytes = server.process.ResidentMegabytes();
+  rows.push_back({"idle resident memory", "MB", megabytes, std::nullopt, "< 64 MB", megabytes < 64});
+}
+
+}  // namespace leftfold::bench

@@ -1,0 +1,31 @@
+// `make bench`: ceilings, our numbers and their ratios, all in one run on one machine. See docs/performance.md.
+#include <CLI/CLI.hpp>
+#include <absl/time/clock.h>
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "bench/sections.h"
+#include "core/status.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Measures Leftfold against ceilings of the same run.");
+  leftfold::bench::Options options;
+  bool empty_server = false;
+  app.add_option("--out", options.out, "folder for latest.json")->capture_default_str();
+  app.add_option("--seconds", options.seconds, "length of one measurement")->capture_default_str();
+  app.add_option("--repeats", options.repeats, "measurements of each kind; medians are reported")->capture_default_str();
+  app.add_option("--rebuild-events", options.rebuild_events, "events in the rebuilt log")->capture_default_str();
+  app.add_flag("--empty-server", empty_server, "serve RPCs that do nothing (the ceiling; started by the bench itself)");
+  CLI11_PARSE(app, argc, argv);
+  if (empty_server) return leftfold::bench::ServeEmpty();
+  const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe");
+  options.self = self.string();
+  options.leftfold = (self.parent_path() / "leftfold").string();
+  std::string folder = (std::filesystem::temp_directory_path() / "leftfold-bench-XXXXXX").string();
+  if (mkdtemp(folder.data()) == nullptr) leftfold::Die("cannot make a temporary folder");
+  options.data = folder;
+  const int failed = leftfold::bench::RunAll(options);
+  std::filesystem::remove_all(folder);
+  return failed;
+}

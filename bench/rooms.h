@@ -1,0 +1,31 @@
+#ifndef BENCH_ROOMS_H_
+#define BENCH_ROOMS_H_
+
+#include <string>
+
+#include "bench/load.h"
+#include "bench/sections.h"
+#include "leftfold/rooms/v1/commands.grpc.pb.h"
+#include "testing/child_process.h"
+
+namespace leftfold::bench {
+
+inline constexpr int kConnections = 8;
+
+// A client of the command service over several connections.
+class RoomClient {
+ public:
+  explicit RoomClient(const std::string& address);
+  // Waits for the answer; ends the bench when it is an error.
+  void Create(const std::string& room_id);
+  // A rename with a name that no room had before, and with a fresh UUIDv7 as its command id.
+  void Rename(int caller, const std::string& room_id, const std::string& name, std::function<void(bool ok)> done);
+
+ private:
+  std::vector<std::unique_ptr<rooms::v1::RoomCommandService::Stub>> stubs_;
+};
+
+std::string RoomId(int room);
+
+}  // namespace leftfold::bench
+#endif  // BENCH_ROOMS_H_

@@ -1,0 +1,34 @@
+#ifndef BENCH_SECTIONS_H_
+#define BENCH_SECTIONS_H_
+
+#include <string>
+#include <vector>
+
+#include "bench/report.h"
+
+namespace leftfold::bench {
+
+struct Options {
+  std::string out = "bench/results";
+  double seconds = 3;
+  int repeats = 3;
+  int rebuild_events = 200'000;
+  std::string self;      // This program, for the empty server.
+  std::string leftfold;  // The server's binary.
+  std::string data;      // A folder of this run.
+};
+
+// Prints the table and writes latest.json. 1 when a goal does not hold, else 0.
+int RunAll(const Options& options);
+
+// Each adds its rows. They start and stop their own servers.
+void MeasureCommands(const Options& options, std::vector<Row>& rows);
+void MeasureRebuild(const Options& options, std::vector<Row>& rows);
+void MeasureWatch(const Options& options, std::vector<Row>& rows);
+void MeasureIdle(const Options& options, std::vector<Row>& rows);
+
+// Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every RPC.
+int ServeEmpty();
+
+}  // namespace leftfold::bench
+#endif  // BENCH_SECTIONS_H_

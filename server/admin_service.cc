@@ -1,0 +1,85 @@
+#include "server/admin_service.h"
+
+#include "core/reject.h"
+#include "rpc/status.h"
+
+namespace leftfold {
+namespace {
+
+admin::v1::ViewStatus::State ToProto(ViewState state) {
+  switch (state) {
+    case ViewState::kCatchingUp:
+      return admin::v1::ViewStatus::STATE_CATCHING_UP;
+    case ViewState::kLive:
+      return admin::v1::ViewStatus::STATE_LIVE;
+    case ViewState::kStopped:
+      return admin::v1::ViewStatus::STATE_STOPPED;
+  }
+  return admin::v1::ViewStatus::STATE_UNSPECIFIED;
+}
+
+absl::StatusOr<RebuildAction> ActionOf(const admin::v1::RebuildViewRequest& request) {
+  switch (request.action()) {
+    case admin::v1::RebuildViewRequest::ACTION_SWITCH:
+      return RebuildAction::kSwitch;
+    case admin::v1::RebuildViewRequest::ACTION_VERIFY:
+      return RebuildAction::kVerify;
+    case admin::v1::RebuildViewRequest::ACTION_KEEP:
+      return RebuildAction::kKeep;
+    default:
+      break;
+  }
+  Violations violations;
+  violations.Add("action", "must be ACTION_SWITCH, ACTION_VERIFY or ACTION_KEEP");
+  return violations.ToStatus();
+}
+
+admin::v1::RebuildViewResponse ToProto(const RebuildProgress& progress) {
+  admin::v1::RebuildViewResponse response;
+  response.set_done(progress.done);
+  response.set_total(progress.total);
+  if (!progress.finished) return response;
+  auto* outcome = response.mutable_outcome();
+  outcome->set_position(progress.position.value);
+  outcome->set_generation(progress.generation);
+  outcome->set_equal(progress.equal);
+  outcome->set_difference(progress.difference);
+  outcome->set_file(progress.file);
+  return response;
+}
+
+}  // namespace
+
+grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::ListViewsRequest*,
+                                     admin::v1::ListViewsResponse* response) {
+  for (const ViewStatus& status : projector_.ListViews()) {
+    auto* view = response->add_views();
+    view->set_name(status.name);
+    view->set_version(status.version);
+    view->set_generation(status.generation);
+    view->set_state(ToProto(status.state));
+    view->set_checkpoint(status.checkpoint.value);
+    view->set_lag_events(status.lag_events);
+    view->set_reason(status.reason);
+    view->set_duplicates_ignored(status.duplicates_ignored);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::RebuildView(grpc::ServerContext* context, const admin::v1::RebuildViewRequest* request,
+                                       grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) {
+  const auto action = ActionOf(*request);
+  if (!action.ok()) return rpc::ToGrpc(action.status());
+  auto rebuild = projector_.NewRebuild(request->view(), *action, Position{request->until_position()});
+  if (!rebuild.ok()) return rpc::ToGrpc(rebuild.status());
+  while (true) {
+    if (context->IsCancelled()) return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
+    if (stopping_) return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
+    const auto progress = (*rebuild)->Step();
+    if (!progress.ok()) return rpc::ToGrpc(progress.status());
+    if (!writer->Write(ToProto(*progress))) return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
+    if (progress->finished) return grpc::Status::OK;
+  }
+}
+
+}  // namespace leftfold

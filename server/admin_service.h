@@ -1,0 +1,32 @@
+#ifndef SERVER_ADMIN_SERVICE_H_
+#define SERVER_ADMIN_SERVICE_H_
+
+#include <atomic>
+#include <string_view>
+
+#include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "projector/projector.h"
+
+namespace leftfold {
+
+// leftfold.admin.v1.AdminService over the projector. A rebuild runs on the thread of its call, which gRPC's synchronous API
+// provides: operators are few, and their calls are long. Thread-safe.
+class AdminService final : public admin::v1::AdminService::Service {
+ public:
+  static constexpr std::string_view kName = "leftfold.admin.v1.AdminService";
+  explicit AdminService(Projector& projector) : projector_(projector) {}
+  // Rebuilds that run are abandoned at their next step.
+  void Stop() { stopping_ = true; }
+
+  grpc::Status ListViews(grpc::ServerContext* context, const admin::v1::ListViewsRequest* request,
+                         admin::v1::ListViewsResponse* response) override;
+  grpc::Status RebuildView(grpc::ServerContext* context, const admin::v1::RebuildViewRequest* request,
+                           grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) override;
+
+ private:
+  Projector& projector_;
+  std::atomic<bool> stopping_ = false;
+};
+
+}  // namespace leftfold
+#endif  // SERVER_ADMIN_SERVICE_H_

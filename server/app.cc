@@ -1,0 +1,204 @@
+#include "server/app.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+#include <utility>
+
+#include "event_store/sqlite/sqlite_event_store.h"
+#include "projector/projector.h"
+#include "read_api/query_handler.h"
+#include "read_api/view_pool.h"
+#include "read_api/watch_hub.h"
+#include "rpc/server.h"
+#include "rpc/services.h"
+#include "server/admin_service.h"
+#include "server/command_service.h"
+#include "server/query_service.h"
+#include "server/role_lock.h"
+#include "server/thread_pool.h"
+#include "server/token.h"
+#include "sql/connection.h"
+#include "write_api/command_handler.h"
+
+namespace leftfold {
+namespace {
+
+int Cores() { return std::max(2, static_cast<int>(std::thread::hardware_concurrency())); }
+
+}  // namespace
+
+// Members are in the order of their dependencies: what is declared later uses what is declared earlier.
+class App::Implementation {
+ public:
+  Implementation(const Registry& registry, const ServeOptions& options) : registry_(registry), options_(options) {}
+  ~Implementation() { Stop(); }
+
+  absl::Status Start();
+  void StopWriteSide();
+  void StopReadSide();
+  void Stop();
+
+  const rpc::RpcServer& write_server() const { return *write_server_; }
+  const rpc::RpcServer& read_server() const { return *read_server_; }
+  const rpc::RpcServer& admin_server() const { return *admin_server_; }
+
+ private:
+  absl::Status StartWriteSide();
+  absl::Status StartReadSide();
+  absl::Status StartAdmin();
+
+  const Registry& registry_;
+  const ServeOptions options_;
+  SystemClock clock_;
+  std::unique_ptr<RoleLock> write_lock_;
+  std::unique_ptr<RoleLock> project_lock_;
+  ThreadPool writer_{"log writer", 1};
+  ThreadPool completions_{"completions", 2};
+  ThreadPool loading_{"loading", 2};
+  ThreadPool projecting_{"projecting", Cores()};
+  ThreadPool reading_{"reading", 2};
+  std::unique_ptr<EventStore> store_;
+  std::unique_ptr<CommandHandler> commands_;
+  std::unique_ptr<read_api::ViewPool> view_pool_;
+  std::unique_ptr<read_api::WatchHub> watches_;
+  std::unique_ptr<read_api::QueryHandler> queries_;
+  std::unique_ptr<Projector> projector_;
+  std::unique_ptr<AdminService> admin_;
+  rpc::Services write_services_;
+  rpc::Services read_services_;
+  std::unique_ptr<rpc::RpcServer> write_server_;
+  std::unique_ptr<rpc::RpcServer> read_server_;
+  std::unique_ptr<rpc::RpcServer> admin_server_;
+  bool stopped_ = false;
+};
+
+absl::Status App::Implementation::Start() {
+  auto write_lock = RoleLock::Take(options_.data, "write");
+  if (!write_lock.ok()) return write_lock.status();
+  write_lock_ = *std::move(write_lock);
+  auto project_lock = RoleLock::Take(options_.data, "project");
+  if (!project_lock.ok()) return project_lock.status();
+  project_lock_ = *std::move(project_lock);
+  auto store = OpenSqliteEventStore(options_.data + "/log",
+                                    {.writer = &writer_, .completions = &completions_, .clock = &clock_});
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+  LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
+  LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
+  return StartAdmin();
+}
+
+absl::Status App::Implementation::StartWriteSide() {
+  const auto token = LoadOrMakeToken(options_.data);
+  if (!token.ok()) return token.status();
+  commands_ = std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_);
+  LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
+  auto server = rpc::RpcServer::Start({.listen = options_.write_listen, .services = &write_services_, .generated = {}});
+  if (!server.ok()) return server.status();
+  write_server_ = *std::move(server);
+  return absl::OkStatus();
+}
+
+absl::Status App::Implementation::StartReadSide() {
+  view_pool_ = std::make_unique<read_api::ViewPool>(registry_, reading_);
+  watches_ = std::make_unique<read_api::WatchHub>(registry_, *view_pool_, reading_);
+  view_pool_->ForwardTo(watches_.get());
+  queries_ = std::make_unique<read_api::QueryHandler>(registry_, *view_pool_);
+  auto projector = Projector::Open(registry_, *store_, projecting_, view_pool_.get(), options_.data + "/views");
+  if (!projector.ok()) return projector.status();
+  projector_ = *std::move(projector);
+  projector_->Start();
+  LEFTFOLD_RETURN_IF_ERROR(ServeQueries(registry_, *queries_, *watches_, read_services_));
+  auto server = rpc::RpcServer::Start({.listen = options_.read_listen, .services = &read_services_, .generated = {}});
+  if (!server.ok()) return server.status();
+  read_server_ = *std::move(server);
+  return absl::OkStatus();
+}
+
+absl::Status App::Implementation::StartAdmin() {
+  admin_ = std::make_unique<AdminService>(*projector_);
+  auto server = rpc::RpcServer::Start({.listen = options_.admin_listen,
+                                       .services = nullptr,
+                                       .generated = {{std::string(AdminService::kName), admin_.get()}}});
+  if (!server.ok()) return server.status();
+  admin_server_ = *std::move(server);
+  LEFTFOLD_RETURN_IF_ERROR(write_lock_->Announce(admin_server_->address()));
+  return project_lock_->Announce(admin_server_->address());
+}
+
+void App::Implementation::StopWriteSide() {
+  if (write_server_ != nullptr) write_server_->Drain(options_.drain);
+}
+
+void App::Implementation::StopReadSide() {
+  if (watches_ != nullptr) watches_->Stop();
+  if (view_pool_ != nullptr) view_pool_->Stop();
+  if (read_server_ != nullptr) read_server_->Drain(options_.drain);
+  if (projector_ != nullptr) projector_->Stop();
+}
+
+void App::Implementation::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  if (admin_ != nullptr) admin_->Stop();
+  if (admin_server_ != nullptr) admin_server_->Drain(options_.drain);
+  StopWriteSide();
+  StopReadSide();
+  // What is queued is run first: an append that was taken is committed and answered.
+  for (ThreadPool* pool : {&loading_, &writer_, &completions_, &projecting_, &reading_}) pool->Stop();
+}
+
+App::App(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
+App::~App() = default;
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Registry& registry, const ServeOptions& options) {
+  auto implementation = std::make_unique<Implementation>(registry, options);
+  LEFTFOLD_RETURN_IF_ERROR(implementation->Start());
+  return std::unique_ptr<App>(new App(std::move(implementation)));
+}
+
+std::string App::write_address() const { return implementation_->write_server().address(); }
+std::string App::read_address() const { return implementation_->read_server().address(); }
+std::string App::admin_address() const { return implementation_->admin_server().address(); }
+void App::StopWriteSide() { implementation_->StopWriteSide(); }
+void App::StopReadSide() { implementation_->StopReadSide(); }
+void App::Stop() { implementation_->Stop(); }
+
+int Serve(const Registry& registry, const ServeOptions& options) {
+  // Blocked before the first thread starts, so that only sigwait below takes them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  rpc::InitProcess();
+  auto app = App::Start(registry, options);
+  if (!app.ok()) {
+    fmt::print(stderr, "leftfold: {}\n", ToStd(app.status().message()));
+    return 1;
+  }
+  const std::string write = (*app)->write_address();
+  const std::string read = (*app)->read_address();
+  fmt::print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write, read,
+             (*app)->admin_address());
+  fmt::print("data in {}, SQLite {}{}\n", options.data, sql::LibraryVersion(),
+             sql::LibraryHasWalResetFix() ? "" : " (before 3.51.3: one connection a file writes and checkpoints)");
+  fmt::print("\ntry:\n"
+             "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"name\": \"Oak\"}}' {} leftfold.rooms.v1.RoomCommandService/CreateRoom\n"
+             "  grpcurl -plaintext -d '{{\"room_id\": \"oak\"}}' {} leftfold.rooms.v1.RoomQueryService/GetRoom\n"
+             "  grpcurl -plaintext {} list\n",
+             write, read, write);
+  std::fflush(stdout);
+  int received = 0;
+  sigwait(&signals, &received);
+  fmt::print("stopping: calls in flight are answered, new ones refused\n");
+  std::fflush(stdout);
+  (*app)->Stop();
+  return 0;
+}
+
+}  // namespace leftfold

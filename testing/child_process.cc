@@ -1,0 +1,107 @@
+#include "testing/child_process.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "core/status.h"
+
+namespace leftfold::testing {
+
+ChildProcess::ChildProcess(const std::vector<std::string>& command) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) Die("no pipe for a child process");
+  std::vector<char*> arguments;
+  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  pid_ = fork();
+  if (pid_ < 0) Die("no child process");
+  if (pid_ == 0) {
+    dup2(ends[1], STDOUT_FILENO);
+    execv(arguments[0], arguments.data());
+    _exit(127);
+  }
+  close(ends[1]);
+  output_ = ends[0];
+}
+
+ChildProcess::~ChildProcess() {
+  if (!waited_) {
+    Kill(SIGTERM);
+    Wait();
+  }
+  close(output_);
+}
+
+bool ChildProcess::ReadMore() {
+  char chunk[4096];
+  const ssize_t got = read(output_, chunk, sizeof chunk);
+  if (got <= 0) return false;
+  buffer_.append(chunk, static_cast<std::size_t>(got));
+  return true;
+}
+
+std::string ChildProcess::ValueAfter(const std::string& prefix) {
+  while (true) {
+    const std::size_t end = buffer_.find('\n');
+    if (end == std::string::npos) {
+      if (!ReadMore()) return "";
+      continue;
+    }
+    const std::string line = buffer_.substr(0, end);
+    buffer_.erase(0, end + 1);
+    if (line.starts_with(prefix)) return line.substr(prefix.size());
+  }
+}
+
+std::string ChildProcess::ReadAll() {
+  while (ReadMore()) {
+  }
+  return std::move(buffer_);
+}
+
+void ChildProcess::Kill(int signal) const { kill(pid_, signal); }
+
+int ChildProcess::Wait() {
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  waited_ = true;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+double ChildProcess::CpuSeconds() const {
+  std::ifstream file(fmt::format("/proc/{}/stat", pid_));
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  std::istringstream fields(text.substr(text.rfind(')') + 2));
+  constexpr int kFirstFieldAfterName = 3, kUserTime = 14;
+  std::string skipped;
+  for (int field = kFirstFieldAfterName; field < kUserTime; ++field) fields >> skipped;
+  double user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
+
+double ChildProcess::ResidentMegabytes() const {
+  std::ifstream file(fmt::format("/proc/{}/status", pid_));
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("VmRSS:")) return std::stod(line.substr(6)) / 1024;
+  }
+  return 0;
+}
+
+ServerProcess::ServerProcess(const std::string& binary, const std::string& data)
+    : process({binary, "serve", "--data", data, "--write-listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0",
+               "--admin-listen", "127.0.0.1:0"}),
+      write_address(process.ValueAfter("commands listening on ")),
+      read_address(process.ValueAfter("queries listening on ")),
+      admin_address(process.ValueAfter("admin listening on ")) {
+  if (admin_address.empty()) Die(fmt::format("{} serve does not start", binary));
+}
+
+}  // namespace leftfold::testing

@@ -1,0 +1,51 @@
+#ifndef TESTING_CHILD_PROCESS_H_
+#define TESTING_CHILD_PROCESS_H_
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace leftfold::testing {
+
+// A real process whose standard output is read line by line. Ends the caller when it cannot be started.
+class ChildProcess {
+ public:
+  explicit ChildProcess(const std::vector<std::string>& command);
+  // SIGTERM and wait, unless it was waited for.
+  ~ChildProcess();
+  ChildProcess(const ChildProcess&) = delete;
+  ChildProcess& operator=(const ChildProcess&) = delete;
+
+  // What follows `prefix` in the next line that begins with it; "" when the output ends before.
+  std::string ValueAfter(const std::string& prefix);
+  // The rest of the output.
+  std::string ReadAll();
+  void Kill(int signal) const;
+  // Its exit code, or 128 + the signal that ended it.
+  int Wait();
+  // User and system time so far.
+  double CpuSeconds() const;
+  double ResidentMegabytes() const;
+  pid_t pid() const { return pid_; }
+
+ private:
+  bool ReadMore();
+
+  pid_t pid_ = 0;
+  int output_ = -1;
+  std::string buffer_;
+  bool waited_ = false;
+};
+
+// `leftfold serve` on `data` with free ports.
+struct ServerProcess {
+  ServerProcess(const std::string& binary, const std::string& data);
+  ChildProcess process;
+  std::string write_address;
+  std::string read_address;
+  std::string admin_address;
+};
+
+}  // namespace leftfold::testing
+#endif  // TESTING_CHILD_PROCESS_H_

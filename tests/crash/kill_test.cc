@@ -1,0 +1,107 @@
+// kill -9 in the middle of a load, then a restart: every acknowledged command is there once, every view equals its own rebuild.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "testing/child_process.h"
+#include "testing/rooms_client.h"
+#include "testing/temporary_folder.h"
+
+namespace leftfold {
+namespace {
+
+using testing::ChildProcess;
+using testing::RoomsClient;
+using testing::ServerProcess;
+
+constexpr int kRounds = 5;
+constexpr int kClients = 8;
+
+struct Acknowledged {
+  rooms::v1::RenameRoomRequest request;
+  core::v1::CommandReceipt receipt;
+};
+
+// Sends renames until the server is gone, and keeps what was acknowledged.
+void Load(const ServerProcess& server, int round, int client_number, std::atomic<int>& answered, std::mutex& mu,
+          std::vector<Acknowledged>& acknowledged) {
+  RoomsClient client(server.write_address, server.read_address);
+  rooms::v1::RenameRoomRequest request;
+  for (int i = 0;; ++i) {
+    request.set_room_id("room" + std::to_string((client_number + i) % 3));  // Shared rooms: lanes have company.
+    request.set_name("name-" + std::to_string(round) + "-" + std::to_string(client_number) + "-" + std::to_string(i));
+    request.set_command_id("c-" + request.name());
+    rooms::v1::RenameRoomResponse response;
+    if (!client.Call(request, &response).ok()) return;
+    ++answered;
+    const std::lock_guard lock(mu);
+    acknowledged.push_back({request, response.receipt()});
+  }
+}
+
+void ExpectAllThereOnce(const ServerProcess& server, const std::vector<Acknowledged>& acknowledged) {
+  RoomsClient client(server.write_address, server.read_address);
+  for (const Acknowledged& ack : acknowledged) {
+    rooms::v1::RenameRoomResponse again;
+    const grpc::Status status = client.Call(ack.request, &again);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_TRUE(again.receipt().duplicate()) << ack.request.ShortDebugString() << " was acknowledged and is lost";
+    EXPECT_EQ(again.receipt().version(), ack.receipt.version());
+    EXPECT_EQ(again.receipt().position(), ack.receipt.position());
+  }
+}
+
+int Run(const std::vector<std::string>& arguments, std::string* output) {
+  std::vector<std::string> command = {LEFTFOLD_BINARY};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  ChildProcess process(command);
+  *output = process.ReadAll();
+  return process.Wait();
+}
+
+TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
+  const char* given = std::getenv("LEFTFOLD_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const testing::TemporaryFolder folder;
+  std::vector<Acknowledged> acknowledged;
+  for (int round = 0; round < kRounds; ++round) {
+    ServerProcess server(LEFTFOLD_BINARY, folder.path());
+    if (round == 0) {
+      RoomsClient client(server.write_address, server.read_address);
+      for (int room = 0; room < 3; ++room) {
+        rooms::v1::CreateRoomRequest create;
+        create.set_room_id("room" + std::to_string(room));
+        create.set_name("new");
+        rooms::v1::CreateRoomResponse created;
+        ASSERT_TRUE(client.Call(create, &created).ok());
+      }
+    }
+    ExpectAllThereOnce(server, acknowledged);
+    std::mutex mu;
+    std::atomic<int> answered = 0;
+    const int enough = std::uniform_int_distribution<int>(50, 1'500)(random);
+    std::vector<std::jthread> clients;
+    for (int i = 0; i < kClients; ++i) {
+      clients.emplace_back([&, i] { Load(server, round, i, answered, mu, acknowledged); });
+    }
+    while (answered < enough) std::this_thread::yield();
+    server.process.Kill(SIGKILL);
+    EXPECT_EQ(server.process.Wait(), 128 + SIGKILL);
+  }
+  ServerProcess server(LEFTFOLD_BINARY, folder.path());
+  ExpectAllThereOnce(server, acknowledged);
+  std::string output;
+  EXPECT_EQ(Run({"replay", "--all", "--verify", "--data", folder.path()}, &output), 0) << output;
+  EXPECT_EQ(Run({"verify", "--data", folder.path()}, &output), 0) << output;
+}
+
+}  // namespace
+}  // namespace leftfold

@@ -1,0 +1,107 @@
+// Dependencies point one way: domains -> core + generated protos; engines -> core, sql, event_store, rpc; only server/ and tools/
+// know all engines; nobody includes domains/.
+#include <absl/container/flat_hash_set.h>
+#include <absl/strings/str_split.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace leftfold {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::map<std::string, std::vector<std::string>> kMayInclude = {
+    {"core", {"core"}},
+    {"sql", {"sql", "core"}},
+    {"event_store", {"event_store", "core", "sql"}},
+    {"rpc", {"rpc", "core"}},
+    {"write_api", {"write_api", "core", "event_store"}},
+    {"projector", {"projector", "core", "sql", "event_store"}},
+    {"read_api", {"read_api", "core", "sql"}},
+    {"server", {"server", "core", "sql", "event_store", "rpc", "write_api", "projector", "read_api", "tools"}},
+    {"tools", {"tools", "core", "sql", "event_store", "rpc", "projector", "server"}},
+};
+
+const std::vector<std::string> kFolders = {"core",     "sql",    "event_store", "rpc",     "write_api", "projector",
+                                           "read_api", "server", "tools",       "domains", "testing",   "bench"};
+
+// Paths of the project's own headers that `file` includes.
+std::vector<std::string> IncludesOf(const fs::path& file) {
+  std::vector<std::string> includes;
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with("#include \"")) continue;
+    includes.push_back(line.substr(10, line.rfind('"') - 10));
+  }
+  return includes;
+}
+
+std::vector<fs::path> SourcesIn(const std::string& folder) {
+  std::vector<fs::path> sources;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(LEFTFOLD_SOURCE_DIR) / folder)) {
+    if (entry.path().extension() == ".h" || entry.path().extension() == ".cc") sources.push_back(entry.path());
+  }
+  return sources;
+}
+
+std::string TopFolder(const std::string& include) { return include.substr(0, include.find('/')); }
+
+bool IsGenerated(const std::string& include) { return include.ends_with(".pb.h"); }
+
+TEST(IncludeRules, EnginesIncludeOnlyWhatTheArchitectureAllows) {
+  for (const auto& [folder, allowed] : kMayInclude) {
+    const std::vector<fs::path> sources = SourcesIn(folder);
+    ASSERT_FALSE(sources.empty()) << folder;
+    for (const fs::path& file : sources) {
+      for (const std::string& include : IncludesOf(file)) {
+        if (IsGenerated(include)) {
+          EXPECT_TRUE(include.starts_with("leftfold/core/") || include.starts_with("leftfold/admin/") ||
+                      include.starts_with("leftfold/tools/") || include.starts_with("google/"))
+              << file << " includes " << include << ": engines know no domain";
+          continue;
+        }
+        EXPECT_NE(std::find(allowed.begin(), allowed.end(), TopFolder(include)), allowed.end())
+            << file << " includes " << include << ", which " << folder << "/ may not";
+      }
+    }
+  }
+}
+
+TEST(IncludeRules, ADomainIncludesItsOwnFolderCoreAndGeneratedMessagesOnly) {
+  for (const fs::path& file : SourcesIn("domains")) {
+    const std::string own = "domains/" + file.parent_path().filename().string() + "/";
+    const bool test = file.filename().string().ends_with("_test.cc");
+    for (const std::string& include : IncludesOf(file)) {
+      const bool fine = include.starts_with("core/") || include.starts_with(own) || IsGenerated(include) ||
+                        (test && include.starts_with("testing/"));
+      EXPECT_TRUE(fine) << file << " includes " << include;
+      EXPECT_FALSE(include.ends_with(".grpc.pb.h")) << file << ": domains hold no gRPC code";
+    }
+    std::ifstream in(file);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_EQ(text.find("grpcpp"), std::string::npos) << file;
+    EXPECT_EQ(text.find("SQLiteCpp"), std::string::npos) << file;
+    EXPECT_EQ(text.find("sqlite3.h"), std::string::npos) << file;
+  }
+}
+
+TEST(IncludeRules, NoEngineHoldsAThreadAClockOrAWait) {
+  for (const char* folder : {"core", "sql", "event_store", "write_api", "projector", "read_api"}) {
+    for (const fs::path& file : SourcesIn(folder)) {
+      std::ifstream in(file);
+      const std::string text((std::istreambuf_iterator<char>(in)), {});
+      for (const char* forbidden : {"std::thread", "std::jthread", "sleep_for", "SleepFor", "condition_variable", "absl::Now()",
+                                    "system_clock::now", "steady_clock::now"}) {
+        EXPECT_EQ(text.find(forbidden), std::string::npos) << file << " uses " << forbidden << "; server/ owns those";
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace leftfold

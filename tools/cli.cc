@@ -1,0 +1,126 @@
+#include "tools/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "server/app.h"
+#include "tools/call.h"
+#include "tools/new_domain.h"
+#include "tools/replay.h"
+#include "tools/tail.h"
+#include "tools/verify.h"
+#include "tools/views.h"
+
+namespace leftfold {
+namespace {
+
+constexpr const char* kVersion = "leftfold 0.1.0";
+
+// The options of all subcommands, and what was chosen.
+struct CommandLine {
+  ServeOptions serve;
+  tools::ReplayOptions replay;
+  tools::CallOptions call;
+  tools::TailOptions tail;
+  tools::NewDomainOptions new_domain;
+};
+
+void AddData(CLI::App& command, std::string& data) {
+  command.add_option("--data", data, "data folder")->envname("LEFTFOLD_DATA")->capture_default_str();
+}
+
+CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
+  CLI::App* serve = app.add_subcommand("serve", "Serve commands, queries and administration from one process");
+  serve->add_option("--write-listen", options.write_listen, "HOST:PORT of commands; port 0 picks one")
+      ->envname("LEFTFOLD_WRITE_LISTEN")->capture_default_str();
+  serve->add_option("--read-listen", options.read_listen, "HOST:PORT of queries")
+      ->envname("LEFTFOLD_READ_LISTEN")->capture_default_str();
+  serve->add_option("--admin-listen", options.admin_listen, "HOST:PORT of administration")
+      ->envname("LEFTFOLD_ADMIN_LISTEN")->capture_default_str();
+  serve->footer("Example: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen 127.0.0.1:50052");
+  return serve;
+}
+
+CLI::App* AddReplay(CLI::App& app, tools::ReplayOptions& options) {
+  CLI::App* replay = app.add_subcommand("replay", "Rebuild a view beside the live one and switch to it");
+  replay->add_option("view", options.view, "name of the view");
+  replay->add_flag("--all", options.all, "every view, one after the other");
+  replay->add_flag("--verify", options.verify, "compare the rebuilt view with the live one and switch nothing");
+  replay->add_option("--until", options.until, "fold up to this position, keep the file, switch nothing")->check(CLI::PositiveNumber);
+  replay->footer("A running server does it itself; on a stopped one this process does.\n"
+                 "Examples: leftfold replay room_directory --data ./data\n          leftfold replay --all --verify");
+  return replay;
+}
+
+CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
+  CLI::App* call = app.add_subcommand("call", "Call any RPC of a server by reflection, JSON in and out");
+  call->add_option("address", options.address, "HOST:PORT")->required();
+  call->add_option("method", options.method, "package.Service/Method, or `list`")->required();
+  call->add_option("json", options.json, "the request; - reads it from standard input")->capture_default_str();
+  call->add_option("-H,--header", options.headers, "'name: value' to send along");
+  call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")->capture_default_str();
+  call->footer("Example: leftfold call 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/CreateRoom '{\"name\": \"Oak\"}'");
+  return call;
+}
+
+CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
+  CLI::App* tail = app.add_subcommand("tail", "Print recorded events, one JSON object a line");
+  tail->add_option("--after", options.after, "begin after this position")->capture_default_str();
+  tail->add_option("--category", options.category, "of this category only");
+  tail->add_flag("--follow", options.follow, "wait for more");
+  tail->footer("Example: leftfold tail --data ./data --category room --follow");
+  return tail;
+}
+
+CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
+  CLI::App* command = app.add_subcommand("new-domain", "Write the two folders of a new domain");
+  command->add_option("name", options.name, "name of the domain: small letters, digits, _")->required();
+  command->add_option("aggregate", options.aggregate, "name of its aggregate, like Lot")->required();
+  command->add_option("--root", options.root, "root of the source tree")->capture_default_str();
+  command->footer("Example: leftfold new-domain parking Lot");
+  return command;
+}
+
+int Run(const Registry& registry, int argc, const char* const* argv) {
+  CommandLine line;
+  std::string data = line.serve.data;
+  CLI::App app("Leftfold: an event-sourced CQRS backend.", "leftfold");
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  app.set_config("--config", "", "TOML file with options of the subcommand, in its section")->envname("LEFTFOLD_CONFIG");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.fallthrough();
+  CLI::App* serve = AddServe(app, line.serve);
+  CLI::App* replay = AddReplay(app, line.replay);
+  CLI::App* call = AddCall(app, line.call);
+  CLI::App* tail = AddTail(app, line.tail);
+  CLI::App* new_domain = AddNewDomain(app, line.new_domain);
+  CLI::App* verify = app.add_subcommand("verify", "Check the whole log and the views' checkpoints");
+  verify->footer("Exit code 1 and the first fault when there is one. There is no repair: restore a backup, rebuild views.\n"
+                 "Example: leftfold verify --data ./data");
+  CLI::App* views = app.add_subcommand("views", "List the views of a running server");
+  views->footer("Example: leftfold views --data ./data");
+  for (CLI::App* command : {serve, replay, tail, verify, views}) AddData(*command, data);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  if (*serve) {
+    line.serve.data = data;
+    return Serve(registry, line.serve);
+  }
+  if (*replay) return tools::Replay(registry, data, line.replay);
+  if (*call) return tools::Call(line.call);
+  if (*tail) return tools::Tail(data, line.tail);
+  if (*verify) return tools::Verify(registry, data);
+  if (*views) return tools::Views(data);
+  if (*new_domain) return tools::NewDomain(line.new_domain);
+  return 2;
+}
+
+}  // namespace
+
+int Main(const Registry& registry, int argc, const char* const* argv) { return Run(registry, argc, argv); }
+
+}  // namespace leftfold

@@ -1,0 +1,152 @@
+#include "tools/replay.h"
+
+#include <grpcpp/grpcpp.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/status.h"
+#include "event_store/sqlite/sqlite_event_store.h"
+#include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "projector/projector.h"
+#include "server/role_lock.h"
+#include "server/thread_pool.h"
+#include "tools/progress_bar.h"
+
+namespace leftfold::tools {
+namespace {
+
+RebuildAction ActionOf(const ReplayOptions& options) {
+  if (options.verify) return RebuildAction::kVerify;
+  return options.until > 0 ? RebuildAction::kKeep : RebuildAction::kSwitch;
+}
+
+admin::v1::RebuildViewRequest::Action ToProto(RebuildAction action) {
+  switch (action) {
+    case RebuildAction::kSwitch:
+      return admin::v1::RebuildViewRequest::ACTION_SWITCH;
+    case RebuildAction::kVerify:
+      return admin::v1::RebuildViewRequest::ACTION_VERIFY;
+    case RebuildAction::kKeep:
+      return admin::v1::RebuildViewRequest::ACTION_KEEP;
+  }
+  return admin::v1::RebuildViewRequest::ACTION_UNSPECIFIED;
+}
+
+using ShowProgress = std::function<void(std::int64_t done, std::int64_t total)>;
+
+absl::StatusOr<RebuildProgress> ByServer(const std::string& address, const std::string& view, const ReplayOptions& options,
+                                         const ShowProgress& show) {
+  const auto stub = admin::v1::AdminService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  admin::v1::RebuildViewRequest request;
+  request.set_view(view);
+  request.set_action(ToProto(ActionOf(options)));
+  request.set_until_position(options.until);
+  grpc::ClientContext context;
+  const auto reader = stub->RebuildView(&context, request);
+  admin::v1::RebuildViewResponse response;
+  RebuildProgress result;
+  while (reader->Read(&response)) {
+    show(response.done(), response.total());
+    if (!response.has_outcome()) continue;
+    const auto& outcome = response.outcome();
+    result.finished = true;
+    result.position = Position{outcome.position()};
+    result.generation = outcome.generation();
+    result.equal = outcome.equal();
+    result.difference = outcome.difference();
+    result.file = outcome.file();
+  }
+  const grpc::Status status = reader->Finish();
+  if (!status.ok()) return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  return result;
+}
+
+absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::string& view, const ReplayOptions& options,
+                                            const ShowProgress& show) {
+  auto rebuild = projector.NewRebuild(view, ActionOf(options), Position{options.until});
+  if (!rebuild.ok()) return rebuild.status();
+  while (true) {
+    auto progress = (*rebuild)->Step();
+    if (!progress.ok()) return progress;
+    show(progress->done, progress->total);
+    if (progress->finished) return progress;
+  }
+}
+
+int Report(const std::string& view, const ReplayOptions& options, const absl::StatusOr<RebuildProgress>& result) {
+  if (!result.ok()) {
+    fmt::print(stderr, "leftfold replay {}: {}\n", view, ToStd(result.status().message()));
+    return 1;
+  }
+  const std::int64_t position = result->position.value;
+  switch (ActionOf(options)) {
+    case RebuildAction::kSwitch:
+      fmt::print("{}: generation {} is served, folded up to position {}\n", view, result->generation, position);
+      return 0;
+    case RebuildAction::kKeep:
+      fmt::print("{}: as of position {} in {}\n", view, position, result->file);
+      return 0;
+    case RebuildAction::kVerify:
+      fmt::print("{}: {} at position {}\n", view, result->equal ? "equal" : "DIFFERENT", position);
+      if (!result->equal) fmt::print("  {}\n", result->difference);
+      return result->equal ? 0 : 1;
+  }
+  return 1;
+}
+
+// Runs `rebuild` for each view with a progress bar.
+int ForEach(const std::vector<std::string>& views, const ReplayOptions& options,
+            const std::function<absl::StatusOr<RebuildProgress>(const std::string&, const ShowProgress&)>& rebuild) {
+  const SystemClock clock;
+  int worst = 0;
+  for (const std::string& view : views) {
+    ProgressBar bar(view, clock, stdout, isatty(STDOUT_FILENO) == 1);
+    const auto result = rebuild(view, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
+    if (result.ok()) bar.Finish();
+    worst = std::max(worst, Report(view, options, result));
+  }
+  return worst;
+}
+
+int Offline(const Registry& registry, const std::string& data, const std::vector<std::string>& views,
+            const ReplayOptions& options) {
+  const auto fail = [](const absl::Status& status) {
+    fmt::print(stderr, "leftfold replay: {}\n", ToStd(status.message()));
+    return 1;
+  };
+  auto lock = RoleLock::Take(data, "project");
+  if (!lock.ok()) return fail(lock.status());
+  auto store = OpenSqliteEventStoreReadOnly(data + "/log");
+  if (!store.ok()) return fail(store.status());
+  ThreadPool unused("unused", 1);
+  auto projector = Projector::Open(registry, **store, unused, nullptr, data + "/views");
+  if (!projector.ok()) return fail(projector.status());
+  return ForEach(views, options, [&](const std::string& view, const ShowProgress& show) {
+    return ByProjector(**projector, view, options, show);
+  });
+}
+
+}  // namespace
+
+int Replay(const Registry& registry, const std::string& data, const ReplayOptions& options) {
+  std::vector<std::string> views = {options.view};
+  if (options.all) {
+    views.clear();
+    for (const ViewEntry& view : registry.views()) views.emplace_back(view.name);
+  }
+  if (options.all != options.view.empty() || (options.verify && options.until > 0)) {
+    fmt::print(stderr, "leftfold replay: name one view, or --all; --verify and --until exclude each other\n");
+    return 2;
+  }
+  const auto holder = RoleLock::FindHolder(data, "project");
+  if (!holder.ok() || holder->address.empty()) return Offline(registry, data, views, options);
+  return ForEach(views, options, [&](const std::string& view, const ShowProgress& show) {
+    return ByServer(holder->address, view, options, show);
+  });
+}
+
+}  // namespace leftfold::tools

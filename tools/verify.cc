@@ -1,0 +1,71 @@
+#include "tools/verify.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "core/status.h"
+#include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/verify.h"
+#include "server/thread_pool.h"
+#include "sql/view_file.h"
+#include "tools/progress_bar.h"
+
+namespace leftfold::tools {
+namespace {
+
+absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventStore& store) {
+  const auto current = sql::ReadCurrent(views, view.name, view.version);
+  if (!current.ok()) return current.status();
+  if (!*current) {
+    fmt::print("{}: not built yet\n", view.name);
+    return absl::OkStatus();
+  }
+  auto reader = sql::OpenViewReader(sql::ViewPath(views, view.name, **current));
+  if (!reader.ok()) return reader.status();
+  const auto checkpoint = sql::ReadCheckpoint(**reader);
+  if (!checkpoint.ok()) return checkpoint.status();
+  const Position at = checkpoint->position;
+  Digest chain = FirstChain(store.StoreId());
+  if (at != kBeforeFirst) {
+    const auto events = store.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
+    if (!events.ok()) return events.status();
+    if (events->empty() || events->front().position != at) {
+      return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is beyond the log", at.value);
+    }
+    chain = events->front().chain;
+  }
+  if (chain != checkpoint->chain) return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain", at.value);
+  fmt::print("{}: checkpoint {} is on the chain\n", view.name, at.value);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int Verify(const Registry& registry, const std::string& data) {
+  auto store = OpenSqliteEventStoreReadOnly(data + "/log");
+  if (!store.ok()) {
+    fmt::print(stderr, "leftfold verify: {}\n", ToStd(store.status().message()));
+    return 1;
+  }
+  const SystemClock clock;
+  ProgressBar bar("log", clock, stdout, isatty(STDOUT_FILENO) == 1);
+  const absl::Status log =
+      VerifyLog(**store, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
+  bar.Finish();
+  if (!log.ok()) {
+    fmt::print("FAULT: {}\nThere is no repair: restore a backup that is older than the fault.\n", ToStd(log.message()));
+    return 1;
+  }
+  int faults = 0;
+  for (const ViewEntry& view : registry.views()) {
+    const absl::Status status = VerifyView(view, data + "/views", **store);
+    if (status.ok()) continue;
+    fmt::print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name, ToStd(status.message()), view.name);
+    faults = 1;
+  }
+  if (faults == 0) fmt::print("no fault found\n");
+  return faults;
+}
+
+}  // namespace leftfold::tools
