@@ -276,7 +276,6 @@ void WatchHub::Group::Activate(const WatcherPtr& watcher) {
     // Touches count from here on, and the first read comes later: no change falls in between.
     watcher->guarded.active = true;
     watcher->guarded.stale = true;
-    watcher->guarded.seen = first_touch_ + static_cast<std::int64_t>(touches_.size());
     if (watcher->watch->list) {
       lists_.insert(watcher.get());
     } else {
@@ -648,7 +647,6 @@ void WatchHub::Group::FillDocument(const WatcherPtr& watcher, Lease& lease, Read
   // Nothing new since what the client has; touches and switches that come make it stale again.
   if (applied == step.last && step.resume) return step.resume.reset();
   if (applied <= step.last) return Await(watcher, step.last);
-  const bool resumed = step.resume.has_value();
   if (const auto from = std::exchange(step.resume, std::nullopt)) {
     const auto changed =
         sql::ChangesAfter(lease.connection(), *from, static_cast<int>(kDirtyKeysMax));
@@ -657,12 +655,12 @@ void WatchHub::Group::FillDocument(const WatcherPtr& watcher, Lease& lease, Read
         std::find((*changed)->begin(), (*changed)->end(), watcher->key) == (*changed)->end())
       return;
   }
-  const bool first = step.last == kNothing;
+  const bool first = step.last == kNothing;  // A client that resumes has had it.
   auto answer =
       AnswerOf(*watcher->watch, *watcher->request, watcher->fingerprint, watcher->key, tx, cache);
   if (answer.ok()) {
     step.outbox.push_back(*std::move(answer) + Serialised(*watcher->fields, {.position = applied}));
-  } else if (absl::IsNotFound(answer.status()) && (!first || resumed)) {
+  } else if (absl::IsNotFound(answer.status()) && !first) {
     step.outbox.push_back(Serialised(*watcher->fields, {.position = applied, .deleted = true}));
     step.last_words = absl::OkStatus();
   } else {

@@ -51,15 +51,21 @@ bool TooLarge(const google::rpc::Status& details) {
   return details.ByteSizeLong() > kStatusDetailsBytesMax;
 }
 
-// Takes violations from the end until the whole fits; false when not even one does.
+// Keeps the first violations of a BadRequest, as many as fit; false when not even one does.
 bool ShortenBadRequest(google::rpc::Status& details, google::protobuf::Any& any) {
-  google::rpc::BadRequest bad;
-  if (any.type_url() != kBadRequestUrl || !bad.ParseFromString(any.value())) return false;
-  while (TooLarge(details) && bad.field_violations_size() > 0) {
-    bad.mutable_field_violations()->RemoveLast();
-    any.set_value(bad.SerializeAsString());
+  constexpr std::size_t kFrame = 16;  // Tags and lengths around it, generously.
+  google::rpc::BadRequest all;
+  if (any.type_url() != kBadRequestUrl || !all.ParseFromString(any.value())) return false;
+  any.clear_value();
+  google::rpc::BadRequest kept;
+  std::size_t size = details.ByteSizeLong() + kFrame;
+  for (const auto& violation : all.field_violations()) {
+    size += violation.ByteSizeLong() + kFrame;
+    if (size > kStatusDetailsBytesMax) break;
+    *kept.add_field_violations() = violation;
   }
-  return !TooLarge(details) && bad.field_violations_size() > 0;
+  any.set_value(kept.SerializeAsString());
+  return kept.field_violations_size() > 0;
 }
 
 std::string ErrorInfoOf(const absl::Status& status) {
