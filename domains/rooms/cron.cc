@@ -4,6 +4,7 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_split.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -103,11 +104,12 @@ std::vector<int> Cron::MinutesOfDay() const {
   return minutes;
 }
 
-absl::Time Cron::Next(absl::Time time) const {
+absl::Time Cron::Next(absl::Time time, absl::Time until) const {
   const absl::TimeZone utc = absl::UTCTimeZone();
   const absl::CivilMinute minute = absl::ToCivilMinute(time, utc) + 1;
   const absl::CivilDay today(minute);
-  const absl::CivilDay end = today + 366 * kYearsMax;
+  const absl::CivilDay end =
+      std::min(today + 366 * kYearsMax, absl::CivilDay(absl::ToCivilDay(until, utc)) + 1);
   for (absl::CivilDay day = today; day < end; ++day) {
     if (!months_[static_cast<std::size_t>(day.month())]) {
       day = absl::CivilDay(absl::CivilMonth(day) + 1) - 1;
@@ -119,7 +121,9 @@ absl::Time Cron::Next(absl::Time time) const {
       const bool this_hour = day == today && hour == minute.hour();
       for (int m = this_hour ? minute.minute() : 0; m < 60; ++m) {
         if (!minutes_[static_cast<std::size_t>(m)]) continue;
-        return absl::FromCivil(absl::CivilMinute(day.year(), day.month(), day.day(), hour, m), utc);
+        const absl::Time next =
+            absl::FromCivil(absl::CivilMinute(day.year(), day.month(), day.day(), hour, m), utc);
+        return next <= until ? next : absl::InfiniteFuture();
       }
     }
   }

@@ -23,8 +23,9 @@ class Cron {
 
   // nullopt when it is malformed, or never comes true.
   static std::optional<Cron> Parse(std::string_view text);
-  // The first moment of the rule after `time`; InfiniteFuture when there is none within kYearsMax.
-  absl::Time Next(absl::Time time) const;
+  // The first moment of the rule after `time`; InfiniteFuture when there is none by `until` or within
+  // kYearsMax. Looks at no day after that of `until`.
+  absl::Time Next(absl::Time time, absl::Time until = absl::InfiniteFuture()) const;
   // Whether the rule comes true on some minute of this day.
   bool FitsDay(const absl::CivilDay& day) const;
   // The minutes, from midnight, on which it comes true on each day that fits; ascending.

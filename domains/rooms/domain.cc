@@ -1,7 +1,11 @@
 #include "core/registry.h"
 #include "domains/rooms/room.h"
 #include "domains/rooms/room_directory.h"
+#include "domains/rooms/room_facts.h"
+#include "domains/rooms/room_history.h"
+#include "domains/rooms/room_search.h"
 #include "domains/rooms/rooms_by_invitee.h"
+#include "domains/rooms/upcoming_sessions.h"
 
 namespace leftfold::rooms {
 
@@ -9,6 +13,10 @@ void Register(Registry& registry) {
   registry.Add<Room>();
   registry.Add<RoomDirectory>();
   registry.Add<RoomsByInvitee>();
+  registry.Add<UpcomingSessions>();
+  registry.Add<RoomSearch>();
+  registry.Add<RoomFacts>();
+  registry.Add<RoomHistory>();
 }
 
 }  // namespace leftfold::rooms

@@ -1,0 +1,114 @@
+#include "domains/rooms/room_search.h"
+
+#include <absl/strings/ascii.h>
+#include <absl/strings/numbers.h>
+#include <fmt/format.h>
+
+#include "core/page.h"
+#include "core/reject.h"
+#include "domains/rooms/room.h"
+
+namespace leftfold::rooms {
+namespace {
+
+// Puts the room's present words in place of those that were there.
+void Index(const EventMeta& meta, WriteTx& tx) {
+  tx.Exec("DELETE FROM room_text WHERE rowid = (SELECT id FROM room WHERE room_id = ?)",
+          meta.aggregate_id());
+  tx.Exec(
+      "INSERT INTO room_text (rowid, name, description) "
+      "SELECT id, name, description FROM room WHERE room_id = ?",
+      meta.aggregate_id());
+}
+
+bool IsWordByte(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x80 || absl::ascii_isalnum(byte);
+}
+
+absl::Status CheckText(const std::string& text, const std::string& expression) {
+  Violations violations;
+  if (text.size() > RoomSearch::kTextBytesMax) {
+    violations.Add(v1::ERROR_REASON_TEXT_TOO_LONG, "text",
+                   fmt::format("must have at most {} bytes", RoomSearch::kTextBytesMax),
+                   {{"maximum", fmt::to_string(RoomSearch::kTextBytesMax)},
+                    {"actual", fmt::to_string(text.size())}});
+  }
+  if (expression.empty()) {
+    violations.Add(v1::ERROR_REASON_TEXT_EMPTY, "text", "must have a letter or digit");
+  }
+  return violations.ToStatus();
+}
+
+}  // namespace
+
+std::string RoomSearch::ToExpression(std::string_view text) {
+  std::string expression;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t end = at;
+    while (end < text.size() && IsWordByte(text[end])) ++end;
+    if (end > at) {
+      if (!expression.empty()) expression += ' ';
+      fmt::format_to(std::back_inserter(expression), "\"{}\"", text.substr(at, end - at));
+    }
+    at = end + 1;
+  }
+  if (!expression.empty() && IsWordByte(text.back())) expression += " *";
+  return expression;
+}
+
+void RoomSearch::On(const v1::RoomCreated& event, const EventMeta& meta, WriteTx& tx) {
+  tx.Exec("INSERT OR REPLACE INTO room (id, room_id, name, description) VALUES (?, ?, ?, ?)",
+          meta.position(), meta.aggregate_id(), event.name(), event.description());
+  Index(meta, tx);
+}
+
+void RoomSearch::On(const v1::RoomRenamed& event, const EventMeta& meta, WriteTx& tx) {
+  tx.Exec("UPDATE room SET name = ? WHERE room_id = ?", event.name(), meta.aggregate_id());
+  Index(meta, tx);
+}
+
+void RoomSearch::On(const v1::RoomDescriptionChanged& event, const EventMeta& meta, WriteTx& tx) {
+  tx.Exec("UPDATE room SET description = ? WHERE room_id = ?", event.description(),
+          meta.aggregate_id());
+  Index(meta, tx);
+}
+
+void RoomSearch::On(const v1::RoomDeleted&, const EventMeta& meta, WriteTx& tx) {
+  tx.Exec("DELETE FROM room_text WHERE rowid = (SELECT id FROM room WHERE room_id = ?)",
+          meta.aggregate_id());
+}
+
+void RoomSearch::On(const v1::RoomRestored&, const EventMeta& meta, WriteTx& tx) {
+  Index(meta, tx);
+}
+
+absl::StatusOr<v1::SearchRoomsResponse> RoomSearch::Answer(const v1::SearchRoomsRequest& query,
+                                                           ReadTx& tx) {
+  const std::string expression = ToExpression(query.text());
+  LEFTFOLD_RETURN_IF_ERROR(CheckText(query.text(), expression));
+  const absl::StatusOr<Page> page = Page::Of(query);
+  if (!page.ok()) return page.status();
+  std::int64_t id = 0;
+  if (!absl::SimpleAtoi(page->after(), &id)) id = 0;
+  v1::SearchRoomsResponse response;
+  Rows rows = tx.Query(
+      "SELECT t.rowid, r.room_id, r.name, snippet(room_text, -1, '[', ']', '…', 16) "
+      "FROM room_text AS t JOIN room AS r ON r.id = t.rowid "
+      "WHERE t.room_text MATCH ? AND t.rowid > ? ORDER BY t.rowid LIMIT ?",
+      expression, id, page->size() + 1);
+  while (rows.Next()) {
+    if (response.matches_size() == page->size()) {
+      response.set_next_page_token(page->TokenAfter(fmt::to_string(id)));
+      break;
+    }
+    id = rows.Int(0);
+    v1::RoomMatch& match = *response.add_matches();
+    match.set_room_id(rows.Text(1));
+    match.set_name(rows.Text(2));
+    match.set_snippet(rows.Text(3));
+  }
+  return response;
+}
+
+}  // namespace leftfold::rooms
