@@ -2,6 +2,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <map>
+#include <string>
 
 #include "server/app.h"
 #include "tools/call.h"
@@ -83,7 +85,7 @@ CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
 
 int Run(const Registry& registry, int argc, const char* const* argv) {
   CommandLine line;
-  std::string data = line.serve.data;
+  std::map<CLI::App*, std::string> data;  // One each: an option reads the environment even where its subcommand is not used.
   CLI::App app("Leftfold: an event-sourced CQRS backend.", "leftfold");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
@@ -100,21 +102,23 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
                  "Example: leftfold verify --data ./data");
   CLI::App* views = app.add_subcommand("views", "List the views of a running server");
   views->footer("Example: leftfold views --data ./data");
-  for (CLI::App* command : {serve, replay, tail, verify, views}) AddData(*command, data);
+  for (CLI::App* command : {serve, replay, tail, verify, views}) {
+    AddData(*command, data.emplace(command, line.serve.data).first->second);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
   if (*serve) {
-    line.serve.data = data;
+    line.serve.data = data[serve];
     return Serve(registry, line.serve);
   }
-  if (*replay) return tools::Replay(registry, data, line.replay);
+  if (*replay) return tools::Replay(registry, data[replay], line.replay);
   if (*call) return tools::Call(line.call);
-  if (*tail) return tools::Tail(data, line.tail);
-  if (*verify) return tools::Verify(registry, data);
-  if (*views) return tools::Views(data);
+  if (*tail) return tools::Tail(data[tail], line.tail);
+  if (*verify) return tools::Verify(registry, data[verify]);
+  if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
   return 2;
 }

@@ -57,7 +57,7 @@ void ExpectAllThereOnce(const ServerProcess& server, const std::vector<Acknowled
   }
 }
 
-int Run(const std::vector<std::string>& arguments, std::string* output) {
+int RunTool(const std::vector<std::string>& arguments, std::string* output) {
   std::vector<std::string> command = {LEFTFOLD_BINARY};
   command.insert(command.end(), arguments.begin(), arguments.end());
   ChildProcess process(command);
@@ -99,8 +99,8 @@ TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
   ServerProcess server(LEFTFOLD_BINARY, folder.path());
   ExpectAllThereOnce(server, acknowledged);
   std::string output;
-  EXPECT_EQ(Run({"replay", "--all", "--verify", "--data", folder.path()}, &output), 0) << output;
-  EXPECT_EQ(Run({"verify", "--data", folder.path()}, &output), 0) << output;
+  EXPECT_EQ(RunTool({"replay", "--all", "--verify", "--data", folder.path()}, &output), 0) << output;
+  EXPECT_EQ(RunTool({"verify", "--data", folder.path()}, &output), 0) << output;
 }
 
 }  // namespace

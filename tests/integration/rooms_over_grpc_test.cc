@@ -323,7 +323,9 @@ TEST_F(RoomsOverGrpc, AListWatchHearsOfNewChangedAndRemovedRooms) {
   rooms::v1::WatchRoomsResponse change;
   do {
     ASSERT_TRUE(reader->Read(&change));
-    if (change.has_room()) EXPECT_EQ(change.room().room_id(), "oak");
+    if (change.has_room()) {
+      EXPECT_EQ(change.room().room_id(), "oak");
+    }
   } while (!change.snapshot_complete());
   Create("elm", "Elm");
   do {
