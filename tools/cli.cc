@@ -1,9 +1,13 @@
 #include "tools/cli.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/app.h"
 #include "tools/call.h"
@@ -83,6 +87,23 @@ CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
   return command;
 }
 
+// CLI11 lets the file win over the environment. Here what the environment says is given as a flag, unless that flag is there.
+std::vector<std::string> WithEnvironment(CLI::App& app, int argc, const char* const* argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty()) return words;
+  const std::vector<CLI::App*> commands =
+      app.get_subcommands([&](const CLI::App* command) { return command->get_name() == words.front(); });
+  if (commands.empty()) return words;
+  for (const CLI::Option* option : commands.front()->get_options()) {
+    const char* value = option->get_envname().empty() ? nullptr : std::getenv(option->get_envname().c_str());
+    const std::string flag = option->get_name();
+    const bool given = std::any_of(words.begin(), words.end(),
+                                   [&](const std::string& word) { return word == flag || word.starts_with(flag + "="); });
+    if (value != nullptr && !given) words.push_back(flag + "=" + value);
+  }
+  return words;
+}
+
 int Run(const Registry& registry, int argc, const char* const* argv) {
   CommandLine line;
   std::map<CLI::App*, std::string> data;  // One each: an option reads the environment even where its subcommand is not used.
@@ -106,7 +127,9 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
     AddData(*command, data.emplace(command, line.serve.data).first->second);
   }
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words = WithEnvironment(app, argc, argv);
+    std::reverse(words.begin(), words.end());  // As CLI11 wants them.
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
