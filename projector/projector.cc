@@ -24,9 +24,13 @@ absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& regis
 Projector::~Projector() { Stop(); }
 
 void Projector::Start() {
-  for (const auto& slot : slots_) {
-    executor_.Post([slot, this_store = &store_, this_executor = &executor_] { Run(slot, *this_store, *this_executor); });
-  }
+  for (const auto& slot : slots_) Post(context_, slot, absl::ZeroDuration());
+}
+
+void Projector::Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot, absl::Duration delay) {
+  Executor& executor = context->executor;
+  auto task = [context = std::move(context), slot = std::move(slot)] { Run(context, slot); };
+  delay > absl::ZeroDuration() ? executor.PostAfter(delay, std::move(task)) : executor.Post(std::move(task));
 }
 
 void Projector::Stop() {
@@ -37,13 +41,12 @@ void Projector::Stop() {
 }
 
 // One step of one view; then either the next one is posted, or the store is asked to wake it.
-void Projector::Run(const std::shared_ptr<ViewSlot>& slot, EventStore& store, Executor& executor) {
-  const auto post = [slot, &store, &executor] { executor.Post([slot, &store, &executor] { Run(slot, store, executor); }); };
+void Projector::Run(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot) {
   Position checkpoint;
   {
     MutexLock lock(slot->mu);
     if (slot->ended) return;
-    const ViewRunner::Progress progress = slot->runner->Step();
+    const ViewRunner::Progress progress = slot->serving ? slot->runner->Step(context->reader) : slot->runner->Step();
     if (progress == ViewRunner::Progress::kIdle && !slot->serving) {
       if (const absl::Status served = slot->BeginServing(); !served.ok()) {
         fmt::print(stderr, "leftfold: view {} cannot be served: {}\n", slot->view.name, ToStd(served.message()));
@@ -57,14 +60,17 @@ void Projector::Run(const std::shared_ptr<ViewSlot>& slot, EventStore& store, Ex
       slot->resting = true;
       return;
     }
-    if (progress == ViewRunner::Progress::kFolded) return post();
     checkpoint = slot->runner->checkpoint();
+    if (progress == ViewRunner::Progress::kFolded) {
+      const bool behind = context->store.GetHead().position.value - checkpoint.value >= static_cast<std::int64_t>(kBatchEventsMax);
+      return Post(context, slot, behind || !slot->serving ? absl::ZeroDuration() : kBatchInterval);
+    }
   }
-  store.WaitPast(checkpoint, post);
+  context->store.WaitPast(checkpoint, [context, slot] { Post(context, slot, absl::ZeroDuration()); });
 }
 
 std::vector<ViewStatus> Projector::ListViews() {
-  const Position head = store_.GetHead().position;
+  const Position head = context_->store.GetHead().position;
   std::vector<ViewStatus> statuses;
   for (const auto& slot : slots_) {
     MutexLock lock(slot->status_mu);
@@ -89,9 +95,8 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRebuild(std::string_view 
   std::string names;
   for (const auto& slot : slots_) {
     if (slot->view.name == view) {
-      return Rebuild::New(slot, store_, action, until, [slot, store = &store_, executor = &executor_] {
-        executor->Post([slot, store, executor] { Run(slot, *store, *executor); });
-      });
+      return Rebuild::New(slot, context_->store, action, until,
+                          [context = context_, slot] { Post(context, slot, absl::ZeroDuration()); });
     }
     names += (names.empty() ? "" : ", ") + std::string(slot->view.name);
   }

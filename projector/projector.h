@@ -13,10 +13,15 @@
 #include "core/registry.h"
 #include "core/view_listener.h"
 #include "event_store/event_store.h"
+#include "projector/batch_reader.h"
 #include "projector/rebuild.h"
 #include "projector/view_slot.h"
 
 namespace leftfold {
+
+// A view that follows the head begins its next batch no sooner than this after the one before, so that under load a transaction has
+// many events. The first event after a rest is folded at once.
+inline constexpr absl::Duration kBatchInterval = absl::Milliseconds(2);
 
 enum class ViewState { kCatchingUp, kLive, kStopped };
 
@@ -52,11 +57,18 @@ class Projector {
   absl::StatusOr<std::unique_ptr<Rebuild>> NewRebuild(std::string_view view, RebuildAction action, Position until);
 
  private:
-  Projector(EventStore& store, Executor& executor) : store_(store), executor_(executor) {}
-  static void Run(const std::shared_ptr<ViewSlot>& slot, EventStore& store, Executor& executor);
+  Projector(EventStore& store, Executor& executor) : context_(std::make_shared<Context>(store, executor)) {}
+  // What tasks need; they may outlive the projector.
+  struct Context {
+    Context(EventStore& events, Executor& tasks) : store(events), executor(tasks), reader(events) {}
+    EventStore& store;
+    Executor& executor;
+    BatchReader reader;
+  };
+  static void Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot, absl::Duration delay);
+  static void Run(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot);
 
-  EventStore& store_;
-  Executor& executor_;
+  const std::shared_ptr<Context> context_;
   std::vector<std::shared_ptr<ViewSlot>> slots_;
 };
 

@@ -63,13 +63,21 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
                                       .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
                                       .bytes_max = kBatchBytesMax});
   if (!events.ok()) return StopAt(checkpoint_.position.Next(), events.status());
-  if (events->empty()) {
-    if (head > checkpoint_.position) {
-      return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
-    }
-    return Progress::kIdle;
-  }
-  return Fold(*events);
+  return FoldOrIdle(head, *events);
+}
+
+ViewRunner::Progress ViewRunner::Step(BatchReader& reader) {
+  if (!stopped_.ok()) return Progress::kStopped;
+  const Position head = store_.GetHead().position;  // Before the read, which may see more.
+  const auto batch = reader.After(checkpoint_.position, kBatchEventsMax, kBatchBytesMax);
+  if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
+  return FoldOrIdle(head, batch->events());
+}
+
+ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const RecordedEvent> events) {
+  if (!events.empty()) return Fold(events);
+  if (head <= checkpoint_.position) return Progress::kIdle;
+  return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
 }
 
 ViewRunner::Progress ViewRunner::Offer(std::vector<RecordedEvent> events) {
@@ -95,24 +103,24 @@ ViewRunner::Progress ViewRunner::Offer(std::vector<RecordedEvent> events) {
   return progress;
 }
 
-ViewRunner::Progress ViewRunner::Fold(const std::vector<RecordedEvent>& events) {
+ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events) {
   std::size_t failed = events.size();
-  const absl::Status status = FoldTransaction(events, events.size(), &failed);
+  const absl::Status status = FoldTransaction(events, &failed);
   if (status.ok()) return Progress::kFolded;
   // What came before the event that cannot be folded counts.
   if (failed > 0 && failed < events.size()) {
     std::size_t again = failed;
-    const absl::Status before = FoldTransaction(events, failed, &again);
+    const absl::Status before = FoldTransaction(events.first(failed), &again);
     if (!before.ok()) return StopAt(events[std::min(again, failed)].position, before);
   }
   return StopAt(events[std::min(failed, events.size() - 1)].position, status);
 }
 
-absl::Status ViewRunner::FoldTransaction(const std::vector<RecordedEvent>& events, std::size_t count, std::size_t* failed) {
+absl::Status ViewRunner::FoldTransaction(std::span<const RecordedEvent> events, std::size_t* failed) {
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
   absl::Status status = connection_->Begin();
-  for (std::size_t i = 0; i < count && status.ok(); ++i) {
+  for (std::size_t i = 0; i < events.size() && status.ok(); ++i) {
     status = FoldOne(events[i], tx, next);
     if (!status.ok()) *failed = i;
   }

@@ -7,11 +7,13 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "core/registry.h"
 #include "event_store/event_store.h"
+#include "projector/batch_reader.h"
 #include "sql/connection.h"
 #include "sql/view_file.h"
 
@@ -40,6 +42,8 @@ class ViewRunner {
 
   // Reads the next batch from the store, not beyond `limit`, and folds it.
   Progress Step(Position limit = kNoLimit);
+  // The same to the head, through a reader that views share.
+  Progress Step(BatchReader& reader);
   // Takes events in any order, with duplicates and gaps, and folds what follows the checkpoint; a gap is closed from the store.
   Progress Offer(std::vector<RecordedEvent> events);
   // Makes a built file as durable as a serving one.
@@ -58,11 +62,12 @@ class ViewRunner {
   ViewRunner(const ViewEntry& view, EventStore& store, std::string path, Mode mode)
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
   absl::Status CheckChain();
-  Progress Fold(const std::vector<RecordedEvent>& events);
-  // Folds events[0, count) in one transaction. Sets `failed` to the event that cannot be folded.
-  absl::Status FoldTransaction(const std::vector<RecordedEvent>& events, std::size_t count, std::size_t* failed);
+  Progress Fold(std::span<const RecordedEvent> events);
+  // Folds them in one transaction. Sets `failed` to the event that cannot be folded.
+  absl::Status FoldTransaction(std::span<const RecordedEvent> events, std::size_t* failed);
   absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, sql::Checkpoint& next);
   void WriteChanges(const sql::ConnectionWriteTx& tx);
+  Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events);
   Progress StopAt(Position position, const absl::Status& reason);
 
   const ViewEntry& view_;

@@ -67,6 +67,12 @@ class Connection::Statement final : public Cursor {
 
 namespace {
 
+// Once, before SQLite's first use: its counters of memory are behind one lock that every allocation of every connection takes.
+void ConfigureLibrary() {
+  static const int kConfigured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  if (kConfigured != SQLITE_OK) Die("SQLite was used before it was configured");
+}
+
 // SQL's ways to be different each time fail in a fold.
 void Refuse(sqlite3_context* context, int, sqlite3_value**) {
   sqlite3_result_error(context, "clock and random functions are refused in a fold: take time from the event", -1);
@@ -91,7 +97,7 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
   }
 }
 
-Connection::Connection(const std::string& path, int flags) : database_(path, flags) {}
+Connection::Connection(const std::string& path, int flags) : database_((ConfigureLibrary(), path), flags) {}
 Connection::~Connection() {
   statements_.clear();
   broken_.reset();
