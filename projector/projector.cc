@@ -8,6 +8,13 @@
 #include "core/status.h"
 
 namespace leftfold {
+namespace {
+
+absl::Duration RestAfter(std::int64_t events) {
+  return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& registry, EventStore& store, Executor& executor,
                                                            ViewListener* listener, const std::string& views) {
@@ -46,6 +53,7 @@ void Projector::Run(const std::shared_ptr<Context>& context, const std::shared_p
   {
     MutexLock lock(slot->mu);
     if (slot->ended) return;
+    const Position before = slot->runner->checkpoint();
     const ViewRunner::Progress progress = slot->serving ? slot->runner->Step(context->reader) : slot->runner->Step();
     if (progress == ViewRunner::Progress::kIdle && !slot->serving) {
       if (const absl::Status served = slot->BeginServing(); !served.ok()) {
@@ -63,7 +71,7 @@ void Projector::Run(const std::shared_ptr<Context>& context, const std::shared_p
     checkpoint = slot->runner->checkpoint();
     if (progress == ViewRunner::Progress::kFolded) {
       const bool behind = context->store.GetHead().position.value - checkpoint.value >= static_cast<std::int64_t>(kBatchEventsMax);
-      return Post(context, slot, behind || !slot->serving ? absl::ZeroDuration() : kBatchInterval);
+      return Post(context, slot, behind || !slot->serving ? absl::ZeroDuration() : RestAfter(checkpoint.value - before.value));
     }
   }
   context->store.WaitPast(checkpoint, [context, slot] { Post(context, slot, absl::ZeroDuration()); });

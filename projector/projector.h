@@ -19,9 +19,12 @@
 
 namespace leftfold {
 
-// A view that follows the head begins its next batch no sooner than this after the one before, so that under load a transaction has
-// many events. The first event after a rest is folded at once.
-inline constexpr absl::Duration kBatchInterval = absl::Milliseconds(2);
+// A view that follows the head rests after each batch for kBatchRestPerEvent times its events, between these two limits: with few
+// events watchers hear of them soon; beyond 1 / kBatchRestPerEvent events a second the batches grow, and with them the number of
+// events that one written page serves. The first event after a pause is folded at once.
+inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(1);
+inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(25);
+inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
 
 enum class ViewState { kCatchingUp, kLive, kStopped };
 
