@@ -13,7 +13,8 @@
 namespace leftfold::rooms {
 namespace {
 
-constexpr std::string_view kMonths[] = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
+constexpr std::string_view kMonths[] = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN",
+                                         "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
 constexpr std::string_view kDays[] = {"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"};
 
 struct Field {
@@ -29,8 +30,10 @@ std::optional<int> Value(const std::string& text, const Field& field) {
     if (field.names[i] == upper) return field.low + i;
   }
   int value = 0;
-  const bool digits = !text.empty() && text.size() <= 2 && text.find_first_not_of("0123456789") == std::string::npos;
-  if (!digits || !absl::SimpleAtoi(text, &value) || value < field.low || value > field.high) return std::nullopt;
+  const bool digits = !text.empty() && text.size() <= 2 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || !absl::SimpleAtoi(text, &value)) return std::nullopt;
+  if (value < field.low || value > field.high) return std::nullopt;
   return value;
 }
 
@@ -72,10 +75,12 @@ bool ParseField(const std::string& text, const Field& field, std::bitset<N>& bit
 
 std::optional<Cron> Cron::Parse(std::string_view text) {
   if (text.size() > kBytesMax) return std::nullopt;
-  const std::vector<std::string> fields = absl::StrSplit(ToAbsl(text), absl::ByAnyChar(" \t"), absl::SkipEmpty());
+  const std::vector<std::string> fields =
+      absl::StrSplit(ToAbsl(text), absl::ByAnyChar(" \t"), absl::SkipEmpty());
   if (fields.size() != 5) return std::nullopt;
   Cron cron;
-  const bool parsed = ParseField(fields[0], {0, 59}, cron.minutes_) && ParseField(fields[1], {0, 23}, cron.hours_) &&
+  const bool parsed = ParseField(fields[0], {0, 59}, cron.minutes_) &&
+                      ParseField(fields[1], {0, 23}, cron.hours_) &&
                       ParseField(fields[2], {1, 31}, cron.days_of_month_) &&
                       ParseField(fields[3], {1, 12, kMonths, 12}, cron.months_) &&
                       ParseField(fields[4], {0, 7, kDays, 7}, cron.days_of_week_);

@@ -376,19 +376,61 @@ void Room::Evolve(State& state, const v1::RoomCreated& event) {
   state.set_exists(true);
   fold::Apply(state, event);
 }
-void Room::Evolve(State& state, const v1::RoomRenamed& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::RoomDescriptionChanged& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::RoomDeleted& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::RoomRestored& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::SessionScheduled& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::SessionRescheduled& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::SessionCancelled& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::EntityInvited& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::InvitationRevoked& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::InvitationAccepted& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::InvitationDeclined& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::ExternalRoomLinked& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::SessionStarted& event) { fold::Apply(state, event); }
-void Room::Evolve(State& state, const v1::SessionEnded& event) { fold::Apply(state, event); }
+
+void Room::Evolve(State& state, const v1::RoomRenamed& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::RoomDescriptionChanged& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::RoomDeleted& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::RoomRestored& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::SessionScheduled& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::SessionRescheduled& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::SessionCancelled& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::EntityInvited& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::InvitationRevoked& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::InvitationAccepted& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::InvitationDeclined& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::ExternalRoomLinked& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::SessionStarted& event) {
+  fold::Apply(state, event);
+}
+
+void Room::Evolve(State& state, const v1::SessionEnded& event) {
+  fold::Apply(state, event);
+}
 
 }  // namespace leftfold::rooms

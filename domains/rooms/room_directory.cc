@@ -50,8 +50,8 @@ void RoomDirectory::On(const v1::RoomCreated& event, const EventMeta& meta, Writ
   fold::Apply(room, event);
   Stamp(meta, room);
   const std::string document = room.SerializeAsString();
-  tx.Exec("INSERT OR REPLACE INTO room (room_id, deleted, document) VALUES (?, 0, ?)", meta.aggregate_id(),
-          AsBlob{document});
+  tx.Exec("INSERT OR REPLACE INTO room (room_id, deleted, document) VALUES (?, 0, ?)",
+          meta.aggregate_id(), AsBlob{document});
   tx.Touch(meta.aggregate_id());
 }
 

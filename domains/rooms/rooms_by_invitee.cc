@@ -25,8 +25,8 @@ void SetState(const Event& event, v1::InvitationState state, const EventMeta& me
 }  // namespace
 
 void RoomsByInvitee::On(const v1::RoomCreated& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("INSERT OR REPLACE INTO room (room_id, name, deleted) VALUES (?, ?, 0)", meta.aggregate_id(),
-          event.name());
+  tx.Exec("INSERT OR REPLACE INTO room (room_id, name, deleted) VALUES (?, ?, 0)",
+          meta.aggregate_id(), event.name());
 }
 
 void RoomsByInvitee::On(const v1::RoomRenamed& event, const EventMeta& meta, WriteTx& tx) {
