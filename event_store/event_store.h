@@ -104,8 +104,8 @@ class EventStore {
   using AppendDone = std::function<void(absl::StatusOr<Receipt>)>;
   virtual ~EventStore() = default;
 
-  // All or nothing. Never blocks and never calls `done` before it returns; `done` runs once, on the executor that the store
-  // was given for completions, after the fsync. Appends commit in the order of their calls. Errors:
+  // All or nothing. Never blocks and never calls `done` before it returns; `done` runs once, on an executor that the store was given,
+  // after the fsync; it must not block. Appends commit in the order of their calls. Errors:
   //   ABORTED VERSION_CONFLICT {stream, expected, actual}: a check failed, the message names all that did
   //   ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
   //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types

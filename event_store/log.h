@@ -36,14 +36,18 @@ struct Tail {
   absl::flat_hash_map<std::string, Position> category_heads;
 };
 
-// Where the sequencer puts groups; SQLite and memory implement it. Commit and StreamHead are called by one thread at a time,
-// the reads by any.
+// Where the sequencer puts groups; SQLite and memory implement it. What is the writer's is called by one thread at a time, the
+// reads by any.
 class Log {
  public:
   virtual ~Log() = default;
   virtual Tail GetTail() = 0;
-  // As committed; for the writer.
+
+  // The writer's four: BeginGroup, then any number of the two look-ups of what is committed, then Commit, which may be given an
+  // empty group.
+  virtual absl::Status BeginGroup() = 0;
   virtual absl::StatusOr<Version> StreamHead(std::string_view stream) = 0;
+  virtual absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) = 0;
   // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any other error: unknown.
   virtual absl::Status Commit(const Group& group) = 0;
 

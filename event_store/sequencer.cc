@@ -74,7 +74,6 @@ class SequencedStore::GroupBuilder {
   const Head& head() const { return head_; }
   std::int64_t recorded_us() const { return recorded_us_; }
   std::vector<Answered> TakeAnswered() { return std::move(answered_); }
-  bool empty() const { return group_.events.empty() && group_.commands.empty(); }
 
  private:
   absl::StatusOr<Receipt> Judge(Queued& queued) {
@@ -110,7 +109,7 @@ class SequencedStore::GroupBuilder {
       stored = StoredCommand{command.record.request_hash,
                              {command.version, command.position, command.record.aggregate_id, command.record.created_id, true}};
     } else {
-      auto found = store_.log_->FindCommand(record.command_id);
+      auto found = store_.log_->CommandBefore(record.command_id);
       if (!found.ok()) Die(fmt::format("cannot look a command up: {}", ToStd(found.status().message())));
       stored = *std::move(found);
     }
@@ -220,9 +219,11 @@ std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
 
 void SequencedStore::Step() {
   std::vector<Queued> taken = TakeQueued();
+  absl::Status committed = log_->BeginGroup();
+  if (!committed.ok()) Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
   GroupBuilder builder(*this, clock_.Now());
   for (Queued& queued : taken) builder.Add(queued);
-  const absl::Status committed = builder.empty() ? absl::OkStatus() : log_->Commit(builder.group());
+  committed = log_->Commit(builder.group());
   std::vector<Answered> answered = builder.TakeAnswered();
   if (committed.ok()) {
     tail_ = builder.head();
@@ -252,6 +253,12 @@ void SequencedStore::Publish(const Head& head, std::vector<Answered> answered) {
     const auto end = waiting_.lower_bound(head.position);
     for (auto it = waiting_.begin(); it != end; ++it) woken.push_back(std::move(it->second));
     waiting_.erase(waiting_.begin(), end);
+  }
+  const bool few = answered.size() <= kInlineAnswersMax;
+  if (few) {
+    for (Answered& answer : answered) answer.done(std::move(answer.receipt));
+    answered.clear();
+    if (woken.empty()) return;
   }
   completions_.Post([answered = std::move(answered), woken = std::move(woken)]() mutable {
     for (Answered& answer : answered) answer.done(std::move(answer.receipt));

@@ -20,12 +20,15 @@ namespace leftfold {
 
 // Appends that one transaction commits at the most.
 inline constexpr std::size_t kGroupAppendsMax = 512;
+// Answers that the writer's step gives itself, because handing them over would take longer than giving them.
+inline constexpr std::size_t kInlineAnswersMax = 2;
 // Stream heads that the sequencer keeps in memory; when there are more, it forgets all and asks the log again.
 inline constexpr std::size_t kStreamHeadsMax = 262'144;
 
 // An EventStore over a Log: judges checks, assigns positions, versions, times and chain values, and commits many appends in one
 // transaction (group commit). A group is what has come in since the last one began: it never waits to fill.
-// Steps run on `writer`, one at a time; answers and wake-ups on `completions`. Thread-safe. Both executors must have run or
+// Steps run on `writer`, one at a time; answers and wake-ups on `completions`, those of a
+// small group on `writer` too. Thread-safe. Both executors must have run or
 // dropped their tasks before the store goes.
 class SequencedStore final : public EventStore {
  public:

@@ -59,7 +59,7 @@ class App::Implementation {
   ThreadPool writer_{"log writer", 1};
   ThreadPool completions_{"completions", 2};
   ThreadPool loading_{"loading", 2};
-  ThreadPool projecting_{"projecting", Cores()};
+  ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reading_{"reading", 2};
   std::unique_ptr<EventStore> store_;
   std::unique_ptr<CommandHandler> commands_;

@@ -1,15 +1,27 @@
 #include "server/thread_pool.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
 namespace leftfold {
 
-ThreadPool::ThreadPool(const std::string& name, int threads) {
+namespace {
+
+constexpr int kBackgroundNice = 10;
+
+}  // namespace
+
+ThreadPool::ThreadPool(const std::string& name, int threads, Priority priority) {
   for (int i = 0; i < threads; ++i) {
-    threads_.emplace_back([this] { Run(); });
+    threads_.emplace_back([this, priority] {
+      // On Linux a thread has a nice value of its own. Where it may not be set, the thread is a normal one.
+      if (priority == Priority::kBackground) setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kBackgroundNice);
+      Run();
+    });
     pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
   }
 }

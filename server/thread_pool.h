@@ -23,8 +23,10 @@ namespace leftfold {
 // An Executor with threads of its own; with one thread its tasks run in the order of their posts. Thread-safe.
 class ThreadPool final : public Executor {
  public:
+  // How a pool's threads stand against the others of the machine: background work yields to answers.
+  enum class Priority { kNormal, kBackground };
   // `name` (at most 15 bytes) is what debuggers and top show.
-  ThreadPool(const std::string& name, int threads);
+  ThreadPool(const std::string& name, int threads, Priority priority = Priority::kNormal);
   ~ThreadPool() override;
   void Post(std::function<void()> task) override;
   void PostAfter(absl::Duration delay, std::function<void()> task) override;

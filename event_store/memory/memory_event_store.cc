@@ -28,6 +28,10 @@ class MemoryLog final : public Log {
     tail.category_heads = category_heads_;
     return tail;
   }
+  absl::Status BeginGroup() override { return absl::OkStatus(); }
+  absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) override {
+    return FindCommand(command_id);
+  }
   absl::StatusOr<Version> StreamHead(std::string_view stream) override { return StreamVersion(stream); }
 
   absl::Status Commit(const Group& group) override {

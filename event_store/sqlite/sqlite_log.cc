@@ -84,6 +84,17 @@ Rows Bound(Cursor& cursor, const Args&... args) {
   return Rows(cursor);
 }
 
+std::optional<StoredCommand> CommandIn(sql::Connection& connection, std::string_view command_id) {
+  Rows rows = Bound(connection.Prepare("SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                                       "WHERE command_id = ?"),
+                    command_id);
+  if (!rows.Next()) return std::nullopt;
+  StoredCommand found;
+  CopyInto(rows.Blob(0), found.request_hash);
+  found.receipt = {Version{rows.Int(3)}, Position{rows.Int(4)}, rows.Text(1), rows.Text(2), true};
+  return found;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder, Mode mode) {
@@ -121,6 +132,7 @@ absl::Status SqliteLog::CreateStore() {
 absl::StatusOr<Tail> SqliteLog::LoadTail() {
   Tail tail;
   const absl::Status status = Read([&](sql::Connection& connection) {
+    connection.Begin().IgnoreError();  // A failure is kept in the connection.
     Rows store(connection.Prepare("SELECT store_id FROM store"));
     if (store.Next()) tail.store_id = store.Text(0);
     tail.head.chain = FirstChain(tail.store_id);
@@ -132,6 +144,7 @@ absl::StatusOr<Tail> SqliteLog::LoadTail() {
     }
     Rows categories(connection.Prepare("SELECT name, last_position FROM categories"));
     while (categories.Next()) tail.category_heads[categories.Text(0)] = Position{categories.Int(1)};
+    connection.Commit().IgnoreError();
   });
   if (!status.ok()) return status;
   return tail;
@@ -172,14 +185,15 @@ absl::Status SqliteLog::Read(const std::function<void(sql::Connection&)>& read) 
     if (!opened.ok()) return opened.status();
     connection = *std::move(opened);
   }
-  connection->Begin().IgnoreError();  // A failure is kept and returned by Commit.
   read(*connection);
-  absl::Status status = connection->Commit();
+  absl::Status status = connection->status();
   if (!status.ok()) return status;  // The connection is closed with it.
   MutexLock lock(mu_);
   if (idle_.size() < kIdleReadersMax) idle_.push_back(std::move(connection));
   return status;
 }
+
+absl::Status SqliteLog::BeginGroup() { return writer_->Begin(); }
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
   Version version = kNoEventYet;
@@ -263,22 +277,28 @@ void SqliteLog::WriteEvents(const Group& group) {
   }
 }
 
-absl::Status SqliteLog::Commit(const Group& group) {
-  if (absl::Status begun = writer_->Begin(); begun.ok()) {
-    WriteEvents(group);
-    for (const LoggedCommand& command : group.commands) {
-      Cursor& insert = writer_->Prepare(
-          "INSERT INTO commands(command_id, request_hash, aggregate_id, created_id, version, position) VALUES (?, ?, ?, ?, ?, ?)");
-      insert.BindText(1, command.record.command_id);
-      insert.BindBlob(2, AsBytes(command.record.request_hash));
-      insert.BindText(3, command.record.aggregate_id);
-      insert.BindText(4, command.record.created_id);
-      insert.Bind(5, command.version.value);
-      insert.Bind(6, command.position.value);
-      insert.Step();
-      insert.Reset();
-    }
+void SqliteLog::WriteCommands(const Group& group) {
+  for (const LoggedCommand& command : group.commands) {
+    Cursor& insert = writer_->Prepare(
+        "INSERT INTO commands(command_id, request_hash, aggregate_id, created_id, version, position) VALUES (?, ?, ?, ?, ?, ?)");
+    insert.BindText(1, command.record.command_id);
+    insert.BindBlob(2, AsBytes(command.record.request_hash));
+    insert.BindText(3, command.record.aggregate_id);
+    insert.BindText(4, command.record.created_id);
+    insert.Bind(5, command.version.value);
+    insert.Bind(6, command.position.value);
+    insert.Step();
+    insert.Reset();
   }
+}
+
+absl::Status SqliteLog::Commit(const Group& group) {
+  if (group.events.empty() && group.commands.empty()) {
+    writer_->Rollback();
+    return absl::OkStatus();
+  }
+  WriteEvents(group);
+  WriteCommands(group);
   absl::Status committed = writer_->Commit();
   if (committed.ok()) return committed;
   writer_->Rollback();
@@ -289,17 +309,15 @@ absl::Status SqliteLog::Commit(const Group& group) {
   return committed;
 }
 
+absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::string_view command_id) {
+  const std::optional<StoredCommand> found = CommandIn(*writer_, command_id);
+  if (!writer_->status().ok()) return writer_->status();
+  return found;
+}
+
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_view command_id) {
   std::optional<StoredCommand> found;
-  const absl::Status status = Read([&](sql::Connection& connection) {
-    Rows rows = Bound(connection.Prepare("SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
-                                         "WHERE command_id = ?"),
-                      command_id);
-    if (!rows.Next()) return;
-    found.emplace();
-    CopyInto(rows.Blob(0), found->request_hash);
-    found->receipt = {Version{rows.Int(3)}, Position{rows.Int(4)}, rows.Text(1), rows.Text(2), true};
-  });
+  const absl::Status status = Read([&](sql::Connection& connection) { found = CommandIn(connection, command_id); });
   if (!status.ok()) return status;
   return found;
 }

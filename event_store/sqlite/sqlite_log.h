@@ -32,7 +32,9 @@ class SqliteLog final : public Log {
   static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder, Mode mode);
 
   Tail GetTail() override;
+  absl::Status BeginGroup() override;
   absl::StatusOr<Version> StreamHead(std::string_view stream) override;
+  absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) override;
   absl::Status Commit(const Group& group) override;
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) override;
@@ -44,9 +46,10 @@ class SqliteLog final : public Log {
   absl::Status CreateStore();
   absl::StatusOr<Tail> LoadTail();
   absl::Status CheckTail(const Tail& tail);
-  // Runs `read` in one short transaction on a reading connection of its own.
+  // Runs `read` on a reading connection of its own: one statement, which is a transaction by itself, or several after Begin.
   absl::Status Read(const std::function<void(sql::Connection&)>& read);
   void WriteEvents(const Group& group);
+  void WriteCommands(const Group& group);
   std::int64_t StreamId(const std::string& stream);
   std::int64_t CategoryId(std::string_view category);
   std::int64_t TypeId(const std::string& type);
