@@ -4,6 +4,7 @@
 #include <absl/synchronization/mutex.h>
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -71,6 +72,8 @@ void InitProcess() {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::EnableDefaultHealthCheckService(true);
+    // The client is told what is malformed in a typed error; a line a request on stderr helps nobody.
+    google::protobuf::SetLogHandler(nullptr);
   });
 }
 

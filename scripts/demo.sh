@@ -11,9 +11,9 @@ server=
 watcher=
 trap 'kill $watcher $server 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
 
-wait_for() {  # wait_for FILE TEXT: at most 10 s
+wait_for() {  # wait_for FILE PATTERN: at most 10 s
   for ((try = 0; try < 200; try++)); do
-    grep -qF "$2" "$1" && return
+    grep -qE "$2" "$1" && return
     sleep 0.05
   done
   echo "demo: did not see '$2' in:" >&2
@@ -55,10 +55,10 @@ field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
 leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
   >>server.log 2>&1 &
 server=$!
-wait_for server.log "commands listening on "
-wait_for server.log "queries listening on "
-wait_for server.log "admin listening on "
-address() { sed -nE "s/.*$1 listening on (127\.0\.0\.1:[0-9]+).*/\1/p" server.log | head -n 1; }
+wait_for server.log "commands +listening on "
+wait_for server.log "queries +listening on "
+wait_for server.log "admin +listening on "
+address() { sed -nE "s/.*$1 +listening on (127\.0\.0\.1:[0-9]+).*/\1/p" server.log | head -n 1; }
 write=$(address commands)
 read=$(address queries)
 admin=$(address admin)
@@ -75,11 +75,11 @@ say "Commands. Each returns a receipt once its events are on disk."
 send() { run "$1" "grpcurl -plaintext -d '$3' 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/$2"; }
 query() { run "$1" "grpcurl -plaintext -d '$3' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/$2"; }
 
-send '"aggregateId": "blue"' CreateRoom '{"room_id": "blue", "name": "Blue room"}'
+send '"aggregate_id": "blue"' CreateRoom '{"room_id": "blue", "name": "Blue room"}'
 send '"version": "1"' RenameRoom '{"room_id": "blue", "name": "Blue hall", "command_id": "rename-1"}'
 send '"version": "2"' Invite \
   '{"room_id": "blue", "invitees": [{"type": "user", "id": "ada"}, {"type": "user", "id": "grace"}]}'
-send '"createdId"' ScheduleSession '{"room_id": "blue", "cron": "0 9 * * MON", "duration_minutes": 90}'
+send '"created_id"' ScheduleSession '{"room_id": "blue", "cron": "0 9 * * MON", "duration_minutes": 90}'
 position=$(field position)
 
 say "Queries. min_position is the receipt's position: read your own write."
