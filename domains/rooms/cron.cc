@@ -14,7 +14,7 @@ namespace leftfold::rooms {
 namespace {
 
 constexpr std::string_view kMonths[] = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN",
-                                         "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
+                                        "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
 constexpr std::string_view kDays[] = {"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"};
 
 struct Field {

@@ -118,12 +118,11 @@ absl::StatusOr<v1::InvitationState> InvitationOf(const Command& command, const v
       return invitation.state();
     }
   }
-  return Reject(v1::ERROR_REASON_NOT_INVITED,
-                fmt::format("{} {} is not invited to room {}", command.type(), command.id(),
-                            context.aggregate_id),
-                {{"room_id", context.aggregate_id},
-                 {"type", command.type()},
-                 {"id", command.id()}});
+  return Reject(
+      v1::ERROR_REASON_NOT_INVITED,
+      fmt::format("{} {} is not invited to room {}", command.type(), command.id(),
+                  context.aggregate_id),
+      {{"room_id", context.aggregate_id}, {"type", command.type()}, {"id", command.id()}});
 }
 
 template <class Command>
@@ -226,11 +225,10 @@ Room::Decision Room::Decide(const v1::ScheduleSessionRequest& command, const Sta
                   {{"room_id", context.aggregate_id}, {"schedule_id", schedule.schedule_id()}});
   }
   if (state.schedules_size() >= kSchedulesMax) {
-    return Reject(
-        v1::ERROR_REASON_TOO_MANY_SCHEDULES,
-        fmt::format("room {} has {} schedules; cancel one first", context.aggregate_id,
-                    kSchedulesMax),
-        {{"room_id", context.aggregate_id}, {"maximum", fmt::to_string(kSchedulesMax)}});
+    return Reject(v1::ERROR_REASON_TOO_MANY_SCHEDULES,
+                  fmt::format("room {} has {} schedules; cancel one first", context.aggregate_id,
+                              kSchedulesMax),
+                  {{"room_id", context.aggregate_id}, {"maximum", fmt::to_string(kSchedulesMax)}});
   }
   LEFTFOLD_RETURN_IF_ERROR(CheckNotOver(schedule, context));
   LEFTFOLD_RETURN_IF_ERROR(CheckNoConflict(schedule, state, context));
@@ -348,8 +346,8 @@ Room::Decision Room::Decide(const v1::StartSessionRequest& command, const State&
   }
   if (!HasSessionAt(*schedule, at)) {
     return Reject(v1::ERROR_REASON_SESSION_NOT_FOUND,
-                  fmt::format("schedule {} has no session that begins at {}",
-                              command.schedule_id(), ToText(at)),
+                  fmt::format("schedule {} has no session that begins at {}", command.schedule_id(),
+                              ToText(at)),
                   SessionMetadata(command, context));
   }
   return Accept(OfSession<v1::SessionStarted>(command));
@@ -377,60 +375,34 @@ void Room::Evolve(State& state, const v1::RoomCreated& event) {
   fold::Apply(state, event);
 }
 
-void Room::Evolve(State& state, const v1::RoomRenamed& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::RoomRenamed& event) { fold::Apply(state, event); }
 
 void Room::Evolve(State& state, const v1::RoomDescriptionChanged& event) {
   fold::Apply(state, event);
 }
 
-void Room::Evolve(State& state, const v1::RoomDeleted& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::RoomDeleted& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::RoomRestored& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::RoomRestored& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::SessionScheduled& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::SessionScheduled& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::SessionRescheduled& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::SessionRescheduled& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::SessionCancelled& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::SessionCancelled& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::EntityInvited& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::EntityInvited& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::InvitationRevoked& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::InvitationRevoked& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::InvitationAccepted& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::InvitationAccepted& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::InvitationDeclined& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::InvitationDeclined& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::ExternalRoomLinked& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::ExternalRoomLinked& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::SessionStarted& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::SessionStarted& event) { fold::Apply(state, event); }
 
-void Room::Evolve(State& state, const v1::SessionEnded& event) {
-  fold::Apply(state, event);
-}
+void Room::Evolve(State& state, const v1::SessionEnded& event) { fold::Apply(state, event); }
 
 }  // namespace leftfold::rooms

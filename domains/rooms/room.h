@@ -43,11 +43,11 @@ struct Room {
             v1::RevokeInvitationRequest, v1::AcceptInvitationRequest, v1::DeclineInvitationRequest,
             v1::LinkExternalRoomRequest, v1::StartSessionRequest, v1::EndSessionRequest>;
   using Creates = Types<v1::CreateRoomRequest>;
-  using Events = Types<v1::RoomCreated, v1::RoomRenamed, v1::RoomDescriptionChanged,
-                       v1::RoomDeleted, v1::RoomRestored, v1::SessionScheduled,
-                       v1::SessionRescheduled, v1::SessionCancelled, v1::EntityInvited,
-                       v1::InvitationRevoked, v1::InvitationAccepted, v1::InvitationDeclined,
-                       v1::ExternalRoomLinked, v1::SessionStarted, v1::SessionEnded>;
+  using Events =
+      Types<v1::RoomCreated, v1::RoomRenamed, v1::RoomDescriptionChanged, v1::RoomDeleted,
+            v1::RoomRestored, v1::SessionScheduled, v1::SessionRescheduled, v1::SessionCancelled,
+            v1::EntityInvited, v1::InvitationRevoked, v1::InvitationAccepted,
+            v1::InvitationDeclined, v1::ExternalRoomLinked, v1::SessionStarted, v1::SessionEnded>;
   using State = v1::RoomState;
   static constexpr int kStateVersion = 1;
   using Decision = leftfold::Decision<Events>;

@@ -19,9 +19,8 @@ absl::StatusOr<v1::Room> FindInUse(std::string_view room_id, ReadTx& tx) {
 
 Rows SelectPage(bool include_deleted, std::string_view after, int limit, ReadTx& tx) {
   if (include_deleted) {
-    return tx.Query(
-        "SELECT room_id, document FROM room WHERE room_id > ? ORDER BY room_id LIMIT ?", after,
-        limit);
+    return tx.Query("SELECT room_id, document FROM room WHERE room_id > ? ORDER BY room_id LIMIT ?",
+                    after, limit);
   }
   return tx.Query(
       "SELECT room_id, document FROM room INDEXED BY room_in_use "

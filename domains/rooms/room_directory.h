@@ -55,8 +55,7 @@ struct RoomDirectory {
 
  private:
   // Loads the event's room, lets `change` change it, stores it.
-  static void Change(const EventMeta& meta, WriteTx& tx,
-                     absl::FunctionRef<void(v1::Room&)> change);
+  static void Change(const EventMeta& meta, WriteTx& tx, absl::FunctionRef<void(v1::Room&)> change);
 };
 
 }  // namespace leftfold::rooms

@@ -105,8 +105,7 @@ TEST_F(RoomDirectoryTest, AWatchOfAllRoomsHasThoseInUse) {
   view_.Fold("b", v1::RoomDeleted());
   const v1::WatchRoomsRequest watch;
   const auto keys = [&](const std::string& after, int limit) {
-    return view_.With(
-        [&](ReadTx& tx) { return RoomDirectory::Keys(watch, after, limit, tx); });
+    return view_.With([&](ReadTx& tx) { return RoomDirectory::Keys(watch, after, limit, tx); });
   };
   EXPECT_THAT(keys("", 10), ElementsAre("a", "c"));
   EXPECT_THAT(keys("", 1), ElementsAre("a"));

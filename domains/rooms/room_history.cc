@@ -50,8 +50,8 @@ std::optional<Room::State> StateAt(std::string_view room_id, std::int64_t versio
 }
 
 std::optional<absl::Time> RecordedAt(std::string_view room_id, std::int64_t version, ReadTx& tx) {
-  Rows rows = tx.Query("SELECT recorded_at FROM event WHERE room_id = ? AND version = ?", room_id,
-                       version);
+  Rows rows =
+      tx.Query("SELECT recorded_at FROM event WHERE room_id = ? AND version = ?", room_id, version);
   if (!rows.Next()) return std::nullopt;
   return absl::FromUnixMicros(rows.Int(0));
 }

@@ -379,8 +379,8 @@ TEST(Room, OnlySessionsOfTheRuleStart) {
   auto scheduled = Scheduled("s", "0 9 * * *");
   *scheduled.mutable_stop_after() = ToProto(Time("2026-01-02T08:00Z"));
   const Past<Room> past = Given<Room>(Created(), scheduled);
-  const auto status = past.When(Session<Start>("s", "2026-01-01T09:01Z"))
-                          .ThenRejected("SESSION_NOT_FOUND");
+  const auto status =
+      past.When(Session<Start>("s", "2026-01-01T09:01Z")).ThenRejected("SESSION_NOT_FOUND");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   past.When(Session<Start>("s", "2026-01-02T09:00Z")).ThenRejected("SESSION_NOT_FOUND");
   past.When(Session<Start>("t", "2026-01-01T09:00Z")).ThenRejected("SCHEDULE_NOT_FOUND");

@@ -14,9 +14,8 @@ namespace {
 bool CheckLength(const std::string& text, std::string_view field, std::size_t maximum,
                  v1::ErrorReason reason, Violations& violations) {
   if (text.size() <= maximum) return true;
-  violations.Add(
-      reason, field, fmt::format("must have at most {} bytes", maximum),
-      {{"maximum", fmt::to_string(maximum)}, {"actual", fmt::to_string(text.size())}});
+  violations.Add(reason, field, fmt::format("must have at most {} bytes", maximum),
+                 {{"maximum", fmt::to_string(maximum)}, {"actual", fmt::to_string(text.size())}});
   return false;
 }
 
@@ -91,9 +90,9 @@ void CheckOccurrence(const Command& command, Violations& violations) {
 
 void CheckForeignId(const std::string& id, std::string_view field, Violations& violations) {
   if (IsForeignId(id)) return;
-  violations.Add(v1::ERROR_REASON_INVALID_EXTERNAL_ROOM, field,
-                 fmt::format("must have 1 to {} bytes without control characters",
-                             kForeignIdBytesMax));
+  violations.Add(
+      v1::ERROR_REASON_INVALID_EXTERNAL_ROOM, field,
+      fmt::format("must have 1 to {} bytes without control characters", kForeignIdBytesMax));
 }
 
 }  // namespace

@@ -31,9 +31,9 @@ struct RoomsByInvitee {
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX invitation_of_room ON invitation (room_id);
   )";
-  using Handles = Types<v1::RoomCreated, v1::RoomRenamed, v1::RoomDeleted, v1::RoomRestored,
-                        v1::EntityInvited, v1::InvitationRevoked, v1::InvitationAccepted,
-                        v1::InvitationDeclined>;
+  using Handles =
+      Types<v1::RoomCreated, v1::RoomRenamed, v1::RoomDeleted, v1::RoomRestored, v1::EntityInvited,
+            v1::InvitationRevoked, v1::InvitationAccepted, v1::InvitationDeclined>;
   using Queries = Types<v1::ListRoomsForRequest>;
   using Watches = Types<>;
 

@@ -33,8 +33,8 @@ bool AnyOverlap(const Plan& earlier, const Plan& later, int days, const Accept& 
   std::size_t next = 0;
   for (const int minute : later.minutes) {
     const int shifted = minute + days * kMinutesOfDay;
-    while (next < earlier.minutes.size() && (itself ? earlier.minutes[next] < shifted
-                                                    : earlier.minutes[next] <= shifted)) {
+    while (next < earlier.minutes.size() &&
+           (itself ? earlier.minutes[next] < shifted : earlier.minutes[next] <= shifted)) {
       ++next;
     }
     if (next == 0) continue;

@@ -133,9 +133,8 @@ bool AddSessions(std::vector<Rule>::iterator first, std::vector<Rule>::iterator 
 
 absl::Status CheckRange(const v1::ListUpcomingSessionsRequest& query) {
   Violations violations;
-  for (const auto& [field, set, time] :
-       {std::tuple("from", query.has_from(), query.from()),
-        std::tuple("to", query.has_to(), query.to())}) {
+  for (const auto& [field, set, time] : {std::tuple("from", query.has_from(), query.from()),
+                                         std::tuple("to", query.has_to(), query.to())}) {
     if (set && IsPlausible(time)) continue;
     violations.Add(v1::ERROR_REASON_INVALID_TIME, field, "must be in the years 1970 to 9999");
   }

@@ -35,9 +35,9 @@ class UpcomingSessionsTest : public ::testing::Test {
       EXPECT_TRUE(answer.ok()) << answer.status();
       if (!answer.ok()) return lines;
       for (const v1::Session& session : answer->sessions()) {
-        lines.push_back(session.room_id() + " " + session.schedule_id() + " " +
-                        absl::FormatTime("%m-%dT%H:%M", FromProto(session.starts_at()),
-                                         absl::UTCTimeZone()));
+        lines.push_back(
+            session.room_id() + " " + session.schedule_id() + " " +
+            absl::FormatTime("%m-%dT%H:%M", FromProto(session.starts_at()), absl::UTCTimeZone()));
       }
       query.set_page_token(answer->next_page_token());
       ++pages_;
@@ -65,9 +65,9 @@ TEST_F(UpcomingSessionsTest, TheRulesAreExpandedInOrderOfTheirBegin) {
 
 TEST_F(UpcomingSessionsTest, SessionsAtTheSameMomentAreAllSent) {
   view_.Fold("a", Scheduled("t", "0 9 * * *")).Fold("a", Scheduled("s", "0 9 * * *"));
-  EXPECT_THAT(All(Between("2026-01-01T00:00Z", "2026-01-03T00:00Z"), 1),
-              ElementsAre("a s 01-01T09:00", "a t 01-01T09:00", "a s 01-02T09:00",
-                          "a t 01-02T09:00"));
+  EXPECT_THAT(
+      All(Between("2026-01-01T00:00Z", "2026-01-03T00:00Z"), 1),
+      ElementsAre("a s 01-01T09:00", "a t 01-01T09:00", "a s 01-02T09:00", "a t 01-02T09:00"));
 }
 
 TEST_F(UpcomingSessionsTest, OfOneRoom) {
