@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "domains/rooms/test_events.h"
 
@@ -116,6 +118,81 @@ TEST(SessionConflict, AgreesWithThePlainWayOnRandomRules) {
   }
   EXPECT_GT(conflicts, 40);
   EXPECT_LT(conflicts, 360);
+}
+
+// All sessions of both as stretches of time, sorted; the ends of the schedules and of the range
+// count.
+bool OverlapInRange(const SessionRule& added, const SessionRule& other, absl::Time from,
+                    absl::Time until) {
+  struct Stretch {
+    absl::Time begin;
+    absl::Time end;
+    bool of_added;
+  };
+  std::vector<Stretch> all;
+  const auto expand = [&](const SessionRule& rule, absl::Time after) {
+    const absl::Time last = std::min(until, rule.stop_after);
+    for (absl::Time at = rule.cron.Next(after); at <= last; at = rule.cron.Next(at)) {
+      all.push_back({at, at + rule.duration, &rule == &added});
+    }
+  };
+  expand(added, from);
+  expand(other, from - other.duration);
+  std::sort(all.begin(), all.end(),
+            [](const Stretch& a, const Stretch& b) { return a.begin < b.begin; });
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    for (std::size_t j = i + 1; j < all.size() && all[j].begin < all[i].end; ++j) {
+      if (all[i].of_added || all[j].of_added) return true;
+    }
+  }
+  return false;
+}
+
+TEST(SessionConflict, AgreesWithSortedStretchesWhereSchedulesAndRangesEndAnywhere) {
+  std::mt19937 random(11);
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  int conflicts = 0;
+  for (int i = 0; i < 4'000; ++i) {
+    const absl::Time from = kFrom + absl::Seconds(below(40 * 86'400));
+    const absl::Time until = from + absl::Minutes(1 + below(4 * 1'440));
+    const auto rule = [&](const std::string& id) {
+      const std::string minute =
+          below(2) == 0 ? "*/" + std::to_string(5 + below(30)) : std::to_string(below(60));
+      const std::string hours = std::to_string(below(24)) + "," + std::to_string(below(24));
+      const std::string day = below(2) == 0 ? "*" : std::to_string(below(7));
+      return Rule(id, minute + " " + hours + " * * " + day, 1 + below(below(2) == 0 ? 60 : 1'440),
+                  below(2) == 0 ? absl::InfiniteFuture() : from + absl::Minutes(below(3 * 1'440)));
+    };
+    const SessionRule added = rule("a");
+    const SessionRule other = rule("b");
+    const bool expected = OverlapInRange(added, other, from, until);
+    const auto found = FindConflict(added, {other}, from, until);
+    ASSERT_EQ(found.has_value(), expected) << i;
+    if (!found) continue;
+    ++conflicts;
+    EXPECT_EQ(added.cron.Next(found->at - absl::Minutes(1)), found->at);
+    EXPECT_GT(found->at, from);
+    EXPECT_LE(found->at, std::min(until, added.stop_after));
+  }
+  EXPECT_GT(conflicts, 400);
+  EXPECT_LT(conflicts, 3'600);
+}
+
+TEST(SessionConflict, ASessionThatBeganBeforeTheLastOneCountsWhenTheLastIsBeyondTheEnd) {
+  // At 09:30 the added schedule is over, its session of 09:00 goes on.
+  const SessionRule added = Rule("a", "0,30 9 * * *", 60, Time("2026-01-01T09:15Z"));
+  const auto found = FindConflict(added, {Rule("b", "45 9 * * *", 5)}, kFrom, kUntil);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->at, Time("2026-01-01T09:00Z"));
+  EXPECT_EQ(found->other_at, Time("2026-01-01T09:45Z"));
+}
+
+TEST(SessionConflict, SchedulesThatAreOverCostNothing) {
+  std::vector<SessionRule> others;
+  for (int i = 0; i < 31; ++i) others.push_back(Rule("b", "* * * 1-11/2 *", 1, kFrom));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_FALSE(FindConflict(Rule("a", "* * * 1-11/2 *", 1), others, kFrom, kUntil));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(100));
 }
 
 TEST(SessionConflict, TheWorkIsBounded) {
