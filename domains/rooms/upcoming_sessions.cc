@@ -189,9 +189,10 @@ absl::StatusOr<v1::ListUpcomingSessionsResponse> UpcomingSessions::Answer(
     first = last;
   }
   if (!all) {
-    // Nothing is left of these rooms: go on after the last of them.
-    response.set_next_page_token(
-        page->TokenAfter(ToKey({rules.back().room_id, FromProto(query.to()), ""})));
+    // Nothing is left of these rooms: go on after the last of them. Keys have whole seconds, `to`
+    // need not.
+    response.set_next_page_token(page->TokenAfter(
+        ToKey({rules.back().room_id, FromProto(query.to()) + absl::Seconds(1), ""})));
   }
   return response;
 }

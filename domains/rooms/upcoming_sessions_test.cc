@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -110,6 +111,19 @@ TEST_F(UpcomingSessionsTest, APageLooksAtSoManyRulesOnly) {
   EXPECT_THAT(All(Between("2026-01-01T00:00Z", "2026-02-01T00:00Z")),
               ElementsAre("r" + std::to_string(10'000 + rooms - 2) + " s 01-01T09:00"));
   EXPECT_EQ(pages_, 2);
+}
+
+TEST_F(UpcomingSessionsTest, ASessionIsSentOnceWhereTheRangeEndsWithinItsFirstSecond) {
+  const int rooms = UpcomingSessions::kRulesPerPage + 10;
+  for (int i = 0; i < rooms; ++i) {
+    view_.Fold("r" + std::to_string(10'000 + i),
+               Scheduled("s", i < rooms - 50 ? "0 9 1 6 *" : "0 9 1 1 *"));
+  }
+  Query query = Between("2026-01-01T00:00Z", "2026-01-01T09:00Z");
+  query.mutable_to()->set_nanos(500'000'000);
+  const std::vector<std::string> sent = All(query, 1'000);
+  EXPECT_EQ(sent.size(), 50u);
+  EXPECT_EQ(std::set<std::string>(sent.begin(), sent.end()).size(), 50u);
 }
 
 TEST_F(UpcomingSessionsTest, MalformedRangesAreRefused) {
