@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,10 @@
 
 // What several views of rooms say in the same way.
 namespace leftfold::rooms {
+
+// A page ends with the row that reaches this. With the largest row (a room with kInviteesMax
+// invitees, 0.3 MiB) it stays below the 4 MiB that gRPC clients take by default.
+inline constexpr std::size_t kPageBytesMax = 2 * 1'024 * 1'024;
 
 inline absl::Status NoSuchRoom(std::string_view room_id) {
   return Reject(v1::ERROR_REASON_ROOM_NOT_FOUND, fmt::format("there is no room {}", room_id),

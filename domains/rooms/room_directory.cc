@@ -78,12 +78,14 @@ absl::StatusOr<v1::ListRoomsResponse> RoomDirectory::Answer(const v1::ListRoomsR
   const absl::StatusOr<Page> page = Page::Of(query);
   if (!page.ok()) return page.status();
   v1::ListRoomsResponse response;
+  std::size_t bytes = 0;
   Rows rows = SelectPage(query.include_deleted(), page->after(), page->size() + 1, tx);
   while (rows.Next()) {
-    if (response.rooms_size() == page->size()) {
+    if (response.rooms_size() == page->size() || bytes >= kPageBytesMax) {
       response.set_next_page_token(page->TokenAfter(response.rooms().rbegin()->room_id()));
       break;
     }
+    bytes += rows.Blob(1).size();
     if (!Decode(rows.Blob(1), *response.add_rooms())) return BrokenRow(rows.TextView(0));
   }
   return response;

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
+#include <vector>
 
 #include "domains/rooms/test_events.h"
 #include "testing/given.h"
@@ -78,6 +80,31 @@ TEST_F(RoomDirectoryTest, ListsAreInOrderAndPaged) {
   EXPECT_TRUE(answer->next_page_token().empty());
   query.set_include_deleted(true);
   EXPECT_EQ(ReasonOf(view_.Ask(query).status()), "INVALID_PAGE_TOKEN");
+}
+
+TEST_F(RoomDirectoryTest, APageOfLargeRoomsIsShort) {
+  v1::EntityInvited event;
+  for (int i = 0; i < kInviteesMax; ++i) {
+    *event.add_invitees() = Of<v1::Invitee>("user", std::string(240, 'x') + std::to_string(i));
+  }
+  for (int i = 10; i < 40; ++i) {
+    view_.Fold(std::to_string(i), Created()).Fold(std::to_string(i), event);
+  }
+  v1::ListRoomsRequest query;
+  query.set_page_size(1'000);
+  std::vector<std::string> ids;
+  int pages = 0;
+  do {
+    const auto answer = view_.Ask(query);
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_LT(answer->ByteSizeLong(), 4u * 1'024 * 1'024);
+    for (const v1::Room& room : answer->rooms()) ids.push_back(room.room_id());
+    query.set_page_token(answer->next_page_token());
+    ++pages;
+  } while (!query.page_token().empty());
+  ASSERT_EQ(ids.size(), 30u);
+  EXPECT_EQ(std::set<std::string>(ids.begin(), ids.end()).size(), 30u);
+  EXPECT_GT(pages, 2);
 }
 
 TEST_F(RoomDirectoryTest, DeletedRoomsAreListedOnlyWhenAskedFor) {

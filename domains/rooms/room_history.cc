@@ -95,16 +95,18 @@ absl::StatusOr<v1::ListRoomEventsResponse> RoomHistory::Answer(
   std::int64_t version = -1;
   if (!absl::SimpleAtoi(page->after(), &version)) version = -1;
   v1::ListRoomEventsResponse response;
+  std::size_t bytes = 0;
   Rows rows = tx.Query(
       "SELECT version, recorded FROM event WHERE room_id = ? AND version > ? "
       "ORDER BY version LIMIT ?",
       query.room_id(), version, page->size() + 1);
   while (rows.Next()) {
-    if (response.events_size() == page->size()) {
+    if (response.events_size() == page->size() || bytes >= kPageBytesMax) {
       response.set_next_page_token(page->TokenAfter(fmt::to_string(version)));
       break;
     }
     version = rows.Int(0);
+    bytes += rows.Blob(1).size();
     if (!Decode(rows.Blob(1), *response.add_events())) return BrokenRow(query.room_id());
   }
   if (response.events().empty() && version < 0) return NoSuchRoom(query.room_id());

@@ -47,6 +47,25 @@ TEST_F(RoomHistoryTest, TheRoomIsShownAsItWas) {
   EXPECT_EQ(At("oak", 5)->room().DebugString(), expected.DebugString());
 }
 
+TEST_F(RoomHistoryTest, APageOfLargeEventsIsShort) {
+  v1::EntityInvited event;
+  for (int i = 0; i < kInviteesPerCommandMax; ++i) {
+    *event.add_invitees() = Of<v1::Invitee>("user", std::string(240, 'x') + std::to_string(i));
+  }
+  for (int i = 0; i < 200; ++i) view_.Fold("oak", event);
+  v1::ListRoomEventsRequest query = EventsOf("oak");
+  query.set_page_size(1'000);
+  std::int64_t next = 0;
+  do {
+    const auto answer = view_.Ask(query);
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    EXPECT_LT(answer->ByteSizeLong(), 4u * 1'024 * 1'024);
+    for (const auto& recorded : answer->events()) EXPECT_EQ(recorded.version(), next++);
+    query.set_page_token(answer->next_page_token());
+  } while (!query.page_token().empty());
+  EXPECT_EQ(next, 200);
+}
+
 TEST_F(RoomHistoryTest, MissingRoomsAndVersionsAreNotFound) {
   EXPECT_EQ(ReasonOf(At("oak", 0).status()), "ROOM_NOT_FOUND");
   EXPECT_EQ(ReasonOf(view_.Ask(EventsOf("oak")).status()), "ROOM_NOT_FOUND");
