@@ -4,8 +4,11 @@
 #include <absl/strings/numbers.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/page.h"
 #include "core/reject.h"
+#include "domains/rooms/documents.h"
 #include "domains/rooms/room.h"
 
 namespace leftfold::rooms {
@@ -89,24 +92,28 @@ absl::StatusOr<v1::SearchRoomsResponse> RoomSearch::Answer(const v1::SearchRooms
   LEFTFOLD_RETURN_IF_ERROR(CheckText(query.text(), expression));
   const absl::StatusOr<Page> page = Page::Of(query);
   if (!page.ok()) return page.status();
-  std::int64_t id = 0;
-  if (!absl::SimpleAtoi(page->after(), &id)) id = 0;
+  int sent =
+      0;  // On the pages before; the best match has no key that a later one could be found by.
+  if (!absl::SimpleAtoi(page->after(), &sent)) sent = 0;
+  const int size = std::min(page->size(), kMatchesMax - sent);
   v1::SearchRoomsResponse response;
   Rows rows = tx.Query(
-      "SELECT t.rowid, r.room_id, r.name, snippet(room_text, -1, '[', ']', '…', 16) "
+      "SELECT r.room_id, r.name, snippet(room_text, -1, '[', ']', '…', 16) "
       "FROM room_text AS t JOIN room AS r ON r.id = t.rowid "
-      "WHERE t.room_text MATCH ? AND t.rowid > ? ORDER BY t.rowid LIMIT ?",
-      expression, id, page->size() + 1);
+      "WHERE t.room_text MATCH ? ORDER BY t.rank LIMIT ? OFFSET ?",
+      expression, size + 1, sent);
+  std::size_t bytes = 0;
   while (rows.Next()) {
-    if (response.matches_size() == page->size()) {
-      response.set_next_page_token(page->TokenAfter(fmt::to_string(id)));
+    if (response.matches_size() == size || bytes >= kPageBytesMax) {
+      sent += response.matches_size();
+      if (sent < kMatchesMax) response.set_next_page_token(page->TokenAfter(fmt::to_string(sent)));
       break;
     }
-    id = rows.Int(0);
     v1::RoomMatch& match = *response.add_matches();
-    match.set_room_id(rows.Text(1));
-    match.set_name(rows.Text(2));
-    match.set_snippet(rows.Text(3));
+    match.set_room_id(rows.Text(0));
+    match.set_name(rows.Text(1));
+    match.set_snippet(rows.Text(2));
+    bytes += match.ByteSizeLong();
   }
   return response;
 }

@@ -33,6 +33,8 @@ struct RoomSearch {
   using Watches = Types<>;
 
   static constexpr std::size_t kTextBytesMax = 200;
+  // Matches that the pages of one search reach; a search with more of them needs another word.
+  static constexpr int kMatchesMax = 1'000;
 
   static void On(const v1::RoomCreated& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::RoomRenamed& event, const EventMeta& meta, WriteTx& tx);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +46,7 @@ class RoomSearchTest : public ::testing::Test {
 TEST_F(RoomSearchTest, AllWordsMustBeThereAndTheLastMayBeABeginning) {
   Create("b", "Big Oak", "Seats twelve, by the river");
   Create("a", "Small Oak", "No window");
-  EXPECT_THAT(Find("oak"), ElementsAre("b", "a"));
+  EXPECT_THAT(Find("oak"), ElementsAre("a", "b"));
   EXPECT_THAT(Find("OAK river"), ElementsAre("b"));
   EXPECT_THAT(Find("sma"), ElementsAre("a"));
   EXPECT_THAT(Find("sma oak"), IsEmpty());
@@ -96,6 +97,29 @@ TEST_F(RoomSearchTest, ListsArePaged) {
   ASSERT_EQ(answer->matches_size(), 1);
   EXPECT_EQ(answer->matches(0).room_id(), "b");
   EXPECT_TRUE(answer->next_page_token().empty());
+}
+
+TEST_F(RoomSearchTest, TheBestMatchComesFirst) {
+  Create("far", "Store", "One of many places on the left side of the large hall with the piano");
+  Create("near", "Piano", "A piano");
+  EXPECT_THAT(Find("piano"), ElementsAre("near", "far"));
+}
+
+TEST_F(RoomSearchTest, SoManyMatchesAreReached) {
+  for (int i = 0; i < RoomSearch::kMatchesMax + 5; ++i) Create("r" + std::to_string(i), "Oak", "");
+  v1::SearchRoomsRequest query = Text("oak");
+  query.set_page_size(300);
+  std::set<std::string> ids;
+  std::vector<int> sizes;
+  do {
+    const auto answer = view_.Ask(query);
+    ASSERT_TRUE(answer.ok()) << answer.status();
+    for (const v1::RoomMatch& match : answer->matches()) ids.insert(match.room_id());
+    sizes.push_back(answer->matches_size());
+    query.set_page_token(answer->next_page_token());
+  } while (!query.page_token().empty());
+  EXPECT_THAT(sizes, ElementsAre(300, 300, 300, 100));
+  EXPECT_EQ(ids.size(), 1'000u);
 }
 
 TEST_F(RoomSearchTest, MalformedTextsAreRefused) {
