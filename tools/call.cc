@@ -2,13 +2,13 @@
 
 #include <absl/status/statusor.h>
 #include <absl/strings/ascii.h>
+#include <absl/strings/str_join.h>
 #include <absl/time/clock.h>
 #include <absl/time/time.h>
 #include <google/protobuf/descriptor.h>
-#include <google/protobuf/descriptor.pb.h>
-#include <google/protobuf/descriptor_database.h>
+#include <google/protobuf/dynamic_message.h>
 #include <google/protobuf/util/json_util.h>
-#include <google/protobuf/util/type_resolver_util.h>
+#include <grpc/grpc.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
@@ -16,199 +16,173 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "core/status.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
-#include "leftfold/tools/v1/reflection.pb.h"
+#include "tools/json.h"
+#include "tools/reflection.h"
 
 namespace leftfold::tools {
 namespace {
 
 namespace pb = google::protobuf;
 
-// Any call whose method is known by name only, on the calling thread: requests out, then responses in.
-class RawCall {
- public:
-  RawCall(grpc::GenericStub& stub, grpc::ClientContext& context, const std::string& method) {
-    call_ = stub.PrepareCall(&context, method, &queue_);
-    call_->StartCall(this);
-    Wait();
-  }
-  ~RawCall() { queue_.Shutdown(); }
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
 
-  bool Write(const std::string& bytes) {
-    const grpc::Slice slice(bytes);
-    call_->Write(grpc::ByteBuffer(&slice, 1), this);
-    return Wait();
-  }
-  void WritesDone() {
-    call_->WritesDone(this);
-    Wait();
-  }
-  bool Read(std::string* bytes) {
-    grpc::ByteBuffer buffer;
-    call_->Read(&buffer, this);
-    if (!Wait()) return false;
-    grpc::Slice slice;
-    if (!buffer.DumpToSingleSlice(&slice).ok()) return false;
-    bytes->assign(reinterpret_cast<const char*>(slice.begin()), slice.size());
-    return true;
-  }
-  grpc::Status Finish() {
-    grpc::Status status;
-    call_->Finish(&status, this);
-    Wait();
-    return status;
-  }
-
- private:
-  bool Wait() {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue_.Next(&tag, &ok) && ok;
-  }
-  grpc::CompletionQueue queue_;
-  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
-};
-
-// Descriptors as the server tells them.
-class Reflection : public pb::DescriptorDatabase {
- public:
-  explicit Reflection(grpc::GenericStub& stub)
-      : call_(stub, context_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo") {}
-  ~Reflection() override {
-    call_.WritesDone();
-    call_.Finish();
-  }
-
-  absl::StatusOr<v1::ServerReflectionResponse> Ask(const v1::ServerReflectionRequest& request) {
-    v1::ServerReflectionResponse response;
-    std::string bytes;
-    if (!call_.Write(request.SerializeAsString()) || !call_.Read(&bytes) || !response.ParseFromString(bytes)) {
-      return Error(absl::StatusCode::kUnavailable, "no answer: is a server with reflection listening there?");
-    }
-    if (response.has_error_response()) {
-      return Error(absl::StatusCode::kNotFound, "{}", response.error_response().error_message());
-    }
-    return response;
-  }
-
-  bool FindFileByName(const std::string& name, pb::FileDescriptorProto* file) override {
-    v1::ServerReflectionRequest request;
-    request.set_file_by_filename(name);
-    return known_.FindFileByName(name, file) || (Learn(request) && known_.FindFileByName(name, file));
-  }
-  bool FindFileContainingSymbol(const std::string& symbol, pb::FileDescriptorProto* file) override {
-    v1::ServerReflectionRequest request;
-    request.set_file_containing_symbol(symbol);
-    return known_.FindFileContainingSymbol(symbol, file) || (Learn(request) && known_.FindFileContainingSymbol(symbol, file));
-  }
-  bool FindFileContainingExtension(const std::string&, int, pb::FileDescriptorProto*) override { return false; }
-
- private:
-  bool Learn(const v1::ServerReflectionRequest& request) {
-    const auto response = Ask(request);
-    if (!response.ok()) return false;
-    for (const std::string& bytes : response->file_descriptor_response().file_descriptor_proto()) {
-      pb::FileDescriptorProto file;
-      pb::FileDescriptorProto had;
-      if (file.ParseFromString(bytes) && !known_.FindFileByName(file.name(), &had)) known_.Add(file);
-    }
-    return true;
-  }
-
-  grpc::ClientContext context_;
-  RawCall call_;
-  pb::SimpleDescriptorDatabase known_;
-};
-
-int Fail(const std::string& what) {
+int Fail(const std::string& what, int exit_code = kFailed) {
   fmt::print(stderr, "leftfold call: {}\n", what);
-  return 1;
+  return exit_code;
 }
 
 int List(Reflection& reflection) {
-  v1::ServerReflectionRequest request;
-  request.set_list_services("*");
-  const auto response = reflection.Ask(request);
-  if (!response.ok()) return Fail(std::string(response.status().message()));
-  for (const auto& service : response->list_services_response().service()) fmt::print("{}\n", service.name());
+  const auto services = reflection.ListServices();
+  if (!services.ok()) return Fail(std::string(services.status().message()));
+  for (const std::string& service : *services) fmt::print("{}\n", service);
   return 0;
 }
 
-// A detail of an error as JSON, when it is one of those that Leftfold sends.
-std::string Shown(const pb::Any& detail) {
-  std::string json;
-  if (pb::util::MessageToJsonString(detail, &json).ok()) return json;
-  return detail.type_url();
+// The symbol's declaration, or nothing.
+std::optional<std::string> DeclarationOf(const pb::DescriptorPool& pool,
+                                         const std::string& symbol) {
+  if (const auto* service = pool.FindServiceByName(symbol)) return service->DebugString();
+  if (const auto* message = pool.FindMessageTypeByName(symbol)) return message->DebugString();
+  if (const auto* values = pool.FindEnumTypeByName(symbol)) return values->DebugString();
+  if (const auto* method = pool.FindMethodByName(symbol)) return method->DebugString();
+  return std::nullopt;
+}
+
+int Describe(const CallOptions& options, Reflection& reflection, const pb::DescriptorPool& pool) {
+  if (options.json == CallOptions().json) return Fail("describe what? name a symbol", kUsage);
+  const auto services = reflection.ListServices();
+  if (!services.ok()) return Fail(std::string(services.status().message()));
+  const auto declaration = DeclarationOf(pool, options.json);
+  if (!declaration) return Fail(fmt::format("{} knows no {}", options.address, options.json));
+  fmt::print("{}", *declaration);
+  return 0;
+}
+
+// The method by its name; the message of an error says what there is instead.
+absl::StatusOr<const pb::MethodDescriptor*> FindMethod(const CallOptions& options,
+                                                       Reflection& reflection,
+                                                       const pb::DescriptorPool& pool) {
+  const auto services = reflection.ListServices();
+  if (!services.ok()) return services.status();
+  const std::size_t slash = options.method.find('/');
+  const std::string name = options.method.substr(0, slash);
+  const pb::ServiceDescriptor* service = pool.FindServiceByName(name);
+  if (service == nullptr) {
+    return Error(absl::StatusCode::kNotFound, "{} does not serve {}; its services are {}",
+                 options.address, name, absl::StrJoin(*services, ", "));
+  }
+  if (const auto* method = service->FindMethodByName(options.method.substr(slash + 1))) {
+    return method;
+  }
+  std::vector<std::string> methods;
+  for (int i = 0; i < service->method_count(); ++i) methods.push_back(service->method(i)->name());
+  return Error(absl::StatusCode::kNotFound, "{} has no {}; its methods are {}", name,
+               options.method.substr(slash + 1), absl::StrJoin(methods, ", "));
 }
 
 int PrintError(const grpc::Status& status) {
-  fmt::print(stderr, "error {}: {}\n", static_cast<int>(status.error_code()), status.error_message());
+  const int code = static_cast<int>(status.error_code());
+  fmt::print(stderr, "error {} ({}): {}\n",
+             absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), code,
+             status.error_message());
   google::rpc::Status details;
   details.ParseFromString(status.error_details());
-  for (const pb::Any& detail : details.details()) fmt::print(stderr, "  {}\n", Shown(detail));
-  return 1;
+  for (const pb::Any& detail : details.details()) {
+    fmt::print(stderr, "  {}\n", ToJson(detail, {}));
+  }
+  return kFailed;
 }
 
+// False when one of them is no header that gRPC can send.
 bool AddHeaders(const std::vector<std::string>& headers, grpc::ClientContext& context) {
   for (const std::string& header : headers) {
     const std::size_t colon = header.find(':');
     if (colon == std::string::npos) return false;
-    context.AddMetadata(absl::AsciiStrToLower(header.substr(0, colon)),
-                        std::string(absl::StripAsciiWhitespace(header.substr(colon + 1))));
+    const std::string name =
+        absl::AsciiStrToLower(absl::StripAsciiWhitespace(header.substr(0, colon)));
+    const std::string value(absl::StripAsciiWhitespace(header.substr(colon + 1)));
+    const grpc::Slice name_slice(name);
+    const grpc::Slice value_slice(value);
+    const bool legal = grpc_header_key_is_legal(name_slice.c_slice()) != 0 &&
+                       (grpc_is_binary_header(name_slice.c_slice()) != 0 ||
+                        grpc_header_nonbin_value_is_legal(value_slice.c_slice()) != 0);
+    if (!legal) return false;
+    context.AddMetadata(name, value);
   }
   return true;
 }
 
-int Invoke(const CallOptions& options, grpc::GenericStub& stub, const pb::DescriptorPool& pool,
+int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& stub,
            const pb::MethodDescriptor& method) {
-  const std::unique_ptr<pb::util::TypeResolver> types(
-      pb::util::NewTypeResolverForDescriptorPool("type.googleapis.com", &pool));
+  pb::DynamicMessageFactory factory;
+  const std::unique_ptr<pb::Message> request(factory.GetPrototype(method.input_type())->New());
   std::string json = options.json;
   if (json == "-") json.assign(std::istreambuf_iterator<char>(std::cin), {});
-  std::string request;
-  const auto parsed =
-      pb::util::JsonToBinaryString(types.get(), "type.googleapis.com/" + method.input_type()->full_name(), json, &request);
-  if (!parsed.ok()) return Fail(fmt::format("the request is no {}: {}", method.input_type()->full_name(), parsed.ToString()));
-  grpc::ClientContext context;
-  if (options.timeout_seconds > 0) {
-    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(options.timeout_seconds)));
+  const auto parsed = pb::util::JsonStringToMessage(json, request.get());
+  if (!parsed.ok()) {
+    return Fail(fmt::format("the request is no {}: {}", method.input_type()->full_name(),
+                            std::string(parsed.message())));
   }
-  if (!AddHeaders(options.headers, context)) return Fail("a header is 'name: value'");
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(deadline));
+  if (!AddHeaders(options.headers, context)) {
+    return Fail("a header is 'name: value', the name of letters, digits and _ . -", kUsage);
+  }
   RawCall call(stub, context, "/" + method.service()->full_name() + "/" + method.name());
-  call.Write(request);
-  call.WritesDone();
-  std::string response;
-  while (call.Read(&response)) {
-    std::string text;
-    pb::util::JsonPrintOptions print;
-    print.add_whitespace = !method.server_streaming();
-    const auto printed = pb::util::BinaryToJsonString(
-        types.get(), "type.googleapis.com/" + method.output_type()->full_name(), response, &text, print);
-    if (!printed.ok()) return Fail(printed.ToString());
+  if (call.Write(request->SerializeAsString())) call.WritesDone();
+  const std::unique_ptr<pb::Message> response(factory.GetPrototype(method.output_type())->New());
+  std::string bytes;
+  bool decoded = true;
+  while (call.Read(&bytes)) {
+    if (!response->ParseFromString(bytes)) {
+      decoded = false;
+      break;
+    }
+    std::string text = ToJson(*response, {.pretty = !method.server_streaming()});
+    while (text.ends_with('\n')) text.pop_back();
     fmt::print("{}\n", text);
     std::fflush(stdout);
   }
+  if (!decoded) context.TryCancel();
   const grpc::Status status = call.Finish();
+  if (!decoded) return Fail("a response is no " + method.output_type()->full_name());
   return status.ok() ? 0 : PrintError(status);
 }
 
 }  // namespace
 
 int Call(const CallOptions& options) {
-  grpc::GenericStub stub(grpc::CreateChannel(options.address, grpc::InsecureChannelCredentials()));
-  Reflection reflection(stub);
+  const bool named = options.method.find('/') != std::string::npos;
+  if (!named && options.method != "list" && options.method != "describe") {
+    return Fail("the method is package.Service/Method, or list, or describe", kUsage);
+  }
+  if (options.address.find(':') == std::string::npos) {
+    return Fail("the address is HOST:PORT", kUsage);
+  }
+  const absl::Time deadline = options.timeout_seconds > 0
+                                  ? absl::Now() + absl::Seconds(options.timeout_seconds)
+                                  : absl::InfiniteFuture();
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);  // As large as the server sends.
+  grpc::GenericStub stub(
+      grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments));
+  Reflection reflection(stub, deadline);
   if (options.method == "list") return List(reflection);
-  const std::size_t slash = options.method.find('/');
-  if (slash == std::string::npos) return Fail("the method is package.Service/Method, or list");
   const pb::DescriptorPool pool(&reflection);
-  const pb::ServiceDescriptor* service = pool.FindServiceByName(options.method.substr(0, slash));
-  const pb::MethodDescriptor* method =
-      service == nullptr ? nullptr : service->FindMethodByName(options.method.substr(slash + 1));
-  if (method == nullptr) return Fail(fmt::format("{} does not serve {}", options.address, options.method));
-  return Invoke(options, stub, pool, *method);
+  if (options.method == "describe") return Describe(options, reflection, pool);
+  const auto method = FindMethod(options, reflection, pool);
+  if (!method.ok()) return Fail(std::string(method.status().message()));
+  if ((*method)->client_streaming()) {
+    return Fail((*method)->full_name() + " streams requests; this tool sends one");
+  }
+  return Invoke(options, deadline, stub, **method);
 }
 
 }  // namespace leftfold::tools

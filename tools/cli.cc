@@ -1,16 +1,13 @@
 #include "tools/cli.h"
 
 #include <CLI/CLI.hpp>
-
-#include <algorithm>
-#include <cstdlib>
 #include <map>
 #include <string>
-#include <utility>
-#include <vector>
 
+#include "core/status.h"
 #include "server/app.h"
 #include "tools/call.h"
+#include "tools/config.h"
 #include "tools/new_domain.h"
 #include "tools/replay.h"
 #include "tools/tail.h"
@@ -20,7 +17,8 @@
 namespace leftfold {
 namespace {
 
-constexpr const char* kVersion = "leftfold 0.1.0";
+constexpr const char* kVersion = "leftfold 0.1.0";  // As in CMakeLists.txt.
+constexpr int kUsage = 2;                           // Exit code.
 
 // The options of all subcommands, and what was chosen.
 struct CommandLine {
@@ -32,46 +30,73 @@ struct CommandLine {
 };
 
 void AddData(CLI::App& command, std::string& data) {
-  command.add_option("--data", data, "data folder")->envname("LEFTFOLD_DATA")->capture_default_str();
+  command.add_option("--data", data, "data folder")
+      ->envname("LEFTFOLD_DATA")
+      ->capture_default_str();
 }
 
 CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
-  CLI::App* serve = app.add_subcommand("serve", "Serve commands, queries and administration from one process");
-  serve->add_option("--write-listen", options.write_listen, "HOST:PORT of commands; port 0 picks one")
-      ->envname("LEFTFOLD_WRITE_LISTEN")->capture_default_str();
+  CLI::App* serve =
+      app.add_subcommand("serve", "Serve commands, queries and administration from one process");
+  serve
+      ->add_option("--write-listen", options.write_listen,
+                   "HOST:PORT of commands; port 0 picks one")
+      ->envname("LEFTFOLD_WRITE_LISTEN")
+      ->capture_default_str();
   serve->add_option("--read-listen", options.read_listen, "HOST:PORT of queries")
-      ->envname("LEFTFOLD_READ_LISTEN")->capture_default_str();
+      ->envname("LEFTFOLD_READ_LISTEN")
+      ->capture_default_str();
   serve->add_option("--admin-listen", options.admin_listen, "HOST:PORT of administration")
-      ->envname("LEFTFOLD_ADMIN_LISTEN")->capture_default_str();
-  serve->footer("Example: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen 127.0.0.1:50052");
+      ->envname("LEFTFOLD_ADMIN_LISTEN")
+      ->capture_default_str();
+  serve->footer(
+      "Example: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen "
+      "127.0.0.1:50052");
   return serve;
 }
 
 CLI::App* AddReplay(CLI::App& app, tools::ReplayOptions& options) {
-  CLI::App* replay = app.add_subcommand("replay", "Rebuild a view beside the live one and switch to it");
+  CLI::App* replay =
+      app.add_subcommand("replay", "Rebuild a view beside the live one and switch to it");
   replay->add_option("view", options.view, "name of the view");
   replay->add_flag("--all", options.all, "every view, one after the other");
-  replay->add_flag("--verify", options.verify, "compare the rebuilt view with the live one and switch nothing");
-  replay->add_option("--until", options.until, "fold up to this position, keep the file, switch nothing")->check(CLI::PositiveNumber);
-  replay->footer("A running server does it itself; on a stopped one this process does.\n"
-                 "Examples: leftfold replay room_directory --data ./data\n          leftfold replay --all --verify");
+  replay->add_flag("--verify", options.verify,
+                   "compare the rebuilt view with the live one and switch nothing");
+  replay
+      ->add_option("--until", options.until,
+                   "fold up to this position, keep the file, switch nothing")
+      ->check(CLI::PositiveNumber);
+  replay->footer(
+      "A running server does it itself; on a stopped one this process does.\n"
+      "Examples: leftfold replay room_directory --data ./data\n          leftfold replay --all "
+      "--verify");
   return replay;
 }
 
 CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
-  CLI::App* call = app.add_subcommand("call", "Call any RPC of a server by reflection, JSON in and out");
+  CLI::App* call =
+      app.add_subcommand("call", "Call any RPC of a server by reflection, JSON in and out");
   call->add_option("address", options.address, "HOST:PORT")->required();
-  call->add_option("method", options.method, "package.Service/Method, or `list`")->required();
-  call->add_option("json", options.json, "the request; - reads it from standard input")->capture_default_str();
+  call->add_option("method", options.method, "package.Service/Method, or `list`, or `describe`")
+      ->required();
+  call->add_option("json", options.json,
+                   "the request; - reads it from standard input; with `describe` the symbol")
+      ->capture_default_str();
   call->add_option("-H,--header", options.headers, "'name: value' to send along");
   call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")->capture_default_str();
-  call->footer("Example: leftfold call 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/CreateRoom '{\"name\": \"Oak\"}'");
+  call->footer(
+      "Examples: leftfold call 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/CreateRoom "
+      "'{\"name\": \"Oak\"}'\n"
+      "          leftfold call 127.0.0.1:50051 list\n"
+      "          leftfold call 127.0.0.1:50051 describe leftfold.rooms.v1.CreateRoomRequest");
   return call;
 }
 
 CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
   CLI::App* tail = app.add_subcommand("tail", "Print recorded events, one JSON object a line");
-  tail->add_option("--after", options.after, "begin after this position")->capture_default_str();
+  tail->add_option("--from", options.from, "begin with this position")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   tail->add_option("--category", options.category, "of this category only");
   tail->add_flag("--follow", options.follow, "wait for more");
   tail->footer("Example: leftfold tail --data ./data --category room --follow");
@@ -80,38 +105,25 @@ CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
 
 CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
   CLI::App* command = app.add_subcommand("new-domain", "Write the two folders of a new domain");
-  command->add_option("name", options.name, "name of the domain: small letters, digits, _")->required();
-  command->add_option("aggregate", options.aggregate, "name of its aggregate, like Lot")->required();
+  command->add_option("name", options.name, "name of the domain: small letters, digits, _")
+      ->required();
+  command->add_option("aggregate", options.aggregate, "name of its aggregate, like Lot")
+      ->required();
   command->add_option("--root", options.root, "root of the source tree")->capture_default_str();
   command->footer("Example: leftfold new-domain parking Lot");
   return command;
 }
 
-// CLI11 lets the file win over the environment. Here what the environment says is given as a flag, unless that flag is there.
-std::vector<std::string> WithEnvironment(CLI::App& app, int argc, const char* const* argv) {
-  std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.empty()) return words;
-  const std::vector<CLI::App*> commands =
-      app.get_subcommands([&](const CLI::App* command) { return command->get_name() == words.front(); });
-  if (commands.empty()) return words;
-  for (const CLI::Option* option : commands.front()->get_options()) {
-    const char* value = option->get_envname().empty() ? nullptr : std::getenv(option->get_envname().c_str());
-    const std::string flag = option->get_name();
-    const bool given = std::any_of(words.begin(), words.end(),
-                                   [&](const std::string& word) { return word == flag || word.starts_with(flag + "="); });
-    if (value != nullptr && !given) words.push_back(flag + "=" + value);
-  }
-  return words;
-}
-
 int Run(const Registry& registry, int argc, const char* const* argv) {
   CommandLine line;
-  std::map<CLI::App*, std::string> data;  // One each: an option reads the environment even where its subcommand is not used.
+  std::map<CLI::App*, std::string>
+      data;  // One each: an option reads the environment even where its subcommand is not used.
   CLI::App app("Leftfold: an event-sourced CQRS backend.", "leftfold");
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
-  app.set_config("--config", "", "TOML file with options of the subcommand, in its section")->envname("LEFTFOLD_CONFIG");
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  std::string config_file;  // Read before the parse.
+  app.add_option("--config", config_file, "TOML file with defaults of the options; LEFTFOLD_CONFIG")
+      ->configurable(false);
   app.fallthrough();
   CLI::App* serve = AddServe(app, line.serve);
   CLI::App* replay = AddReplay(app, line.replay);
@@ -119,19 +131,26 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   CLI::App* tail = AddTail(app, line.tail);
   CLI::App* new_domain = AddNewDomain(app, line.new_domain);
   CLI::App* verify = app.add_subcommand("verify", "Check the whole log and the views' checkpoints");
-  verify->footer("Exit code 1 and the first fault when there is one. There is no repair: restore a backup, rebuild views.\n"
-                 "Example: leftfold verify --data ./data");
+  verify->footer(
+      "Exit code 1 and the first fault when there is one. There is no repair: restore a backup, "
+      "rebuild views.\n"
+      "Example: leftfold verify --data ./data");
   CLI::App* views = app.add_subcommand("views", "List the views of a running server");
   views->footer("Example: leftfold views --data ./data");
   for (CLI::App* command : {serve, replay, tail, verify, views}) {
     AddData(*command, data.emplace(command, line.serve.data).first->second);
   }
+  config_file = tools::ConfigFileOf({argv + 1, argv + argc});
+  if (!config_file.empty()) {
+    if (const absl::Status read = tools::ReadConfigFile(config_file, app); !read.ok()) {
+      fmt::print(stderr, "leftfold: {}\n", ToStd(read.message()));
+      return kUsage;
+    }
+  }
   try {
-    std::vector<std::string> words = WithEnvironment(app, argc, argv);
-    std::reverse(words.begin(), words.end());  // As CLI11 wants them.
-    app.parse(std::move(words));
+    app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    return app.exit(e) == 0 ? 0 : kUsage;
   }
   if (*serve) {
     line.serve.data = data[serve];
@@ -143,11 +162,13 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (*verify) return tools::Verify(registry, data[verify]);
   if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
-  return 2;
+  return kUsage;
 }
 
 }  // namespace
 
-int Main(const Registry& registry, int argc, const char* const* argv) { return Run(registry, argc, argv); }
+int Main(const Registry& registry, int argc, const char* const* argv) {
+  return Run(registry, argc, argv);
+}
 
 }  // namespace leftfold

@@ -6,20 +6,21 @@
 
 namespace leftfold::tools {
 
-// Path and text of each file of a new domain. @name@ is the domain, @Agg@ the aggregate, @agg@ the same in snake_case.
+// Path and text of each file of a new domain. @name@ is the domain, @Agg@ the aggregate, @agg@ the same in snake_case, @words@ the same
+// with spaces; @Aggs@, @aggs@ and @wordss@ are the plurals; @NAME@ and @AGG@ are capitals.
 inline constexpr std::pair<std::string_view, std::string_view> kDomainTemplates[] = {
     {"proto/leftfold/@name@/v1/events.proto", R"text(syntax = "proto3";
 package leftfold.@name@.v1;
 
-// Events of a @Agg@, in its stream `@agg@-<id>`. Never renamed, never renumbered.
+// Events of a @words@, in its stream `@agg@-<id>`. Fields are only added, never renamed, renumbered or reused.
 
-// It came into being.
+// The @words@ came to be; the first event of its stream.
 message @Agg@Created {
-  // As given.
+  // What people call it.
   string name = 1;
 }
 
-// It got another name.
+// The @words@ got another name.
 message @Agg@Renamed {
   // The new name.
   string name = 1;
@@ -31,11 +32,13 @@ package leftfold.@name@.v1;
 import "leftfold/core/v1/options.proto";
 import "leftfold/core/v1/receipt.proto";
 
-// Changes a @Agg@.
+// Changes @wordss@. Every command may also be refused with the reasons of leftfold.core.v1: VERSION_CONFLICT,
+// COMMAND_ID_REUSED, INVALID_FIELDS, QUEUE_FULL.
 service @Agg@CommandService {
-  // Makes one. Reasons: @AGG@_EXISTS, NAME_EMPTY.
+  // Makes a @words@. Reasons: @AGG@_EXISTS, NAME_EMPTY, NAME_TOO_LONG.
   rpc Create@Agg@(Create@Agg@Request) returns (Create@Agg@Response);
-  // Gives it another name; the name that it has already changes nothing. Reasons: @AGG@_NOT_FOUND, NAME_EMPTY.
+  // Gives it another name; the name that it has already changes nothing.
+  // Reasons: @AGG@_NOT_FOUND, NAME_EMPTY, NAME_TOO_LONG.
   rpc Rename@Agg@(Rename@Agg@Request) returns (Rename@Agg@Response);
 }
 
@@ -48,45 +51,47 @@ enum ErrorReason {
   ERROR_REASON_@AGG@_NOT_FOUND = 2 [(leftfold.core.v1.grpc_code) = "NOT_FOUND"];
   // It needs a name.
   ERROR_REASON_NAME_EMPTY = 3 [(leftfold.core.v1.grpc_code) = "INVALID_ARGUMENT"];
+  // The name has more than 200 bytes.
+  ERROR_REASON_NAME_TOO_LONG = 4 [(leftfold.core.v1.grpc_code) = "INVALID_ARGUMENT"];
 }
 
-// See Create@Agg@.
+// Makes a @words@. Refused with: @AGG@_EXISTS, NAME_EMPTY, NAME_TOO_LONG.
 message Create@Agg@Request {
-  // Its id; empty: the server makes one.
+  // Its id: 1 to 128 letters, digits and . _ ~ -; empty: the server makes one.
   string @agg@_id = 1;
-  // Not empty.
+  // What people call it: 1 to 200 bytes.
   string name = 2;
-  // Makes the command safe to send again. A UUIDv7 is best.
+  // Makes a retry safe: the same id is carried out once. Empty lets the server make one.
   string command_id = 14;
-  // Refuse with VERSION_CONFLICT unless the last event has this version.
+  // Version of the last event that the client saw; another one refuses with VERSION_CONFLICT.
   optional int64 expected_version = 15;
 }
 
-// See Create@Agg@.
+// Answers Create@Agg@.
 message Create@Agg@Response {
-  // Proof that it is stored.
+  // What was committed.
   leftfold.core.v1.CommandReceipt receipt = 1;
 }
 
-// See Rename@Agg@.
+// Gives a @words@ another name. Refused with: @AGG@_NOT_FOUND, NAME_EMPTY, NAME_TOO_LONG.
 message Rename@Agg@Request {
   // Its id.
   string @agg@_id = 1;
-  // Not empty.
+  // What people call it: 1 to 200 bytes.
   string name = 2;
-  // Makes the command safe to send again. A UUIDv7 is best.
+  // Makes a retry safe: the same id is carried out once. Empty lets the server make one.
   string command_id = 14;
-  // Refuse with VERSION_CONFLICT unless the last event has this version.
+  // Version of the last event that the client saw; another one refuses with VERSION_CONFLICT.
   optional int64 expected_version = 15;
 }
 
-// See Rename@Agg@.
+// Answers Rename@Agg@.
 message Rename@Agg@Response {
-  // Proof that it is stored.
+  // What was committed.
   leftfold.core.v1.CommandReceipt receipt = 1;
 }
 
-// What decisions depend on.
+// What decisions about a @words@ depend on.
 message @Agg@State {
   // It has been created.
   bool exists = 1;
@@ -97,17 +102,18 @@ message @Agg@State {
     {"proto/leftfold/@name@/v1/queries.proto", R"text(syntax = "proto3";
 package leftfold.@name@.v1;
 
-// Reads @Agg@s.
+// Reads @wordss@. Every query may also be refused with the reasons of leftfold.core.v1: INVALID_FIELDS, INVALID_PAGE_TOKEN,
+// READ_MODEL_BEHIND, VIEW_REBUILDING, VIEW_STOPPED, QUEUE_FULL.
 service @Agg@QueryService {
-  // One of them. Reasons: @AGG@_NOT_FOUND.
+  // One @words@. Reasons: @AGG@_NOT_FOUND.
   rpc Get@Agg@(Get@Agg@Request) returns (Get@Agg@Response);
-  // All, in the order of their ids.
-  rpc List@Agg@s(List@Agg@sRequest) returns (List@Agg@sResponse);
-  // One of them now, then after every change. Reasons: @AGG@_NOT_FOUND.
+  // All @wordss@, in the order of their ids.
+  rpc List@Aggs@(List@Aggs@Request) returns (List@Aggs@Response);
+  // One @words@ now, then after every change. Reasons: @AGG@_NOT_FOUND.
   rpc Watch@Agg@(Watch@Agg@Request) returns (stream Watch@Agg@Response);
 }
 
-// As it is shown.
+// A @words@ as it is shown.
 message @Agg@ {
   // Its id.
   string @agg@_id = 1;
@@ -117,7 +123,7 @@ message @Agg@ {
   string name = 3;
 }
 
-// See Get@Agg@.
+// Asks for Get@Agg@.
 message Get@Agg@Request {
   // Its id.
   string @agg@_id = 1;
@@ -125,16 +131,16 @@ message Get@Agg@Request {
   string min_position = 14;
 }
 
-// See Get@Agg@.
+// Answers Get@Agg@.
 message Get@Agg@Response {
-  // What was found.
+  // The @words@.
   @Agg@ @agg@ = 1;
   // Position that the answer is of.
   string applied_position = 15;
 }
 
-// See List@Agg@s.
-message List@Agg@sRequest {
+// Asks for List@Aggs@.
+message List@Aggs@Request {
   // Rows a page: 0 gives 50, more than 1000 gives 1000.
   int32 page_size = 10;
   // next_page_token of the page before.
@@ -143,17 +149,17 @@ message List@Agg@sRequest {
   string min_position = 14;
 }
 
-// See List@Agg@s.
-message List@Agg@sResponse {
+// Answers List@Aggs@.
+message List@Aggs@Response {
   // A page of them.
-  repeated @Agg@ items = 1;
+  repeated @Agg@ @aggs@ = 1;
   // Empty on the last page.
   string next_page_token = 11;
   // Position that the answer is of.
   string applied_position = 15;
 }
 
-// See Watch@Agg@.
+// Asks for Watch@Agg@.
 message Watch@Agg@Request {
   // Its id.
   string @agg@_id = 1;
@@ -161,7 +167,7 @@ message Watch@Agg@Request {
   string resume_position = 13;
 }
 
-// See Watch@Agg@.
+// Answers Watch@Agg@.
 message Watch@Agg@Response {
   // Its state; not set in heartbeats.
   @Agg@ @agg@ = 1;
@@ -193,28 +199,36 @@ void Register(Registry& registry) {
     {"domains/@name@/@agg@.h", R"text(#ifndef DOMAINS_@NAME@_@AGG@_H_
 #define DOMAINS_@NAME@_@AGG@_H_
 
+#include <cstddef>
+#include <string_view>
+
 #include "core/aggregate.h"
 #include "leftfold/@name@/v1/commands.pb.h"
 #include "leftfold/@name@/v1/events.pb.h"
 
 namespace leftfold::@name@ {
 
+inline constexpr std::size_t kNameBytesMax = 200;
+
+// The @words@: its rules. Its past is @agg@_test.cc.
 struct @Agg@ {
   static constexpr std::string_view kCategory = "@agg@";
   using Commands = Types<v1::Create@Agg@Request, v1::Rename@Agg@Request>;
   using Creates = Types<v1::Create@Agg@Request>;
   using Events = Types<v1::@Agg@Created, v1::@Agg@Renamed>;
   using State = v1::@Agg@State;
-  static constexpr int kStateVersion = 1;
+  static constexpr int kStateVersion = 1;  // Bump it when Evolve or the state's meaning changes.
 
-  static void Validate(const v1::Create@Agg@Request&, Violations&);
-  static void Validate(const v1::Rename@Agg@Request&, Violations&);
+  static void Validate(const v1::Create@Agg@Request& command, Violations& violations);
+  static void Validate(const v1::Rename@Agg@Request& command, Violations& violations);
 
-  static Decision<Events> Decide(const v1::Create@Agg@Request&, const State&, const CommandContext&);
-  static Decision<Events> Decide(const v1::Rename@Agg@Request&, const State&, const CommandContext&);
+  static Decision<Events> Decide(const v1::Create@Agg@Request& command, const State& state,
+                                 const CommandContext& context);
+  static Decision<Events> Decide(const v1::Rename@Agg@Request& command, const State& state,
+                                 const CommandContext& context);
 
-  static void Evolve(State&, const v1::@Agg@Created&);
-  static void Evolve(State&, const v1::@Agg@Renamed&);
+  static void Evolve(State& state, const v1::@Agg@Created& event);
+  static void Evolve(State& state, const v1::@Agg@Renamed& event);
 };
 
 }  // namespace leftfold::@name@
@@ -222,29 +236,37 @@ struct @Agg@ {
 )text"},
     {"domains/@name@/@agg@.cc", R"text(#include "domains/@name@/@agg@.h"
 
+#include <fmt/format.h>
+
+#include <string>
 #include <utility>
 
 namespace leftfold::@name@ {
 namespace {
 
-template <class Command>
-void ValidateName(const Command& command, Violations& violations) {
-  if (command.name().empty()) violations.Add(v1::ERROR_REASON_NAME_EMPTY, "name", "must not be empty");
+void ValidateName(const std::string& name, Violations& violations) {
+  if (name.empty()) violations.Add(v1::ERROR_REASON_NAME_EMPTY, "name", "must not be empty");
+  if (name.size() > kNameBytesMax) {
+    violations.Add(v1::ERROR_REASON_NAME_TOO_LONG, "name",
+                   fmt::format("must have at most {} bytes", kNameBytesMax));
+  }
 }
 
 }  // namespace
 
 void @Agg@::Validate(const v1::Create@Agg@Request& command, Violations& violations) {
-  ValidateName(command, violations);
+  ValidateName(command.name(), violations);
 }
+
 void @Agg@::Validate(const v1::Rename@Agg@Request& command, Violations& violations) {
-  ValidateName(command, violations);
+  ValidateName(command.name(), violations);
 }
 
 Decision<@Agg@::Events> @Agg@::Decide(const v1::Create@Agg@Request& command, const State& state,
                                       const CommandContext& context) {
   if (state.exists()) {
-    return Reject(v1::ERROR_REASON_@AGG@_EXISTS, "there is one of this id; choose another",
+    return Reject(v1::ERROR_REASON_@AGG@_EXISTS,
+                  fmt::format("there is a @words@ {} already; take another id", context.aggregate_id),
                   {{"@agg@_id", context.aggregate_id}});
   }
   v1::@Agg@Created created;
@@ -255,7 +277,8 @@ Decision<@Agg@::Events> @Agg@::Decide(const v1::Create@Agg@Request& command, con
 Decision<@Agg@::Events> @Agg@::Decide(const v1::Rename@Agg@Request& command, const State& state,
                                       const CommandContext& context) {
   if (!state.exists()) {
-    return Reject(v1::ERROR_REASON_@AGG@_NOT_FOUND, "there is none of this id; create it first",
+    return Reject(v1::ERROR_REASON_@AGG@_NOT_FOUND,
+                  fmt::format("there is no @words@ {}; create it first", context.aggregate_id),
                   {{"@agg@_id", context.aggregate_id}});
   }
   if (command.name() == state.name()) return Accept();
@@ -268,6 +291,7 @@ void @Agg@::Evolve(State& state, const v1::@Agg@Created& event) {
   state.set_exists(true);
   state.set_name(event.name());
 }
+
 void @Agg@::Evolve(State& state, const v1::@Agg@Renamed& event) { state.set_name(event.name()); }
 
 }  // namespace leftfold::@name@
@@ -275,7 +299,10 @@ void @Agg@::Evolve(State& state, const v1::@Agg@Renamed& event) { state.set_name
     {"domains/@name@/@agg@_directory.h", R"text(#ifndef DOMAINS_@NAME@_@AGG@_DIRECTORY_H_
 #define DOMAINS_@NAME@_@AGG@_DIRECTORY_H_
 
+#include <absl/status/statusor.h>
+
 #include <string>
+#include <string_view>
 
 #include "core/view.h"
 #include "leftfold/@name@/v1/events.pb.h"
@@ -283,23 +310,31 @@ void @Agg@::Evolve(State& state, const v1::@Agg@Renamed& event) { state.set_name
 
 namespace leftfold::@name@ {
 
-// One row for each @Agg@.
+// The @wordss@ by their ids: one row each.
 struct @Agg@Directory {
   static constexpr std::string_view kName = "@agg@_directory";
-  static constexpr int kVersion = 1;  // Bump it when the schema or a fold changes: the view is built anew.
-  static constexpr std::string_view kSchema =
-      "CREATE TABLE items(id TEXT PRIMARY KEY, version INTEGER NOT NULL, name TEXT NOT NULL) STRICT, WITHOUT ROWID";
+  static constexpr int kVersion = 1;  // Bump it when the schema or a fold changes.
+  static constexpr std::string_view kSchema = R"(
+    CREATE TABLE @agg@_row (
+      id TEXT PRIMARY KEY NOT NULL,
+      version INTEGER NOT NULL,
+      name TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+  )";
   using Handles = Types<v1::@Agg@Created, v1::@Agg@Renamed>;
-  using Queries = Types<v1::Get@Agg@Request, v1::List@Agg@sRequest>;
+  using Queries = Types<v1::Get@Agg@Request, v1::List@Aggs@Request>;
   using Watches = Types<v1::Watch@Agg@Request>;
 
-  static void On(const v1::@Agg@Created&, const EventMeta&, WriteTx&);
-  static void On(const v1::@Agg@Renamed&, const EventMeta&, WriteTx&);
+  static void On(const v1::@Agg@Created& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const v1::@Agg@Renamed& event, const EventMeta& meta, WriteTx& tx);
 
-  static absl::StatusOr<v1::Get@Agg@Response> Answer(const v1::Get@Agg@Request&, ReadTx&);
-  static absl::StatusOr<v1::List@Agg@sResponse> Answer(const v1::List@Agg@sRequest&, ReadTx&);
-  static absl::StatusOr<v1::Watch@Agg@Response> Answer(const v1::Watch@Agg@Request&, ReadTx&);
-  static std::string Key(const v1::Watch@Agg@Request& request) { return request.@agg@_id(); }
+  static absl::StatusOr<v1::Get@Agg@Response> Answer(const v1::Get@Agg@Request& query, ReadTx& tx);
+  static absl::StatusOr<v1::List@Aggs@Response> Answer(const v1::List@Aggs@Request& query,
+                                                       ReadTx& tx);
+
+  static std::string Key(const v1::Watch@Agg@Request& watch) { return watch.@agg@_id(); }
+  static absl::StatusOr<v1::Watch@Agg@Response> Answer(const v1::Watch@Agg@Request& watch,
+                                                       ReadTx& tx);
 };
 
 }  // namespace leftfold::@name@
@@ -307,16 +342,21 @@ struct @Agg@Directory {
 )text"},
     {"domains/@name@/@agg@_directory.cc", R"text(#include "domains/@name@/@agg@_directory.h"
 
+#include <fmt/format.h>
+
+#include <utility>
+
 #include "core/page.h"
 #include "leftfold/@name@/v1/commands.pb.h"
 
 namespace leftfold::@name@ {
 namespace {
 
-absl::StatusOr<v1::@Agg@> Find(const std::string& id, ReadTx& tx) {
-  Rows rows = tx.Query("SELECT version, name FROM items WHERE id = ?", id);
+absl::StatusOr<v1::@Agg@> FindRow(const std::string& id, ReadTx& tx) {
+  Rows rows = tx.Query("SELECT version, name FROM @agg@_row WHERE id = ?", id);
   if (!rows.Next()) {
-    return Reject(v1::ERROR_REASON_@AGG@_NOT_FOUND, "there is none of this id", {{"@agg@_id", id}});
+    return Reject(v1::ERROR_REASON_@AGG@_NOT_FOUND, fmt::format("there is no @words@ {}", id),
+                  {{"@agg@_id", id}});
   }
   v1::@Agg@ found;
   found.set_@agg@_id(id);
@@ -328,46 +368,53 @@ absl::StatusOr<v1::@Agg@> Find(const std::string& id, ReadTx& tx) {
 }  // namespace
 
 void @Agg@Directory::On(const v1::@Agg@Created& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("INSERT INTO items(id, version, name) VALUES (?, ?, ?)", meta.aggregate_id(), meta.version(), event.name());
-  tx.Touch(meta.aggregate_id());
-}
-void @Agg@Directory::On(const v1::@Agg@Renamed& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE items SET version = ?, name = ? WHERE id = ?", meta.version(), event.name(), meta.aggregate_id());
+  tx.Exec("INSERT OR REPLACE INTO @agg@_row (id, version, name) VALUES (?, ?, ?)",
+          meta.aggregate_id(), meta.version(), event.name());
   tx.Touch(meta.aggregate_id());
 }
 
-absl::StatusOr<v1::Get@Agg@Response> @Agg@Directory::Answer(const v1::Get@Agg@Request& request, ReadTx& tx) {
-  absl::StatusOr<v1::@Agg@> found = Find(request.@agg@_id(), tx);
+void @Agg@Directory::On(const v1::@Agg@Renamed& event, const EventMeta& meta, WriteTx& tx) {
+  tx.Exec("UPDATE @agg@_row SET version = ?, name = ? WHERE id = ?", meta.version(), event.name(),
+          meta.aggregate_id());
+  tx.Touch(meta.aggregate_id());
+}
+
+absl::StatusOr<v1::Get@Agg@Response> @Agg@Directory::Answer(const v1::Get@Agg@Request& query,
+                                                            ReadTx& tx) {
+  absl::StatusOr<v1::@Agg@> found = FindRow(query.@agg@_id(), tx);
   if (!found.ok()) return found.status();
   v1::Get@Agg@Response response;
-  *response.mutable_@agg@() = *found;
+  *response.mutable_@agg@() = *std::move(found);
   return response;
 }
 
-absl::StatusOr<v1::List@Agg@sResponse> @Agg@Directory::Answer(const v1::List@Agg@sRequest& request, ReadTx& tx) {
-  const absl::StatusOr<Page> page = Page::Of(request);
+absl::StatusOr<v1::List@Aggs@Response> @Agg@Directory::Answer(const v1::List@Aggs@Request& query,
+                                                              ReadTx& tx) {
+  const absl::StatusOr<Page> page = Page::Of(query);
   if (!page.ok()) return page.status();
-  v1::List@Agg@sResponse response;
-  Rows rows = tx.Query("SELECT id, version, name FROM items WHERE id > ? ORDER BY id LIMIT ?", page->after(),
-                       page->size() + 1);
+  v1::List@Aggs@Response response;
+  Rows rows =
+      tx.Query("SELECT id, version, name FROM @agg@_row WHERE id > ? ORDER BY id LIMIT ?",
+               page->after(), page->size() + 1);
   while (rows.Next()) {
-    if (response.items_size() == page->size()) {
-      response.set_next_page_token(page->TokenAfter(response.items(response.items_size() - 1).@agg@_id()));
+    if (response.@aggs@_size() == page->size()) {
+      response.set_next_page_token(page->TokenAfter(response.@aggs@().rbegin()->@agg@_id()));
       break;
     }
-    auto* item = response.add_items();
-    item->set_@agg@_id(rows.Text(0));
-    item->set_version(rows.Int(1));
-    item->set_name(rows.Text(2));
+    v1::@Agg@& row = *response.add_@aggs@();
+    row.set_@agg@_id(rows.Text(0));
+    row.set_version(rows.Int(1));
+    row.set_name(rows.Text(2));
   }
   return response;
 }
 
-absl::StatusOr<v1::Watch@Agg@Response> @Agg@Directory::Answer(const v1::Watch@Agg@Request& request, ReadTx& tx) {
-  absl::StatusOr<v1::@Agg@> found = Find(request.@agg@_id(), tx);
+absl::StatusOr<v1::Watch@Agg@Response> @Agg@Directory::Answer(const v1::Watch@Agg@Request& watch,
+                                                              ReadTx& tx) {
+  absl::StatusOr<v1::@Agg@> found = FindRow(watch.@agg@_id(), tx);
   if (!found.ok()) return found.status();
   v1::Watch@Agg@Response response;
-  *response.mutable_@agg@() = *found;
+  *response.mutable_@agg@() = *std::move(found);
   return response;
 }
 
@@ -375,45 +422,87 @@ absl::StatusOr<v1::Watch@Agg@Response> @Agg@Directory::Answer(const v1::Watch@Ag
 )text"},
     {"domains/@name@/@agg@_test.cc", R"text(#include "domains/@name@/@agg@.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+
+#include "domains/@name@/@agg@_directory.h"
 #include "testing/given.h"
 
 namespace leftfold::@name@ {
 namespace {
 
 using testing::Given;
+using testing::ViewFixture;
 
-v1::@Agg@Created Created(const std::string& name) {
-  v1::@Agg@Created event;
-  event.set_name(name);
-  return event;
+// `message` with a name.
+template <class Message>
+Message Named(const std::string& name) {
+  Message message;
+  message.set_name(name);
+  return message;
 }
-v1::@Agg@Renamed Renamed(const std::string& name) {
-  v1::@Agg@Renamed event;
-  event.set_name(name);
-  return event;
-}
+
+v1::@Agg@Created Created(const std::string& name) { return Named<v1::@Agg@Created>(name); }
+v1::@Agg@Renamed Renamed(const std::string& name) { return Named<v1::@Agg@Renamed>(name); }
 v1::Create@Agg@Request Create(const std::string& name) {
-  v1::Create@Agg@Request command;
-  command.set_name(name);
-  return command;
+  return Named<v1::Create@Agg@Request>(name);
 }
 v1::Rename@Agg@Request Rename(const std::string& name) {
-  v1::Rename@Agg@Request command;
-  command.set_name(name);
-  return command;
+  return Named<v1::Rename@Agg@Request>(name);
 }
 
-TEST(@Agg@Test, ItIsCreatedOnce) {
-  Given<@Agg@>().When(Create("first")).Then(Created("first"));
-  Given<@Agg@>(Created("first")).When(Create("second")).ThenRejected("@AGG@_EXISTS");
+TEST(@Agg@Test, IsCreatedOnce) {
+  Given<@Agg@>().When(Create("North")).Then(Created("North"));
+  EXPECT_EQ(Given<@Agg@>(Created("North")).When(Create("South")).ThenRejected("@AGG@_EXISTS").code(),
+            absl::StatusCode::kAlreadyExists);
 }
-TEST(@Agg@Test, ItNeedsAName) { Given<@Agg@>().When(Create("")).ThenInvalid("NAME_EMPTY"); }
-TEST(@Agg@Test, ARenameChangesTheNameOnly) {
-  Given<@Agg@>(Created("first")).When(Rename("second")).Then(Renamed("second"));
-  Given<@Agg@>(Created("first")).When(Rename("first")).ThenNothing();
-  Given<@Agg@>().When(Rename("second")).ThenRejected("@AGG@_NOT_FOUND");
+
+TEST(@Agg@Test, NeedsANameOfBoundedLength) {
+  EXPECT_FALSE(Given<@Agg@>().When(Create("")).ThenInvalid("NAME_EMPTY").ok());
+  const std::string longest(kNameBytesMax, 'n');
+  Given<@Agg@>().When(Create(longest)).Then(Created(longest));
+  EXPECT_FALSE(Given<@Agg@>().When(Create(longest + "n")).ThenInvalid("NAME_TOO_LONG").ok());
+}
+
+TEST(@Agg@Test, IsRenamedUnlessItHasThatNameAlready) {
+  Given<@Agg@>(Created("North")).When(Rename("South")).Then(Renamed("South"));
+  Given<@Agg@>(Created("North")).When(Rename("North")).ThenNothing();
+  EXPECT_EQ(Given<@Agg@>().When(Rename("South")).ThenRejected("@AGG@_NOT_FOUND").code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(@Agg@DirectoryTest, ShowsTheLastNameAndVersion) {
+  ViewFixture<@Agg@Directory> view(std::string(@Agg@::kCategory));
+  view.Fold("a", Created("North")).Fold("b", Created("East")).Fold("a", Renamed("South"));
+  EXPECT_THAT(view.TakeTouched(), ::testing::UnorderedElementsAre("a", "b"));
+  v1::Get@Agg@Request query;
+  query.set_@agg@_id("a");
+  const auto found = view.Ask(query);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->@agg@().name(), "South");
+  EXPECT_EQ(found->@agg@().version(), 1);
+  query.set_@agg@_id("nobody");
+  EXPECT_EQ(ReasonOf(view.Ask(query).status()), "@AGG@_NOT_FOUND");
+}
+
+TEST(@Agg@DirectoryTest, IsReadPageByPageWithoutScanningTheTable) {
+  ViewFixture<@Agg@Directory> view(std::string(@Agg@::kCategory));
+  view.Fold("a", Created("North")).Fold("b", Created("East"));
+  v1::List@Aggs@Request query;
+  query.set_page_size(1);
+  const auto first = view.Ask(query);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_EQ(first->@aggs@_size(), 1);
+  EXPECT_EQ(first->@aggs@(0).@agg@_id(), "a");
+  query.set_page_token(first->next_page_token());
+  const auto second = view.Ask(query);
+  ASSERT_TRUE(second.ok()) << second.status();
+  ASSERT_EQ(second->@aggs@_size(), 1);
+  EXPECT_EQ(second->@aggs@(0).@agg@_id(), "b");
+  EXPECT_EQ(second->next_page_token(), "");
+  EXPECT_THAT(view.Scans(), ::testing::IsEmpty());
 }
 
 }  // namespace

@@ -3,21 +3,24 @@
 #include <grpcpp/grpcpp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "core/status.h"
-#include "event_store/sqlite/sqlite_event_store.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "projector/projector.h"
 #include "server/role_lock.h"
 #include "server/thread_pool.h"
+#include "tools/open_log.h"
 #include "tools/progress_bar.h"
 
 namespace leftfold::tools {
 namespace {
+
+constexpr const char* kRole = "project";  // Who may build views.
 
 RebuildAction ActionOf(const ReplayOptions& options) {
   if (options.verify) return RebuildAction::kVerify;
@@ -38,15 +41,19 @@ admin::v1::RebuildViewRequest::Action ToProto(RebuildAction action) {
 
 using ShowProgress = std::function<void(std::int64_t done, std::int64_t total)>;
 
-absl::StatusOr<RebuildProgress> ByServer(const std::string& address, const std::string& view, const ReplayOptions& options,
+absl::Status FromGrpc(const grpc::Status& status) {
+  return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
+}
+
+absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
+                                         const std::string& view, const ReplayOptions& options,
                                          const ShowProgress& show) {
-  const auto stub = admin::v1::AdminService::NewStub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
   admin::v1::RebuildViewRequest request;
   request.set_view(view);
   request.set_action(ToProto(ActionOf(options)));
   request.set_until_position(options.until);
   grpc::ClientContext context;
-  const auto reader = stub->RebuildView(&context, request);
+  const auto reader = stub.RebuildView(&context, request);
   admin::v1::RebuildViewResponse response;
   RebuildProgress result;
   while (reader->Read(&response)) {
@@ -61,11 +68,15 @@ absl::StatusOr<RebuildProgress> ByServer(const std::string& address, const std::
     result.file = outcome.file();
   }
   const grpc::Status status = reader->Finish();
-  if (!status.ok()) return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  if (!status.ok()) return FromGrpc(status);
+  if (!result.finished) {
+    return Error(absl::StatusCode::kInternal, "the server ended the rebuild without an outcome");
+  }
   return result;
 }
 
-absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::string& view, const ReplayOptions& options,
+absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::string& view,
+                                            const ReplayOptions& options,
                                             const ShowProgress& show) {
   auto rebuild = projector.NewRebuild(view, ActionOf(options), Position{options.until});
   if (!rebuild.ok()) return rebuild.status();
@@ -77,7 +88,8 @@ absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::str
   }
 }
 
-int Report(const std::string& view, const ReplayOptions& options, const absl::StatusOr<RebuildProgress>& result) {
+int Report(const std::string& view, const ReplayOptions& options,
+           const absl::StatusOr<RebuildProgress>& result) {
   if (!result.ok()) {
     fmt::print(stderr, "leftfold replay {}: {}\n", view, ToStd(result.status().message()));
     return 1;
@@ -85,7 +97,8 @@ int Report(const std::string& view, const ReplayOptions& options, const absl::St
   const std::int64_t position = result->position.value;
   switch (ActionOf(options)) {
     case RebuildAction::kSwitch:
-      fmt::print("{}: generation {} is served, folded up to position {}\n", view, result->generation, position);
+      fmt::print("{}: generation {} is served, folded up to position {}\n", view,
+                 result->generation, position);
       return 0;
     case RebuildAction::kKeep:
       fmt::print("{}: as of position {} in {}\n", view, position, result->file);
@@ -100,53 +113,78 @@ int Report(const std::string& view, const ReplayOptions& options, const absl::St
 
 // Runs `rebuild` for each view with a progress bar.
 int ForEach(const std::vector<std::string>& views, const ReplayOptions& options,
-            const std::function<absl::StatusOr<RebuildProgress>(const std::string&, const ShowProgress&)>& rebuild) {
+            const std::function<absl::StatusOr<RebuildProgress>(const std::string&,
+                                                                const ShowProgress&)>& rebuild) {
   const SystemClock clock;
   int worst = 0;
   for (const std::string& view : views) {
-    ProgressBar bar(view, clock, stdout, isatty(STDOUT_FILENO) == 1);
-    const auto result = rebuild(view, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
-    if (result.ok()) bar.Finish();
+    absl::StatusOr<RebuildProgress> result;
+    {
+      ProgressBar bar(view, clock, stdout, isatty(STDOUT_FILENO) == 1);
+      result = rebuild(view, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
+      if (result.ok()) bar.Finish();
+    }
     worst = std::max(worst, Report(view, options, result));
   }
   return worst;
 }
 
-int Offline(const Registry& registry, const std::string& data, const std::vector<std::string>& views,
-            const ReplayOptions& options) {
-  const auto fail = [](const absl::Status& status) {
-    fmt::print(stderr, "leftfold replay: {}\n", ToStd(status.message()));
-    return 1;
-  };
-  auto lock = RoleLock::Take(data, "project");
-  if (!lock.ok()) return fail(lock.status());
-  auto store = OpenSqliteEventStoreReadOnly(data + "/log");
-  if (!store.ok()) return fail(store.status());
+int Fail(const absl::Status& status) {
+  fmt::print(stderr, "leftfold replay: {}\n", ToStd(status.message()));
+  return 1;
+}
+
+// This process is the projector meanwhile.
+int Offline(const Registry& registry, const std::string& data, const ReplayOptions& options) {
+  std::vector<std::string> names;
+  for (const ViewEntry& view : registry.views()) names.emplace_back(view.name);
+  if (!options.all && registry.FindView(options.view) == nullptr) {
+    return Fail(Error(absl::StatusCode::kNotFound, "there is no view {}; the views are {}",
+                      options.view, fmt::join(names, ", ")));
+  }
+  auto store = OpenLogForReading(data);
+  if (!store.ok()) return Fail(store.status());
+  auto lock = RoleLock::Take(data, kRole);
+  if (!lock.ok()) return Fail(lock.status());
   ThreadPool unused("unused", 1);
   auto projector = Projector::Open(registry, **store, unused, nullptr, data + "/views");
-  if (!projector.ok()) return fail(projector.status());
-  return ForEach(views, options, [&](const std::string& view, const ShowProgress& show) {
+  if (!projector.ok()) return Fail(projector.status());
+  if (!options.all) names = {options.view};
+  return ForEach(names, options, [&](const std::string& view, const ShowProgress& show) {
     return ByProjector(**projector, view, options, show);
+  });
+}
+
+// The server at `address` does it; its views are meant, which may be others than this binary's.
+int Online(const std::string& address, const ReplayOptions& options) {
+  const auto stub = admin::v1::AdminService::NewStub(
+      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  std::vector<std::string> names = {options.view};
+  if (options.all) {
+    grpc::ClientContext context;
+    admin::v1::ListViewsResponse response;
+    const grpc::Status status = stub->ListViews(&context, admin::v1::ListViewsRequest(), &response);
+    if (!status.ok()) return Fail(FromGrpc(status));
+    names.clear();
+    for (const auto& view : response.views()) names.push_back(view.name());
+  }
+  return ForEach(names, options, [&](const std::string& view, const ShowProgress& show) {
+    return ByServer(*stub, view, options, show);
   });
 }
 
 }  // namespace
 
 int Replay(const Registry& registry, const std::string& data, const ReplayOptions& options) {
-  std::vector<std::string> views = {options.view};
-  if (options.all) {
-    views.clear();
-    for (const ViewEntry& view : registry.views()) views.emplace_back(view.name);
-  }
   if (options.all != options.view.empty() || (options.verify && options.until > 0)) {
-    fmt::print(stderr, "leftfold replay: name one view, or --all; --verify and --until exclude each other\n");
+    fmt::print(
+        stderr,
+        "leftfold replay: name one view, or --all; --verify and --until exclude each other\n");
     return 2;
   }
-  const auto holder = RoleLock::FindHolder(data, "project");
-  if (!holder.ok() || holder->address.empty()) return Offline(registry, data, views, options);
-  return ForEach(views, options, [&](const std::string& view, const ShowProgress& show) {
-    return ByServer(holder->address, view, options, show);
-  });
+  const auto holder = RoleLock::FindHolder(data, kRole);
+  if (holder.ok() && !holder->address.empty()) return Online(holder->address, options);
+  return Offline(registry, data, options);
 }
 
 }  // namespace leftfold::tools

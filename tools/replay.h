@@ -15,7 +15,8 @@ struct ReplayOptions {
   std::int64_t until = 0;  // 0: to the end.
 };
 
-// `leftfold replay`: a client of the server that holds the "project" lock of `data`, else the holder of it while it runs.
+// `leftfold replay`: a client of the server that holds the "project" lock of `data`, else the
+// holder of it while it runs.
 int Replay(const Registry& registry, const std::string& data, const ReplayOptions& options);
 
 }  // namespace leftfold::tools

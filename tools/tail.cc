@@ -1,57 +1,46 @@
 #include "tools/tail.h"
 
-#include <absl/strings/escaping.h>
 #include <absl/time/clock.h>
-#include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "core/event.h"
 #include "core/status.h"
-#include "event_store/sqlite/sqlite_event_store.h"
+#include "tools/json.h"
+#include "tools/open_log.h"
 
 namespace leftfold::tools {
 namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 
-std::string JsonOf(const RecordedEvent& event) {
-  core::v1::RecordedEvent proto = ToProto(event);
-  std::string json;
-  if (google::protobuf::util::MessageToJsonString(proto, &json).ok()) return json;
-  std::string payload;
-  absl::Base64Escape(event.payload, &payload);
-  proto.set_json(fmt::format("base64 of an undecodable {}: {}", event.type, payload));
-  json.clear();
-  const bool shown = google::protobuf::util::MessageToJsonString(proto, &json).ok();
-  return shown ? json : "{}";
+int Fail(const absl::Status& status) {
+  fmt::print(stderr, "leftfold tail: {}\n", ToStd(status.message()));
+  return 1;
 }
 
 }  // namespace
 
 int Tail(const std::string& data, const TailOptions& options) {
-  auto store = OpenSqliteEventStoreReadOnly(data + "/log");
-  if (!store.ok()) {
-    fmt::print(stderr, "leftfold tail: {}\n", ToStd(store.status().message()));
-    return 1;
-  }
-  ReadAllOptions read{.from = Position{options.after}};
+  auto store = OpenLogForReading(data);
+  if (!store.ok()) return Fail(store.status());
+  ReadAllOptions read{.from = Position{options.from - 1}};
   if (!options.category.empty()) read.category = options.category;
   while (true) {
+    const Position head = (*store)->GetHead().position;
     const auto events = (*store)->ReadAll(read);
-    if (!events.ok()) {
-      fmt::print(stderr, "leftfold tail: {}\n", ToStd(events.status().message()));
-      return 1;
-    }
-    for (const RecordedEvent& event : *events) fmt::print("{}\n", JsonOf(event));
+    if (!events.ok()) return Fail(events.status());
+    for (const RecordedEvent& event : *events) fmt::print("{}\n", ToJson(ToProto(event), {}));
     std::fflush(stdout);
     if (!events->empty()) {
       read.from = events->back().position;
-    } else if (!options.follow) {
-      return 0;
-    } else {
-      absl::SleepFor(kPollInterval);
+      continue;
     }
+    if (!options.follow) return 0;
+    // Nothing of the category up to the head: it need not be searched again.
+    read.from = std::max(read.from, head);
+    absl::SleepFor(kPollInterval);
   }
 }
 

@@ -7,12 +7,14 @@
 namespace leftfold::tools {
 
 struct TailOptions {
-  std::int64_t after = 0;
-  std::string category;
+  std::int64_t from = 1;  // The first position to print.
+  std::string category;   // Empty: all.
   bool follow = false;
 };
 
-// `leftfold tail`: reads the log beside a server or alone. Payloads that do not decode are shown as base64.
+// `leftfold tail`: prints events, one JSON object (leftfold.core.v1.RecordedEvent) a line. Reads
+// the log beside a server or alone. A payload whose type is not linked in here is shown as base64
+// (google.protobuf.BytesValue); `type` names it.
 int Tail(const std::string& data, const TailOptions& options);
 
 }  // namespace leftfold::tools

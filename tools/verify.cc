@@ -5,14 +5,19 @@
 #include <cstdio>
 
 #include "core/status.h"
-#include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/verify.h"
 #include "server/thread_pool.h"
 #include "sql/view_file.h"
+#include "tools/open_log.h"
 #include "tools/progress_bar.h"
 
 namespace leftfold::tools {
 namespace {
+
+constexpr std::string_view kWhatToDo =
+    "There is no repair: an event that was changed or lost cannot be made up. Stop the server, "
+    "keep this folder for an\n"
+    "inquiry, restore a backup from before the fault, and let the views be built anew from it.";
 
 absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventStore& store) {
   const auto current = sql::ReadCurrent(views, view.name, view.version);
@@ -35,33 +40,40 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventSt
     }
     chain = events->front().chain;
   }
-  if (chain != checkpoint->chain) return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain", at.value);
+  if (chain != checkpoint->chain)
+    return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain",
+                 at.value);
   fmt::print("{}: checkpoint {} is on the chain\n", view.name, at.value);
   return absl::OkStatus();
+}
+
+absl::Status VerifyWithProgress(EventStore& store) {
+  const SystemClock clock;
+  ProgressBar bar("log", clock, stdout, isatty(STDOUT_FILENO) == 1);
+  const absl::Status log =
+      VerifyLog(store, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
+  bar.Finish();
+  return log;
 }
 
 }  // namespace
 
 int Verify(const Registry& registry, const std::string& data) {
-  auto store = OpenSqliteEventStoreReadOnly(data + "/log");
+  auto store = OpenLogForReading(data);
   if (!store.ok()) {
     fmt::print(stderr, "leftfold verify: {}\n", ToStd(store.status().message()));
     return 1;
   }
-  const SystemClock clock;
-  ProgressBar bar("log", clock, stdout, isatty(STDOUT_FILENO) == 1);
-  const absl::Status log =
-      VerifyLog(**store, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
-  bar.Finish();
-  if (!log.ok()) {
-    fmt::print("FAULT: {}\nThere is no repair: restore a backup that is older than the fault.\n", ToStd(log.message()));
+  if (const absl::Status log = VerifyWithProgress(**store); !log.ok()) {
+    fmt::print("FAULT: {}\n{}\n", ToStd(log.message()), kWhatToDo);
     return 1;
   }
   int faults = 0;
   for (const ViewEntry& view : registry.views()) {
     const absl::Status status = VerifyView(view, data + "/views", **store);
     if (status.ok()) continue;
-    fmt::print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name, ToStd(status.message()), view.name);
+    fmt::print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name,
+               ToStd(status.message()), view.name);
     faults = 1;
   }
   if (faults == 0) fmt::print("no fault found\n");

@@ -16,7 +16,8 @@ int Views(const std::string& data) {
     fmt::print(stderr, "leftfold views: no server runs on {}\n", data);
     return 1;
   }
-  const auto stub = admin::v1::AdminService::NewStub(grpc::CreateChannel(holder->address, grpc::InsecureChannelCredentials()));
+  const auto stub = admin::v1::AdminService::NewStub(
+      grpc::CreateChannel(holder->address, grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
   admin::v1::ListViewsResponse response;
   const grpc::Status status = stub->ListViews(&context, admin::v1::ListViewsRequest(), &response);
@@ -24,11 +25,13 @@ int Views(const std::string& data) {
     fmt::print(stderr, "leftfold views: {}\n", status.error_message());
     return 1;
   }
-  fmt::print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", "view", "version", "generation", "state", "checkpoint", "lag", "reason");
+  fmt::print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", "view", "version", "generation",
+             "state", "checkpoint", "lag", "reason");
   for (const auto& view : response.views()) {
-    const std::string state = admin::v1::ViewStatus::State_Name(view.state()).substr(std::string_view("STATE_").size());
-    fmt::print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", view.name(), view.version(), view.generation(), state,
-               view.checkpoint(), view.lag_events(), view.reason());
+    const std::string state =
+        admin::v1::ViewStatus::State_Name(view.state()).substr(std::string_view("STATE_").size());
+    fmt::print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", view.name(), view.version(),
+               view.generation(), state, view.checkpoint(), view.lag_events(), view.reason());
   }
   return 0;
 }

@@ -1,8 +1,10 @@
 // Where options come from: flags, then the environment, then the file, then defaults.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
+#include <iterator>
+#include <string>
 
 #include "testing/child_process.h"
 #include "testing/temporary_folder.h"
@@ -11,13 +13,27 @@ namespace leftfold {
 namespace {
 
 using testing::ChildProcess;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
-// What `leftfold tail` says of the data folder that it was given: it names the folder when there is no log in it.
+struct Ran {
+  std::string output;  // Both streams.
+  int exit_code = 0;
+};
+
+Ran Leftfold(const std::string& environment, const std::string& arguments) {
+  ChildProcess process({"/bin/bash", "-c",
+                        "unset LEFTFOLD_DATA LEFTFOLD_CONFIG; " + environment +
+                            " " LEFTFOLD_BINARY " " + arguments + " 2>&1"});
+  Ran ran;
+  ran.output = process.ReadAll();
+  ran.exit_code = process.Wait();
+  return ran;
+}
+
+// `leftfold tail` names the data folder that it was given when there is no log in it.
 std::string FolderOf(const std::string& environment, const std::string& arguments) {
-  ChildProcess process({"/bin/bash", "-c", environment + " " LEFTFOLD_BINARY " tail " + arguments + " 2>&1"});
-  const std::string output = process.ReadAll();
-  process.Wait();
-  return output;
+  return Leftfold(environment, "tail " + arguments).output;
 }
 
 class Configuration : public ::testing::Test {
@@ -30,26 +46,77 @@ class Configuration : public ::testing::Test {
   testing::TemporaryFolder folder_;
 };
 
-TEST_F(Configuration, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
-  const std::string file = WriteFile("[tail]\ndata = \"/nowhere/file\"\n");
-  EXPECT_NE(FolderOf("", "--config " + file).find("/nowhere/file/"), std::string::npos);
-  EXPECT_NE(FolderOf("LEFTFOLD_DATA=/nowhere/environment", "--config " + file).find("/nowhere/environment/"), std::string::npos);
-  EXPECT_NE(FolderOf("LEFTFOLD_DATA=/nowhere/environment", "--data /nowhere/flag --config " + file).find("/nowhere/flag/"),
-            std::string::npos);
+TEST_F(Configuration, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault) {
+  const std::string config = "--config " + WriteFile("data = \"/nowhere/file\"\n");
+  const std::string environment = "LEFTFOLD_DATA=/nowhere/environment";
+  EXPECT_THAT(FolderOf(environment, "--data /nowhere/flag " + config), HasSubstr("/nowhere/flag/"));
+  EXPECT_THAT(FolderOf(environment, config), HasSubstr("/nowhere/environment/"));
+  EXPECT_THAT(FolderOf("", config), HasSubstr("/nowhere/file/"));
+  EXPECT_THAT(FolderOf("cd " + folder_.path() + ";", ""), HasSubstr("./data/"));
 }
 
-TEST_F(Configuration, AnUnknownKeyInTheFileIsAnError) {
-  const std::string file = WriteFile("[tail]\ndatta = \"/nowhere\"\n");
-  EXPECT_NE(FolderOf("", "--config " + file).find("datta"), std::string::npos);
+TEST_F(Configuration, TheFileIsNamedByAFlagBeforeOrAfterTheSubcommandOrByTheEnvironment) {
+  const std::string file = WriteFile("data = \"/nowhere/file\"\n");
+  EXPECT_THAT(Leftfold("", "--config=" + file + " tail").output, HasSubstr("/nowhere/file/"));
+  EXPECT_THAT(Leftfold("", "tail --config=" + file).output, HasSubstr("/nowhere/file/"));
+  EXPECT_THAT(FolderOf("LEFTFOLD_CONFIG=" + file, ""), HasSubstr("/nowhere/file/"));
+  EXPECT_THAT(FolderOf("LEFTFOLD_CONFIG=/nowhere.toml", "--config " + file),
+              HasSubstr("/nowhere/file/"));
+}
+
+TEST_F(Configuration, ASectionIsForItsSubcommandAndBeatsThePlainKey) {
+  const std::string config =
+      "--config " + WriteFile(
+                        "data = \"/nowhere/all\"\n[tail]\ndata = \"/nowhere/tail\"\n[serve]\n"
+                        "write_listen = \"127.0.0.1:0\"\n");
+  EXPECT_THAT(Leftfold("", "tail " + config).output, HasSubstr("/nowhere/tail/"));
+  EXPECT_THAT(Leftfold("", "verify " + config).output, HasSubstr("/nowhere/all/"));
+  EXPECT_THAT(Leftfold("", "serve --help " + config).output, HasSubstr("=127.0.0.1:0"));
+}
+
+TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
+  const auto fault = [this](const std::string& text) {
+    const Ran ran = Leftfold("", "tail --config " + WriteFile(text));
+    EXPECT_EQ(ran.exit_code, 2) << text << ran.output;
+    return ran.output;
+  };
+  EXPECT_THAT(fault("datta = \"/nowhere\"\n"), HasSubstr("unknown key datta"));
+  EXPECT_THAT(fault("[tail]\ndatta = \"/nowhere\"\n"), HasSubstr("unknown key tail.datta"));
+  EXPECT_THAT(fault("[tale]\ndata = \"/nowhere\"\n"), HasSubstr("tale"));
+  EXPECT_THAT(fault("config = \"/nowhere\"\n"), HasSubstr("unknown key config"));
+  EXPECT_THAT(fault("[tail]\nfrom = -1\n"), HasSubstr("tail.from"));
+  EXPECT_THAT(fault("data = [\"a\", \"b\"]\n"), HasSubstr("one value"));
+  const Ran missing = Leftfold("LEFTFOLD_CONFIG=/nowhere.toml", "tail");
+  EXPECT_EQ(missing.exit_code, 2);
+  EXPECT_THAT(missing.output, HasSubstr("/nowhere.toml"));
 }
 
 TEST_F(Configuration, EverySubcommandHasHelpWithAnExample) {
-  for (const char* command : {"serve", "replay", "call", "tail", "verify", "views", "new-domain"}) {
-    ChildProcess process({LEFTFOLD_BINARY, command, "--help"});
-    const std::string help = process.ReadAll();
-    EXPECT_EQ(process.Wait(), 0) << command;
-    EXPECT_NE(help.find("Example"), std::string::npos) << command << ":\n" << help;
+  for (const std::string command :
+       {"serve", "replay", "call", "tail", "verify", "views", "new-domain"}) {
+    const Ran ran = Leftfold("", command + " --help");
+    EXPECT_EQ(ran.exit_code, 0) << command;
+    EXPECT_THAT(ran.output, HasSubstr("Example")) << command;
+    EXPECT_THAT(Leftfold("", "--help").output, HasSubstr(command));
   }
+}
+
+TEST_F(Configuration, AWrongCommandLineIsExitCodeTwo) {
+  for (const char* arguments :
+       {"", "sreve", "tail --form 1", "tail --from 0", "call", "call localhost:1 Nonsense",
+        "replay", "replay a --all", "replay a --verify --until 1", "new-domain Bad x"}) {
+    EXPECT_EQ(Leftfold("", arguments).exit_code, 2) << arguments;
+  }
+}
+
+TEST_F(Configuration, TheVersionIsThatOfTheProject) {
+  std::ifstream file(LEFTFOLD_SOURCE_DIR "/CMakeLists.txt");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  const Ran ran = Leftfold("", "--version");
+  EXPECT_EQ(ran.exit_code, 0);
+  ASSERT_THAT(ran.output, ::testing::StartsWith("leftfold "));
+  const std::string version = ran.output.substr(9, ran.output.size() - 10);
+  EXPECT_THAT(text, HasSubstr("project(leftfold VERSION " + version + " "));
 }
 
 }  // namespace

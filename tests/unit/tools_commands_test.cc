@@ -1,0 +1,202 @@
+// The subcommands on a store that is served and on one that is not, from outside.
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gmock/gmock.h>
+#include <google/protobuf/any.pb.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "leftfold/core/v1/event.pb.h"
+#include "testing/child_process.h"
+#include "testing/temporary_folder.h"
+#include "tools/json.h"
+
+namespace leftfold {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ChildProcess;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Ran {
+  std::string output;  // Both streams.
+  int exit_code = 0;
+};
+
+Ran Leftfold(const std::string& arguments, const std::string& input = "") {
+  ChildProcess process(
+      {"/bin/bash", "-c",
+       "printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments + " 2>&1"});
+  Ran ran;
+  ran.output = process.ReadAll();
+  ran.exit_code = process.Wait();
+  return ran;
+}
+
+constexpr const char* kCommands = " leftfold.rooms.v1.RoomCommandService/";
+constexpr const char* kQueries = " leftfold.rooms.v1.RoomQueryService/";
+
+// A server with one room, created at position 1 and renamed at 2.
+class Commands : public ::testing::Test {
+ protected:
+  Commands() : server_(std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data())) {
+    EXPECT_EQ(Command("CreateRoom", R"({"room_id": "oak", "name": "Oak"})").exit_code, 0);
+    EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Elm"})").exit_code, 0);
+    EXPECT_EQ(Query("GetRoom", R"({"room_id": "oak", "min_position": "2"})").exit_code, 0);
+  }
+  std::string data() const { return folder_.path() + "/data"; }
+  std::string WithData(const std::string& arguments) const {
+    return arguments + " --data " + data();
+  }
+  Ran Command(const std::string& rpc, const std::string& json) const {
+    return Leftfold("call " + server_->write_address + kCommands + rpc + " -", json);
+  }
+  Ran Query(const std::string& rpc, const std::string& json) const {
+    return Leftfold("call " + server_->read_address + kQueries + rpc + " -", json);
+  }
+  void StopServer() { server_.reset(); }
+
+  testing::TemporaryFolder folder_;
+  std::unique_ptr<testing::ServerProcess> server_;
+};
+
+TEST_F(Commands, CallSpeaksJsonAndShowsPayloadsAndStreams) {
+  EXPECT_THAT(Query("GetRoom", R"({"roomId": "oak"})").output, HasSubstr("\"name\": \"Elm\""));
+  EXPECT_THAT(Query("ListRoomEvents", R"({"roomId": "oak", "minPosition": "2"})").output,
+              HasSubstr("\"@type\": \"type.googleapis.com/leftfold.rooms.v1.RoomRenamed\""));
+  const Ran watch = Leftfold("call " + server_->read_address + kQueries +
+                             "WatchRoom '{\"room_id\": \"oak\"}' --timeout 1");
+  EXPECT_EQ(watch.exit_code, 1);
+  EXPECT_THAT(watch.output, HasSubstr("{\"room\":{\"roomId\":\"oak\""));
+  EXPECT_THAT(watch.output, HasSubstr("error DEADLINE_EXCEEDED (4)"));
+}
+
+TEST_F(Commands, CallPrintsErrorsWithTheirDetails) {
+  const Ran refused = Command("CreateRoom", R"({"room_id": "oak", "name": "Oak"})");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.output, HasSubstr("error ALREADY_EXISTS (6): "));
+  EXPECT_THAT(refused.output, HasSubstr("\"reason\":\"ROOM_EXISTS\""));
+  EXPECT_THAT(Command("CreateRoom", R"({"nam": 1})").output, HasSubstr("nam"));
+  EXPECT_THAT(Command("CreateRoom", "{").output, HasSubstr("the request is no "));
+  EXPECT_THAT(Command("MakeRoom", "{}").output, HasSubstr("its methods are CreateRoom, "));
+  EXPECT_THAT(Leftfold("call " + server_->write_address + " a.B/C").output,
+              HasSubstr("its services are "));
+  EXPECT_THAT(
+      Leftfold("call " + server_->write_address + kCommands + "CreateRoom {} -H 'a b: c'").output,
+      HasSubstr("a header is"));
+}
+
+TEST_F(Commands, CallListsAndDescribes) {
+  EXPECT_THAT(Leftfold("call " + server_->write_address + " list").output,
+              HasSubstr("leftfold.rooms.v1.RoomCommandService\n"));
+  const std::string describe = "call " + server_->read_address + " describe leftfold.rooms.v1.";
+  EXPECT_THAT(Leftfold(describe + "GetRoomRequest").output, HasSubstr("string room_id = 1;"));
+  EXPECT_THAT(Leftfold(describe + "RoomQueryService").output, HasSubstr("rpc GetRoom("));
+  EXPECT_EQ(Leftfold(describe + "Nothing").exit_code, 1);
+}
+
+TEST_F(Commands, CallSendsHeaders) {
+  const std::string call =
+      "call " + server_->write_address + kCommands + R"(StartSession '{"room_id": "oak"}' )";
+  EXPECT_THAT(Leftfold(call).output, HasSubstr("TOKEN_REQUIRED"));
+  const std::string token = "-H \"Authorization: Bearer $(cat " + data() + "/token)\"";
+  EXPECT_THAT(Leftfold(call + token).output, Not(HasSubstr("TOKEN_REQUIRED")));
+}
+
+TEST_F(Commands, TailReadsBesideTheServerAndWithoutIt) {
+  for (const bool served : {true, false}) {
+    if (!served) StopServer();
+    const Ran all = Leftfold(WithData("tail"));
+    EXPECT_EQ(all.exit_code, 0);
+    EXPECT_THAT(all.output, HasSubstr("{\"position\":\"1\",\"stream\":\"room-oak\""));
+    EXPECT_THAT(all.output, HasSubstr("\"name\":\"Elm\""));
+    const Ran last = Leftfold(WithData("tail --from 2 --category room"));
+    EXPECT_THAT(last.output, Not(HasSubstr("\"position\":\"1\"")));
+    EXPECT_THAT(last.output, HasSubstr("\"position\":\"2\""));
+    EXPECT_EQ(Leftfold(WithData("tail --category nothing")).output, "");
+  }
+}
+
+TEST_F(Commands, TailFollows) {
+  ChildProcess follower({LEFTFOLD_BINARY, "tail", "--from", "3", "--follow", "--data", data()});
+  EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Ash"})").exit_code, 0);
+  EXPECT_THAT(follower.ValueAfter("{\"position\":\"3\""), HasSubstr("Ash"));
+}
+
+TEST_F(Commands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
+  for (const bool served : {true, false}) {
+    if (!served) StopServer();
+    const Ran same = Leftfold(WithData("replay --all --verify"));
+    EXPECT_EQ(same.exit_code, 0) << same.output;
+    EXPECT_THAT(same.output, HasSubstr("room_search: equal at position 2"));
+    const Ran switched = Leftfold(WithData("replay room_directory"));
+    EXPECT_EQ(switched.exit_code, 0) << switched.output;
+    EXPECT_THAT(switched.output, HasSubstr(" is served, folded up to position 2"));
+    const Ran kept = Leftfold(WithData("replay room_facts --until 1"));
+    EXPECT_EQ(kept.exit_code, 0) << kept.output;
+    const std::size_t path = kept.output.rfind(data());
+    ASSERT_NE(path, std::string::npos) << kept.output;
+    EXPECT_TRUE(fs::exists(kept.output.substr(path, kept.output.size() - path - 1)));
+    const Ran unknown = Leftfold(WithData("replay nothing"));
+    EXPECT_EQ(unknown.exit_code, 1);
+    EXPECT_THAT(unknown.output, HasSubstr("the views are "));
+    EXPECT_THAT(unknown.output, HasSubstr("room_directory"));
+    EXPECT_EQ(Leftfold(WithData("replay room_facts --until 3")).exit_code, 1);
+  }
+}
+
+TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
+  EXPECT_THAT(Leftfold(WithData("verify")).output, HasSubstr("no fault found"));
+  StopServer();
+  const Ran sound = Leftfold(WithData("verify"));
+  EXPECT_EQ(sound.exit_code, 0) << sound.output;
+  EXPECT_THAT(sound.output, HasSubstr("room_directory: checkpoint 2 is on the chain"));
+  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
+      .exec("UPDATE events SET payload = x'00' WHERE position = 1");
+  const Ran spoiled = Leftfold(WithData("verify"));
+  EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
+  EXPECT_THAT(spoiled.output, HasSubstr("FAULT: at position 1: "));
+  EXPECT_THAT(spoiled.output, HasSubstr("restore a backup"));
+}
+
+TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
+  const Ran listed = Leftfold(WithData("views"));
+  EXPECT_EQ(listed.exit_code, 0);
+  EXPECT_THAT(listed.output, HasSubstr("room_directory"));
+  StopServer();
+  EXPECT_EQ(Leftfold(WithData("views")).exit_code, 1);
+}
+
+TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {
+  const testing::TemporaryFolder folder;
+  const std::string data = folder.path() + "/typo";
+  for (const char* command : {"tail", "verify", "replay --all", "views"}) {
+    const Ran ran = Leftfold(std::string(command) + " --data " + data);
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_THAT(ran.output, HasSubstr(data)) << command;
+    EXPECT_FALSE(fs::exists(data)) << command;
+  }
+}
+
+TEST(CommandsJson, AnUnknownPayloadIsShownAsBase64) {
+  core::v1::RecordedEvent event;
+  event.set_type("some.other.Event");
+  event.mutable_message()->set_type_url("type.googleapis.com/some.other.Event");
+  event.mutable_message()->set_value("abc");
+  EXPECT_EQ(tools::ToJson(event, {}),
+            R"({"type":"some.other.Event","message":{"@type":)"
+            R"("type.googleapis.com/google.protobuf.BytesValue","value":"YWJj"}})");
+}
+
+TEST(CommandsJson, BytesThatAreNotOfTheirTypeAreShownAsBase64) {
+  google::protobuf::Any any;
+  any.set_type_url("type.googleapis.com/leftfold.core.v1.Tag");
+  any.set_value("\x0f");
+  EXPECT_THAT(tools::ToJson(any, {}), HasSubstr("BytesValue\",\"value\":\"Dw==\""));
+}
+
+}  // namespace
+}  // namespace leftfold
