@@ -18,7 +18,8 @@ constexpr int kInFlight = 256;
 
 // Answers every command at once with a receipt of the usual size.
 class EmptyService final : public rooms::v1::RoomCommandService::CallbackService {
-  grpc::ServerUnaryReactor* RenameRoom(grpc::CallbackServerContext* context, const rooms::v1::RenameRoomRequest* request,
+  grpc::ServerUnaryReactor* RenameRoom(grpc::CallbackServerContext* context,
+                                       const rooms::v1::RenameRoomRequest* request,
                                        rooms::v1::RenameRoomResponse* response) override {
     auto* receipt = response->mutable_receipt();
     receipt->set_aggregate_id(request->room_id());
@@ -38,7 +39,8 @@ double SyncMicros(const std::string& folder) {
   std::vector<double> micros;
   for (int i = 0; i < 500; ++i) {
     const std::int64_t start = absl::GetCurrentTimeNanos();
-    if (write(file, page.data(), page.size()) != 4'096 || fdatasync(file) != 0) Die("cannot write to the bench's folder");
+    if (write(file, page.data(), page.size()) != 4'096 || fdatasync(file) != 0)
+      Die("cannot write to the bench's folder");
     micros.push_back(static_cast<double>(absl::GetCurrentTimeNanos() - start) / 1e3);
   }
   close(file);
@@ -52,19 +54,22 @@ struct Measured {
   double cpu_us = 0;  // Of the server, per answer.
 };
 
-Measured Measure(const Options& options, const testing::ChildProcess& server, RoomClient& client, int in_flight) {
+Measured Measure(const Options& options, const testing::ChildProcess& server, RoomClient& client,
+                 int in_flight) {
   static std::atomic<std::int64_t> serial = 0;
   const double cpu_before = server.CpuSeconds();
   const std::int64_t serial_before = serial;
-  const LoadResult load = ClosedLoop(in_flight, absl::Seconds(options.seconds / 3), absl::Seconds(options.seconds),
-                                     [&](int caller, std::function<void(bool)> done) {
-                                       const std::int64_t n = ++serial;
-                                       client.Rename(caller, RoomId(static_cast<int>(n % kRooms)), fmt::format("Oak {}", n),
-                                                     std::move(done));
-                                     });
+  const LoadResult load =
+      ClosedLoop(in_flight, absl::Seconds(options.seconds / 3), absl::Seconds(options.seconds),
+                 [&](int caller, std::function<void(bool)> done) {
+                   const std::int64_t n = ++serial;
+                   client.Rename(caller, RoomId(static_cast<int>(n % kRooms)),
+                                 fmt::format("Oak {}", n), std::move(done));
+                 });
   if (load.failures > 0) Die(fmt::format("{} commands failed", load.failures));
   const auto calls = static_cast<double>(serial - serial_before);
-  return {load.per_second, Median(load.latencies_us), (server.CpuSeconds() - cpu_before) * 1e6 / calls};
+  return {load.per_second, Median(load.latencies_us),
+          (server.CpuSeconds() - cpu_before) * 1e6 / calls};
 }
 
 struct Medians {
@@ -104,7 +109,8 @@ void MeasureCommands(const Options& options, std::vector<Row>& rows) {
   RoomClient empty_client(empty.ValueAfter("commands listening on "));
   testing::ServerProcess server(options.leftfold, options.data + "/commands");
   RoomClient client(server.write_address);
-  fmt::print("commands: {} rooms, {} repeats of {} s …\n", kRooms, options.repeats, options.seconds);
+  fmt::print("commands: {} rooms, {} repeats of {} s …\n", kRooms, options.repeats,
+             options.seconds);
   for (int room = 0; room < kRooms; ++room) client.Create(RoomId(room));
   Medians empty_many, ours_many, empty_one, ours_one;
   std::vector<double> sync_us;
@@ -117,13 +123,16 @@ void MeasureCommands(const Options& options, std::vector<Row>& rows) {
   }
   const double rate = Median(ours_many.per_second);
   const double rate_ceiling = Median(empty_many.per_second);
-  rows.push_back({"durable commands, 256 in flight", "1/s", rate, rate_ceiling, ">= 0.6 of the empty RPC",
-                  rate >= 0.6 * rate_ceiling});
+  rows.push_back({"durable commands, 256 in flight", "1/s", rate, rate_ceiling,
+                  ">= 0.6 of the empty RPC", rate >= 0.6 * rate_ceiling});
   const double p50 = Median(ours_one.p50_us);
   const double p50_floor = Median(empty_one.p50_us) + Median(sync_us);
-  rows.push_back({"command p50, 1 in flight", "us", p50, p50_floor, "<= 1.3 of RPC + fdatasync", p50 <= 1.3 * p50_floor});
-  rows.push_back({"server CPU per command, 256 in flight", "us", Median(ours_many.cpu_us), Median(empty_many.cpu_us), "", true});
-  rows.push_back({"write + fdatasync of 4 KiB, p50", "us", Median(sync_us), std::nullopt, "", true});
+  rows.push_back({"command p50, 1 in flight", "us", p50, p50_floor, "<= 1.3 of RPC + fdatasync",
+                  p50 <= 1.3 * p50_floor});
+  rows.push_back({"server CPU per command, 256 in flight", "us", Median(ours_many.cpu_us),
+                  Median(empty_many.cpu_us), "", true});
+  rows.push_back(
+      {"write + fdatasync of 4 KiB, p50", "us", Median(sync_us), std::nullopt, "", true});
 }
 
 void MeasureIdle(const Options& options, std::vector<Row>& rows) {
@@ -131,7 +140,8 @@ void MeasureIdle(const Options& options, std::vector<Row>& rows) {
   RoomClient client(server.write_address);
   client.Create(RoomId(0));
   const double megabytes = server.process.ResidentMegabytes();
-  rows.push_back({"idle resident memory", "MB", megabytes, std::nullopt, "< 64 MB", megabytes < 64});
+  rows.push_back(
+      {"idle resident memory", "MB", megabytes, std::nullopt, "< 64 MB", megabytes < 64});
 }
 
 }  // namespace leftfold::bench

@@ -14,7 +14,8 @@ double NowMicros() { return static_cast<double>(absl::GetCurrentTimeNanos()) / 1
 // The callers of one closed loop, and what they saw.
 class Loop {
  public:
-  Loop(int in_flight, const Call& call) : call_(call), seen_(static_cast<std::size_t>(in_flight)), running_(in_flight) {
+  Loop(int in_flight, const Call& call)
+      : call_(call), seen_(static_cast<std::size_t>(in_flight)), running_(in_flight) {
     for (int caller = 0; caller < in_flight; ++caller) Next(caller);
   }
 
@@ -29,7 +30,8 @@ class Loop {
   LoadResult Result(double seconds) const {
     LoadResult result;
     for (const Seen& seen : seen_) {
-      result.latencies_us.insert(result.latencies_us.end(), seen.latencies_us.begin(), seen.latencies_us.end());
+      result.latencies_us.insert(result.latencies_us.end(), seen.latencies_us.begin(),
+                                 seen.latencies_us.end());
       result.failures += seen.failures;
     }
     result.per_second = static_cast<double>(result.latencies_us.size()) / seconds;
@@ -72,13 +74,16 @@ std::vector<std::shared_ptr<grpc::Channel>> Connect(const std::string& address, 
   std::vector<std::shared_ptr<grpc::Channel>> channels;
   for (int i = 0; i < connections; ++i) {
     grpc::ChannelArguments arguments;
-    arguments.SetInt("leftfold.bench.connection", i);  // Different arguments: connections are not shared.
-    channels.push_back(grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
+    arguments.SetInt("leftfold.bench.connection",
+                     i);  // Different arguments: connections are not shared.
+    channels.push_back(
+        grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments));
   }
   return channels;
 }
 
-LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration duration, const Call& call) {
+LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration duration,
+                      const Call& call) {
   Loop loop(in_flight, call);
   absl::SleepFor(warm_up);
   const absl::Time start = absl::Now();

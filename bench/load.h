@@ -23,9 +23,10 @@ struct LoadResult {
 // Starts one call and calls `done(ok)` when it has been answered, on any thread.
 using Call = std::function<void(int caller, std::function<void(bool ok)> done)>;
 
-// Closed loop: `in_flight` callers, each starts its next call when the last was answered. Counts what is answered after
-// `warm_up` for `duration`.
-LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration duration, const Call& call);
+// Closed loop: `in_flight` callers, each starts its next call when the last was answered. Counts
+// what is answered after `warm_up` for `duration`.
+LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration duration,
+                      const Call& call);
 
 }  // namespace leftfold::bench
 #endif  // BENCH_LOAD_H_

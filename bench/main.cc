@@ -1,8 +1,9 @@
-// `make bench`: ceilings, our numbers and their ratios, all in one run on one machine. See docs/performance.md.
-#include <CLI/CLI.hpp>
+// `make bench`: ceilings, our numbers and their ratios, all in one run on one machine. See
+// docs/performance.md.
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 
 #include "bench/sections.h"
@@ -14,9 +15,12 @@ int main(int argc, char** argv) {
   bool empty_server = false;
   app.add_option("--out", options.out, "folder for latest.json")->capture_default_str();
   app.add_option("--seconds", options.seconds, "length of one measurement")->capture_default_str();
-  app.add_option("--repeats", options.repeats, "measurements of each kind; medians are reported")->capture_default_str();
-  app.add_option("--rebuild-events", options.rebuild_events, "events in the rebuilt log")->capture_default_str();
-  app.add_flag("--empty-server", empty_server, "serve RPCs that do nothing (the ceiling; started by the bench itself)");
+  app.add_option("--repeats", options.repeats, "measurements of each kind; medians are reported")
+      ->capture_default_str();
+  app.add_option("--rebuild-events", options.rebuild_events, "events in the rebuilt log")
+      ->capture_default_str();
+  app.add_flag("--empty-server", empty_server,
+               "serve RPCs that do nothing (the ceiling; started by the bench itself)");
   CLI11_PARSE(app, argc, argv);
   if (empty_server) return leftfold::bench::ServeEmpty();
   const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe");

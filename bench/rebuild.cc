@@ -60,7 +60,8 @@ void Fill(EventStore& store, int events) {
   while (waiting > 0) absl::SleepFor(absl::Milliseconds(1));
 }
 
-// The ceiling: reads the same events and runs the same fold, in transactions of the same size, and keeps nothing else.
+// The ceiling: reads the same events and runs the same fold, in transactions of the same size, and
+// keeps nothing else.
 double BareLoopSeconds(const ViewEntry& view, const std::string& log, const std::string& path) {
   auto reader = sql::Connection::Open(log, {});
   auto writer = sql::OpenViewWriter(path, view, Digest{});
@@ -68,8 +69,9 @@ double BareLoopSeconds(const ViewEntry& view, const std::string& log, const std:
   (*writer)->Run("PRAGMA synchronous=OFF; PRAGMA cache_size=-65536").IgnoreError();
   const absl::Time start = absl::Now();
   sql::ConnectionWriteTx tx(**writer);
-  Rows rows((*reader)->Prepare("SELECT e.position, s.name, e.version, t.name, e.payload, e.recorded_at FROM events e "
-                               "JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id ORDER BY e.position"));
+  Rows rows((*reader)->Prepare(
+      "SELECT e.position, s.name, e.version, t.name, e.payload, e.recorded_at FROM events e "
+      "JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id ORDER BY e.position"));
   RecordedEvent event;
   (*writer)->Begin().IgnoreError();
   for (std::size_t n = 1; rows.Next(); ++n) {
@@ -108,11 +110,13 @@ void MeasureRebuild(const Options& options, std::vector<Row>& rows) {
   ThreadPool writer("writer", 1);
   ThreadPool completions("completions", 1);
   const std::string log = options.data + "/rebuild-log";
-  auto store = OpenSqliteEventStore(log, {.writer = &writer, .completions = &completions, .clock = &clock});
+  auto store =
+      OpenSqliteEventStore(log, {.writer = &writer, .completions = &completions, .clock = &clock});
   if (!store.ok()) Die(store.status().ToString());
   fmt::print("rebuild: {} events …\n", options.rebuild_events);
   Fill(**store, options.rebuild_events);
-  auto projector = Projector::Open(registry, **store, completions, nullptr, options.data + "/rebuild-views");
+  auto projector =
+      Projector::Open(registry, **store, completions, nullptr, options.data + "/rebuild-views");
   if (!projector.ok()) Die(projector.status().ToString());
   const auto events = static_cast<double>((*store)->GetHead().position.value);
   std::vector<double> bare, ours;
@@ -123,7 +127,8 @@ void MeasureRebuild(const Options& options, std::vector<Row>& rows) {
   }
   const double rate = Median(ours);
   const double ceiling = Median(bare);
-  rows.push_back({"rebuild of room_directory", "events/s", rate, ceiling, ">= 0.4 of the bare loop", rate >= 0.4 * ceiling});
+  rows.push_back({"rebuild of room_directory", "events/s", rate, ceiling, ">= 0.4 of the bare loop",
+                  rate >= 0.4 * ceiling});
   writer.Stop();
   completions.Stop();
 }

@@ -30,11 +30,16 @@ double Percentile(std::vector<double> values, double p) {
 }
 
 void PrintTable(const std::vector<Row>& rows) {
-  fmt::print("\n{:<46} {:>12} {:>12} {:>7}  {:<26} {}\n", "name", "value", "ceiling", "ratio", "goal", "holds");
+  fmt::print("\n{:<46} {:>12} {:>12} {:>7}  {:<26} {}\n", "name", "value", "ceiling", "ratio",
+             "goal", "holds");
   for (const Row& row : rows) {
-    fmt::print("{:<46} {:>12} {:>12} {:>7}  {:<26} {}\n", fmt::format("{} [{}]", row.name, row.unit),
-               fmt::format("{:.6g}", row.value), row.ceiling ? fmt::format("{:.6g}", *row.ceiling) : "",
-               row.ratio() ? fmt::format("{:.2f}", *row.ratio()) : "", row.goal, row.goal.empty() ? "" : row.holds ? "yes" : "NO");
+    fmt::print("{:<46} {:>12} {:>12} {:>7}  {:<26} {}\n",
+               fmt::format("{} [{}]", row.name, row.unit), fmt::format("{:.6g}", row.value),
+               row.ceiling ? fmt::format("{:.6g}", *row.ceiling) : "",
+               row.ratio() ? fmt::format("{:.2f}", *row.ratio()) : "", row.goal,
+               row.goal.empty() ? ""
+               : row.holds      ? "yes"
+                                : "NO");
   }
 }
 
@@ -44,9 +49,10 @@ bool WriteJson(const std::vector<Row>& rows, const std::string& path) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Row& row = rows[i];
     file << fmt::format(
-        "  {{\"name\": \"{}\", \"unit\": \"{}\", \"value\": {}, \"ceiling\": {}, \"ratio\": {}, \"goal\": \"{}\", \"holds\": {}}}{}\n",
-        row.name, row.unit, Number(row.value), Number(row.ceiling), Number(row.ratio()), row.goal, row.holds,
-        i + 1 < rows.size() ? "," : "");
+        "  {{\"name\": \"{}\", \"unit\": \"{}\", \"value\": {}, \"ceiling\": {}, \"ratio\": {}, "
+        "\"goal\": \"{}\", \"holds\": {}}}{}\n",
+        row.name, row.unit, Number(row.value), Number(row.ceiling), Number(row.ratio()), row.goal,
+        row.holds, i + 1 < rows.size() ? "," : "");
   }
   file << "]\n";
   return file.good();

@@ -26,7 +26,8 @@ double Median(std::vector<double> values);
 double Percentile(std::vector<double> values, double p);
 
 void PrintTable(const std::vector<Row>& rows);
-// A list of {name, unit, value, ceiling, ratio, goal, holds}; null where there is no ceiling. False when it cannot be written.
+// A list of {name, unit, value, ceiling, ratio, goal, holds}; null where there is no ceiling. False
+// when it cannot be written.
 bool WriteJson(const std::vector<Row>& rows, const std::string& path);
 
 }  // namespace leftfold::bench

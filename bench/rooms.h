@@ -19,7 +19,8 @@ class RoomClient {
   // Waits for the answer; ends the bench when it is an error.
   void Create(const std::string& room_id);
   // A rename with a name that no room had before, and with a fresh UUIDv7 as its command id.
-  void Rename(int caller, const std::string& room_id, const std::string& name, std::function<void(bool ok)> done);
+  void Rename(int caller, const std::string& room_id, const std::string& name,
+              std::function<void(bool ok)> done);
 
  private:
   std::vector<std::unique_ptr<rooms::v1::RoomCommandService::Stub>> stubs_;

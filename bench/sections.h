@@ -27,7 +27,8 @@ void MeasureRebuild(const Options& options, std::vector<Row>& rows);
 void MeasureWatch(const Options& options, std::vector<Row>& rows);
 void MeasureIdle(const Options& options, std::vector<Row>& rows);
 
-// Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every RPC.
+// Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every
+// RPC.
 int ServeEmpty();
 
 }  // namespace leftfold::bench

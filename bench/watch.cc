@@ -15,8 +15,9 @@ namespace {
 constexpr int kWatchedRooms = 20;
 constexpr int kCommandsPerSecond = 2'000;
 
-// Renames room r to "<serial>" at a steady pace whatever the answers do (open loop), and clocks when its watcher hears of each
-// serial. A watch delivers states, so a state with a later serial tells of the earlier ones too.
+// Renames room r to "<serial>" at a steady pace whatever the answers do (open loop), and clocks
+// when its watcher hears of each serial. A watch delivers states, so a state with a later serial
+// tells of the earlier ones too.
 class WatchedRoom {
  public:
   WatchedRoom(const std::string& address, const std::string& room_id)
@@ -66,13 +67,16 @@ class WatchedRoom {
   std::jthread reader_;
 };
 
-void SendSteadily(const Options& options, RoomClient& client, std::vector<std::unique_ptr<WatchedRoom>>& watched) {
-  const auto commands = static_cast<std::int64_t>(options.seconds * options.repeats * kCommandsPerSecond);
+void SendSteadily(const Options& options, RoomClient& client,
+                  std::vector<std::unique_ptr<WatchedRoom>>& watched) {
+  const auto commands =
+      static_cast<std::int64_t>(options.seconds * options.repeats * kCommandsPerSecond);
   std::atomic<std::int64_t> answered = 0;
   const absl::Time start = absl::Now();
   for (std::int64_t serial = 0; serial < commands; ++serial) {
     const absl::Duration due = absl::Seconds(1) * static_cast<double>(serial) / kCommandsPerSecond;
-    if (const absl::Duration early = start + due - absl::Now(); early > absl::ZeroDuration()) absl::SleepFor(early);
+    if (const absl::Duration early = start + due - absl::Now(); early > absl::ZeroDuration())
+      absl::SleepFor(early);
     const int room = static_cast<int>(serial % kWatchedRooms);
     watched[static_cast<std::size_t>(room)]->Sent(serial);
     client.Rename(room, RoomId(room), fmt::to_string(serial), [&](bool) { ++answered; });
@@ -88,7 +92,8 @@ void MeasureWatch(const Options& options, std::vector<Row>& rows) {
   fmt::print("watch: {} watched rooms, {} commands/s …\n", kWatchedRooms, kCommandsPerSecond);
   std::vector<std::unique_ptr<WatchedRoom>> watched;
   for (int room = 0; room < kWatchedRooms; ++room) client.Create(RoomId(room));
-  absl::SleepFor(absl::Milliseconds(500));  // A watch of a room that the view does not know yet is NOT_FOUND.
+  absl::SleepFor(
+      absl::Milliseconds(500));  // A watch of a room that the view does not know yet is NOT_FOUND.
   for (int room = 0; room < kWatchedRooms; ++room) {
     watched.push_back(std::make_unique<WatchedRoom>(server.read_address, RoomId(room)));
     while (!watched.back()->Ready()) absl::SleepFor(absl::Milliseconds(1));
@@ -104,8 +109,10 @@ void MeasureWatch(const Options& options, std::vector<Row>& rows) {
   }
   if (lost > 0) Die(fmt::format("{} changes were never delivered", lost));
   const double p99 = Percentile(latencies, 0.99);
-  rows.push_back({"command -> watch delivery p99, 2000/s", "ms", p99, std::nullopt, "< 20 ms", p99 < 20});
-  rows.push_back({"command -> watch delivery p50, 2000/s", "ms", Percentile(latencies, 0.5), std::nullopt, "", true});
+  rows.push_back(
+      {"command -> watch delivery p99, 2000/s", "ms", p99, std::nullopt, "< 20 ms", p99 < 20});
+  rows.push_back({"command -> watch delivery p50, 2000/s", "ms", Percentile(latencies, 0.5),
+                  std::nullopt, "", true});
 }
 
 }  // namespace leftfold::bench

@@ -23,12 +23,14 @@ struct CommandContext {
   std::string actor;
   std::string aggregate_id;
   std::string command_id;  // The client's, or one made for this command.
-  // The n-th id that this command makes: a UUID derived from command_id, the same when the command is decided again.
+  // The n-th id that this command makes: a UUID derived from command_id, the same when the command
+  // is decided again.
   std::string NewId(int n) const { return ToString(DerivedUuid(command_id, n)); }
 };
 
-// A value that is unique across aggregates: an append to the reservation stream `claim_<scope>-<value>` in the same
-// transaction. `taken` is what the client hears when another aggregate holds the value.
+// A value that is unique across aggregates: an append to the reservation stream
+// `claim_<scope>-<value>` in the same transaction. `taken` is what the client hears when another
+// aggregate holds the value.
 struct Claim {
   enum class Kind { kTake, kRelease };
   Kind kind = Kind::kTake;
@@ -49,8 +51,8 @@ struct Decided {
 template <class Events>
 using Decision = absl::StatusOr<Decided<Events>>;
 
-// Builds a Decided: `return Accept(event).Created(id);`, `return Accept(event).Take("email", e, Reject(…));`,
-// `return Accept();` when there is nothing to do.
+// Builds a Decided: `return Accept(event).Created(id);`, `return Accept(event).Take("email", e,
+// Reject(…));`, `return Accept();` when there is nothing to do.
 template <class... Es>
 class Acceptance {
  public:
@@ -60,7 +62,8 @@ class Acceptance {
     return std::move(*this);
   }
   Acceptance Release(std::string scope, std::string value) && {
-    claims_.push_back({Claim::Kind::kRelease, std::move(scope), std::move(value), absl::OkStatus()});
+    claims_.push_back(
+        {Claim::Kind::kRelease, std::move(scope), std::move(value), absl::OkStatus()});
     return std::move(*this);
   }
   Acceptance Tagged(std::string key, std::string value) && {
@@ -72,10 +75,12 @@ class Acceptance {
     return std::move(*this);
   }
   template <class... All>
-  operator Decided<Types<All...>>() && {  // NOLINT(google-explicit-constructor): it reads as a return value.
+  operator Decided<Types<All...>>() && {  // NOLINT(google-explicit-constructor): it reads as a
+                                          // return value.
     Decided<Types<All...>> decided;
     decided.events.reserve(sizeof...(Es));
-    std::apply([&](Es&... event) { (decided.events.emplace_back(std::move(event)), ...); }, events_);
+    std::apply([&](Es&... event) { (decided.events.emplace_back(std::move(event)), ...); },
+               events_);
     decided.claims = std::move(claims_);
     decided.tags = std::move(tags_);
     decided.created_id = std::move(created_id_);
@@ -95,10 +100,11 @@ Acceptance<Es...> Accept(Es... events) {
 }
 
 // The aggregate is a struct of static overloads:
-//   kCategory; Commands, Creates (the commands that may leave the id empty), Events, State, kStateVersion
-//   Validate(const Command&, Violations&)                              form only, all violations at once
-//   Decide(const Command&, const State&, const CommandContext&)        pure
-//   Evolve(State&, const Event&)                                       total: it accepts every event in every state
+//   kCategory; Commands, Creates (the commands that may leave the id empty), Events, State,
+//   kStateVersion Validate(const Command&, Violations&)                              form only, all
+//   violations at once Decide(const Command&, const State&, const CommandContext&)        pure
+//   Evolve(State&, const Event&)                                       total: it accepts every
+//   event in every state
 template <class A, class Command>
 concept Validates = requires(const Command& c, Violations& v) {
   { A::Validate(c, v) } -> std::same_as<void>;
@@ -113,24 +119,27 @@ concept Evolves = requires(typename A::State& s, const Event& e) {
 };
 
 template <class A>
-concept Aggregate =
-    std::default_initializable<typename A::State> && std::convertible_to<decltype(A::kCategory), std::string_view> &&
+concept Aggregate = std::default_initializable<typename A::State> &&
+    std::convertible_to<decltype(A::kCategory), std::string_view> &&
     std::convertible_to<decltype(A::kStateVersion), int> && requires {
-      typename A::Commands;
-      typename A::Creates;
-      typename A::Events;
-    };
+  typename A::Commands;
+  typename A::Creates;
+  typename A::Events;
+};
 
 // The compiler's message names the one overload that is missing.
 template <Aggregate A>
 constexpr void CheckComplete() {
   A::Commands::ForEach([]<class Command>() {
-    static_assert(Validates<A, Command>, "listed in Commands, but Validate(const Command&, Violations&) is missing");
+    static_assert(Validates<A, Command>,
+                  "listed in Commands, but Validate(const Command&, Violations&) is missing");
     static_assert(Decides<A, Command>,
-                  "listed in Commands, but Decide(const Command&, const State&, const CommandContext&) is missing");
+                  "listed in Commands, but Decide(const Command&, const State&, const "
+                  "CommandContext&) is missing");
   });
   A::Events::ForEach([]<class Event>() {
-    static_assert(Evolves<A, Event>, "listed in Events, but Evolve(State&, const Event&) is missing");
+    static_assert(Evolves<A, Event>,
+                  "listed in Events, but Evolve(State&, const Event&) is missing");
   });
 }
 

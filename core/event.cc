@@ -19,7 +19,9 @@ std::string TakePrefixed(std::string_view& bytes) {
   }
   std::uint32_t size = 0;
   for (int i = 0; i < 4; ++i) {
-    size |= static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)])) << (8 * i);
+    size |=
+        static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)]))
+        << (8 * i);
   }
   bytes.remove_prefix(4);
   const std::string text(bytes.substr(0, size));
@@ -89,8 +91,8 @@ std::vector<Tag> DecodeTags(std::string_view bytes) {
   return tags;
 }
 
-Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type, std::string_view payload,
-              std::string_view metadata, std::string_view encoded_tags) {
+Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type,
+              std::string_view payload, std::string_view metadata, std::string_view encoded_tags) {
   char head[1 + sizeof(Uuid) + 1];
   head[0] = 0;
   std::memcpy(head + 1, event_id.data(), event_id.size());
@@ -116,6 +118,8 @@ Digest ChainOf(const Digest& previous, const RecordedEvent& event) {
       .Finish();
 }
 
-Digest FirstChain(std::string_view store_id) { return Sha256().Add("leftfold").Add(store_id).Finish(); }
+Digest FirstChain(std::string_view store_id) {
+  return Sha256().Add("leftfold").Add(store_id).Finish();
+}
 
 }  // namespace leftfold

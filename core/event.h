@@ -45,7 +45,7 @@ struct RecordedEvent {
   Encoding encoding = Encoding::kProtobuf;
   std::string metadata;  // Bytes of a leftfold.core.v1.EventMetadata, exactly as hashed.
   std::vector<Tag> tags;
-  absl::Time recorded_at;  // Microseconds; never decreases along the log.
+  absl::Time recorded_at;      // Microseconds; never decreases along the log.
   Position category_previous;  // Position of the category's event before this one; 0 for the first.
   Digest leaf{};
   Digest chain{};
@@ -66,15 +66,17 @@ struct EventMeta {
 // The public form.
 core::v1::RecordedEvent ToProto(const RecordedEvent& event);
 
-// Bytes of a stored list of tags: for each tag key and value, length-prefixed with 32 bit little-endian. Never change.
+// Bytes of a stored list of tags: for each tag key and value, length-prefixed with 32 bit
+// little-endian. Never change.
 std::string EncodeTags(const std::vector<Tag>& tags);
 std::vector<Tag> DecodeTags(std::string_view bytes);
 
-// leaf = SHA-256(0x00 ‖ event id ‖ encoding byte ‖ length-prefixed type, payload, metadata, encoded tags). Never change.
-Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type, std::string_view payload,
-              std::string_view metadata, std::string_view encoded_tags);
-// chain = SHA-256(previous ‖ leaf ‖ position ‖ version ‖ recorded_at µs ‖ category_previous ‖ length-prefixed stream), all
-// integers 64 bit little-endian. Never change.
+// leaf = SHA-256(0x00 ‖ event id ‖ encoding byte ‖ length-prefixed type, payload, metadata, encoded
+// tags). Never change.
+Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type,
+              std::string_view payload, std::string_view metadata, std::string_view encoded_tags);
+// chain = SHA-256(previous ‖ leaf ‖ position ‖ version ‖ recorded_at µs ‖ category_previous ‖
+// length-prefixed stream), all integers 64 bit little-endian. Never change.
 Digest ChainOf(const Digest& previous, const RecordedEvent& event);
 // chain before the first event = SHA-256("leftfold" ‖ store id). Never change.
 Digest FirstChain(std::string_view store_id);

@@ -7,9 +7,10 @@
 
 namespace leftfold {
 
-// Where engines put their next step. Engines own no thread and never wait: server/ implements this with threads, tests
-// with a virtual scheduler whose order a seed decides. Tasks may run in any order and at the same time unless the
-// implementation says otherwise, and never inside Post itself. Thread-safe.
+// Where engines put their next step. Engines own no thread and never wait: server/ implements this
+// with threads, tests with a virtual scheduler whose order a seed decides. Tasks may run in any
+// order and at the same time unless the implementation says otherwise, and never inside Post
+// itself. Thread-safe.
 class Executor {
  public:
   virtual ~Executor() = default;

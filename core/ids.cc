@@ -30,7 +30,8 @@ bool IsDash(std::size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
 
 Uuid NewUuidV7(absl::Time now) {
   Uuid uuid;
-  if (RAND_bytes(uuid.data(), static_cast<int>(uuid.size())) != 1) Die("no random bytes from OpenSSL");
+  if (RAND_bytes(uuid.data(), static_cast<int>(uuid.size())) != 1)
+    Die("no random bytes from OpenSSL");
   const auto millis = static_cast<std::uint64_t>(absl::ToUnixMillis(now));
   for (std::size_t i = 0; i < 6; ++i) uuid[i] = static_cast<std::uint8_t>(millis >> (8 * (5 - i)));
   return Stamped(uuid, 7);
@@ -76,10 +77,11 @@ std::optional<Uuid> ParseUuid(std::string_view text) {
 }
 
 bool IsAggregateId(std::string_view id) {
-  return !id.empty() && id.size() <= kAggregateIdBytesMax && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '~' || c == '-';
-  });
+  return !id.empty() && id.size() <= kAggregateIdBytesMax &&
+         std::all_of(id.begin(), id.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '~' || c == '-';
+         });
 }
 
 bool IsCategory(std::string_view category) {

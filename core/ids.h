@@ -16,8 +16,9 @@ using Uuid = std::array<std::uint8_t, 16>;
 
 // Version 7: 48 bits of milliseconds, then random bits.
 Uuid NewUuidV7(absl::Time now);
-// Stable: the same seed and n give the same id. When `seed` is itself a UUIDv7 in text form its time is kept and the
-// result is a version 7, so that ids derived from time-ordered command ids are time-ordered; otherwise a version 8.
+// Stable: the same seed and n give the same id. When `seed` is itself a UUIDv7 in text form its
+// time is kept and the result is a version 7, so that ids derived from time-ordered command ids are
+// time-ordered; otherwise a version 8.
 Uuid DerivedUuid(std::string_view seed, int n);
 // 36 characters, lower case.
 std::string ToString(const Uuid& uuid);

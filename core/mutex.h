@@ -7,8 +7,8 @@
 
 namespace leftfold {
 
-// std::mutex with the annotations of clang's thread-safety analysis. (The distribution's absl::Mutex is not instrumented
-// and gives false reports under the thread sanitizer.)
+// std::mutex with the annotations of clang's thread-safety analysis. (The distribution's
+// absl::Mutex is not instrumented and gives false reports under the thread sanitizer.)
 class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mu_.lock(); }

@@ -46,20 +46,24 @@ absl::StatusOr<Page> Page::Of(const pb::Message& request) {
     return violations.ToStatus();
   }
   Page page;
-  page.size_ = wanted == 0 ? kPageSizeDefault : static_cast<int>(std::min<std::int64_t>(wanted, kPageSizeMax));
+  page.size_ = wanted == 0 ? kPageSizeDefault
+                           : static_cast<int>(std::min<std::int64_t>(wanted, kPageSizeMax));
   const std::unique_ptr<pb::Message> arguments(request.New());
   arguments->CopyFrom(request);
   for (const char* name : {"page_size", "page_token", "min_position"}) {
-    if (const auto* field = type->FindFieldByName(name)) arguments->GetReflection()->ClearField(arguments.get(), field);
+    if (const auto* field = type->FindFieldByName(name))
+      arguments->GetReflection()->ClearField(arguments.get(), field);
   }
   page.arguments_ = type->full_name() + DeterministicBytes(*arguments);
   const std::string token = request.GetReflection()->GetString(request, token_field);
   if (token.empty()) return page;
   std::string bytes;
   if (!absl::WebSafeBase64Unescape(token, &bytes) || bytes.size() < kSealBytes ||
-      bytes.substr(0, kSealBytes) != Seal(page.arguments_, std::string_view(bytes).substr(kSealBytes))) {
-    return Reject(core::v1::ERROR_REASON_INVALID_PAGE_TOKEN,
-                  "page_token was not made by this query with these arguments; start again without it");
+      bytes.substr(0, kSealBytes) !=
+          Seal(page.arguments_, std::string_view(bytes).substr(kSealBytes))) {
+    return Reject(
+        core::v1::ERROR_REASON_INVALID_PAGE_TOKEN,
+        "page_token was not made by this query with these arguments; start again without it");
   }
   page.after_ = bytes.substr(kSealBytes);
   return page;

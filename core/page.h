@@ -14,14 +14,15 @@ inline constexpr int kPageSizeMax = 1'000;
 
 // One page of a list query, from its fields `page_size` and `page_token`.
 //   auto page = Page::Of(request);
-//   rows after page->after() (a sort key of the query's own, "" = from the start), page->size() + 1 of them;
-//   when there was one more: response.set_next_page_token(page->TokenAfter(last key that was returned))
-// A token is opaque, printable, and bound to the request's other arguments by a hash; it guards against mistakes and
-// nonsense, not against a client that wants to start its own list elsewhere.
+//   rows after page->after() (a sort key of the query's own, "" = from the start), page->size() + 1
+//   of them; when there was one more: response.set_next_page_token(page->TokenAfter(last key that
+//   was returned))
+// A token is opaque, printable, and bound to the request's other arguments by a hash; it guards
+// against mistakes and nonsense, not against a client that wants to start its own list elsewhere.
 class Page {
  public:
-  // page_size 0 gives kPageSizeDefault, more than kPageSizeMax gives kPageSizeMax, negative is INVALID_FIELDS.
-  // A token that was not made for these arguments is INVALID_PAGE_TOKEN.
+  // page_size 0 gives kPageSizeDefault, more than kPageSizeMax gives kPageSizeMax, negative is
+  // INVALID_FIELDS. A token that was not made for these arguments is INVALID_PAGE_TOKEN.
   static absl::StatusOr<Page> Of(const google::protobuf::Message& request);
   int size() const { return size_; }
   const std::string& after() const { return after_; }

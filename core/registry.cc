@@ -13,7 +13,8 @@ const ViewEntry* Registry::FindView(std::string_view name) const {
 
 namespace internal {
 
-const google::protobuf::MethodDescriptor* MethodTaking(const google::protobuf::Descriptor& request) {
+const google::protobuf::MethodDescriptor* MethodTaking(
+    const google::protobuf::Descriptor& request) {
   for (int s = 0; s < request.file()->service_count(); ++s) {
     const google::protobuf::ServiceDescriptor* service = request.file()->service(s);
     for (int m = 0; m < service->method_count(); ++m) {
@@ -36,10 +37,12 @@ absl::Status Undecodable(const RecordedEvent& event) {
 }
 
 absl::Status UnknownType(const RecordedEvent& event) {
-  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("{} has an event of the unknown type {} at position {}; a newer version wrote it?",
-                            event.stream, event.type, event.position.value),
-                {{"position", fmt::to_string(event.position.value)}, {"type", event.type}});
+  return Reject(
+      core::v1::ERROR_REASON_DATA_LOSS,
+      fmt::format(
+          "{} has an event of the unknown type {} at position {}; a newer version wrote it?",
+          event.stream, event.type, event.position.value),
+      {{"position", fmt::to_string(event.position.value)}, {"type", event.type}});
 }
 
 }  // namespace internal

@@ -42,7 +42,8 @@ struct CommandEntry {
   bool system = false;   // Needs the token (method option leftfold.core.v1.system).
   std::function<void(const google::protobuf::Message&, Violations&)> validate;
   // Decides, and evolves `state` by the events when the command is accepted.
-  std::function<absl::StatusOr<ErasedDecision>(void* state, const google::protobuf::Message&, const CommandContext&)>
+  std::function<absl::StatusOr<ErasedDecision>(void* state, const google::protobuf::Message&,
+                                               const CommandContext&)>
       decide;
 };
 
@@ -56,26 +57,31 @@ struct QueryEntry {
 struct WatchEntry {
   const google::protobuf::Descriptor* request;
   bool list = false;
-  // Documents: `key` of the request; `answer` ignores its key argument. Lists: `matches` and `keys`.
+  // Documents: `key` of the request; `answer` ignores its key argument. Lists: `matches` and
+  // `keys`.
   std::function<std::string(const google::protobuf::Message&)> key;
   std::function<bool(const google::protobuf::Message&, std::string_view key, ReadTx&)> matches;
-  std::function<std::vector<std::string>(const google::protobuf::Message&, std::string_view after, int limit, ReadTx&)>
+  std::function<std::vector<std::string>(const google::protobuf::Message&, std::string_view after,
+                                         int limit, ReadTx&)>
       keys;
-  std::function<absl::StatusOr<Answer>(const google::protobuf::Message&, std::string_view key, ReadTx&)> answer;
+  std::function<absl::StatusOr<Answer>(const google::protobuf::Message&, std::string_view key,
+                                       ReadTx&)>
+      answer;
 };
 
 struct ViewEntry {
   std::string_view name;
   int version = 0;
   std::string_view schema;
-  // Folds one event if the view handles its type; returns whether it does. DATA_LOSS when it does not decode.
+  // Folds one event if the view handles its type; returns whether it does. DATA_LOSS when it does
+  // not decode.
   std::function<absl::StatusOr<bool>(const RecordedEvent&, WriteTx&)> fold;
   std::vector<QueryEntry> queries;
   std::vector<WatchEntry> watches;
 };
 
-// All that the domains brought: typed code in, plain data out, so that the engines are not templates and know no domain.
-// Filled once at start, then read by all threads. Entries never move.
+// All that the domains brought: typed code in, plain data out, so that the engines are not
+// templates and know no domain. Filled once at start, then read by all threads. Entries never move.
 class Registry {
  public:
   Registry() = default;
@@ -128,7 +134,8 @@ absl::StatusOr<bool> Dispatch(const RecordedEvent& recorded, F&& f) {
   }();
   const auto it = kHandlers->find(recorded.type);
   if (it == kHandlers->end()) return false;
-  if (recorded.encoding != Encoding::kProtobuf || !it->second(recorded, f)) return Undecodable(recorded);
+  if (recorded.encoding != Encoding::kProtobuf || !it->second(recorded, f))
+    return Undecodable(recorded);
   return true;
 }
 
@@ -216,7 +223,8 @@ void Registry::Add() {
     };
     entry.decide = [](void* state, const Message& m, const CommandContext& context) {
       State& s = *static_cast<State*>(state);
-      return internal::DecideAndEvolve<A>(s, A::Decide(static_cast<const Command&>(m), std::as_const(s), context));
+      return internal::DecideAndEvolve<A>(
+          s, A::Decide(static_cast<const Command&>(m), std::as_const(s), context));
     };
   });
 }
@@ -239,7 +247,8 @@ void Registry::Add() {
                               return internal::Erase(V::Answer(static_cast<const Query&>(m), tx));
                             }});
   });
-  V::Watches::ForEach([&]<class Watch>() { view.watches.push_back(internal::EntryOfWatch<V, Watch>()); });
+  V::Watches::ForEach(
+      [&]<class Watch>() { view.watches.push_back(internal::EntryOfWatch<V, Watch>()); });
 }
 
 }  // namespace leftfold

@@ -33,7 +33,8 @@ absl::StatusCode CodeFrom(std::string_view name) {
 std::string Shortened(std::string_view text) {
   if (text.size() <= kErrorValueBytesMax) return std::string(text);
   std::size_t end = kErrorValueBytesMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // Not inside a character.
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80)
+    --end;  // Not inside a character.
   return std::string(text.substr(0, end)) + "…";
 }
 
@@ -55,9 +56,10 @@ std::string ReasonName(const google::protobuf::EnumValueDescriptor& reason) {
 
 }  // namespace
 
-absl::Status RejectWith(const google::protobuf::EnumValueDescriptor& reason, std::string_view message,
-                        const Metadata& metadata) {
-  absl::Status status(CodeFrom(reason.options().GetExtension(core::v1::grpc_code)), ToAbsl(message));
+absl::Status RejectWith(const google::protobuf::EnumValueDescriptor& reason,
+                        std::string_view message, const Metadata& metadata) {
+  absl::Status status(CodeFrom(reason.options().GetExtension(core::v1::grpc_code)),
+                      ToAbsl(message));
   google::rpc::ErrorInfo info;
   info.set_reason(ReasonName(reason));
   info.set_domain(reason.file()->package());
@@ -93,8 +95,9 @@ std::string MetadataOf(const absl::Status& status, std::string_view key) {
   return it == info.metadata().end() ? "" : it->second;
 }
 
-void Violations::AddWith(const google::protobuf::EnumValueDescriptor& reason, std::string_view field,
-                         std::string_view description, const Metadata& metadata) {
+void Violations::AddWith(const google::protobuf::EnumValueDescriptor& reason,
+                         std::string_view field, std::string_view description,
+                         const Metadata& metadata) {
   entries_.push_back({&reason, std::string(field), std::string(description), metadata});
 }
 

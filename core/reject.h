@@ -14,9 +14,9 @@
 
 namespace leftfold {
 
-// Every error that a client sees carries google.rpc.ErrorInfo: `reason` = a value of the domain's ErrorReason enum without
-// its prefix, `domain` = the proto package, `metadata` = every value named in the message. The gRPC code is the option
-// (leftfold.core.v1.grpc_code) of the enum value.
+// Every error that a client sees carries google.rpc.ErrorInfo: `reason` = a value of the domain's
+// ErrorReason enum without its prefix, `domain` = the proto package, `metadata` = every value named
+// in the message. The gRPC code is the option (leftfold.core.v1.grpc_code) of the enum value.
 
 using Metadata = std::vector<std::pair<std::string, std::string>>;
 
@@ -29,15 +29,15 @@ inline constexpr std::string_view kPreconditionFailureUrl =
 // Longest value that goes into a message or into metadata; longer ones are cut with "…".
 inline constexpr std::size_t kErrorValueBytesMax = 256;
 
-absl::Status RejectWith(const google::protobuf::EnumValueDescriptor& reason, std::string_view message,
-                        const Metadata& metadata);
+absl::Status RejectWith(const google::protobuf::EnumValueDescriptor& reason,
+                        std::string_view message, const Metadata& metadata);
 
-// `Reject(v1::ERROR_REASON_ROOM_NOT_FOUND, "there is no room oak; create it first", {{"room_id", "oak"}})`.
-// FAILED_PRECONDITION also gets a PreconditionFailure detail.
+// `Reject(v1::ERROR_REASON_ROOM_NOT_FOUND, "there is no room oak; create it first", {{"room_id",
+// "oak"}})`. FAILED_PRECONDITION also gets a PreconditionFailure detail.
 template <class ReasonEnum>
 absl::Status Reject(ReasonEnum reason, std::string_view message, const Metadata& metadata = {}) {
-  return RejectWith(*google::protobuf::GetEnumDescriptor<ReasonEnum>()->FindValueByNumber(reason), message,
-                    metadata);
+  return RejectWith(*google::protobuf::GetEnumDescriptor<ReasonEnum>()->FindValueByNumber(reason),
+                    message, metadata);
 }
 
 // Adds a RetryInfo detail with the delay after which another attempt makes sense.
@@ -51,7 +51,8 @@ std::string MetadataOf(const absl::Status& status, std::string_view key);
 // Collects what is malformed in a request, so that a client learns all of it at once.
 class Violations {
  public:
-  // `field` is the proto field's name ("name", "invitees[2].type"); the first reason becomes the ErrorInfo's.
+  // `field` is the proto field's name ("name", "invitees[2].type"); the first reason becomes the
+  // ErrorInfo's.
   template <class ReasonEnum>
   void Add(ReasonEnum reason, std::string_view field, std::string_view description,
            const Metadata& metadata = {}) {

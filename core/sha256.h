@@ -10,7 +10,8 @@ namespace leftfold {
 
 using Digest = std::array<std::uint8_t, 32>;
 
-// SHA-256 (FIPS 180-4) by OpenSSL, fed in pieces. Not thread-safe; make one per use or keep one per thread.
+// SHA-256 (FIPS 180-4) by OpenSSL, fed in pieces. Not thread-safe; make one per use or keep one per
+// thread.
 class Sha256 {
  public:
   Sha256();

@@ -10,9 +10,10 @@
 #include <string_view>
 
 // Returns the status of `expression` to the caller unless it is OK.
-#define LEFTFOLD_RETURN_IF_ERROR(expression)                      \
-  do {                                                            \
-    if (::absl::Status leftfold_status_ = (expression); !leftfold_status_.ok()) return leftfold_status_; \
+#define LEFTFOLD_RETURN_IF_ERROR(expression)                                    \
+  do {                                                                          \
+    if (::absl::Status leftfold_status_ = (expression); !leftfold_status_.ok()) \
+      return leftfold_status_;                                                  \
   } while (false)
 
 namespace leftfold {
@@ -22,7 +23,8 @@ inline absl::string_view ToAbsl(std::string_view s) { return {s.data(), s.size()
 inline std::string_view ToStd(absl::string_view s) { return {s.data(), s.size()}; }
 
 // A status for engine-internal failures, which have no reason for clients:
-// `Error(absl::StatusCode::kInternal, "cannot open {}", path)`. What a client is meant to read uses core/reject.h.
+// `Error(absl::StatusCode::kInternal, "cannot open {}", path)`. What a client is meant to read uses
+// core/reject.h.
 template <class... Args>
 absl::Status Error(absl::StatusCode code, fmt::format_string<Args...> format, Args&&... args) {
   return {code, fmt::format(format, std::forward<Args>(args)...)};

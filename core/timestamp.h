@@ -22,7 +22,8 @@ inline google::protobuf::Timestamp ToProto(absl::Time time) {
 // In the years 1970 to 9999, with nanoseconds in their range.
 inline bool IsPlausible(const google::protobuf::Timestamp& time) {
   constexpr std::int64_t kYear10000 = 253'402'300'800;
-  return time.seconds() >= 0 && time.seconds() < kYear10000 && time.nanos() >= 0 && time.nanos() < 1'000'000'000;
+  return time.seconds() >= 0 && time.seconds() < kYear10000 && time.nanos() >= 0 &&
+         time.nanos() < 1'000'000'000;
 }
 
 }  // namespace leftfold

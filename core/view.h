@@ -15,8 +15,8 @@
 
 namespace leftfold {
 
-// The prepared statement behind Rows; implemented in sql/. Texts and blobs given to Bind… are copied or used before the
-// next call; those returned are valid until the next Step or Reset.
+// The prepared statement behind Rows; implemented in sql/. Texts and blobs given to Bind… are
+// copied or used before the next call; those returned are valid until the next Step or Reset.
 class Cursor {
  public:
   virtual ~Cursor() = default;
@@ -41,7 +41,8 @@ struct AsBlob {
 };
 struct Null {};
 
-// The rows of one statement: `for (Rows rows = tx.Query("SELECT a FROM t WHERE b = ?", b); rows.Next();) use(rows.Int(0));`
+// The rows of one statement: `for (Rows rows = tx.Query("SELECT a FROM t WHERE b = ?", b);
+// rows.Next();) use(rows.Int(0));`
 class Rows {
  public:
   explicit Rows(Cursor& cursor) : cursor_(&cursor) {}
@@ -60,9 +61,10 @@ class Rows {
   Cursor* cursor_;
 };
 
-// What answers may do: read one consistent state of the view. Statements are prepared once per connection and found again
-// by the address of their text, so `sql` must be a literal. SQL errors do not throw: the rows end, and the engine sees
-// status(). One statement must not be open twice at once (no recursion over the same literal).
+// What answers may do: read one consistent state of the view. Statements are prepared once per
+// connection and found again by the address of their text, so `sql` must be a literal. SQL errors
+// do not throw: the rows end, and the engine sees status(). One statement must not be open twice at
+// once (no recursion over the same literal).
 class ReadTx {
  public:
   virtual ~ReadTx() = default;
@@ -103,7 +105,8 @@ class WriteTx : public ReadTx {
     while (rows.Next()) {
     }
   }
-  // `key` is what Key(watch request) returns for those who must see this change, at most kKeyBytesMax bytes.
+  // `key` is what Key(watch request) returns for those who must see this change, at most
+  // kKeyBytesMax bytes.
   virtual void Touch(std::string_view key) = 0;
 };
 
@@ -112,16 +115,19 @@ inline constexpr std::size_t kKeyBytesMax = 512;
 // The view is a struct of static overloads:
 //   kName, kVersion (bump = built anew), kSchema (STRICT tables, no leading "leftfold_" in names)
 //   Handles, Queries, Watches
-//   On(const Event&, const EventMeta&, WriteTx&)                   one fold; reads time and actor from the event only
-//   Answer(const Query&, ReadTx&) -> StatusOr<Response>            Response has `string applied_position = 15`, set by the engine
+//   On(const Event&, const EventMeta&, WriteTx&)                   one fold; reads time and actor
+//   from the event only Answer(const Query&, ReadTx&) -> StatusOr<Response>            Response has
+//   `string applied_position = 15`, set by the engine
 // A watch of one document:
-//   Key(const Watch&) -> std::string; Answer(const Watch&, ReadTx&) -> StatusOr<Response>; NOT_FOUND ends it with a tombstone
+//   Key(const Watch&) -> std::string; Answer(const Watch&, ReadTx&) -> StatusOr<Response>;
+//   NOT_FOUND ends it with a tombstone
 // A watch of a list:
-//   Matches(const Watch&, string_view key, ReadTx&) -> bool        is the touched document in the list?
-//   Keys(const Watch&, string_view after, int limit, ReadTx&)      its keys in order, for the first round
-//   Answer(const Watch&, string_view key, ReadTx&) -> StatusOr<Response>
-// A watch response has `bool snapshot_complete = 11`, `string removed_key = 12` (both lists only), `bool deleted = 13` (documents
-// only), `bool heartbeat = 14`, `string position = 15`, all set by the engine.
+//   Matches(const Watch&, string_view key, ReadTx&) -> bool        is the touched document in the
+//   list? Keys(const Watch&, string_view after, int limit, ReadTx&)      its keys in order, for the
+//   first round Answer(const Watch&, string_view key, ReadTx&) -> StatusOr<Response>
+// A watch response has `bool snapshot_complete = 11`, `string removed_key = 12` (both lists only),
+// `bool deleted = 13` (documents only), `bool heartbeat = 14`, `string position = 15`, all set by
+// the engine.
 template <class V, class E>
 concept Projects = requires(const E& e, const EventMeta& m, WriteTx& tx) {
   { V::On(e, m, tx) } -> std::same_as<void>;
@@ -144,24 +150,27 @@ concept WatchesList = requires(const W& w, std::string_view key, ReadTx& tx) {
 
 template <class V>
 concept View = std::convertible_to<decltype(V::kName), std::string_view> &&
-               std::convertible_to<decltype(V::kVersion), int> &&
-               std::convertible_to<decltype(V::kSchema), std::string_view> && requires {
-                 typename V::Handles;
-                 typename V::Queries;
-                 typename V::Watches;
-               };
+    std::convertible_to<decltype(V::kVersion), int> &&
+    std::convertible_to<decltype(V::kSchema), std::string_view> && requires {
+  typename V::Handles;
+  typename V::Queries;
+  typename V::Watches;
+};
 
 template <View V>
 constexpr void CheckComplete() {
   V::Handles::ForEach([]<class Event>() {
-    static_assert(Projects<V, Event>, "listed in Handles, but On(const Event&, const EventMeta&, WriteTx&) is missing");
+    static_assert(Projects<V, Event>,
+                  "listed in Handles, but On(const Event&, const EventMeta&, WriteTx&) is missing");
   });
   V::Queries::ForEach([]<class Query>() {
-    static_assert(Answers<V, Query>, "listed in Queries, but Answer(const Query&, ReadTx&) is missing");
+    static_assert(Answers<V, Query>,
+                  "listed in Queries, but Answer(const Query&, ReadTx&) is missing");
   });
   V::Watches::ForEach([]<class Watch>() {
     static_assert(WatchesDocument<V, Watch> || WatchesList<V, Watch>,
-                  "listed in Watches, but neither Key + Answer(watch, tx) nor Matches + Keys + Answer(watch, key, tx)");
+                  "listed in Watches, but neither Key + Answer(watch, tx) nor Matches + Keys + "
+                  "Answer(watch, key, tx)");
   });
 }
 

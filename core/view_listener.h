@@ -11,8 +11,9 @@
 
 namespace leftfold {
 
-// What the projector tells the read side of the same process. Hints: the view's file is the authority, and a read side in
-// another process polls it instead. Called from the projector's tasks, never twice at once for one view; must not block.
+// What the projector tells the read side of the same process. Hints: the view's file is the
+// authority, and a read side in another process polls it instead. Called from the projector's
+// tasks, never twice at once for one view; must not block.
 class ViewListener {
  public:
   virtual ~ViewListener() = default;
@@ -20,8 +21,10 @@ class ViewListener {
   virtual void OnServing(std::string_view view, const std::string& path) = 0;
   // The view is being built for the first time in this version: nothing can be served yet.
   virtual void OnBuilding(std::string_view view) = 0;
-  // Rows and checkpoint up to `applied` are committed; `touched` are the keys that changed in between.
-  virtual void OnApplied(std::string_view view, Position applied, const std::vector<std::string>& touched) = 0;
+  // Rows and checkpoint up to `applied` are committed; `touched` are the keys that changed in
+  // between.
+  virtual void OnApplied(std::string_view view, Position applied,
+                         const std::vector<std::string>& touched) = 0;
   // The view met an event that it cannot fold and stays where it is.
   virtual void OnStopped(std::string_view view, const absl::Status& reason) = 0;
 };

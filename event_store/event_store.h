@@ -19,11 +19,11 @@
 namespace leftfold {
 
 // Limits of one append. Beyond: LIMIT_EXCEEDED.
-inline constexpr std::size_t kEventBytesMax = 1 << 20;       // payload of one event
-inline constexpr std::size_t kMetadataBytesMax = 64 << 10;   // metadata of one append
-inline constexpr std::size_t kAppendEventsMax = 1'000;       // events in one append
-inline constexpr std::size_t kAppendStreamsMax = 100;        // streams in one append
-inline constexpr std::size_t kAppendBytesMax = 8 << 20;      // all payloads of one append
+inline constexpr std::size_t kEventBytesMax = 1 << 20;      // payload of one event
+inline constexpr std::size_t kMetadataBytesMax = 64 << 10;  // metadata of one append
+inline constexpr std::size_t kAppendEventsMax = 1'000;      // events in one append
+inline constexpr std::size_t kAppendStreamsMax = 100;       // streams in one append
+inline constexpr std::size_t kAppendBytesMax = 8 << 20;     // all payloads of one append
 // Appends that wait for the writer. Beyond: QUEUE_FULL with RetryInfo.
 inline constexpr std::size_t kAppendQueueMax = 65'536;
 
@@ -51,8 +51,8 @@ struct CommandRecord {
 };
 
 struct AppendRequest {
-  // Streams are distinct; the first is the one whose version the result names. Checks are judged before any event is
-  // written, all of them, and every violation is reported.
+  // Streams are distinct; the first is the one whose version the result names. Checks are judged
+  // before any event is written, all of them, and every violation is reported.
   std::vector<StreamAppend> streams;
   std::string metadata;  // Bytes of an EventMetadata; kept with each event.
   std::optional<CommandRecord> command;
@@ -60,8 +60,9 @@ struct AppendRequest {
 
 // What an accepted append or command answered, first or again.
 struct Receipt {
-  Version version;    // Of the first stream's last event, after this append.
-  Position position;  // Of the last event of this append; of the head at that time when it had no event.
+  Version version;  // Of the first stream's last event, after this append.
+  Position
+      position;  // Of the last event of this append; of the head at that time when it had no event.
   std::string aggregate_id;
   std::string created_id;
   bool duplicate = false;  // The command had been stored before; nothing was appended now.
@@ -96,18 +97,20 @@ struct ReadAllOptions {
   std::optional<std::string> category = std::nullopt;
 };
 
-// An append-only log of events: dense positions, contiguous versions per stream, one chain. This is the one seam between
-// the engines and storage; SQLite, memory and (later) a remote store pass one contract suite (event_store/contract_suite.h).
-// Thread-safe. Reads see committed, durable events only, and always a complete prefix.
+// An append-only log of events: dense positions, contiguous versions per stream, one chain. This is
+// the one seam between the engines and storage; SQLite, memory and (later) a remote store pass one
+// contract suite (event_store/contract_suite.h). Thread-safe. Reads see committed, durable events
+// only, and always a complete prefix.
 class EventStore {
  public:
   using AppendDone = std::function<void(absl::StatusOr<Receipt>)>;
   virtual ~EventStore() = default;
 
-  // All or nothing. Never blocks and never calls `done` before it returns; `done` runs once, on an executor that the store was given,
-  // after the fsync; it must not block. Appends commit in the order of their calls. Errors:
-  //   ABORTED VERSION_CONFLICT {stream, expected, actual}: a check failed, the message names all that did
-  //   ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
+  // All or nothing. Never blocks and never calls `done` before it returns; `done` runs once, on an
+  // executor that the store was given, after the fsync; it must not block. Appends commit in the
+  // order of their calls. Errors:
+  //   ABORTED VERSION_CONFLICT {stream, expected, actual}: a check failed, the message names all
+  //   that did ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
   //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types
   //   RESOURCE_EXHAUSTED QUEUE_FULL or DISK_FULL: nothing was stored
   // A command id that is stored with the same hash gives its receipt again (duplicate = true).
@@ -117,10 +120,12 @@ class EventStore {
   // What the command answered, nullopt when it was never accepted. A point read.
   virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
 
-  // Empty when there is no such stream, or nothing in the range. DATA_LOSS when a leaf does not match its event.
-  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
-                                                                const ReadStreamOptions& options) = 0;
-  // Leaves and chain are not checked here: the reader that keeps a chain value does (projector, verify).
+  // Empty when there is no such stream, or nothing in the range. DATA_LOSS when a leaf does not
+  // match its event.
+  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(
+      std::string_view stream, const ReadStreamOptions& options) = 0;
+  // Leaves and chain are not checked here: the reader that keeps a chain value does (projector,
+  // verify).
   virtual absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) = 0;
 
   // Version of the stream's last event, kNoEventYet when it has none.
@@ -129,7 +134,8 @@ class EventStore {
   virtual Head GetHead() = 0;
   virtual std::string StoreId() = 0;
 
-  // Calls `wake` once, on the completions executor, as soon as the head is beyond `position` (at once when it is).
+  // Calls `wake` once, on the completions executor, as soon as the head is beyond `position` (at
+  // once when it is).
   virtual void WaitPast(Position position, std::function<void()> wake) = 0;
 };
 

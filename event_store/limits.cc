@@ -14,11 +14,12 @@ constexpr std::size_t kTagValueBytesMax = 512;
 
 absl::Status AtMost(std::string_view limit, std::size_t maximum, std::size_t actual) {
   if (actual <= maximum) return absl::OkStatus();
-  return Reject(core::v1::ERROR_REASON_LIMIT_EXCEEDED,
-                fmt::format("{} is {}, at most {} are allowed; split the append", limit, actual, maximum),
-                {{"limit", std::string(limit)},
-                 {"maximum", fmt::to_string(maximum)},
-                 {"actual", fmt::to_string(actual)}});
+  return Reject(
+      core::v1::ERROR_REASON_LIMIT_EXCEEDED,
+      fmt::format("{} is {}, at most {} are allowed; split the append", limit, actual, maximum),
+      {{"limit", std::string(limit)},
+       {"maximum", fmt::to_string(maximum)},
+       {"actual", fmt::to_string(actual)}});
 }
 
 absl::Status Malformed(std::string_view field, std::string_view description) {
@@ -45,23 +46,27 @@ absl::Status CheckEvent(const NewEvent& event) {
 
 absl::Status CheckForm(const AppendRequest& request) {
   if (request.streams.empty()) return Malformed("streams", "must name at least one stream");
-  LEFTFOLD_RETURN_IF_ERROR(AtMost("streams of an append", kAppendStreamsMax, request.streams.size()));
+  LEFTFOLD_RETURN_IF_ERROR(
+      AtMost("streams of an append", kAppendStreamsMax, request.streams.size()));
   LEFTFOLD_RETURN_IF_ERROR(AtMost("metadata bytes", kMetadataBytesMax, request.metadata.size()));
   absl::flat_hash_set<std::string_view> names;
   std::size_t events = 0;
   std::size_t bytes = 0;
   for (const StreamAppend& stream : request.streams) {
     if (!IsStreamName(stream.stream)) {
-      return Malformed("stream", "must be <category>-<id>, category [a-z][a-z0-9_]*, id [A-Za-z0-9._~-]{1,128}");
+      return Malformed(
+          "stream", "must be <category>-<id>, category [a-z][a-z0-9_]*, id [A-Za-z0-9._~-]{1,128}");
     }
-    if (!names.insert(stream.stream).second) return Malformed("streams", "must name each stream once");
+    if (!names.insert(stream.stream).second)
+      return Malformed("streams", "must name each stream once");
     events += stream.events.size();
     for (const NewEvent& event : stream.events) {
       LEFTFOLD_RETURN_IF_ERROR(CheckEvent(event));
       bytes += event.payload.size();
     }
   }
-  if (request.command && (request.command->command_id.empty() || request.command->command_id.size() > kCommandIdBytesMax)) {
+  if (request.command && (request.command->command_id.empty() ||
+                          request.command->command_id.size() > kCommandIdBytesMax)) {
     return Malformed("command_id", fmt::format("must have 1 to {} bytes", kCommandIdBytesMax));
   }
   if (events == 0 && !request.command) return Malformed("streams", "must hold at least one event");

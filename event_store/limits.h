@@ -7,7 +7,8 @@
 
 namespace leftfold {
 
-// INVALID_FIELDS for malformed names and repeated streams, LIMIT_EXCEEDED {limit, maximum, actual} for what is too large.
+// INVALID_FIELDS for malformed names and repeated streams, LIMIT_EXCEEDED {limit, maximum, actual}
+// for what is too large.
 absl::Status CheckForm(const AppendRequest& request);
 
 }  // namespace leftfold

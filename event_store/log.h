@@ -24,8 +24,10 @@ struct LoggedCommand {
 struct Group {
   std::vector<RecordedEvent> events;  // In the order of their positions.
   std::vector<LoggedCommand> commands;
-  absl::flat_hash_map<std::string, Version> stream_heads;       // Streams that grew, with their new last version.
-  absl::flat_hash_map<std::string, Position> category_heads;    // Categories that grew, with their new last position.
+  absl::flat_hash_map<std::string, Version>
+      stream_heads;  // Streams that grew, with their new last version.
+  absl::flat_hash_map<std::string, Position>
+      category_heads;  // Categories that grew, with their new last position.
 };
 
 // What the sequencer must know of the end of the log to go on.
@@ -36,23 +38,26 @@ struct Tail {
   absl::flat_hash_map<std::string, Position> category_heads;
 };
 
-// Where the sequencer puts groups; SQLite and memory implement it. What is the writer's is called by one thread at a time, the
-// reads by any.
+// Where the sequencer puts groups; SQLite and memory implement it. What is the writer's is called
+// by one thread at a time, the reads by any.
 class Log {
  public:
   virtual ~Log() = default;
   virtual Tail GetTail() = 0;
 
-  // The writer's four: BeginGroup, then any number of the two look-ups of what is committed, then Commit, which may be given an
-  // empty group.
+  // The writer's four: BeginGroup, then any number of the two look-ups of what is committed, then
+  // Commit, which may be given an empty group.
   virtual absl::Status BeginGroup() = 0;
   virtual absl::StatusOr<Version> StreamHead(std::string_view stream) = 0;
-  virtual absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) = 0;
-  // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any other error: unknown.
+  virtual absl::StatusOr<std::optional<StoredCommand>> CommandBefore(
+      std::string_view command_id) = 0;
+  // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any
+  // other error: unknown.
   virtual absl::Status Commit(const Group& group) = 0;
 
   virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
-  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) = 0;
+  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(
+      std::string_view stream, const ReadStreamOptions& options) = 0;
   virtual absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) = 0;
   virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
 };

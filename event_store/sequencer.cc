@@ -14,10 +14,11 @@ constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
 constexpr absl::Duration kDiskRetryDelay = absl::Seconds(5);
 
 absl::Status QueueFull() {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_QUEUE_FULL,
-                               fmt::format("{} appends wait for the writer already; retry later", kAppendQueueMax),
-                               {{"maximum", fmt::to_string(kAppendQueueMax)}}),
-                        kQueueRetryDelay);
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+             fmt::format("{} appends wait for the writer already; retry later", kAppendQueueMax),
+             {{"maximum", fmt::to_string(kAppendQueueMax)}}),
+      kQueueRetryDelay);
 }
 
 absl::Status DiskFull() {
@@ -27,15 +28,18 @@ absl::Status DiskFull() {
 }
 
 absl::Status IdReused(const std::string& command_id) {
-  return Reject(core::v1::ERROR_REASON_COMMAND_ID_REUSED,
-                fmt::format("command_id {} was used with other content; take a new id for a new command", command_id),
-                {{"command_id", command_id}});
+  return Reject(
+      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
+      fmt::format("command_id {} was used with other content; take a new id for a new command",
+                  command_id),
+      {{"command_id", command_id}});
 }
 
 // What a check asks for, "" when `actual` fulfils it.
 std::string Unfulfilled(const StreamCheck& check, Version actual) {
   if (std::holds_alternative<NoStream>(check)) return actual == kNoEventYet ? "" : "-1";
-  if (std::holds_alternative<StreamExists>(check)) return actual != kNoEventYet ? "" : "any version";
+  if (std::holds_alternative<StreamExists>(check))
+    return actual != kNoEventYet ? "" : "any version";
   if (const auto* exactly = std::get_if<Exactly>(&check)) {
     return actual == exactly->version ? "" : fmt::to_string(exactly->version.value);
   }
@@ -50,7 +54,9 @@ void FillEventIds(AppendRequest& request, absl::Time now) {
       ++n;
       if (event.event_id != Uuid{}) continue;
       constexpr int kEventOrdinals = 1 << 20;  // Apart from those that decisions use.
-      event.event_id = request.command ? DerivedUuid(request.command->command_id, kEventOrdinals + n) : NewUuidV7(now);
+      event.event_id = request.command
+                           ? DerivedUuid(request.command->command_id, kEventOrdinals + n)
+                           : NewUuidV7(now);
     }
   }
 }
@@ -61,7 +67,8 @@ void FillEventIds(AppendRequest& request, absl::Time now) {
 class SequencedStore::GroupBuilder {
  public:
   GroupBuilder(SequencedStore& store, absl::Time now)
-      : store_(store), head_(store.tail_),
+      : store_(store),
+        head_(store.tail_),
         recorded_us_(std::max(store.last_recorded_us_, absl::ToUnixMicros(now))) {}
 
   // Adds the append, or answers why not.
@@ -107,10 +114,12 @@ class SequencedStore::GroupBuilder {
     if (const auto it = command_index_.find(record.command_id); it != command_index_.end()) {
       const LoggedCommand& command = group_.commands[it->second];
       stored = StoredCommand{command.record.request_hash,
-                             {command.version, command.position, command.record.aggregate_id, command.record.created_id, true}};
+                             {command.version, command.position, command.record.aggregate_id,
+                              command.record.created_id, true}};
     } else {
       auto found = store_.log_->CommandBefore(record.command_id);
-      if (!found.ok()) Die(fmt::format("cannot look a command up: {}", ToStd(found.status().message())));
+      if (!found.ok())
+        Die(fmt::format("cannot look a command up: {}", ToStd(found.status().message())));
       stored = *std::move(found);
     }
     if (!stored) return std::nullopt;
@@ -126,25 +135,30 @@ class SequencedStore::GroupBuilder {
       versions.push_back(actual);
       const std::string expected = Unfulfilled(stream.check, actual);
       if (expected.empty()) continue;
-      violations += fmt::format("{}{} is at version {}, expected {}", violations.empty() ? "" : "; ", stream.stream, actual.value,
-                                expected);
+      violations +=
+          fmt::format("{}{} is at version {}, expected {}", violations.empty() ? "" : "; ",
+                      stream.stream, actual.value, expected);
       if (metadata.empty()) {
-        metadata = {{"stream", stream.stream}, {"expected", expected}, {"actual", fmt::to_string(actual.value)}};
+        metadata = {{"stream", stream.stream},
+                    {"expected", expected},
+                    {"actual", fmt::to_string(actual.value)}};
       }
     }
     if (violations.empty()) return absl::OkStatus();
-    return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT, violations + "; read again and decide anew", metadata);
+    return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT,
+                  violations + "; read again and decide anew", metadata);
   }
 
   Version HeadOf(const std::string& stream) {
-    if (const auto it = group_.stream_heads.find(stream); it != group_.stream_heads.end()) return it->second;
+    if (const auto it = group_.stream_heads.find(stream); it != group_.stream_heads.end())
+      return it->second;
     auto head = store_.HeadOf(stream);
     if (!head.ok()) Die(fmt::format("cannot look a stream up: {}", ToStd(head.status().message())));
     return *head;
   }
 
-  void Write(const AppendRequest& request, StreamAppend& stream, const std::vector<Digest>& leaves, std::size_t& event_index,
-             Version& version) {
+  void Write(const AppendRequest& request, StreamAppend& stream, const std::vector<Digest>& leaves,
+             std::size_t& event_index, Version& version) {
     if (stream.events.empty()) return;
     const std::string category(CategoryOf(stream.stream));
     auto [last, added] = group_.category_heads.try_emplace(category);
@@ -177,11 +191,17 @@ class SequencedStore::GroupBuilder {
   std::vector<Answered> answered_;
 };
 
-SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions, const Clock& clock)
-    : log_(std::move(log)), writer_(writer), completions_(completions), clock_(clock), store_id_(log_->GetTail().store_id) {
+SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions,
+                               const Clock& clock)
+    : log_(std::move(log)),
+      writer_(writer),
+      completions_(completions),
+      clock_(clock),
+      store_id_(log_->GetTail().store_id) {
   const Tail tail = log_->GetTail();
   tail_ = tail.head;
-  last_recorded_us_ = tail.recorded_at == absl::InfinitePast() ? 0 : absl::ToUnixMicros(tail.recorded_at);
+  last_recorded_us_ =
+      tail.recorded_at == absl::InfinitePast() ? 0 : absl::ToUnixMicros(tail.recorded_at);
   category_heads_ = tail.category_heads;
   MutexLock lock(mu_);
   head_ = tail.head;
@@ -194,8 +214,8 @@ void SequencedStore::Append(AppendRequest request, AppendDone done) {
     FillEventIds(queued.request, clock_.Now());
     for (const StreamAppend& stream : queued.request.streams) {
       for (const NewEvent& event : stream.events) {
-        queued.leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload, queued.request.metadata,
-                                       EncodeTags(event.tags)));
+        queued.leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload,
+                                       queued.request.metadata, EncodeTags(event.tags)));
       }
     }
     MutexLock lock(mu_);
@@ -211,7 +231,8 @@ void SequencedStore::Append(AppendRequest request, AppendDone done) {
 
 std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
   MutexLock lock(mu_);
-  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kGroupAppendsMax));
+  const auto end =
+      queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kGroupAppendsMax));
   std::vector<Queued> taken(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
   queue_.erase(queue_.begin(), end);
   return taken;
@@ -220,7 +241,8 @@ std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
 void SequencedStore::Step() {
   std::vector<Queued> taken = TakeQueued();
   absl::Status committed = log_->BeginGroup();
-  if (!committed.ok()) Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
+  if (!committed.ok())
+    Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
   GroupBuilder builder(*this, clock_.Now());
   for (Queued& queued : taken) builder.Add(queued);
   committed = log_->Commit(builder.group());
@@ -228,9 +250,11 @@ void SequencedStore::Step() {
   if (committed.ok()) {
     tail_ = builder.head();
     last_recorded_us_ = builder.recorded_us();
-    for (const auto& [category, position] : builder.group().category_heads) category_heads_[category] = position;
+    for (const auto& [category, position] : builder.group().category_heads)
+      category_heads_[category] = position;
     if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();
-    for (const auto& [stream, version] : builder.group().stream_heads) stream_heads_[stream] = version;
+    for (const auto& [stream, version] : builder.group().stream_heads)
+      stream_heads_[stream] = version;
   } else if (absl::IsResourceExhausted(committed)) {
     stream_heads_.clear();
     // Rejections that were judged on events which do not come true are not told either.
@@ -289,20 +313,23 @@ Head SequencedStore::GetHead() {
   return head_;
 }
 
-absl::StatusOr<std::optional<StoredCommand>> SequencedStore::FindCommand(std::string_view command_id) {
+absl::StatusOr<std::optional<StoredCommand>> SequencedStore::FindCommand(
+    std::string_view command_id) {
   return log_->FindCommand(command_id);
 }
-absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(std::string_view stream,
-                                                                      const ReadStreamOptions& options) {
+absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
+    std::string_view stream, const ReadStreamOptions& options) {
   auto events = log_->ReadStream(stream, options);
   if (!events.ok()) return events;
   for (const RecordedEvent& event : *events) {
-    const Digest leaf =
-        LeafOf(event.event_id, event.encoding, event.type, event.payload, event.metadata, EncodeTags(event.tags));
+    const Digest leaf = LeafOf(event.event_id, event.encoding, event.type, event.payload,
+                               event.metadata, EncodeTags(event.tags));
     if (leaf != event.leaf) {
-      return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                    fmt::format("the event at position {} is not what was recorded; run `leftfold verify`", event.position.value),
-                    {{"position", fmt::to_string(event.position.value)}, {"stream", event.stream}});
+      return Reject(
+          core::v1::ERROR_REASON_DATA_LOSS,
+          fmt::format("the event at position {} is not what was recorded; run `leftfold verify`",
+                      event.position.value),
+          {{"position", fmt::to_string(event.position.value)}, {"stream", event.stream}});
     }
   }
   return events;
@@ -310,6 +337,8 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(std::strin
 absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadAll(const ReadAllOptions& options) {
   return log_->ReadAll(options);
 }
-absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) { return log_->StreamVersion(stream); }
+absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) {
+  return log_->StreamVersion(stream);
+}
 
 }  // namespace leftfold

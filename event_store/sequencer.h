@@ -20,23 +20,27 @@ namespace leftfold {
 
 // Appends that one transaction commits at the most.
 inline constexpr std::size_t kGroupAppendsMax = 512;
-// Answers that the writer's step gives itself, because handing them over would take longer than giving them.
+// Answers that the writer's step gives itself, because handing them over would take longer than
+// giving them.
 inline constexpr std::size_t kInlineAnswersMax = 2;
-// Stream heads that the sequencer keeps in memory; when there are more, it forgets all and asks the log again.
+// Stream heads that the sequencer keeps in memory; when there are more, it forgets all and asks the
+// log again.
 inline constexpr std::size_t kStreamHeadsMax = 262'144;
 
-// An EventStore over a Log: judges checks, assigns positions, versions, times and chain values, and commits many appends in one
-// transaction (group commit). A group is what has come in since the last one began: it never waits to fill.
-// Steps run on `writer`, one at a time; answers and wake-ups on `completions`, those of a
-// small group on `writer` too. Thread-safe. Both executors must have run or
-// dropped their tasks before the store goes.
+// An EventStore over a Log: judges checks, assigns positions, versions, times and chain values, and
+// commits many appends in one transaction (group commit). A group is what has come in since the
+// last one began: it never waits to fill. Steps run on `writer`, one at a time; answers and
+// wake-ups on `completions`, those of a small group on `writer` too. Thread-safe. Both executors
+// must have run or dropped their tasks before the store goes.
 class SequencedStore final : public EventStore {
  public:
-  SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions, const Clock& clock);
+  SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions,
+                 const Clock& clock);
 
   void Append(AppendRequest request, AppendDone done) override;
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
-  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) override;
+  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
+                                                        const ReadStreamOptions& options) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override;
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
   Head GetHead() override;
@@ -77,7 +81,8 @@ class SequencedStore final : public EventStore {
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
   bool step_posted_ ABSL_GUARDED_BY(mu_) = false;
   Head head_ ABSL_GUARDED_BY(mu_);
-  std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);  // By the position to get past.
+  std::multimap<Position, std::function<void()>> waiting_
+      ABSL_GUARDED_BY(mu_);  // By the position to get past.
 };
 
 }  // namespace leftfold

@@ -18,15 +18,20 @@ class Expectation {
 
   // "" when the event fits, else what is wrong.
   std::string Check(const RecordedEvent& event) {
-    if (event.position != position_.Next()) return fmt::format("the event before it is missing (found {})", event.position.value);
+    if (event.position != position_.Next())
+      return fmt::format("the event before it is missing (found {})", event.position.value);
     Version& version = versions_.try_emplace(event.stream, kNoEventYet).first->second;
     if (event.version != version.Next()) {
-      return fmt::format("{} goes from version {} to {}", event.stream, version.value, event.version.value);
+      return fmt::format("{} goes from version {} to {}", event.stream, version.value,
+                         event.version.value);
     }
-    if (event.recorded_at < recorded_at_) return "it was recorded before the event that stands before it";
+    if (event.recorded_at < recorded_at_)
+      return "it was recorded before the event that stands before it";
     Position& previous = categories_[std::string(CategoryOf(event.stream))];
-    if (event.category_previous != previous) return fmt::format("category_previous is not {}", previous.value);
-    if (LeafOf(event.event_id, event.encoding, event.type, event.payload, event.metadata, EncodeTags(event.tags)) != event.leaf) {
+    if (event.category_previous != previous)
+      return fmt::format("category_previous is not {}", previous.value);
+    if (LeafOf(event.event_id, event.encoding, event.type, event.payload, event.metadata,
+               EncodeTags(event.tags)) != event.leaf) {
       return "its content is not what was recorded (leaf)";
     }
     if (ChainOf(chain_, event) != event.chain) return "the chain is broken";
@@ -54,11 +59,13 @@ absl::Status Fault(Position position, const std::string& what) {
 
 }  // namespace
 
-absl::Status VerifyLog(EventStore& store, const std::function<void(std::int64_t done, std::int64_t total)>& progress) {
+absl::Status VerifyLog(EventStore& store,
+                       const std::function<void(std::int64_t done, std::int64_t total)>& progress) {
   const Head head = store.GetHead();
   Expectation expected(FirstChain(store.StoreId()));
   while (expected.position() < head.position) {
-    const auto events = store.ReadAll({.from = expected.position(), .events_max = kVerifyBatchEvents});
+    const auto events =
+        store.ReadAll({.from = expected.position(), .events_max = kVerifyBatchEvents});
     if (!events.ok()) return events.status();
     if (events->empty()) return Fault(expected.position().Next(), "the event is missing");
     for (const RecordedEvent& event : *events) {
@@ -68,7 +75,8 @@ absl::Status VerifyLog(EventStore& store, const std::function<void(std::int64_t 
     }
     progress(expected.position().value, head.position.value);
   }
-  if (expected.chain() != head.chain) return Fault(head.position, "the chain does not end at the head");
+  if (expected.chain() != head.chain)
+    return Fault(head.position, "the chain does not end at the head");
   return absl::OkStatus();
 }
 

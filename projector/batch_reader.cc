@@ -2,15 +2,18 @@
 
 namespace leftfold {
 
-absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max, std::size_t bytes_max) {
+absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max,
+                                                      std::size_t bytes_max) {
   MutexLock lock(mu_);
   if (newest_ != nullptr) {
     const Position first = newest_->front().position;
     const Position last = newest_->back().position;
     const Position next = position.Next();
-    if (first <= next && next <= last) return Batch(newest_, static_cast<std::size_t>(next.value - first.value));
+    if (first <= next && next <= last)
+      return Batch(newest_, static_cast<std::size_t>(next.value - first.value));
   }
-  auto events = store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
+  auto events =
+      store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
   if (!events.ok()) return events.status();
   if (events->empty()) return Batch();
   auto shared = std::make_shared<const std::vector<RecordedEvent>>(*std::move(events));

@@ -12,8 +12,8 @@
 
 namespace leftfold {
 
-// Reads the log for several views: the newest batch is kept, so that views which follow the head read each event once together.
-// Thread-safe.
+// Reads the log for several views: the newest batch is kept, so that views which follow the head
+// read each event once together. Thread-safe.
 class BatchReader {
  public:
   explicit BatchReader(EventStore& store) : store_(store) {}
@@ -25,7 +25,8 @@ class BatchReader {
     Batch(std::shared_ptr<const std::vector<RecordedEvent>> events, std::size_t begin)
         : events_(std::move(events)), begin_(begin) {}
     std::span<const RecordedEvent> events() const {
-      return events_ == nullptr ? std::span<const RecordedEvent>() : std::span(*events_).subspan(begin_);
+      return events_ == nullptr ? std::span<const RecordedEvent>()
+                                : std::span(*events_).subspan(begin_);
     }
 
    private:

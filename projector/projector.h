@@ -19,9 +19,10 @@
 
 namespace leftfold {
 
-// A view that follows the head rests after each batch for kBatchRestPerEvent times its events, between these two limits: with few
-// events watchers hear of them soon; beyond 1 / kBatchRestPerEvent events a second the batches grow, and with them the number of
-// events that one written page serves. The first event after a pause is folded at once.
+// A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
+// between these two limits: with few events watchers hear of them soon; beyond 1 /
+// kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
+// written page serves. The first event after a pause is folded at once.
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(1);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(25);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
@@ -39,14 +40,18 @@ struct ViewStatus {
   std::int64_t duplicates_ignored = 0;
 };
 
-// Runs every view of the registry, each by itself: a slow or stopped one delays no other. A view whose version has no served file
-// yet is built, and served once it has reached the head. Step-driven: each view has at most one task on the executor, and none
-// while there is nothing to fold. Thread-safe. The caller holds the "project" lock of the data folder.
+// Runs every view of the registry, each by itself: a slow or stopped one delays no other. A view
+// whose version has no served file yet is built, and served once it has reached the head.
+// Step-driven: each view has at most one task on the executor, and none while there is nothing to
+// fold. Thread-safe. The caller holds the "project" lock of the data folder.
 class Projector {
  public:
-  // `views` is the folder of all views. `listener` may be nullptr. All must outlive the projector, or its Stop.
-  static absl::StatusOr<std::unique_ptr<Projector>> Open(const Registry& registry, EventStore& store, Executor& executor,
-                                                         ViewListener* listener, const std::string& views);
+  // `views` is the folder of all views. `listener` may be nullptr. All must outlive the projector,
+  // or its Stop.
+  static absl::StatusOr<std::unique_ptr<Projector>> Open(const Registry& registry,
+                                                         EventStore& store, Executor& executor,
+                                                         ViewListener* listener,
+                                                         const std::string& views);
   ~Projector();
 
   // Begins to fold.
@@ -56,11 +61,14 @@ class Projector {
 
   std::vector<ViewStatus> ListViews();
 
-  // A rebuild to be stepped by the caller. VIEW_NOT_FOUND names the views that there are; REBUILD_RUNNING.
-  absl::StatusOr<std::unique_ptr<Rebuild>> NewRebuild(std::string_view view, RebuildAction action, Position until);
+  // A rebuild to be stepped by the caller. VIEW_NOT_FOUND names the views that there are;
+  // REBUILD_RUNNING.
+  absl::StatusOr<std::unique_ptr<Rebuild>> NewRebuild(std::string_view view, RebuildAction action,
+                                                      Position until);
 
  private:
-  Projector(EventStore& store, Executor& executor) : context_(std::make_shared<Context>(store, executor)) {}
+  Projector(EventStore& store, Executor& executor)
+      : context_(std::make_shared<Context>(store, executor)) {}
   // What tasks need; they may outlive the projector.
   struct Context {
     Context(EventStore& events, Executor& tasks) : store(events), executor(tasks), reader(events) {}
@@ -68,7 +76,8 @@ class Projector {
     Executor& executor;
     BatchReader reader;
   };
-  static void Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot, absl::Duration delay);
+  static void Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot,
+                   absl::Duration delay);
   static void Run(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot);
 
   const std::shared_ptr<Context> context_;

@@ -8,28 +8,33 @@
 
 namespace leftfold {
 
-absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> slot, EventStore& store, RebuildAction action,
+absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> slot,
+                                                      EventStore& store, RebuildAction action,
                                                       Position until, std::function<void()> wake) {
   const Position head = store.GetHead().position;
   if (action == RebuildAction::kKeep && (until.value < 1 || until > head)) {
     Violations violations;
-    violations.Add("until_position", fmt::format("must be from 1 to {}, the head of the log", head.value));
+    violations.Add("until_position",
+                   fmt::format("must be from 1 to {}, the head of the log", head.value));
     return violations.ToStatus();
   }
   {
     MutexLock lock(slot->status_mu);
     if (std::exchange(slot->rebuilding, true)) {
-      return Reject(core::v1::ERROR_REASON_REBUILD_RUNNING, fmt::format("{} is being rebuilt already; wait for it", slot->view.name),
+      return Reject(core::v1::ERROR_REASON_REBUILD_RUNNING,
+                    fmt::format("{} is being rebuilt already; wait for it", slot->view.name),
                     {{"view", std::string(slot->view.name)}});
     }
   }
-  std::unique_ptr<Rebuild> rebuild(new Rebuild(std::move(slot), store, action, until, std::move(wake)));
+  std::unique_ptr<Rebuild> rebuild(
+      new Rebuild(std::move(slot), store, action, until, std::move(wake)));
   const ViewSlot& of = *rebuild->slot_;
   const auto number = sql::NextGenerationNumber(of.views, of.view.name);
   if (!number.ok()) return number.status();
   rebuild->generation_ = {of.view.version, *number};
-  auto runner = ViewRunner::Open(of.view, store, sql::ViewPath(of.views, of.view.name, rebuild->generation_),
-                                 ViewRunner::Mode::kBuilding);
+  auto runner =
+      ViewRunner::Open(of.view, store, sql::ViewPath(of.views, of.view.name, rebuild->generation_),
+                       ViewRunner::Mode::kBuilding);
   if (!runner.ok()) return runner.status();
   rebuild->runner_ = *std::move(runner);
   return rebuild;
@@ -37,7 +42,8 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> 
 
 Rebuild::~Rebuild() {
   runner_.reset();
-  if (!keep_file_ && generation_.number > 0) sql::RemoveGeneration(slot_->views, slot_->view.name, generation_);
+  if (!keep_file_ && generation_.number > 0)
+    sql::RemoveGeneration(slot_->views, slot_->view.name, generation_);
   MutexLock lock(slot_->status_mu);
   slot_->rebuilding = false;
 }
@@ -77,7 +83,8 @@ absl::StatusOr<RebuildProgress> Rebuild::Finish() {
     MutexLock lock(slot_->mu);
     if (slot_->ended) return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
     if (action_ == RebuildAction::kVerify && !slot_->serving) {
-      return Reject(core::v1::ERROR_REASON_VIEW_REBUILDING, "the view is being built for the first time: nothing to compare with");
+      return Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
+                    "the view is being built for the first time: nothing to compare with");
     }
     const Position live = slot_->runner->checkpoint();
     LEFTFOLD_RETURN_IF_ERROR(FoldTo(live));

@@ -30,13 +30,16 @@ struct RebuildProgress {
   std::string file = "";        // Of kKeep.
 };
 
-// Builds a new generation of a view beside the one that is served. The caller steps it; what it holds while it folds is nothing
-// of the live view, which is stopped only for the last events, for the comparison, and for the switch. One that goes before it
-// has finished removes its file. Not thread-safe.
+// Builds a new generation of a view beside the one that is served. The caller steps it; what it
+// holds while it folds is nothing of the live view, which is stopped only for the last events, for
+// the comparison, and for the switch. One that goes before it has finished removes its file. Not
+// thread-safe.
 class Rebuild {
  public:
-  // REBUILD_RUNNING while there is another one of the view. `wake` is called after a switch of a view that had stopped.
-  static absl::StatusOr<std::unique_ptr<Rebuild>> New(std::shared_ptr<ViewSlot> slot, EventStore& store, RebuildAction action,
+  // REBUILD_RUNNING while there is another one of the view. `wake` is called after a switch of a
+  // view that had stopped.
+  static absl::StatusOr<std::unique_ptr<Rebuild>> New(std::shared_ptr<ViewSlot> slot,
+                                                      EventStore& store, RebuildAction action,
                                                       Position until, std::function<void()> wake);
   ~Rebuild();
 
@@ -46,7 +49,11 @@ class Rebuild {
  private:
   Rebuild(std::shared_ptr<ViewSlot> slot, EventStore& store, RebuildAction action, Position until,
           std::function<void()> wake)
-      : slot_(std::move(slot)), store_(store), action_(action), until_(until), wake_(std::move(wake)) {}
+      : slot_(std::move(slot)),
+        store_(store),
+        action_(action),
+        until_(until),
+        wake_(std::move(wake)) {}
   Position Limit();
   absl::StatusOr<RebuildProgress> Finish();
   absl::Status FoldTo(Position position);

@@ -10,14 +10,17 @@ namespace leftfold {
 namespace {
 
 absl::Status Hole(Position position) {
-  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("the log has no event at position {}; run `leftfold verify` and restore a backup", position.value),
-                {{"position", fmt::to_string(position.value)}});
+  return Reject(
+      core::v1::ERROR_REASON_DATA_LOSS,
+      fmt::format("the log has no event at position {}; run `leftfold verify` and restore a backup",
+                  position.value),
+      {{"position", fmt::to_string(position.value)}});
 }
 
 absl::Status OffTheChain(Position position) {
   return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("the chain value at position {} does not fit; run `leftfold verify`, then rebuild the view",
+                fmt::format("the chain value at position {} does not fit; run `leftfold verify`, "
+                            "then rebuild the view",
                             position.value),
                 {{"position", fmt::to_string(position.value)}});
 }
@@ -27,7 +30,8 @@ constexpr std::int64_t kForgetEvery = 1'000;
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& view, EventStore& store,
+absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& view,
+                                                             EventStore& store,
                                                              const std::string& path, Mode mode) {
   std::unique_ptr<ViewRunner> runner(new ViewRunner(view, store, path, mode));
   auto connection = sql::OpenViewWriter(path, view, FirstChain(store.StoreId()));
@@ -35,7 +39,8 @@ absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& vi
   runner->connection_ = *std::move(connection);
   if (mode == Mode::kBuilding) {
     // Nobody reads the file yet, and an interrupted build is begun anew.
-    LEFTFOLD_RETURN_IF_ERROR(runner->connection_->Run("PRAGMA synchronous=OFF; PRAGMA cache_size=-65536"));
+    LEFTFOLD_RETURN_IF_ERROR(
+        runner->connection_->Run("PRAGMA synchronous=OFF; PRAGMA cache_size=-65536"));
   }
   auto checkpoint = sql::ReadCheckpoint(*runner->connection_);
   if (!checkpoint.ok()) return checkpoint.status();
@@ -46,10 +51,12 @@ absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& vi
 
 absl::Status ViewRunner::CheckChain() {
   const Position at = checkpoint_.position;
-  if (at == kBeforeFirst) return checkpoint_.chain == FirstChain(store_.StoreId()) ? absl::OkStatus() : OffTheChain(at);
+  if (at == kBeforeFirst)
+    return checkpoint_.chain == FirstChain(store_.StoreId()) ? absl::OkStatus() : OffTheChain(at);
   const auto events = store_.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
   if (!events.ok()) return events.status();
-  const bool fits = !events->empty() && events->front().position == at && events->front().chain == checkpoint_.chain;
+  const bool fits = !events->empty() && events->front().position == at &&
+                    events->front().chain == checkpoint_.chain;
   return fits ? absl::OkStatus() : OffTheChain(at);
 }
 
@@ -59,9 +66,10 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
   const std::size_t most = mode_ == Mode::kBuilding ? kBuildBatchEventsMax : kBatchEventsMax;
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto room = static_cast<std::uint64_t>(limit.value - checkpoint_.position.value);
-  const auto events = store_.ReadAll({.from = checkpoint_.position,
-                                      .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
-                                      .bytes_max = kBatchBytesMax});
+  const auto events =
+      store_.ReadAll({.from = checkpoint_.position,
+                      .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
+                      .bytes_max = kBatchBytesMax});
   if (!events.ok()) return StopAt(checkpoint_.position.Next(), events.status());
   return FoldOrIdle(head, *events);
 }
@@ -116,7 +124,8 @@ ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events) {
   return StopAt(events[std::min(failed, events.size() - 1)].position, status);
 }
 
-absl::Status ViewRunner::FoldTransaction(std::span<const RecordedEvent> events, std::size_t* failed) {
+absl::Status ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
+                                         std::size_t* failed) {
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
   absl::Status status = connection_->Begin();
@@ -138,7 +147,8 @@ absl::Status ViewRunner::FoldTransaction(std::span<const RecordedEvent> events, 
   return status;
 }
 
-absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, sql::Checkpoint& next) {
+absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
+                                 sql::Checkpoint& next) {
   if (event.position != next.position.Next()) return Hole(next.position.Next());
   if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
   tx.SetPosition(event.position);
@@ -159,7 +169,8 @@ void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx) {
 }
 
 ViewRunner::Progress ViewRunner::StopAt(Position position, const absl::Status& reason) {
-  stopped_ = absl::Status(reason.code(), fmt::format("stopped at position {}: {}", position.value, ToStd(reason.message())));
+  stopped_ = absl::Status(reason.code(), fmt::format("stopped at position {}: {}", position.value,
+                                                     ToStd(reason.message())));
   return Progress::kStopped;
 }
 

@@ -14,7 +14,8 @@ absl::Status ViewSlot::Open(EventStore& store) {
   if (!all.ok()) return all.status();
   for (const sql::Generation& other : *all) {
     // What is newer than the served one was never finished.
-    const bool unfinished = other.version == view.version && (!*current || other.number > (*current)->number);
+    const bool unfinished =
+        other.version == view.version && (!*current || other.number > (*current)->number);
     if (unfinished) sql::RemoveGeneration(views, view.name, other);
   }
   if (!*current) return BeginBuilding(store);
@@ -34,8 +35,8 @@ absl::Status ViewSlot::Open(EventStore& store) {
   } else {
     broken = opened.status();
   }
-  fmt::print(stderr, "leftfold: view {} cannot be served from {}: {}; it is built anew\n", view.name, path,
-             ToStd(broken.message()));
+  fmt::print(stderr, "leftfold: view {} cannot be served from {}: {}; it is built anew\n",
+             view.name, path, ToStd(broken.message()));
   return BeginBuilding(store);
 }
 
@@ -43,7 +44,8 @@ absl::Status ViewSlot::BeginBuilding(EventStore& store) {
   const auto number = sql::NextGenerationNumber(views, view.name);
   if (!number.ok()) return number.status();
   generation = {view.version, *number};
-  auto next = ViewRunner::Open(view, store, sql::ViewPath(views, view.name, generation), ViewRunner::Mode::kBuilding);
+  auto next = ViewRunner::Open(view, store, sql::ViewPath(views, view.name, generation),
+                               ViewRunner::Mode::kBuilding);
   if (!next.ok()) return next.status();
   runner = *std::move(next);
   serving = false;
@@ -62,7 +64,8 @@ absl::Status ViewSlot::BeginServing() {
   return absl::OkStatus();
 }
 
-absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner> next, const sql::Generation& next_generation) {
+absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner> next,
+                                const sql::Generation& next_generation) {
   LEFTFOLD_RETURN_IF_ERROR(next->FinishBuilding());
   LEFTFOLD_RETURN_IF_ERROR(sql::WriteCurrent(views, view.name, next_generation));
   const sql::Generation old = std::exchange(generation, next_generation);
@@ -72,7 +75,8 @@ absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner> next, const sql::Gen
   Publish();
   if (const auto all = sql::ListGenerations(views, view.name); all.ok()) {
     for (const sql::Generation& other : *all) {
-      const bool older = other.version == view.version && (other.number < old.number || (!keep_old && other == old));
+      const bool older = other.version == view.version &&
+                         (other.number < old.number || (!keep_old && other == old));
       if (older) sql::RemoveGeneration(views, view.name, other);
     }
   }

@@ -12,8 +12,8 @@
 
 namespace leftfold {
 
-// One view of a projector: the runner of the file that is served, or that is being built to be served. Who holds `mu` may fold,
-// switch or compare; nobody else does meanwhile.
+// One view of a projector: the runner of the file that is served, or that is being built to be
+// served. Who holds `mu` may fold, switch or compare; nobody else does meanwhile.
 struct ViewSlot {
   ViewSlot(const ViewEntry& view_entry, std::string views_folder, ViewListener* view_listener)
       : view(view_entry), views(std::move(views_folder)), listener(view_listener) {}
@@ -42,7 +42,8 @@ struct ViewSlot {
   absl::Status Open(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // The built file has caught up: serve it.
   absl::Status BeginServing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Serves another runner's file in place of this one's; the old generation is kept, older ones are removed.
+  // Serves another runner's file in place of this one's; the old generation is kept, older ones are
+  // removed.
   absl::Status SwitchTo(std::unique_ptr<ViewRunner> next, const sql::Generation& next_generation)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Tells the listener and the status what the runner has done.

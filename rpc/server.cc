@@ -72,7 +72,8 @@ void InitProcess() {
     absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::EnableDefaultHealthCheckService(true);
-    // The client is told what is malformed in a typed error; a line a request on stderr helps nobody.
+    // The client is told what is malformed in a typed error; a line a request on stderr helps
+    // nobody.
     google::protobuf::SetLogHandler(nullptr);
   });
 }

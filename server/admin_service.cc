@@ -66,18 +66,24 @@ grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::List
   return grpc::Status::OK;
 }
 
-grpc::Status AdminService::RebuildView(grpc::ServerContext* context, const admin::v1::RebuildViewRequest* request,
+grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
+                                       const admin::v1::RebuildViewRequest* request,
                                        grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) {
   const auto action = ActionOf(*request);
   if (!action.ok()) return rpc::ToGrpc(action.status());
-  auto rebuild = projector_.NewRebuild(request->view(), *action, Position{request->until_position()});
+  auto rebuild =
+      projector_.NewRebuild(request->view(), *action, Position{request->until_position()});
   if (!rebuild.ok()) return rpc::ToGrpc(rebuild.status());
   while (true) {
-    if (context->IsCancelled()) return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
-    if (stopping_) return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
+    if (context->IsCancelled())
+      return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
+    if (stopping_)
+      return rpc::ToGrpc(
+          Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
     const auto progress = (*rebuild)->Step();
     if (!progress.ok()) return rpc::ToGrpc(progress.status());
-    if (!writer->Write(ToProto(*progress))) return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
+    if (!writer->Write(ToProto(*progress)))
+      return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
     if (progress->finished) return grpc::Status::OK;
   }
 }

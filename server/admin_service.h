@@ -9,8 +9,8 @@
 
 namespace leftfold {
 
-// leftfold.admin.v1.AdminService over the projector. A rebuild runs on the thread of its call, which gRPC's synchronous API
-// provides: operators are few, and their calls are long. Thread-safe.
+// leftfold.admin.v1.AdminService over the projector. A rebuild runs on the thread of its call,
+// which gRPC's synchronous API provides: operators are few, and their calls are long. Thread-safe.
 class AdminService final : public admin::v1::AdminService::Service {
  public:
   static constexpr std::string_view kName = "leftfold.admin.v1.AdminService";
@@ -20,7 +20,8 @@ class AdminService final : public admin::v1::AdminService::Service {
 
   grpc::Status ListViews(grpc::ServerContext* context, const admin::v1::ListViewsRequest* request,
                          admin::v1::ListViewsResponse* response) override;
-  grpc::Status RebuildView(grpc::ServerContext* context, const admin::v1::RebuildViewRequest* request,
+  grpc::Status RebuildView(grpc::ServerContext* context,
+                           const admin::v1::RebuildViewRequest* request,
                            grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) override;
 
  private:

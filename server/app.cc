@@ -31,10 +31,12 @@ int Cores() { return std::max(2, static_cast<int>(std::thread::hardware_concurre
 
 }  // namespace
 
-// Members are in the order of their dependencies: what is declared later uses what is declared earlier.
+// Members are in the order of their dependencies: what is declared later uses what is declared
+// earlier.
 class App::Implementation {
  public:
-  Implementation(const Registry& registry, const ServeOptions& options) : registry_(registry), options_(options) {}
+  Implementation(const Registry& registry, const ServeOptions& options)
+      : registry_(registry), options_(options) {}
   ~Implementation() { Stop(); }
 
   absl::Status Start();
@@ -83,8 +85,8 @@ absl::Status App::Implementation::Start() {
   auto project_lock = RoleLock::Take(options_.data, "project");
   if (!project_lock.ok()) return project_lock.status();
   project_lock_ = *std::move(project_lock);
-  auto store = OpenSqliteEventStore(options_.data + "/log",
-                                    {.writer = &writer_, .completions = &completions_, .clock = &clock_});
+  auto store = OpenSqliteEventStore(
+      options_.data + "/log", {.writer = &writer_, .completions = &completions_, .clock = &clock_});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
@@ -97,7 +99,8 @@ absl::Status App::Implementation::StartWriteSide() {
   if (!token.ok()) return token.status();
   commands_ = std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_);
   LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
-  auto server = rpc::RpcServer::Start({.listen = options_.write_listen, .services = &write_services_, .generated = {}});
+  auto server = rpc::RpcServer::Start(
+      {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
   if (!server.ok()) return server.status();
   write_server_ = *std::move(server);
   return absl::OkStatus();
@@ -108,12 +111,14 @@ absl::Status App::Implementation::StartReadSide() {
   watches_ = std::make_unique<read_api::WatchHub>(registry_, *view_pool_, reading_);
   view_pool_->ForwardTo(watches_.get());
   queries_ = std::make_unique<read_api::QueryHandler>(registry_, *view_pool_);
-  auto projector = Projector::Open(registry_, *store_, projecting_, view_pool_.get(), options_.data + "/views");
+  auto projector =
+      Projector::Open(registry_, *store_, projecting_, view_pool_.get(), options_.data + "/views");
   if (!projector.ok()) return projector.status();
   projector_ = *std::move(projector);
   projector_->Start();
   LEFTFOLD_RETURN_IF_ERROR(ServeQueries(registry_, *queries_, *watches_, read_services_));
-  auto server = rpc::RpcServer::Start({.listen = options_.read_listen, .services = &read_services_, .generated = {}});
+  auto server = rpc::RpcServer::Start(
+      {.listen = options_.read_listen, .services = &read_services_, .generated = {}});
   if (!server.ok()) return server.status();
   read_server_ = *std::move(server);
   return absl::OkStatus();
@@ -121,9 +126,10 @@ absl::Status App::Implementation::StartReadSide() {
 
 absl::Status App::Implementation::StartAdmin() {
   admin_ = std::make_unique<AdminService>(*projector_);
-  auto server = rpc::RpcServer::Start({.listen = options_.admin_listen,
-                                       .services = nullptr,
-                                       .generated = {{std::string(AdminService::kName), admin_.get()}}});
+  auto server =
+      rpc::RpcServer::Start({.listen = options_.admin_listen,
+                             .services = nullptr,
+                             .generated = {{std::string(AdminService::kName), admin_.get()}}});
   if (!server.ok()) return server.status();
   admin_server_ = *std::move(server);
   LEFTFOLD_RETURN_IF_ERROR(write_lock_->Announce(admin_server_->address()));
@@ -148,13 +154,16 @@ void App::Implementation::Stop() {
   StopWriteSide();
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool : {&loading_, &writer_, &completions_, &projecting_, &reading_}) pool->Stop();
+  for (ThreadPool* pool : {&loading_, &writer_, &completions_, &projecting_, &reading_})
+    pool->Stop();
 }
 
-App::App(std::unique_ptr<Implementation> implementation) : implementation_(std::move(implementation)) {}
+App::App(std::unique_ptr<Implementation> implementation)
+    : implementation_(std::move(implementation)) {}
 App::~App() = default;
 
-absl::StatusOr<std::unique_ptr<App>> App::Start(const Registry& registry, const ServeOptions& options) {
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Registry& registry,
+                                                const ServeOptions& options) {
   auto implementation = std::make_unique<Implementation>(registry, options);
   LEFTFOLD_RETURN_IF_ERROR(implementation->Start());
   return std::unique_ptr<App>(new App(std::move(implementation)));
@@ -183,15 +192,20 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   }
   const std::string write = (*app)->write_address();
   const std::string read = (*app)->read_address();
-  fmt::print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write, read,
-             (*app)->admin_address());
+  fmt::print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write,
+             read, (*app)->admin_address());
   fmt::print("data in {}, SQLite {}{}\n", options.data, sql::LibraryVersion(),
-             sql::LibraryHasWalResetFix() ? "" : " (before 3.51.3: one connection a file writes and checkpoints)");
-  fmt::print("\ntry:\n"
-             "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"name\": \"Oak\"}}' {} leftfold.rooms.v1.RoomCommandService/CreateRoom\n"
-             "  grpcurl -plaintext -d '{{\"room_id\": \"oak\"}}' {} leftfold.rooms.v1.RoomQueryService/GetRoom\n"
-             "  grpcurl -plaintext {} list\n",
-             write, read, write);
+             sql::LibraryHasWalResetFix()
+                 ? ""
+                 : " (before 3.51.3: one connection a file writes and checkpoints)");
+  fmt::print(
+      "\ntry:\n"
+      "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"name\": \"Oak\"}}' {} "
+      "leftfold.rooms.v1.RoomCommandService/CreateRoom\n"
+      "  grpcurl -plaintext -d '{{\"room_id\": \"oak\"}}' {} "
+      "leftfold.rooms.v1.RoomQueryService/GetRoom\n"
+      "  grpcurl -plaintext {} list\n",
+      write, read, write);
   std::fflush(stdout);
   int received = 0;
   sigwait(&signals, &received);

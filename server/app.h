@@ -20,12 +20,14 @@ struct ServeOptions {
   absl::Duration drain = absl::Seconds(10);
 };
 
-// All engines in one process, with the threads that step them. Either side can be stopped alone; the other goes on.
-// Start refuses a data folder that another process holds and listening beyond loopback. Methods are called from one thread.
+// All engines in one process, with the threads that step them. Either side can be stopped alone;
+// the other goes on. Start refuses a data folder that another process holds and listening beyond
+// loopback. Methods are called from one thread.
 class App {
  public:
   // `registry` must outlive the app.
-  static absl::StatusOr<std::unique_ptr<App>> Start(const Registry& registry, const ServeOptions& options);
+  static absl::StatusOr<std::unique_ptr<App>> Start(const Registry& registry,
+                                                    const ServeOptions& options);
   ~App();
 
   // "127.0.0.1:50051": what is really listened on.
@@ -33,7 +35,8 @@ class App {
   std::string read_address() const;
   std::string admin_address() const;
 
-  // Calls in flight are answered, new ones get UNAVAILABLE. Idempotent; the destructor does all of them.
+  // Calls in flight are answered, new ones get UNAVAILABLE. Idempotent; the destructor does all of
+  // them.
   void StopWriteSide();
   void StopReadSide();
   void Stop();
@@ -44,7 +47,8 @@ class App {
   std::unique_ptr<Implementation> implementation_;
 };
 
-// Starts, prints what is listened on and three grpcurl lines to try, and serves until SIGTERM or SIGINT. Returns the exit code.
+// Starts, prints what is listened on and three grpcurl lines to try, and serves until SIGTERM or
+// SIGINT. Returns the exit code.
 int Serve(const Registry& registry, const ServeOptions& options);
 
 }  // namespace leftfold

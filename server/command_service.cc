@@ -16,26 +16,29 @@ Caller CallerOf(const rpc::CallFacts& facts, const std::string& bearer) {
   return caller;
 }
 
-void Serve(CommandHandler& handler, const CommandEntry& entry, const std::string& bearer, rpc::UnaryCall call) {
+void Serve(CommandHandler& handler, const CommandEntry& entry, const std::string& bearer,
+           rpc::UnaryCall call) {
   Caller caller = CallerOf(call.facts(), bearer);
   auto command = call.TakeRequest();
   const auto* method = internal::MethodTaking(*entry.request);
-  const auto* prototype = google::protobuf::MessageFactory::generated_factory()->GetPrototype(method->output_type());
+  const auto* prototype =
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(method->output_type());
   auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
-  handler.Handle(entry, std::move(command), std::move(caller),
-                 [shared, prototype](absl::StatusOr<core::v1::CommandReceipt> receipt) {
-                   if (!receipt.ok()) return shared->Finish(receipt.status());
-                   rpc::MessagePtr response(prototype->New());
-                   const auto* field = response->GetDescriptor()->field(0);
-                   response->GetReflection()->MutableMessage(response.get(), field)->CopyFrom(*receipt);
-                   shared->Finish(*response);
-                 });
+  handler.Handle(
+      entry, std::move(command), std::move(caller),
+      [shared, prototype](absl::StatusOr<core::v1::CommandReceipt> receipt) {
+        if (!receipt.ok()) return shared->Finish(receipt.status());
+        rpc::MessagePtr response(prototype->New());
+        const auto* field = response->GetDescriptor()->field(0);
+        response->GetReflection()->MutableMessage(response.get(), field)->CopyFrom(*receipt);
+        shared->Finish(*response);
+      });
 }
 
 }  // namespace
 
-absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, const std::string& token,
-                           rpc::Services& services) {
+absl::Status ServeCommands(const Registry& registry, CommandHandler& handler,
+                           const std::string& token, rpc::Services& services) {
   for (const CommandEntry& entry : registry.commands()) {
     LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
         *entry.request, [&handler, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {

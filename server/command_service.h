@@ -12,10 +12,11 @@
 namespace leftfold {
 
 // Serves every command of the registry: what goes into events from the call's headers is
-//   x-correlation-id, x-causation-id, traceparent; `authorization: Bearer TOKEN` makes the caller trusted.
+//   x-correlation-id, x-causation-id, traceparent; `authorization: Bearer TOKEN` makes the caller
+//   trusted.
 // All arguments but `token` must outlive the services.
-absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, const std::string& token,
-                           rpc::Services& services);
+absl::Status ServeCommands(const Registry& registry, CommandHandler& handler,
+                           const std::string& token, rpc::Services& services);
 
 }  // namespace leftfold
 #endif  // SERVER_COMMAND_SERVICE_H_

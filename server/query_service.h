@@ -11,8 +11,8 @@
 namespace leftfold {
 
 // Serves every query and watch of the registry. All arguments must outlive the services.
-absl::Status ServeQueries(const Registry& registry, read_api::QueryHandler& queries, read_api::WatchHub& watches,
-                          rpc::Services& services);
+absl::Status ServeQueries(const Registry& registry, read_api::QueryHandler& queries,
+                          read_api::WatchHub& watches, rpc::Services& services);
 
 }  // namespace leftfold
 #endif  // SERVER_QUERY_SERVICE_H_

@@ -14,7 +14,9 @@
 namespace leftfold {
 namespace {
 
-std::string PathOf(const std::string& data, const std::string& role) { return fmt::format("{}/{}.lock", data, role); }
+std::string PathOf(const std::string& data, const std::string& role) {
+  return fmt::format("{}/{}.lock", data, role);
+}
 
 RoleLock::Holder ReadHolder(const std::string& path) {
   RoleLock::Holder holder;
@@ -25,7 +27,8 @@ RoleLock::Holder ReadHolder(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data, const std::string& role) {
+absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data,
+                                                         const std::string& role) {
   std::error_code error;
   std::filesystem::create_directories(data, error);
   const std::string path = PathOf(data, role);
@@ -37,15 +40,16 @@ absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data
     close(file);
     const Holder holder = ReadHolder(path);
     return Error(absl::StatusCode::kFailedPrecondition,
-                 "{} is held by process {}{}; stop it, or use another data folder", path, holder.pid,
-                 holder.address.empty() ? "" : " at " + holder.address);
+                 "{} is held by process {}{}; stop it, or use another data folder", path,
+                 holder.pid, holder.address.empty() ? "" : " at " + holder.address);
   }
   std::unique_ptr<RoleLock> lock(new RoleLock(file));
   LEFTFOLD_RETURN_IF_ERROR(lock->Announce(""));
   return lock;
 }
 
-absl::StatusOr<RoleLock::Holder> RoleLock::FindHolder(const std::string& data, const std::string& role) {
+absl::StatusOr<RoleLock::Holder> RoleLock::FindHolder(const std::string& data,
+                                                      const std::string& role) {
   const std::string path = PathOf(data, role);
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   if (file < 0) return Error(absl::StatusCode::kNotFound, "nobody holds {}", path);

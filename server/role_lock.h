@@ -8,8 +8,9 @@
 
 namespace leftfold {
 
-// Who may write a part of a data folder: `<data>/<role>.lock`, an flock that the kernel lets go when its holder ends, with the
-// holder's pid and address as text "<pid> <address>\n". Roles: "write" (the log), "project" (the views).
+// Who may write a part of a data folder: `<data>/<role>.lock`, an flock that the kernel lets go
+// when its holder ends, with the holder's pid and address as text "<pid> <address>\n". Roles:
+// "write" (the log), "project" (the views).
 class RoleLock {
  public:
   struct Holder {
@@ -17,7 +18,8 @@ class RoleLock {
     std::string address;  // Of its admin service; empty for a tool.
   };
   // FAILED_PRECONDITION when another process holds it, naming it.
-  static absl::StatusOr<std::unique_ptr<RoleLock>> Take(const std::string& data, const std::string& role);
+  static absl::StatusOr<std::unique_ptr<RoleLock>> Take(const std::string& data,
+                                                        const std::string& role);
   // Who holds it now; NOT_FOUND when nobody does.
   static absl::StatusOr<Holder> FindHolder(const std::string& data, const std::string& role);
   ~RoleLock();

@@ -18,8 +18,10 @@ constexpr int kBackgroundNice = 10;
 ThreadPool::ThreadPool(const std::string& name, int threads, Priority priority) {
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this, priority] {
-      // On Linux a thread has a nice value of its own. Where it may not be set, the thread is a normal one.
-      if (priority == Priority::kBackground) setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kBackgroundNice);
+      // On Linux a thread has a nice value of its own. Where it may not be set, the thread is a
+      // normal one.
+      if (priority == Priority::kBackground)
+        setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kBackgroundNice);
       Run();
     });
     pthread_setname_np(threads_.back().native_handle(), name.substr(0, 15).c_str());
@@ -40,7 +42,8 @@ void ThreadPool::Post(std::function<void()> task) {
 }
 
 void ThreadPool::PostAfter(absl::Duration delay, std::function<void()> task) {
-  const Time due = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(std::max(delay, absl::ZeroDuration()));
+  const Time due = std::chrono::steady_clock::now() +
+                   absl::ToChronoNanoseconds(std::max(delay, absl::ZeroDuration()));
   {
     const std::lock_guard lock(mu_);
     if (stopping_) return;

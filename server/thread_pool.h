@@ -20,17 +20,20 @@
 
 namespace leftfold {
 
-// An Executor with threads of its own; with one thread its tasks run in the order of their posts. Thread-safe.
+// An Executor with threads of its own; with one thread its tasks run in the order of their posts.
+// Thread-safe.
 class ThreadPool final : public Executor {
  public:
-  // How a pool's threads stand against the others of the machine: background work yields to answers.
+  // How a pool's threads stand against the others of the machine: background work yields to
+  // answers.
   enum class Priority { kNormal, kBackground };
   // `name` (at most 15 bytes) is what debuggers and top show.
   ThreadPool(const std::string& name, int threads, Priority priority = Priority::kNormal);
   ~ThreadPool() override;
   void Post(std::function<void()> task) override;
   void PostAfter(absl::Duration delay, std::function<void()> task) override;
-  // Runs what is queued, then ends the threads. What is posted later, and timers that have not come, are dropped unrun.
+  // Runs what is queued, then ends the threads. What is posted later, and timers that have not
+  // come, are dropped unrun.
   void Stop();
 
  private:

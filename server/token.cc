@@ -18,14 +18,18 @@ absl::StatusOr<std::string> LoadOrMakeToken(const std::string& data) {
   std::string token;
   if (std::ifstream file(path); file >> token) return token;
   Digest random;
-  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) Die("no random bytes from OpenSSL");
+  if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
+    Die("no random bytes from OpenSSL");
   token = ToHex(AsBytes(random));
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const std::string text = token + "\n";
-  const bool written = file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
+  const bool written = file >= 0 &&
+                       write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0;
   const int error = errno;
   if (file >= 0) close(file);
-  if (!written) return Error(absl::StatusCode::kInternal, "cannot write {}: {}", path, std::strerror(error));
+  if (!written)
+    return Error(absl::StatusCode::kInternal, "cannot write {}: {}", path, std::strerror(error));
   return token;
 }
 

@@ -7,8 +7,8 @@
 
 namespace leftfold {
 
-// The secret of a data folder: the file `<data>/token`, mode 0600, 64 hexadecimal digits, made at first need. Who can read it may
-// send system commands (`authorization: Bearer TOKEN`).
+// The secret of a data folder: the file `<data>/token`, mode 0600, 64 hexadecimal digits, made at
+// first need. Who can read it may send system commands (`authorization: Bearer TOKEN`).
 absl::StatusOr<std::string> LoadOrMakeToken(const std::string& data);
 
 }  // namespace leftfold

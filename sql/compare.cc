@@ -29,8 +29,10 @@ std::string Joined(const std::vector<std::string>& names) {
 std::vector<Table> TablesOf(SQLite::Database& database) {
   std::vector<Table> tables;
   SQLite::Statement list(database,
-                         "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual') "
-                         "AND name NOT LIKE 'leftfold\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name");
+                         "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type "
+                         "IN ('table', 'virtual') "
+                         "AND name NOT LIKE 'leftfold\\_%' ESCAPE '\\' AND name NOT LIKE "
+                         "'sqlite\\_%' ESCAPE '\\' ORDER BY name");
   while (list.executeStep()) {
     Table table;
     table.name = list.getColumn(0).getString();
@@ -49,9 +51,11 @@ std::vector<Table> TablesOf(SQLite::Database& database) {
 
 std::string Printed(const SQLite::Column& value) {
   if (value.isNull()) return "NULL";
-  const std::string_view bytes(static_cast<const char*>(value.getBlob()), static_cast<std::size_t>(value.getBytes()));
+  const std::string_view bytes(static_cast<const char*>(value.getBlob()),
+                               static_cast<std::size_t>(value.getBytes()));
   constexpr std::size_t kShownBytes = 60;
-  const std::string shown = value.isBlob() ? "x" + ToHex(bytes.substr(0, kShownBytes)) : std::string(bytes.substr(0, kShownBytes));
+  const std::string shown = value.isBlob() ? "x" + ToHex(bytes.substr(0, kShownBytes))
+                                           : std::string(bytes.substr(0, kShownBytes));
   return bytes.size() > kShownBytes ? shown + "…" : shown;
 }
 
@@ -59,41 +63,49 @@ bool Same(const SQLite::Column& a, const SQLite::Column& b) {
   if (a.getType() != b.getType()) return false;
   if (a.isInteger()) return a.getInt64() == b.getInt64();
   if (a.isFloat()) return a.getDouble() == b.getDouble();
-  return std::string_view(static_cast<const char*>(a.getBlob()), static_cast<std::size_t>(a.getBytes())) ==
-         std::string_view(static_cast<const char*>(b.getBlob()), static_cast<std::size_t>(b.getBytes()));
+  return std::string_view(static_cast<const char*>(a.getBlob()),
+                          static_cast<std::size_t>(a.getBytes())) ==
+         std::string_view(static_cast<const char*>(b.getBlob()),
+                          static_cast<std::size_t>(b.getBytes()));
 }
 
 // "room_id = oak" of the row that the statement is at; the key's columns stand before the table's.
 std::string KeyOf(SQLite::Statement& row, const Table& table) {
   std::string key;
   for (std::size_t i = 0; i < table.key.size(); ++i) {
-    key += fmt::format("{}{} = {}", key.empty() ? "" : ", ", table.key[i], Printed(row.getColumn(static_cast<int>(i))));
+    key += fmt::format("{}{} = {}", key.empty() ? "" : ", ", table.key[i],
+                       Printed(row.getColumn(static_cast<int>(i))));
   }
   return key;
 }
 
 std::string DifferenceIn(const Table& table, SQLite::Database& live, SQLite::Database& rebuilt) {
-  const std::string sql = fmt::format("SELECT {}, {} FROM {} ORDER BY {}", Joined(table.key), Joined(table.columns),
-                                      Quoted(table.name), Joined(table.key));
+  const std::string sql = fmt::format("SELECT {}, {} FROM {} ORDER BY {}", Joined(table.key),
+                                      Joined(table.columns), Quoted(table.name), Joined(table.key));
   SQLite::Statement a(live, sql);
   SQLite::Statement b(rebuilt, sql);
   while (true) {
     const bool in_live = a.executeStep();
     const bool in_rebuilt = b.executeStep();
     if (!in_live && !in_rebuilt) return "";
-    if (!in_rebuilt) return fmt::format("table {}: the row {} is only in the live view", table.name, KeyOf(a, table));
-    if (!in_live) return fmt::format("table {}: the row {} is only in the rebuilt view", table.name, KeyOf(b, table));
+    if (!in_rebuilt)
+      return fmt::format("table {}: the row {} is only in the live view", table.name,
+                         KeyOf(a, table));
+    if (!in_live)
+      return fmt::format("table {}: the row {} is only in the rebuilt view", table.name,
+                         KeyOf(b, table));
     for (std::size_t i = 0; i < table.key.size(); ++i) {
       const int column = static_cast<int>(i);
       if (Same(a.getColumn(column), b.getColumn(column))) continue;
-      return fmt::format("table {}: the live view has the row {} where the rebuilt one has {}", table.name, KeyOf(a, table),
-                         KeyOf(b, table));
+      return fmt::format("table {}: the live view has the row {} where the rebuilt one has {}",
+                         table.name, KeyOf(a, table), KeyOf(b, table));
     }
     for (std::size_t i = 0; i < table.columns.size(); ++i) {
       const int column = static_cast<int>(table.key.size() + i);
       if (Same(a.getColumn(column), b.getColumn(column))) continue;
-      return fmt::format("table {}, row {}, column {}: live {}, rebuilt {}", table.name, KeyOf(a, table), table.columns[i],
-                         Printed(a.getColumn(column)), Printed(b.getColumn(column)));
+      return fmt::format("table {}, row {}, column {}: live {}, rebuilt {}", table.name,
+                         KeyOf(a, table), table.columns[i], Printed(a.getColumn(column)),
+                         Printed(b.getColumn(column)));
     }
   }
 }
@@ -103,9 +115,11 @@ std::string DifferenceIn(const Table& table, SQLite::Database& live, SQLite::Dat
 absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt) {
   try {
     const std::vector<Table> tables = TablesOf(live.database());
-    if (tables.size() != TablesOf(rebuilt.database()).size()) return "the views have different tables";
+    if (tables.size() != TablesOf(rebuilt.database()).size())
+      return "the views have different tables";
     for (const Table& table : tables) {
-      if (std::string difference = DifferenceIn(table, live.database(), rebuilt.database()); !difference.empty()) {
+      if (std::string difference = DifferenceIn(table, live.database(), rebuilt.database());
+          !difference.empty()) {
         return difference;
       }
     }

@@ -9,9 +9,10 @@
 
 namespace leftfold::sql {
 
-// Compares the content of two view files: every ordinary table in the order of its primary key (of all columns where it has none),
-// every virtual table (FTS5) by the rows that it returns. Tables whose names begin with "leftfold_" are left out.
-// Returns "" when they are equal, else the first row that differs, in words.
+// Compares the content of two view files: every ordinary table in the order of its primary key (of
+// all columns where it has none), every virtual table (FTS5) by the rows that it returns. Tables
+// whose names begin with "leftfold_" are left out. Returns "" when they are equal, else the first
+// row that differs, in words.
 absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt);
 
 }  // namespace leftfold::sql

@@ -7,7 +7,8 @@
 
 namespace leftfold::sql {
 
-// A prepared statement that keeps its failures in the connection. Without a statement (it did not compile) it has no rows.
+// A prepared statement that keeps its failures in the connection. Without a statement (it did not
+// compile) it has no rows.
 class Connection::Statement final : public Cursor {
  public:
   explicit Statement(Connection& connection) : connection_(connection) {}
@@ -25,7 +26,9 @@ class Connection::Statement final : public Cursor {
   }
   void BindBlob(int index, std::string_view value) override {
     // A null pointer would bind NULL; an empty blob is not NULL.
-    Try([&](auto& s) { s.bind(index, value.data() ? value.data() : "", static_cast<int>(value.size())); });
+    Try([&](auto& s) {
+      s.bind(index, value.data() ? value.data() : "", static_cast<int>(value.size()));
+    });
   }
   void BindNull(int index) override {
     Try([&](auto& s) { s.bind(index); });
@@ -38,8 +41,12 @@ class Connection::Statement final : public Cursor {
   void Reset() override {
     if (statement_) statement_->tryReset();
   }
-  std::int64_t Int(int column) override { return statement_ ? statement_->getColumn(column).getInt64() : 0; }
-  double Real(int column) override { return statement_ ? statement_->getColumn(column).getDouble() : 0; }
+  std::int64_t Int(int column) override {
+    return statement_ ? statement_->getColumn(column).getInt64() : 0;
+  }
+  double Real(int column) override {
+    return statement_ ? statement_->getColumn(column).getDouble() : 0;
+  }
   std::string_view Text(int column) override { return Bytes(column); }
   std::string_view Blob(int column) override { return Bytes(column); }
   bool IsNull(int column) override { return !statement_ || statement_->getColumn(column).isNull(); }
@@ -58,7 +65,8 @@ class Connection::Statement final : public Cursor {
     if (!statement_) return {};
     const SQLite::Column value = statement_->getColumn(column);
     const auto* bytes = static_cast<const char*>(value.getBlob());
-    return bytes == nullptr ? std::string_view() : std::string_view(bytes, static_cast<std::size_t>(value.getBytes()));
+    return bytes == nullptr ? std::string_view()
+                            : std::string_view(bytes, static_cast<std::size_t>(value.getBytes()));
   }
 
   Connection& connection_;
@@ -67,7 +75,8 @@ class Connection::Statement final : public Cursor {
 
 namespace {
 
-// Once, before SQLite's first use: its counters of memory are behind one lock that every allocation of every connection takes.
+// Once, before SQLite's first use: its counters of memory are behind one lock that every allocation
+// of every connection takes.
 void ConfigureLibrary() {
   static const int kConfigured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   if (kConfigured != SQLITE_OK) Die("SQLite was used before it was configured");
@@ -75,7 +84,8 @@ void ConfigureLibrary() {
 
 // SQL's ways to be different each time fail in a fold.
 void Refuse(sqlite3_context* context, int, sqlite3_value**) {
-  sqlite3_result_error(context, "clock and random functions are refused in a fold: take time from the event", -1);
+  sqlite3_result_error(
+      context, "clock and random functions are refused in a fold: take time from the event", -1);
 }
 
 }  // namespace
@@ -97,14 +107,17 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
   }
 }
 
-Connection::Connection(const std::string& path, int flags) : database_((ConfigureLibrary(), path), flags) {}
+Connection::Connection(const std::string& path, int flags)
+    : database_((ConfigureLibrary(), path), flags) {}
 Connection::~Connection() {
   statements_.clear();
   broken_.reset();
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path, const OpenOptions& options) {
-  const int flags = options.role == Role::kWriter ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE : SQLite::OPEN_READONLY;
+absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path,
+                                                             const OpenOptions& options) {
+  const int flags = options.role == Role::kWriter ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE
+                                                  : SQLite::OPEN_READONLY;
   try {
     std::unique_ptr<Connection> connection(new Connection(path, flags | SQLITE_OPEN_NOMUTEX));
     LEFTFOLD_RETURN_IF_ERROR(connection->Configure(options));
@@ -116,8 +129,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenMemory() {
   try {
-    std::unique_ptr<Connection> connection(
-        new Connection(":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
+    std::unique_ptr<Connection> connection(new Connection(
+        ":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
     connection->role_ = Role::kWriter;
     return connection;
   } catch (const SQLite::Exception& e) {
@@ -129,32 +142,39 @@ absl::Status Connection::Configure(const OpenOptions& options) {
   role_ = options.role;
   sqlite3* handle = database_.getHandle();
   sqlite3_extended_result_codes(handle, 1);
-  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role_ == Role::kReader ? 1 : 0, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role_ == Role::kReader ? 1 : 0,
+                    nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_busy_timeout(handle, 5'000);
-  LEFTFOLD_RETURN_IF_ERROR(
-      Run(fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; PRAGMA cache_size=-{}; "
-                      "PRAGMA wal_autocheckpoint={}",
-                      options.cache_kib, role_ == Role::kWriter ? options.autocheckpoint_pages : 0)));
+  LEFTFOLD_RETURN_IF_ERROR(Run(
+      fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "
+                  "PRAGMA cache_size=-{}; "
+                  "PRAGMA wal_autocheckpoint={}",
+                  options.cache_kib, role_ == Role::kWriter ? options.autocheckpoint_pages : 0)));
   if (role_ == Role::kWriter) {
-    LEFTFOLD_RETURN_IF_ERROR(Run(fmt::format(
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA journal_size_limit=67108864; PRAGMA foreign_keys=ON",
-        options.full_sync ? "FULL" : "NORMAL")));
+    LEFTFOLD_RETURN_IF_ERROR(
+        Run(fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA "
+                        "journal_size_limit=67108864; PRAGMA foreign_keys=ON",
+                        options.full_sync ? "FULL" : "NORMAL")));
   }
   if (options.application_id != 0) {
     const std::int64_t found = Value("PRAGMA application_id");
     const bool fresh = found == 0 && Value("SELECT count(*) FROM sqlite_schema") == 0;
     if (fresh && role_ == Role::kWriter) {
-      LEFTFOLD_RETURN_IF_ERROR(Run(fmt::format("PRAGMA application_id={}", options.application_id)));
+      LEFTFOLD_RETURN_IF_ERROR(
+          Run(fmt::format("PRAGMA application_id={}", options.application_id)));
     } else if (found != options.application_id && status_.ok()) {
-      return Error(absl::StatusCode::kDataLoss, "{} is not the file expected here (application_id {})",
-                   database_.getFilename(), found);
+      return Error(absl::StatusCode::kDataLoss,
+                   "{} is not the file expected here (application_id {})", database_.getFilename(),
+                   found);
     }
   }
   if (options.deterministic) {
-    for (const char* name : {"random", "randomblob", "current_timestamp", "current_time", "current_date", "date", "time",
-                             "datetime", "julianday", "unixepoch", "strftime"}) {
-      sqlite3_create_function_v2(handle, name, -1, SQLITE_UTF8, nullptr, Refuse, nullptr, nullptr, nullptr);
+    for (const char* name :
+         {"random", "randomblob", "current_timestamp", "current_time", "current_date", "date",
+          "time", "datetime", "julianday", "unixepoch", "strftime"}) {
+      sqlite3_create_function_v2(handle, name, -1, SQLITE_UTF8, nullptr, Refuse, nullptr, nullptr,
+                                 nullptr);
     }
   }
   return status_;
@@ -231,7 +251,8 @@ void Connection::Rollback() {
 }
 
 absl::Status Connection::Checkpoint() {
-  const int code = sqlite3_wal_checkpoint_v2(database_.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  const int code = sqlite3_wal_checkpoint_v2(database_.getHandle(), nullptr,
+                                             SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   if (code == SQLITE_OK || code == SQLITE_BUSY || code == SQLITE_LOCKED) return absl::OkStatus();
   return ToStatus(code, "checkpoint");
 }
@@ -240,8 +261,8 @@ absl::Status Connection::Migrate(const std::string_view* migrations, int count) 
   const std::int64_t version = Value("PRAGMA user_version");
   if (version > count) {
     return Error(absl::StatusCode::kFailedPrecondition,
-                 "{} has format {}, this binary knows up to {}: use the newer binary", database_.getFilename(), version,
-                 count);
+                 "{} has format {}, this binary knows up to {}: use the newer binary",
+                 database_.getFilename(), version, count);
   }
   for (int next = static_cast<int>(version); next < count; ++next) {
     LEFTFOLD_RETURN_IF_ERROR(Begin());

@@ -16,33 +16,38 @@
 
 namespace leftfold::sql {
 
-// Every file has exactly one kWriter, which also checkpoints; every other connection is a kReader: read-only, never
-// checkpointing (SQLite 3.40 has the WAL-reset race, https://www.sqlite.org/wal.html#walresetbug).
+// Every file has exactly one kWriter, which also checkpoints; every other connection is a kReader:
+// read-only, never checkpointing (SQLite 3.40 has the WAL-reset race,
+// https://www.sqlite.org/wal.html#walresetbug).
 enum class Role { kWriter, kReader };
 
 struct OpenOptions {
   Role role = Role::kReader;
-  bool full_sync = false;         // synchronous=FULL (the log); else NORMAL, where lost commits are folded again.
-  int autocheckpoint_pages = 0;   // Writers only; 0 keeps the checkpoint for Checkpoint().
+  bool full_sync =
+      false;  // synchronous=FULL (the log); else NORMAL, where lost commits are folded again.
+  int autocheckpoint_pages = 0;  // Writers only; 0 keeps the checkpoint for Checkpoint().
   int cache_kib = 2'048;
-  bool deterministic = false;     // SQL's clock and random functions fail (view writers).
+  bool deterministic = false;       // SQL's clock and random functions fail (view writers).
   std::int32_t application_id = 0;  // Written to a new file, required of an old one; 0 = unchecked.
 };
 
-// One SQLite connection with its prepared statements. Nothing throws: a failure is kept in status() and makes everything
-// after it fail too, until ClearStatus(). Not thread-safe.
+// One SQLite connection with its prepared statements. Nothing throws: a failure is kept in status()
+// and makes everything after it fail too, until ClearStatus(). Not thread-safe.
 class Connection {
  public:
-  // NOT_FOUND when a reader's file is missing; a writer creates it. DATA_LOSS when it is no database, or not of this
-  // application_id.
-  static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path, const OpenOptions& options);
+  // NOT_FOUND when a reader's file is missing; a writer creates it. DATA_LOSS when it is no
+  // database, or not of this application_id.
+  static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
+                                                          const OpenOptions& options);
   // In memory, for tests and as_of queries.
   static absl::StatusOr<std::unique_ptr<Connection>> OpenMemory();
   ~Connection();
 
-  // The statement of `sql`, found again by the address of the text: literals only. Reset and ready to bind.
+  // The statement of `sql`, found again by the address of the text: literals only. Reset and ready
+  // to bind.
   Cursor& Prepare(std::string_view sql);
-  // Runs one or more statements without arguments; for schemas and pragmas. Returns (and keeps) the status.
+  // Runs one or more statements without arguments; for schemas and pragmas. Returns (and keeps) the
+  // status.
   absl::Status Run(std::string_view sql);
   // First column of the first row of a one-off statement, 0 when there is none.
   std::int64_t Value(const std::string& sql);
@@ -55,8 +60,8 @@ class Connection {
   // Copies pages of the WAL back, without waiting for readers. Writers only.
   absl::Status Checkpoint();
 
-  // Applies the migrations beyond user_version, each in a transaction of its own, then sets it. They are append-only.
-  // FAILED_PRECONDITION when the file is newer than `count`.
+  // Applies the migrations beyond user_version, each in a transaction of its own, then sets it.
+  // They are append-only. FAILED_PRECONDITION when the file is newer than `count`.
   absl::Status Migrate(const std::string_view* migrations, int count);
 
   const absl::Status& status() const { return status_; }
@@ -80,7 +85,8 @@ class Connection {
   std::unique_ptr<Statement> broken_;  // Stands in for a statement that does not compile.
 };
 
-// SQLITE_FULL is RESOURCE_EXHAUSTED, corruption DATA_LOSS, busy UNAVAILABLE, a missing file NOT_FOUND, the rest INTERNAL.
+// SQLITE_FULL is RESOURCE_EXHAUSTED, corruption DATA_LOSS, busy UNAVAILABLE, a missing file
+// NOT_FOUND, the rest INTERNAL.
 absl::Status ToStatus(int sqlite_code, std::string_view message);
 
 // sqlite3_libversion(), and whether it is free of the WAL-reset race (3.51.3 or later).

@@ -28,7 +28,8 @@ constexpr std::string_view kTables = R"sql(
 
 absl::Status FromErrno(std::string_view what, const std::string& path) {
   const int code = errno;
-  const auto status = code == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
+  const auto status =
+      code == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
   return Error(status, "{} {}: {}", what, path, std::strerror(code));
 }
 
@@ -44,7 +45,9 @@ std::optional<Generation> ParseFileName(std::string_view name) {
   return generation;
 }
 
-std::string CurrentPath(const std::string& views, std::string_view name) { return ViewFolder(views, name) + "/CURRENT"; }
+std::string CurrentPath(const std::string& views, std::string_view name) {
+  return ViewFolder(views, name) + "/CURRENT";
+}
 
 std::vector<Generation> ReadCurrentLines(const std::string& path) {
   std::vector<Generation> lines;
@@ -59,7 +62,8 @@ std::vector<Generation> ReadCurrentLines(const std::string& path) {
 absl::Status WriteDurably(const std::string& path, std::string_view text) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0) return FromErrno("cannot write", path);
-  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0;
   const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
   close(file);
   return status;
@@ -68,12 +72,14 @@ absl::Status WriteDurably(const std::string& path, std::string_view text) {
 absl::Status SyncFolder(const std::string& path) {
   const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return FromErrno("cannot open folder", path);
-  const absl::Status status = fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
+  const absl::Status status =
+      fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
   close(folder);
   return status;
 }
 
-absl::Status CreateTables(Connection& connection, const ViewEntry& view, const Digest& first_chain) {
+absl::Status CreateTables(Connection& connection, const ViewEntry& view,
+                          const Digest& first_chain) {
   LEFTFOLD_RETURN_IF_ERROR(connection.Begin());
   connection.Run(kTables).IgnoreError();
   connection.Run(view.schema).IgnoreError();
@@ -97,20 +103,25 @@ Position AppliedIn(Connection& connection) {
 
 std::string Generation::FileName() const { return fmt::format("{}-{}.db", version, number); }
 
-std::string ViewFolder(const std::string& views, std::string_view name) { return fmt::format("{}/{}", views, name); }
+std::string ViewFolder(const std::string& views, std::string_view name) {
+  return fmt::format("{}/{}", views, name);
+}
 
-std::string ViewPath(const std::string& views, std::string_view name, const Generation& generation) {
+std::string ViewPath(const std::string& views, std::string_view name,
+                     const Generation& generation) {
   return fmt::format("{}/{}/{}", views, name, generation.FileName());
 }
 
-absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views, std::string_view name, int version) {
+absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
+                                                      std::string_view name, int version) {
   for (const Generation& generation : ReadCurrentLines(CurrentPath(views, name))) {
     if (generation.version == version) return generation;
   }
   return std::nullopt;
 }
 
-absl::Status WriteCurrent(const std::string& views, std::string_view name, const Generation& generation) {
+absl::Status WriteCurrent(const std::string& views, std::string_view name,
+                          const Generation& generation) {
   const std::string folder = ViewFolder(views, name);
   const std::string path = CurrentPath(views, name);
   std::string text = generation.FileName() + "\n";
@@ -123,14 +134,17 @@ absl::Status WriteCurrent(const std::string& views, std::string_view name, const
   return SyncFolder(folder);
 }
 
-absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views, std::string_view name) {
+absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views,
+                                                        std::string_view name) {
   std::vector<Generation> found;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(ViewFolder(views, name), error)) {
-    if (const auto generation = ParseFileName(entry.path().filename().string())) found.push_back(*generation);
+    if (const auto generation = ParseFileName(entry.path().filename().string()))
+      found.push_back(*generation);
   }
   if (error && error != std::errc::no_such_file_or_directory) {
-    return Error(absl::StatusCode::kInternal, "cannot list {}: {}", ViewFolder(views, name), error.message());
+    return Error(absl::StatusCode::kInternal, "cannot list {}: {}", ViewFolder(views, name),
+                 error.message());
   }
   return found;
 }
@@ -143,7 +157,8 @@ absl::StatusOr<std::int64_t> NextGenerationNumber(const std::string& views, std:
   return last + 1;
 }
 
-void RemoveGeneration(const std::string& views, std::string_view name, const Generation& generation) {
+void RemoveGeneration(const std::string& views, std::string_view name,
+                      const Generation& generation) {
   const std::string path = ViewPath(views, name, generation);
   for (const char* suffix : {"", "-wal", "-shm"}) {
     std::error_code ignored;  // What is not there is removed.
@@ -151,17 +166,21 @@ void RemoveGeneration(const std::string& views, std::string_view name, const Gen
   }
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path, const ViewEntry& view,
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path,
+                                                           const ViewEntry& view,
                                                            const Digest& first_chain) {
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
-  if (error) return Error(absl::StatusCode::kInternal, "cannot create the folder of {}: {}", path, error.message());
+  if (error)
+    return Error(absl::StatusCode::kInternal, "cannot create the folder of {}: {}", path,
+                 error.message());
   auto connection = Connection::Open(path, {.role = Role::kWriter,
                                             .autocheckpoint_pages = 4'000,
                                             .deterministic = true,
                                             .application_id = kViewApplicationId});
   if (!connection.ok()) return connection;
-  if ((*connection)->Value("SELECT count(*) FROM sqlite_schema WHERE name = 'leftfold_checkpoint'") == 0) {
+  if ((*connection)
+          ->Value("SELECT count(*) FROM sqlite_schema WHERE name = 'leftfold_checkpoint'") == 0) {
     LEFTFOLD_RETURN_IF_ERROR((*connection)->status());
     LEFTFOLD_RETURN_IF_ERROR(CreateTables(**connection, view, first_chain));
   }
@@ -172,7 +191,8 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenViewReader(const std::string& pa
   return Connection::Open(path, {.application_id = kViewApplicationId});
 }
 
-absl::StatusOr<std::unique_ptr<Connection>> OpenViewInMemory(const ViewEntry& view, const Digest& first_chain) {
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewInMemory(const ViewEntry& view,
+                                                             const Digest& first_chain) {
   auto connection = Connection::OpenMemory();
   if (!connection.ok()) return connection;
   LEFTFOLD_RETURN_IF_ERROR(CreateTables(**connection, view, first_chain));
@@ -186,7 +206,8 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(Connection& connection) {
     if (rows.Next()) {
       checkpoint.position = Position{rows.Int(0)};
       const std::string_view chain = rows.Blob(1);
-      std::copy_n(chain.begin(), std::min(chain.size(), checkpoint.chain.size()), checkpoint.chain.begin());
+      std::copy_n(chain.begin(), std::min(chain.size(), checkpoint.chain.size()),
+                  checkpoint.chain.begin());
       return checkpoint;
     }
   }
@@ -203,7 +224,8 @@ void WriteCheckpoint(Connection& connection, const Checkpoint& checkpoint) {
 }
 
 void WriteChange(Connection& connection, Position position, std::string_view key) {
-  Cursor& insert = connection.Prepare("INSERT OR IGNORE INTO leftfold_changes(position, key) VALUES (?, ?)");
+  Cursor& insert =
+      connection.Prepare("INSERT OR IGNORE INTO leftfold_changes(position, key) VALUES (?, ?)");
   insert.Bind(1, position.value);
   insert.BindText(2, key);
   insert.Step();
@@ -217,12 +239,13 @@ void ForgetChanges(Connection& connection, Position position) {
   forget.Reset();
 }
 
-absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection, Position position,
-                                                                     int limit) {
+absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection,
+                                                                     Position position, int limit) {
   std::vector<std::string> keys;
   if (position.value < AppliedIn(connection).value - kChangesKept) return std::nullopt;
   {
-    Cursor& query = connection.Prepare("SELECT DISTINCT key FROM leftfold_changes WHERE position > ?1 LIMIT ?2 + 1");
+    Cursor& query = connection.Prepare(
+        "SELECT DISTINCT key FROM leftfold_changes WHERE position > ?1 LIMIT ?2 + 1");
     query.Bind(1, position.value);
     query.Bind(2, std::int64_t{limit});
     while (query.Step()) keys.emplace_back(query.Text(0));

@@ -18,11 +18,12 @@
 namespace leftfold::sql {
 
 // The files of a view, which the projector writes and read_api reads:
-//   <views>/<name>/<version>-<generation>.db   one SQLite file: the view's own tables, its checkpoint, its newest changes
-//   <views>/<name>/CURRENT                     the served file's name, one line for each version of the view, so that an older
+//   <views>/<name>/<version>-<generation>.db   one SQLite file: the view's own tables, its
+//   checkpoint, its newest changes <views>/<name>/CURRENT                     the served file's
+//   name, one line for each version of the view, so that an older
 //                                              binary finds its own generation again
-// Database files are never renamed. None of these functions is safe against two processes that switch the same view at once:
-// the projector's lock sees to that.
+// Database files are never renamed. None of these functions is safe against two processes that
+// switch the same view at once: the projector's lock sees to that.
 
 // Never change: it is stored in every view file.
 inline constexpr std::int32_t kViewApplicationId = 0x4C46'5657;  // "LFVW"
@@ -38,15 +39,19 @@ std::string ViewFolder(const std::string& views, std::string_view name);
 std::string ViewPath(const std::string& views, std::string_view name, const Generation& generation);
 
 // The served generation of this version, nullopt when there is none yet.
-absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views, std::string_view name, int version);
+absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
+                                                      std::string_view name, int version);
 // Switches: writes a temporary file, fsyncs, renames, fsyncs the folder.
-absl::Status WriteCurrent(const std::string& views, std::string_view name, const Generation& generation);
+absl::Status WriteCurrent(const std::string& views, std::string_view name,
+                          const Generation& generation);
 // A number that no file in the folder has.
 absl::StatusOr<std::int64_t> NextGenerationNumber(const std::string& views, std::string_view name);
 // All generations that lie in the folder, of all versions.
-absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views, std::string_view name);
+absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views,
+                                                        std::string_view name);
 // Removes a generation's files (with -wal and -shm).
-void RemoveGeneration(const std::string& views, std::string_view name, const Generation& generation);
+void RemoveGeneration(const std::string& views, std::string_view name,
+                      const Generation& generation);
 
 // What a view file knows of its place in the log; stored in the rows' own transaction.
 struct Checkpoint {
@@ -54,15 +59,19 @@ struct Checkpoint {
   Digest chain{};
 };
 
-// How many positions back `changes` reaches; a watch that resumes from before gets a fresh snapshot.
+// How many positions back `changes` reaches; a watch that resumes from before gets a fresh
+// snapshot.
 inline constexpr std::int64_t kChangesKept = 10'000;
 
-// Opens for writing (role kWriter, synchronous=NORMAL, deterministic SQL), creating tables where the file is new.
-absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path, const ViewEntry& view,
+// Opens for writing (role kWriter, synchronous=NORMAL, deterministic SQL), creating tables where
+// the file is new.
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path,
+                                                           const ViewEntry& view,
                                                            const Digest& first_chain);
 absl::StatusOr<std::unique_ptr<Connection>> OpenViewReader(const std::string& path);
 // The view's tables in memory, as OpenViewWriter makes them; for tests and as_of queries.
-absl::StatusOr<std::unique_ptr<Connection>> OpenViewInMemory(const ViewEntry& view, const Digest& first_chain);
+absl::StatusOr<std::unique_ptr<Connection>> OpenViewInMemory(const ViewEntry& view,
+                                                             const Digest& first_chain);
 
 absl::StatusOr<Checkpoint> ReadCheckpoint(Connection& connection);
 // Inside a transaction.
@@ -71,8 +80,10 @@ void WriteCheckpoint(Connection& connection, const Checkpoint& checkpoint);
 void WriteChange(Connection& connection, Position position, std::string_view key);
 // Forgets changes at or before `position`; inside a transaction.
 void ForgetChanges(Connection& connection, Position position);
-// Keys changed after `position`, each once; nullopt when `changes` does not reach back that far or more than `limit` changed.
-absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection, Position position, int limit);
+// Keys changed after `position`, each once; nullopt when `changes` does not reach back that far or
+// more than `limit` changed.
+absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection,
+                                                                     Position position, int limit);
 
 // ReadTx over a connection. The owner begins and ends the transaction.
 class ConnectionReadTx final : public ReadTx {

@@ -96,8 +96,8 @@ double ChildProcess::ResidentMegabytes() const {
 }
 
 ServerProcess::ServerProcess(const std::string& binary, const std::string& data)
-    : process({binary, "serve", "--data", data, "--write-listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0",
-               "--admin-listen", "127.0.0.1:0"}),
+    : process({binary, "serve", "--data", data, "--write-listen", "127.0.0.1:0", "--read-listen",
+               "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}),
       write_address(process.ValueAfter("commands listening on ")),
       read_address(process.ValueAfter("queries listening on ")),
       admin_address(process.ValueAfter("admin listening on ")) {

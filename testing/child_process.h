@@ -8,7 +8,8 @@
 
 namespace leftfold::testing {
 
-// A real process whose standard output is read line by line. Ends the caller when it cannot be started.
+// A real process whose standard output is read line by line. Ends the caller when it cannot be
+// started.
 class ChildProcess {
  public:
   explicit ChildProcess(const std::vector<std::string>& command);

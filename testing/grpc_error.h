@@ -15,7 +15,7 @@ struct GrpcError {
   std::string reason;
   std::string domain;
   std::map<std::string, std::string> metadata;
-  int field_violations = 0;      // Of a BadRequest detail.
+  int field_violations = 0;  // Of a BadRequest detail.
   bool has_retry_info = false;
   bool has_precondition_failure = false;
 };

@@ -21,25 +21,32 @@ class RoomsClient {
         queries_(rooms::v1::RoomQueryService::NewStub(
             grpc::CreateChannel(read_address, grpc::InsecureChannelCredentials()))) {}
 
-  grpc::Status Call(const rooms::v1::CreateRoomRequest& request, rooms::v1::CreateRoomResponse* response) {
+  grpc::Status Call(const rooms::v1::CreateRoomRequest& request,
+                    rooms::v1::CreateRoomResponse* response) {
     return Do(&rooms::v1::RoomCommandService::Stub::CreateRoom, *commands_, request, response);
   }
-  grpc::Status Call(const rooms::v1::RenameRoomRequest& request, rooms::v1::RenameRoomResponse* response) {
+  grpc::Status Call(const rooms::v1::RenameRoomRequest& request,
+                    rooms::v1::RenameRoomResponse* response) {
     return Do(&rooms::v1::RoomCommandService::Stub::RenameRoom, *commands_, request, response);
   }
-  grpc::Status Call(const rooms::v1::DeleteRoomRequest& request, rooms::v1::DeleteRoomResponse* response) {
+  grpc::Status Call(const rooms::v1::DeleteRoomRequest& request,
+                    rooms::v1::DeleteRoomResponse* response) {
     return Do(&rooms::v1::RoomCommandService::Stub::DeleteRoom, *commands_, request, response);
   }
-  grpc::Status Call(const rooms::v1::StartSessionRequest& request, rooms::v1::StartSessionResponse* response) {
+  grpc::Status Call(const rooms::v1::StartSessionRequest& request,
+                    rooms::v1::StartSessionResponse* response) {
     return Do(&rooms::v1::RoomCommandService::Stub::StartSession, *commands_, request, response);
   }
-  grpc::Status Call(const rooms::v1::GetRoomRequest& request, rooms::v1::GetRoomResponse* response) {
+  grpc::Status Call(const rooms::v1::GetRoomRequest& request,
+                    rooms::v1::GetRoomResponse* response) {
     return Do(&rooms::v1::RoomQueryService::Stub::GetRoom, *queries_, request, response);
   }
-  grpc::Status Call(const rooms::v1::ListRoomsRequest& request, rooms::v1::ListRoomsResponse* response) {
+  grpc::Status Call(const rooms::v1::ListRoomsRequest& request,
+                    rooms::v1::ListRoomsResponse* response) {
     return Do(&rooms::v1::RoomQueryService::Stub::ListRooms, *queries_, request, response);
   }
-  grpc::Status Call(const rooms::v1::ListRoomEventsRequest& request, rooms::v1::ListRoomEventsResponse* response) {
+  grpc::Status Call(const rooms::v1::ListRoomEventsRequest& request,
+                    rooms::v1::ListRoomEventsResponse* response) {
     return Do(&rooms::v1::RoomQueryService::Stub::ListRoomEvents, *queries_, request, response);
   }
   rooms::v1::RoomCommandService::Stub& commands() { return *commands_; }
@@ -49,8 +56,8 @@ class RoomsClient {
 
  private:
   template <class Stub, class Request, class Response>
-  static grpc::Status Do(grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*), Stub& stub,
-                         const Request& request, Response* response) {
+  static grpc::Status Do(grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
+                         Stub& stub, const Request& request, Response* response) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + kDeadline));
     return (stub.*rpc)(&context, request, response);

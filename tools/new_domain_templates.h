@@ -6,8 +6,9 @@
 
 namespace leftfold::tools {
 
-// Path and text of each file of a new domain. @name@ is the domain, @Agg@ the aggregate, @agg@ the same in snake_case, @words@ the same
-// with spaces; @Aggs@, @aggs@ and @wordss@ are the plurals; @NAME@ and @AGG@ are capitals.
+// Path and text of each file of a new domain. @name@ is the domain, @Agg@ the aggregate, @agg@ the
+// same in snake_case, @words@ the same with spaces; @Aggs@, @aggs@ and @wordss@ are the plurals;
+// @NAME@ and @AGG@ are capitals.
 inline constexpr std::pair<std::string_view, std::string_view> kDomainTemplates[] = {
     {"proto/leftfold/@name@/v1/events.proto", R"text(syntax = "proto3";
 package leftfold.@name@.v1;
@@ -455,26 +456,28 @@ v1::Rename@Agg@Request Rename(const std::string& name) {
 
 TEST(@Agg@Test, IsCreatedOnce) {
   Given<@Agg@>().When(Create("North")).Then(Created("North"));
-  EXPECT_EQ(Given<@Agg@>(Created("North")).When(Create("South")).ThenRejected("@AGG@_EXISTS").code(),
-            absl::StatusCode::kAlreadyExists);
+  const auto refusal =
+      Given<@Agg@>(Created("North")).When(Create("South")).ThenRejected("@AGG@_EXISTS");
+  EXPECT_EQ(refusal.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(refusal.metadata("@agg@_id"), "id-1");
 }
 
 TEST(@Agg@Test, NeedsANameOfBoundedLength) {
-  EXPECT_FALSE(Given<@Agg@>().When(Create("")).ThenInvalid("NAME_EMPTY").ok());
+  Given<@Agg@>().When(Create("")).ThenInvalid("NAME_EMPTY");
   const std::string longest(kNameBytesMax, 'n');
   Given<@Agg@>().When(Create(longest)).Then(Created(longest));
-  EXPECT_FALSE(Given<@Agg@>().When(Create(longest + "n")).ThenInvalid("NAME_TOO_LONG").ok());
+  Given<@Agg@>().When(Create(longest + "n")).ThenInvalid("NAME_TOO_LONG");
 }
 
 TEST(@Agg@Test, IsRenamedUnlessItHasThatNameAlready) {
   Given<@Agg@>(Created("North")).When(Rename("South")).Then(Renamed("South"));
   Given<@Agg@>(Created("North")).When(Rename("North")).ThenNothing();
-  EXPECT_EQ(Given<@Agg@>().When(Rename("South")).ThenRejected("@AGG@_NOT_FOUND").code(),
-            absl::StatusCode::kNotFound);
+  const auto refusal = Given<@Agg@>().When(Rename("South")).ThenRejected("@AGG@_NOT_FOUND");
+  EXPECT_EQ(refusal.code(), absl::StatusCode::kNotFound);
 }
 
 TEST(@Agg@DirectoryTest, ShowsTheLastNameAndVersion) {
-  ViewFixture<@Agg@Directory> view(std::string(@Agg@::kCategory));
+  ViewFixture<@Agg@Directory> view("@agg@");
   view.Fold("a", Created("North")).Fold("b", Created("East")).Fold("a", Renamed("South"));
   EXPECT_THAT(view.TakeTouched(), ::testing::UnorderedElementsAre("a", "b"));
   v1::Get@Agg@Request query;
@@ -488,7 +491,7 @@ TEST(@Agg@DirectoryTest, ShowsTheLastNameAndVersion) {
 }
 
 TEST(@Agg@DirectoryTest, IsReadPageByPageWithoutScanningTheTable) {
-  ViewFixture<@Agg@Directory> view(std::string(@Agg@::kCategory));
+  ViewFixture<@Agg@Directory> view("@agg@");
   view.Fold("a", Created("North")).Fold("b", Created("East"));
   v1::List@Aggs@Request query;
   query.set_page_size(1);

@@ -32,7 +32,8 @@ std::string DeterministicBytes(const pb::Message& message) {
 }
 
 bool IsCommandId(std::string_view id) {
-  return id.size() <= kCommandIdBytesMax && std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7F; });
+  return id.size() <= kCommandIdBytesMax &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7F; });
 }
 
 core::v1::CommandReceipt ToProto(const Receipt& receipt) {
@@ -47,17 +48,19 @@ core::v1::CommandReceipt ToProto(const Receipt& receipt) {
 
 absl::Status VersionConflict(const std::string& stream, Version expected, Version actual) {
   return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT,
-                fmt::format("{} is at version {}, not at {}; read it again and decide anew", stream, actual.value,
-                            expected.value),
+                fmt::format("{} is at version {}, not at {}; read it again and decide anew", stream,
+                            actual.value, expected.value),
                 {{"stream", stream},
                  {"expected", fmt::to_string(expected.value)},
                  {"actual", fmt::to_string(actual.value)}});
 }
 
 absl::Status IdReused(const std::string& command_id) {
-  return Reject(core::v1::ERROR_REASON_COMMAND_ID_REUSED,
-                fmt::format("command_id {} was used with other content; take a new id for a new command", command_id),
-                {{"command_id", command_id}});
+  return Reject(
+      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
+      fmt::format("command_id {} was used with other content; take a new id for a new command",
+                  command_id),
+      {{"command_id", command_id}});
 }
 
 StreamCheck Unchanged(Version version) {
@@ -76,7 +79,8 @@ std::string MetadataBytes(const Caller& caller, const std::string& command_id) {
   return DeterministicBytes(metadata);
 }
 
-// `claim_<scope>-<value>`; a value that is no stream id, or could be taken for a digest, stands as its digest.
+// `claim_<scope>-<value>`; a value that is no stream id, or could be taken for a digest, stands as
+// its digest.
 std::string ClaimStream(const Claim& claim) {
   const bool plain = IsAggregateId(claim.value) && claim.value.size() + 2 <= kAggregateIdBytesMax;
   const std::string id =
@@ -118,15 +122,19 @@ struct CommandHandler::Joined {
   std::vector<std::function<void(absl::StatusOr<Receipt>)>> waiting;
 };
 
-CommandHandler::CommandHandler(const Registry& registry, EventStore& store, const Clock& clock, Executor& work)
+CommandHandler::CommandHandler(const Registry& registry, EventStore& store, const Clock& clock,
+                               Executor& work)
     : store_(store), clock_(clock), work_(work) {
   for (const CommandEntry& entry : registry.commands()) {
     const pb::Descriptor& type = *entry.request;
-    Fields fields{internal::MethodTaking(type), type.FindFieldByNumber(1), type.FindFieldByName("command_id"),
-                  type.FindFieldByName("expected_version")};
-    if (fields.method == nullptr || fields.id == nullptr || fields.id->cpp_type() != pb::FieldDescriptor::CPPTYPE_STRING ||
+    Fields fields{internal::MethodTaking(type), type.FindFieldByNumber(1),
+                  type.FindFieldByName("command_id"), type.FindFieldByName("expected_version")};
+    if (fields.method == nullptr || fields.id == nullptr ||
+        fields.id->cpp_type() != pb::FieldDescriptor::CPPTYPE_STRING ||
         fields.command_id == nullptr || fields.expected_version == nullptr) {
-      Die(fmt::format("{} is no command: it needs an RPC, a string id as field 1, command_id and expected_version",
+      Die(
+          fmt::format("{} is no command: it needs an RPC, a string id as field 1, command_id and "
+                      "expected_version",
                       type.full_name()));
     }
     fields_.emplace(&entry, std::make_unique<Fields>(fields));
@@ -135,12 +143,13 @@ CommandHandler::CommandHandler(const Registry& registry, EventStore& store, cons
 
 CommandHandler::~CommandHandler() = default;
 
-absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fields, const pb::Message& command,
-                                   const Caller& caller) const {
+absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fields,
+                                   const pb::Message& command, const Caller& caller) const {
   const pb::Reflection& reflection = *command.GetReflection();
   if (entry.system && !caller.trusted) {
     return Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED,
-                  fmt::format("{} is for reactors and operators; send `authorization: Bearer TOKEN` with the content of "
+                  fmt::format("{} is for reactors and operators; send `authorization: Bearer "
+                              "TOKEN` with the content of "
                               "the data folder's file `token`",
                               fields.method->name()),
                   {{"rpc", fields.method->full_name()}});
@@ -149,13 +158,19 @@ absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fiel
   std::string scratch;
   const std::string& id = reflection.GetStringReference(command, fields.id, &scratch);
   if (!(id.empty() && entry.creates) && !IsAggregateId(id)) {
-    violations.Add(fields.id->name(), fmt::format("must be 1 to {} characters of A-Z a-z 0-9 . _ ~ -", kAggregateIdBytesMax));
+    violations.Add(
+        fields.id->name(),
+        fmt::format("must be 1 to {} characters of A-Z a-z 0-9 . _ ~ -", kAggregateIdBytesMax));
   }
   std::string scratch2;
-  const std::string& command_id = reflection.GetStringReference(command, fields.command_id, &scratch2);
+  const std::string& command_id =
+      reflection.GetStringReference(command, fields.command_id, &scratch2);
   if (!IsCommandId(command_id)) {
-    violations.Add("command_id", fmt::format("must be at most {} printable ASCII characters without spaces; a UUIDv7 is best",
-                                             kCommandIdBytesMax));
+    violations.Add(
+        "command_id",
+        fmt::format(
+            "must be at most {} printable ASCII characters without spaces; a UUIDv7 is best",
+            kCommandIdBytesMax));
   } else if (!caller.trusted && command_id.starts_with("lf:")) {
     violations.Add(core::v1::ERROR_REASON_COMMAND_ID_RESERVED, "command_id",
                    "ids that begin with lf: belong to reactors; choose another");
@@ -168,9 +183,11 @@ absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fiel
   return violations.ToStatus();
 }
 
-void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Message> command, Caller caller, Done done) {
+void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Message> command,
+                            Caller caller, Done done) {
   const Fields& fields = *fields_.at(&entry);
-  if (absl::Status status = Check(entry, fields, *command, caller); !status.ok()) return done(std::move(status));
+  if (absl::Status status = Check(entry, fields, *command, caller); !status.ok())
+    return done(std::move(status));
   const pb::Reflection& reflection = *command->GetReflection();
   Job job;
   job.entry = &entry;
@@ -185,25 +202,30 @@ void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Messa
   }
   const std::string command_id = reflection.GetString(*command, fields.command_id);
   job.metadata = MetadataBytes(caller, command_id);
-  job.context.command_id = command_id.empty() ? leftfold::ToString(NewUuidV7(job.context.now)) : command_id;
+  job.context.command_id =
+      command_id.empty() ? leftfold::ToString(NewUuidV7(job.context.now)) : command_id;
   job.context.aggregate_id = reflection.GetString(*command, fields.id);
   if (!command_id.empty()) {
     reflection.ClearField(command.get(), fields.command_id);
     CommandRecord record;
     record.command_id = command_id;
-    record.request_hash =
-        Sha256().AddLengthPrefixed(fields.method->full_name()).Add(DeterministicBytes(*command)).Finish();
+    record.request_hash = Sha256()
+                              .AddLengthPrefixed(fields.method->full_name())
+                              .Add(DeterministicBytes(*command))
+                              .Finish();
     job.record = std::move(record);
   }
   if (job.context.aggregate_id.empty()) {
     constexpr int kAggregateIdOrdinal = -1;  // Those that decisions make count from 0.
-    job.context.aggregate_id = leftfold::ToString(DerivedUuid(job.context.command_id, kAggregateIdOrdinal));
+    job.context.aggregate_id =
+        leftfold::ToString(DerivedUuid(job.context.command_id, kAggregateIdOrdinal));
     reflection.SetString(command.get(), fields.id, job.context.aggregate_id);
   }
   if (job.record) job.record->aggregate_id = job.context.aggregate_id;
   job.command = std::move(command);
   if (job.record && !EnterOnce(job)) return;
-  std::shared_ptr<Lane> lane = lanes_.Get(StreamName(entry.aggregate->category, job.context.aggregate_id));
+  std::shared_ptr<Lane> lane =
+      lanes_.Get(StreamName(entry.aggregate->category, job.context.aggregate_id));
   Submit(std::move(lane), std::move(job));
 }
 
@@ -264,9 +286,10 @@ void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
     if (lane->state != nullptr) {
       Decide(lane, std::move(job), replies);
     } else if (lane->queue.size() >= kLaneQueueMax) {
-      absl::Status full = Reject(core::v1::ERROR_REASON_QUEUE_FULL,
-                                 fmt::format("{} commands wait for {} already; retry later", kLaneQueueMax, lane->stream),
-                                 {{"stream", lane->stream}, {"maximum", fmt::to_string(kLaneQueueMax)}});
+      absl::Status full = Reject(
+          core::v1::ERROR_REASON_QUEUE_FULL,
+          fmt::format("{} commands wait for {} already; retry later", kLaneQueueMax, lane->stream),
+          {{"stream", lane->stream}, {"maximum", fmt::to_string(kLaneQueueMax)}});
       replies.emplace_back(std::move(job.done), WithRetryAfter(std::move(full), kQueueRetryDelay));
     } else {
       lane->queue.push_back(std::move(job));
@@ -288,7 +311,8 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
   Version version = kNoEventYet;
   absl::Status status;
   while (status.ok()) {
-    const auto events = store_.ReadStream(lane->stream, {.from = version.Next(), .events_max = kLoadBatchEvents});
+    const auto events =
+        store_.ReadStream(lane->stream, {.from = version.Next(), .events_max = kLoadBatchEvents});
     status = events.status();
     if (!events.ok() || events->empty()) break;
     for (const RecordedEvent& event : *events) {
@@ -328,12 +352,14 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
   } else {
     decision = job.entry->decide(lane->state.get(), *job.command, job.context);
   }
-  const bool stores = decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
+  const bool stores =
+      decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
   if (stores) return Append(lane, std::move(job), *std::move(decision), before);
   absl::StatusOr<Receipt> answer =
-      decision.ok() ? absl::StatusOr<Receipt>(Receipt{before, store_.GetHead().position, job.context.aggregate_id,
-                                                      decision->created_id, false})
-                    : absl::StatusOr<Receipt>(decision.status());
+      decision.ok()
+          ? absl::StatusOr<Receipt>(Receipt{before, store_.GetHead().position,
+                                            job.context.aggregate_id, decision->created_id, false})
+          : absl::StatusOr<Receipt>(decision.status());
   if (lane->pending.empty()) {
     replies.emplace_back(std::move(job.done), std::move(answer));
   } else {
@@ -341,7 +367,8 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
   }
 }
 
-void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before) {
+void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision,
+                            Version before) {
   AppendRequest request;
   request.metadata = job.metadata;
   lane->version.value += static_cast<std::int64_t>(decision.events.size());
@@ -357,7 +384,8 @@ void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDe
   const std::int64_t ticket = lane->next_ticket++;
   lane->pending.emplace(ticket, Lane::Pending{std::move(job), {}});
   if (!claimed.ok()) {
-    // The state has moved by a decision that does not come true; what follows must not be decided on it.
+    // The state has moved by a decision that does not come true; what follows must not be decided
+    // on it.
     lane->state.reset();
     work_.Post([this, lane, ticket, claimed] { Committed(lane, ticket, claimed); });
     return;
@@ -371,7 +399,8 @@ void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDe
   });
 }
 
-void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket, absl::StatusOr<Receipt> result) {
+void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket,
+                               absl::StatusOr<Receipt> result) {
   Replies replies;
   bool load = false;
   {
@@ -381,7 +410,8 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
     const auto next = lane->pending.erase(it);
     const bool stale = !result.ok() || result->duplicate;
     if (stale) lane->state.reset();
-    const bool again = absl::IsAborted(result.status()) && ++pending.job.attempts < kDecideAttemptsMax;
+    const bool again =
+        absl::IsAborted(result.status()) && ++pending.job.attempts < kDecideAttemptsMax;
     if (again) {
       lane->queue.push_back(std::move(pending.job));
     } else {
@@ -397,17 +427,21 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
         replies.emplace_back(std::move(held.job.done), std::move(held.answer));
       }
     }
-    load = lane->state == nullptr && lane->pending.empty() && !lane->queue.empty() && !std::exchange(lane->loading, true);
+    load = lane->state == nullptr && lane->pending.empty() && !lane->queue.empty() &&
+           !std::exchange(lane->loading, true);
   }
   Give(replies);
   if (load) work_.Post([this, lane] { Load(lane); });
 }
 
-absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Claim> claims, AppendRequest& request) {
+absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Claim> claims,
+                                       AppendRequest& request) {
   for (Claim& claim : claims) {
     const std::string stream = ClaimStream(claim);
-    const auto events = store_.ReadStream(
-        stream, {.from = Version{std::numeric_limits<std::int64_t>::max()}, .direction = Direction::kBackward, .events_max = 1});
+    const auto events =
+        store_.ReadStream(stream, {.from = Version{std::numeric_limits<std::int64_t>::max()},
+                                   .direction = Direction::kBackward,
+                                   .events_max = 1});
     if (!events.ok()) return events.status();
     Version version = kNoEventYet;
     std::string holder;

@@ -25,7 +25,8 @@ namespace leftfold {
 
 // Commands that wait for an aggregate to be loaded. Beyond: QUEUE_FULL with RetryInfo.
 inline constexpr std::size_t kLaneQueueMax = 1'024;
-// How often a command is decided again because another writer of the log was faster, before it gets the ABORTED.
+// How often a command is decided again because another writer of the log was faster, before it gets
+// the ABORTED.
 inline constexpr int kDecideAttemptsMax = 8;
 
 // Who sends a command, and what goes into the metadata of its events.
@@ -35,15 +36,18 @@ struct Caller {
   std::string causation_id;
   std::string traceparent;
   std::vector<std::pair<std::string, std::string>> headers;
-  bool trusted = false;  // Has shown the token: may send system commands and ids that begin with "lf:".
+  bool trusted =
+      false;  // Has shown the token: may send system commands and ids that begin with "lf:".
 };
 
-// Turns a command into an append: form, command id, state, expected version, decision, claims, commit, receipt.
+// Turns a command into an append: form, command id, state, expected version, decision, claims,
+// commit, receipt.
 //
-// Commands on one aggregate are decided in the order of their calls, each on the state that the ones before it left, while
-// those are still on their way to the disk; every answer, a rejection too, is given only when all that it was decided on is
-// durable. A commit that fails drops the tentative state, and the commands that stood on it are decided again.
-// Cold loads run on `work`. No thread, no clock, no wait inside. Thread-safe; must outlive its calls.
+// Commands on one aggregate are decided in the order of their calls, each on the state that the
+// ones before it left, while those are still on their way to the disk; every answer, a rejection
+// too, is given only when all that it was decided on is durable. A commit that fails drops the
+// tentative state, and the commands that stood on it are decided again. Cold loads run on `work`.
+// No thread, no clock, no wait inside. Thread-safe; must outlive its calls.
 class CommandHandler {
  public:
   using Done = std::function<void(absl::StatusOr<core::v1::CommandReceipt>)>;
@@ -51,33 +55,38 @@ class CommandHandler {
   CommandHandler(const Registry& registry, EventStore& store, const Clock& clock, Executor& work);
   ~CommandHandler();
 
-  // Calls `done` once, possibly before it returns. `command` is of the type `entry.request`. Errors besides the domain's:
-  //   INVALID_ARGUMENT  INVALID_FIELDS and the domain's reasons of form, all violations at once; COMMAND_ID_RESERVED
-  //   PERMISSION_DENIED TOKEN_REQUIRED
-  //   ABORTED           VERSION_CONFLICT {stream, expected, actual}
-  //   ALREADY_EXISTS    COMMAND_ID_REUSED
-  //   RESOURCE_EXHAUSTED QUEUE_FULL, DISK_FULL
-  //   DATA_LOSS         an event of the aggregate does not decode
-  void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command, Caller caller, Done done);
+  // Calls `done` once, possibly before it returns. `command` is of the type `entry.request`. Errors
+  // besides the domain's:
+  //   INVALID_ARGUMENT  INVALID_FIELDS and the domain's reasons of form, all violations at once;
+  //   COMMAND_ID_RESERVED PERMISSION_DENIED TOKEN_REQUIRED ABORTED           VERSION_CONFLICT
+  //   {stream, expected, actual} ALREADY_EXISTS    COMMAND_ID_REUSED RESOURCE_EXHAUSTED QUEUE_FULL,
+  //   DISK_FULL DATA_LOSS         an event of the aggregate does not decode
+  void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
+              Caller caller, Done done);
 
  private:
   struct Fields;
   struct Joined;
 
-  absl::Status Check(const CommandEntry& entry, const Fields& fields, const google::protobuf::Message& command,
-                     const Caller& caller) const;
+  absl::Status Check(const CommandEntry& entry, const Fields& fields,
+                     const google::protobuf::Message& command, const Caller& caller) const;
   // Registers the id as in flight. True: go on. False: answered, or joined to the one in flight.
   bool EnterOnce(Job& job);
   void Finish(const std::string& command_id, const absl::StatusOr<Receipt>& result);
   void Submit(std::shared_ptr<Lane> lane, Job job);
   void Load(const std::shared_ptr<Lane>& lane);
-  void DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
-  void Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
+  void DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
+  void Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
-  void Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket, absl::StatusOr<Receipt> result);
-  // Adds the appends to reservation streams that the claims ask for; the claim's own rejection when a value is taken.
-  absl::Status AddClaims(const std::string& owner, std::vector<Claim> claims, AppendRequest& request);
+  void Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket,
+                 absl::StatusOr<Receipt> result);
+  // Adds the appends to reservation streams that the claims ask for; the claim's own rejection when
+  // a value is taken.
+  absl::Status AddClaims(const std::string& owner, std::vector<Claim> claims,
+                         AppendRequest& request);
   void Give(Replies& replies);
 
   EventStore& store_;

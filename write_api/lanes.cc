@@ -20,9 +20,11 @@ std::shared_ptr<Lane> Lanes::Get(const std::string& stream) {
   shard.used.push_front(std::make_shared<Lane>(stream));
   shard.by_stream.emplace(shard.used.front()->stream, shard.used.begin());
   auto coldest = std::prev(shard.used.end());
-  for (int i = 0; i < kEvictionAttempts && shard.used.size() > kCachedAggregatesMax / kShards; ++i) {
+  for (int i = 0; i < kEvictionAttempts && shard.used.size() > kCachedAggregatesMax / kShards;
+       ++i) {
     const auto lane = coldest--;
-    // Commands in flight hold their lane: one that only the cache holds has nothing waiting and nothing tentative.
+    // Commands in flight hold their lane: one that only the cache holds has nothing waiting and
+    // nothing tentative.
     if (lane->use_count() > 1) continue;
     shard.by_stream.erase((*lane)->stream);
     shard.used.erase(lane);

@@ -39,9 +39,11 @@ struct Job {
 };
 
 // Replies to give once no lock is held.
-using Replies = std::vector<std::pair<std::function<void(absl::StatusOr<Receipt>)>, absl::StatusOr<Receipt>>>;
+using Replies =
+    std::vector<std::pair<std::function<void(absl::StatusOr<Receipt>)>, absl::StatusOr<Receipt>>>;
 
-// One aggregate: its state after all that was decided, durable or not, and the commands that wait for something.
+// One aggregate: its state after all that was decided, durable or not, and the commands that wait
+// for something.
 struct Lane {
   // An answer that was decided on tentative state.
   struct Held {
@@ -63,7 +65,8 @@ struct Lane {
   bool loading ABSL_GUARDED_BY(mu) = false;
   std::deque<Job> queue ABSL_GUARDED_BY(mu);  // Waits for the state.
   std::int64_t next_ticket ABSL_GUARDED_BY(mu) = 0;
-  std::map<std::int64_t, Pending> pending ABSL_GUARDED_BY(mu);  // By ticket, in the order of their decisions.
+  std::map<std::int64_t, Pending> pending
+      ABSL_GUARDED_BY(mu);  // By ticket, in the order of their decisions.
 };
 
 // Finds the lane of a stream and keeps a bounded number of them. Thread-safe.

@@ -32,7 +32,9 @@ class MemoryLog final : public Log {
   absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) override {
     return FindCommand(command_id);
   }
-  absl::StatusOr<Version> StreamHead(std::string_view stream) override { return StreamVersion(stream); }
+  absl::StatusOr<Version> StreamHead(std::string_view stream) override {
+    return StreamVersion(stream);
+  }
 
   absl::Status Commit(const Group& group) override {
     MutexLock lock(mu_);
@@ -43,9 +45,11 @@ class MemoryLog final : public Log {
     for (const LoggedCommand& command : group.commands) {
       const CommandRecord& record = command.record;
       commands_[record.command_id] = {
-          record.request_hash, {command.version, command.position, record.aggregate_id, record.created_id, true}};
+          record.request_hash,
+          {command.version, command.position, record.aggregate_id, record.created_id, true}};
     }
-    for (const auto& [category, position] : group.category_heads) category_heads_[category] = position;
+    for (const auto& [category, position] : group.category_heads)
+      category_heads_[category] = position;
     return absl::OkStatus();
   }
 
@@ -55,14 +59,16 @@ class MemoryLog final : public Log {
     return it == commands_.end() ? std::nullopt : std::optional<StoredCommand>(it->second);
   }
 
-  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) override {
+  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
+                                                        const ReadStreamOptions& options) override {
     MutexLock lock(mu_);
     Batch batch(options.events_max, options.bytes_max);
     const auto it = streams_.find(ToAbsl(stream));
     if (it == streams_.end()) return batch.events;
     const auto count = static_cast<std::int64_t>(it->second.size());
     const bool forward = options.direction == Direction::kForward;
-    std::int64_t version = forward ? std::max<std::int64_t>(options.from.value, 0) : std::min(options.from.value, count - 1);
+    std::int64_t version = forward ? std::max<std::int64_t>(options.from.value, 0)
+                                   : std::min(options.from.value, count - 1);
     for (; version >= 0 && version < count; version += forward ? 1 : -1) {
       if (!batch.Take(events_[it->second[static_cast<std::size_t>(version)]])) break;
     }
@@ -75,7 +81,8 @@ class MemoryLog final : public Log {
     const auto count = static_cast<std::int64_t>(events_.size());
     const bool forward = options.direction == Direction::kForward;
     // Position p lies at index p - 1.
-    std::int64_t index = forward ? std::max<std::int64_t>(options.from.value, 0) : std::min(options.from.value - 2, count - 1);
+    std::int64_t index = forward ? std::max<std::int64_t>(options.from.value, 0)
+                                 : std::min(options.from.value - 2, count - 1);
     for (; index >= 0 && index < count; index += forward ? 1 : -1) {
       const RecordedEvent& event = events_[static_cast<std::size_t>(index)];
       if (options.category && CategoryOf(event.stream) != *options.category) continue;
@@ -87,12 +94,14 @@ class MemoryLog final : public Log {
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
     MutexLock lock(mu_);
     const auto it = streams_.find(ToAbsl(stream));
-    return it == streams_.end() ? kNoEventYet : Version{static_cast<std::int64_t>(it->second.size()) - 1};
+    return it == streams_.end() ? kNoEventYet
+                                : Version{static_cast<std::int64_t>(it->second.size()) - 1};
   }
 
  private:
   struct Batch {
-    Batch(std::size_t most_events, std::size_t most_bytes) : events_max(most_events), bytes_max(most_bytes) {}
+    Batch(std::size_t most_events, std::size_t most_bytes)
+        : events_max(most_events), bytes_max(most_bytes) {}
     bool Take(const RecordedEvent& event) {
       bytes += event.payload.size();
       if (events.size() >= events_max || (bytes > bytes_max && !events.empty())) return false;
@@ -114,8 +123,10 @@ class MemoryLog final : public Log {
 
 }  // namespace
 
-std::unique_ptr<EventStore> NewMemoryEventStore(Executor& writer, Executor& completions, const Clock& clock) {
-  return std::make_unique<SequencedStore>(std::make_unique<MemoryLog>(), writer, completions, clock);
+std::unique_ptr<EventStore> NewMemoryEventStore(Executor& writer, Executor& completions,
+                                                const Clock& clock) {
+  return std::make_unique<SequencedStore>(std::make_unique<MemoryLog>(), writer, completions,
+                                          clock);
 }
 
 }  // namespace leftfold

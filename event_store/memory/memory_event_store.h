@@ -10,7 +10,8 @@
 namespace leftfold {
 
 // A store that forgets everything when it goes: for tests.
-std::unique_ptr<EventStore> NewMemoryEventStore(Executor& writer, Executor& completions, const Clock& clock);
+std::unique_ptr<EventStore> NewMemoryEventStore(Executor& writer, Executor& completions,
+                                                const Clock& clock);
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_MEMORY_MEMORY_EVENT_STORE_H_

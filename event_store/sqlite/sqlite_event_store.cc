@@ -18,11 +18,16 @@ class ReadOnlyStore final : public EventStore {
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override {
     return log_->FindCommand(command_id);
   }
-  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) override {
+  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
+                                                        const ReadStreamOptions& options) override {
     return log_->ReadStream(stream, options);
   }
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override { return log_->ReadAll(options); }
-  absl::StatusOr<Version> StreamVersion(std::string_view stream) override { return log_->StreamVersion(stream); }
+  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override {
+    return log_->ReadAll(options);
+  }
+  absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
+    return log_->StreamVersion(stream);
+  }
   Head GetHead() override { return log_->GetTail().head; }
   std::string StoreId() override { return log_->GetTail().store_id; }
   void WaitPast(Position position, std::function<void()> wake) override {
@@ -35,13 +40,16 @@ class ReadOnlyStore final : public EventStore {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(const std::string& folder, const SqliteStoreOptions& options) {
+absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
+    const std::string& folder, const SqliteStoreOptions& options) {
   auto log = SqliteLog::Open(folder, SqliteLog::Mode::kWrite);
   if (!log.ok()) return log.status();
-  return std::make_unique<SequencedStore>(*std::move(log), *options.writer, *options.completions, *options.clock);
+  return std::make_unique<SequencedStore>(*std::move(log), *options.writer, *options.completions,
+                                          *options.clock);
 }
 
-absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(const std::string& folder) {
+absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(
+    const std::string& folder) {
   auto log = SqliteLog::Open(folder, SqliteLog::Mode::kReadOnly);
   if (!log.ok()) return log.status();
   return std::make_unique<ReadOnlyStore>(*std::move(log));

@@ -19,12 +19,15 @@ struct SqliteStoreOptions {
   const Clock* clock = nullptr;
 };
 
-// Makes the folder and the file where there are none. The caller holds the "write" lock of the data folder. DATA_LOSS when the
-// end of the log does not fit its chain; FAILED_PRECONDITION when a newer binary made the file.
-absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(const std::string& folder, const SqliteStoreOptions& options);
+// Makes the folder and the file where there are none. The caller holds the "write" lock of the data
+// folder. DATA_LOSS when the end of the log does not fit its chain; FAILED_PRECONDITION when a
+// newer binary made the file.
+absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(const std::string& folder,
+                                                                 const SqliteStoreOptions& options);
 
-// For tools beside a running server: reads what is committed, Append is FAILED_PRECONDITION, and WaitPast wakes only when the
-// head is past the position already (poll GetHead). NOT_FOUND when there is no log yet.
+// For tools beside a running server: reads what is committed, Append is FAILED_PRECONDITION, and
+// WaitPast wakes only when the head is past the position already (poll GetHead). NOT_FOUND when
+// there is no log yet.
 absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(const std::string& folder);
 
 }  // namespace leftfold

@@ -29,10 +29,12 @@ constexpr std::string_view kMigrations[] = {R"sql(
     created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
 )sql"};
 
-#define LEFTFOLD_EVENT_COLUMNS                                                                                    \
-  "e.position, s.name, e.version, e.event_id, t.name, e.payload, e.encoding, e.metadata, e.tags, e.recorded_at, " \
+#define LEFTFOLD_EVENT_COLUMNS                                                                     \
+  "e.position, s.name, e.version, e.event_id, t.name, e.payload, e.encoding, e.metadata, e.tags, " \
+  "e.recorded_at, "                                                                                \
   "e.category_previous, e.leaf, e.chain"
-#define LEFTFOLD_EVENT_TABLES "events e JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id"
+#define LEFTFOLD_EVENT_TABLES \
+  "events e JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id"
 
 template <class Bytes>
 void CopyInto(std::string_view from, Bytes& to) {
@@ -85,9 +87,11 @@ Rows Bound(Cursor& cursor, const Args&... args) {
 }
 
 std::optional<StoredCommand> CommandIn(sql::Connection& connection, std::string_view command_id) {
-  Rows rows = Bound(connection.Prepare("SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
-                                       "WHERE command_id = ?"),
-                    command_id);
+  Rows rows =
+      Bound(connection.Prepare(
+                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                "WHERE command_id = ?"),
+            command_id);
   if (!rows.Next()) return std::nullopt;
   StoredCommand found;
   CopyInto(rows.Blob(0), found.request_hash);
@@ -102,7 +106,8 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
   if (mode == Mode::kWrite) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
-    if (error) return Error(absl::StatusCode::kInternal, "cannot create {}: {}", folder, error.message());
+    if (error)
+      return Error(absl::StatusCode::kInternal, "cannot create {}: {}", folder, error.message());
     auto writer = sql::Connection::Open(log->path_, {.role = sql::Role::kWriter,
                                                      .full_sync = true,
                                                      .autocheckpoint_pages = kLogCheckpointPages,
@@ -110,7 +115,8 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
                                                      .application_id = kLogApplicationId});
     if (!writer.ok()) return writer.status();
     log->writer_ = *std::move(writer);
-    LEFTFOLD_RETURN_IF_ERROR(log->writer_->Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
+    LEFTFOLD_RETURN_IF_ERROR(
+        log->writer_->Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
     LEFTFOLD_RETURN_IF_ERROR(log->CreateStore());
   }
   const auto tail = log->LoadTail();
@@ -123,7 +129,10 @@ absl::Status SqliteLog::CreateStore() {
   LEFTFOLD_RETURN_IF_ERROR(writer_->Begin());
   {
     const std::string id = ToString(NewUuidV7(absl::UnixEpoch()));
-    Rows rows = Bound(writer_->Prepare("INSERT INTO store(id, store_id) VALUES (1, ?) ON CONFLICT(id) DO NOTHING"), id);
+    Rows rows =
+        Bound(writer_->Prepare(
+                  "INSERT INTO store(id, store_id) VALUES (1, ?) ON CONFLICT(id) DO NOTHING"),
+              id);
     rows.Next();
   }
   return writer_->Commit();
@@ -136,7 +145,8 @@ absl::StatusOr<Tail> SqliteLog::LoadTail() {
     Rows store(connection.Prepare("SELECT store_id FROM store"));
     if (store.Next()) tail.store_id = store.Text(0);
     tail.head.chain = FirstChain(tail.store_id);
-    Rows last(connection.Prepare("SELECT position, chain, recorded_at FROM events ORDER BY position DESC LIMIT 1"));
+    Rows last(connection.Prepare(
+        "SELECT position, chain, recorded_at FROM events ORDER BY position DESC LIMIT 1"));
     if (last.Next()) {
       tail.head.position = Position{last.Int(0)};
       CopyInto(last.Blob(1), tail.head.chain);
@@ -156,17 +166,21 @@ Tail SqliteLog::GetTail() {
   return *std::move(tail);
 }
 
-// The whole chain is the business of `leftfold verify`; here only a tail that was lost or replaced must be noticed.
+// The whole chain is the business of `leftfold verify`; here only a tail that was lost or replaced
+// must be noticed.
 absl::Status SqliteLog::CheckTail(const Tail& tail) {
   if (tail.head.position == kBeforeFirst) return absl::OkStatus();
   const auto last = ReadAll({.from = Position{tail.head.position.value - 2}, .events_max = 2});
   if (!last.ok()) return last.status();
   const bool single = tail.head.position.value == 1;
-  const bool fits = last->size() == (single ? 1u : 2u) && last->back().position == tail.head.position &&
-                    ChainOf(single ? FirstChain(tail.store_id) : last->front().chain, last->back()) == last->back().chain;
+  const bool fits =
+      last->size() == (single ? 1u : 2u) && last->back().position == tail.head.position &&
+      ChainOf(single ? FirstChain(tail.store_id) : last->front().chain, last->back()) ==
+          last->back().chain;
   if (fits) return absl::OkStatus();
   return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("the end of the log does not fit its chain at position {}; run `leftfold verify`, restore a backup",
+                fmt::format("the end of the log does not fit its chain at position {}; run "
+                            "`leftfold verify`, restore a backup",
                             tail.head.position.value),
                 {{"position", fmt::to_string(tail.head.position.value)}});
 }
@@ -212,7 +226,9 @@ std::int64_t SqliteLog::CategoryId(std::string_view category) {
     Rows found = Bound(writer_->Prepare("SELECT id FROM categories WHERE name = ?"), category);
     if (found.Next()) return it->second = found.Int(0);
   }
-  Rows made = Bound(writer_->Prepare("INSERT INTO categories(name, last_position) VALUES (?, 0) RETURNING id"), category);
+  Rows made = Bound(
+      writer_->Prepare("INSERT INTO categories(name, last_position) VALUES (?, 0) RETURNING id"),
+      category);
   if (made.Next()) it->second = made.Int(0);
   return it->second;
 }
@@ -238,8 +254,10 @@ std::int64_t SqliteLog::StreamId(const std::string& stream) {
     if (found.Next()) return it->second = found.Int(0);
   }
   const std::int64_t category = CategoryId(CategoryOf(stream));
-  Rows made = Bound(
-      writer_->Prepare("INSERT INTO streams(category_id, name, version) VALUES (?, ?, -1) RETURNING id"), category, stream);
+  Rows made =
+      Bound(writer_->Prepare(
+                "INSERT INTO streams(category_id, name, version) VALUES (?, ?, -1) RETURNING id"),
+            category, stream);
   if (made.Next()) it->second = made.Int(0);
   return it->second;
 }
@@ -248,13 +266,15 @@ void SqliteLog::WriteEvents(const Group& group) {
   for (const RecordedEvent& event : group.events) {
     const std::int64_t stream_id = StreamId(event.stream);
     const std::int64_t type_id = TypeId(event.type);
-    Cursor& insert = writer_->Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+    Cursor& insert =
+        writer_->Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     insert.Bind(1, event.position.value);
     insert.Bind(2, stream_id);
     insert.Bind(3, event.version.value);
     insert.Bind(4, type_id);
     insert.Bind(5, static_cast<std::int64_t>(event.encoding));
-    insert.BindBlob(6, {reinterpret_cast<const char*>(event.event_id.data()), event.event_id.size()});
+    insert.BindBlob(6,
+                    {reinterpret_cast<const char*>(event.event_id.data()), event.event_id.size()});
     insert.BindBlob(7, event.payload);
     insert.BindBlob(8, event.metadata);
     const std::string tags = EncodeTags(event.tags);
@@ -267,12 +287,13 @@ void SqliteLog::WriteEvents(const Group& group) {
     insert.Reset();
   }
   for (const auto& [stream, version] : group.stream_heads) {
-    Rows rows = Bound(writer_->Prepare("UPDATE streams SET version = ? WHERE id = ?"), version.value, StreamId(stream));
+    Rows rows = Bound(writer_->Prepare("UPDATE streams SET version = ? WHERE id = ?"),
+                      version.value, StreamId(stream));
     rows.Next();
   }
   for (const auto& [category, position] : group.category_heads) {
-    Rows rows =
-        Bound(writer_->Prepare("UPDATE categories SET last_position = ? WHERE id = ?"), position.value, CategoryId(category));
+    Rows rows = Bound(writer_->Prepare("UPDATE categories SET last_position = ? WHERE id = ?"),
+                      position.value, CategoryId(category));
     rows.Next();
   }
 }
@@ -280,7 +301,8 @@ void SqliteLog::WriteEvents(const Group& group) {
 void SqliteLog::WriteCommands(const Group& group) {
   for (const LoggedCommand& command : group.commands) {
     Cursor& insert = writer_->Prepare(
-        "INSERT INTO commands(command_id, request_hash, aggregate_id, created_id, version, position) VALUES (?, ?, ?, ?, ?, ?)");
+        "INSERT INTO commands(command_id, request_hash, aggregate_id, created_id, version, "
+        "position) VALUES (?, ?, ?, ?, ?, ?)");
     insert.BindText(1, command.record.command_id);
     insert.BindBlob(2, AsBytes(command.record.request_hash));
     insert.BindText(3, command.record.aggregate_id);
@@ -317,22 +339,26 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::strin
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_view command_id) {
   std::optional<StoredCommand> found;
-  const absl::Status status = Read([&](sql::Connection& connection) { found = CommandIn(connection, command_id); });
+  const absl::Status status =
+      Read([&](sql::Connection& connection) { found = CommandIn(connection, command_id); });
   if (!status.ok()) return status;
   return found;
 }
 
-absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_view stream, const ReadStreamOptions& options) {
+absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_view stream,
+                                                                 const ReadStreamOptions& options) {
   std::vector<RecordedEvent> events;
   const absl::Status status = Read([&](sql::Connection& connection) {
     Cursor& statement =
         options.direction == Direction::kForward
-            ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version >= ? "
-                                 "ORDER BY e.version")
-            : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version <= ? "
-                                 "ORDER BY e.version DESC");
+            ? connection.Prepare(
+                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                  " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version >= ? "
+                  "ORDER BY e.version")
+            : connection.Prepare(
+                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                  " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version <= ? "
+                  "ORDER BY e.version DESC");
     Rows rows = Bound(statement, stream, options.from.value);
     events = Take(rows, options.events_max, options.bytes_max);
   });
@@ -345,20 +371,25 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadAll(const ReadAllOptio
   const bool forward = options.direction == Direction::kForward;
   const absl::Status status = Read([&](sql::Connection& connection) {
     if (!options.category) {
-      Cursor& statement = forward ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                                       " WHERE e.position > ? ORDER BY e.position")
-                                  : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                                       " WHERE e.position < ? ORDER BY e.position DESC");
+      Cursor& statement =
+          forward
+              ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                                   " WHERE e.position > ? ORDER BY e.position")
+              : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                                   " WHERE e.position < ? ORDER BY e.position DESC");
       Rows rows = Bound(statement, options.from.value);
       events = Take(rows, options.events_max, options.bytes_max);
       return;
     }
-    Cursor& statement = forward ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                                     " WHERE e.position > ? AND s.category_id = "
-                                                     "(SELECT id FROM categories WHERE name = ?) ORDER BY e.position")
-                                : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                                     " WHERE e.position < ? AND s.category_id = "
-                                                     "(SELECT id FROM categories WHERE name = ?) ORDER BY e.position DESC");
+    Cursor& statement =
+        forward
+            ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                                 " WHERE e.position > ? AND s.category_id = "
+                                 "(SELECT id FROM categories WHERE name = ?) ORDER BY e.position")
+            : connection.Prepare(
+                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                  " WHERE e.position < ? AND s.category_id = "
+                  "(SELECT id FROM categories WHERE name = ?) ORDER BY e.position DESC");
     Rows rows = Bound(statement, options.from.value, *options.category);
     events = Take(rows, options.events_max, options.bytes_max);
   });

@@ -20,7 +20,8 @@ namespace leftfold {
 inline constexpr std::size_t kIdleReadersMax = 8;
 // Ids of streams that the writer remembers; when there are more, it forgets all and asks again.
 inline constexpr std::size_t kStreamIdsMax = 262'144;
-// Pages that the write-ahead log holds before the writer copies them back: fewer and longer checkpoints cost less.
+// Pages that the write-ahead log holds before the writer copies them back: fewer and longer
+// checkpoints cost less.
 inline constexpr int kLogCheckpointPages = 4'000;
 
 // Never change: it is stored in every log file.
@@ -37,7 +38,8 @@ class SqliteLog final : public Log {
   absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) override;
   absl::Status Commit(const Group& group) override;
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
-  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream, const ReadStreamOptions& options) override;
+  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
+                                                        const ReadStreamOptions& options) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override;
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
 
@@ -46,7 +48,8 @@ class SqliteLog final : public Log {
   absl::Status CreateStore();
   absl::StatusOr<Tail> LoadTail();
   absl::Status CheckTail(const Tail& tail);
-  // Runs `read` on a reading connection of its own: one statement, which is a transaction by itself, or several after Begin.
+  // Runs `read` on a reading connection of its own: one statement, which is a transaction by
+  // itself, or several after Begin.
   absl::Status Read(const std::function<void(sql::Connection&)>& read);
   void WriteEvents(const Group& group);
   void WriteCommands(const Group& group);

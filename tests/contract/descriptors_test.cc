@@ -1,5 +1,5 @@
-// What every registered domain must have, asserted from descriptors, so that ctest alone is enough. A new domain is covered
-// without touching this file.
+// What every registered domain must have, asserted from descriptors, so that ctest alone is enough.
+// A new domain is covered without touching this file.
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
@@ -32,7 +32,8 @@ class Descriptors : public ::testing::Test {
   Registry registry_;
 };
 
-void ExpectField(const pb::Descriptor& type, const char* name, int number, pb::FieldDescriptor::Type kind) {
+void ExpectField(const pb::Descriptor& type, const char* name, int number,
+                 pb::FieldDescriptor::Type kind) {
   const pb::FieldDescriptor* field = type.FindFieldByName(name);
   ASSERT_NE(field, nullptr) << type.full_name() << " lacks " << name;
   EXPECT_EQ(field->number(), number) << field->full_name();
@@ -54,7 +55,8 @@ TEST_F(Descriptors, ACommandCanBeAddressedRetriedAndPinnedAndAnswersAReceiptAlon
     ASSERT_NE(method, nullptr);
     EXPECT_TRUE(method->service()->name().ends_with("CommandService"));
     ASSERT_EQ(method->output_type()->field_count(), 1);
-    EXPECT_EQ(method->output_type()->field(0)->message_type()->full_name(), "leftfold.core.v1.CommandReceipt");
+    EXPECT_EQ(method->output_type()->field(0)->message_type()->full_name(),
+              "leftfold.core.v1.CommandReceipt");
   }
 }
 
@@ -109,24 +111,33 @@ TEST_F(Descriptors, EveryRpcHasRequestAndResponseOfItsOwnNameAndIsServed) {
         const pb::MethodDescriptor* method = file->service(s)->method(m);
         EXPECT_EQ(method->input_type()->name(), method->name() + "Request");
         EXPECT_EQ(method->output_type()->name(), method->name() + "Response");
-        EXPECT_TRUE(served.contains(method->input_type())) << method->full_name() << " is declared, but nobody serves it";
+        EXPECT_TRUE(served.contains(method->input_type()))
+            << method->full_name() << " is declared, but nobody serves it";
       }
     }
   }
 }
 
 TEST_F(Descriptors, EveryErrorReasonCarriesItsGrpcCode) {
-  static const std::set<std::string> kCodes = {"INVALID_ARGUMENT",   "NOT_FOUND",         "ALREADY_EXISTS",
-                                               "PERMISSION_DENIED",  "UNAUTHENTICATED",   "RESOURCE_EXHAUSTED",
-                                               "FAILED_PRECONDITION", "ABORTED",          "UNAVAILABLE",
-                                               "INTERNAL",           "DATA_LOSS"};
+  static const std::set<std::string> kCodes = {"INVALID_ARGUMENT",
+                                               "NOT_FOUND",
+                                               "ALREADY_EXISTS",
+                                               "PERMISSION_DENIED",
+                                               "UNAUTHENTICATED",
+                                               "RESOURCE_EXHAUSTED",
+                                               "FAILED_PRECONDITION",
+                                               "ABORTED",
+                                               "UNAVAILABLE",
+                                               "INTERNAL",
+                                               "DATA_LOSS"};
   int reasons = 0;
   for (const pb::FileDescriptor* file : Files()) {
     for (int e = 0; e < file->enum_type_count(); ++e) {
       if (file->enum_type(e)->name() != "ErrorReason") continue;
       for (int v = 1; v < file->enum_type(e)->value_count(); ++v) {
         const pb::EnumValueDescriptor* value = file->enum_type(e)->value(v);
-        EXPECT_TRUE(kCodes.contains(value->options().GetExtension(core::v1::grpc_code))) << value->full_name();
+        EXPECT_TRUE(kCodes.contains(value->options().GetExtension(core::v1::grpc_code)))
+            << value->full_name();
         ++reasons;
       }
     }
@@ -138,7 +149,8 @@ TEST_F(Descriptors, NamesOfCategoriesAndViewsAreUniqueAndWellFormed) {
   std::set<std::string_view> names;
   for (const AggregateEntry& aggregate : registry_.aggregates()) {
     EXPECT_TRUE(IsCategory(aggregate.category)) << aggregate.category;
-    EXPECT_TRUE(names.insert(aggregate.category).second) << aggregate.category << " belongs to two aggregates";
+    EXPECT_TRUE(names.insert(aggregate.category).second)
+        << aggregate.category << " belongs to two aggregates";
   }
   names.clear();
   for (const ViewEntry& view : registry_.views()) {

@@ -1,4 +1,5 @@
-// kill -9 in the middle of a load, then a restart: every acknowledged command is there once, every view equals its own rebuild.
+// kill -9 in the middle of a load, then a restart: every acknowledged command is there once, every
+// view equals its own rebuild.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -29,13 +30,15 @@ struct Acknowledged {
 };
 
 // Sends renames until the server is gone, and keeps what was acknowledged.
-void Load(const ServerProcess& server, int round, int client_number, std::atomic<int>& answered, std::mutex& mu,
-          std::vector<Acknowledged>& acknowledged) {
+void Load(const ServerProcess& server, int round, int client_number, std::atomic<int>& answered,
+          std::mutex& mu, std::vector<Acknowledged>& acknowledged) {
   RoomsClient client(server.write_address, server.read_address);
   rooms::v1::RenameRoomRequest request;
   for (int i = 0;; ++i) {
-    request.set_room_id("room" + std::to_string((client_number + i) % 3));  // Shared rooms: lanes have company.
-    request.set_name("name-" + std::to_string(round) + "-" + std::to_string(client_number) + "-" + std::to_string(i));
+    request.set_room_id(
+        "room" + std::to_string((client_number + i) % 3));  // Shared rooms: lanes have company.
+    request.set_name("name-" + std::to_string(round) + "-" + std::to_string(client_number) + "-" +
+                     std::to_string(i));
     request.set_command_id("c-" + request.name());
     rooms::v1::RenameRoomResponse response;
     if (!client.Call(request, &response).ok()) return;
@@ -45,13 +48,15 @@ void Load(const ServerProcess& server, int round, int client_number, std::atomic
   }
 }
 
-void ExpectAllThereOnce(const ServerProcess& server, const std::vector<Acknowledged>& acknowledged) {
+void ExpectAllThereOnce(const ServerProcess& server,
+                        const std::vector<Acknowledged>& acknowledged) {
   RoomsClient client(server.write_address, server.read_address);
   for (const Acknowledged& ack : acknowledged) {
     rooms::v1::RenameRoomResponse again;
     const grpc::Status status = client.Call(ack.request, &again);
     ASSERT_TRUE(status.ok()) << status.error_message();
-    EXPECT_TRUE(again.receipt().duplicate()) << ack.request.ShortDebugString() << " was acknowledged and is lost";
+    EXPECT_TRUE(again.receipt().duplicate())
+        << ack.request.ShortDebugString() << " was acknowledged and is lost";
     EXPECT_EQ(again.receipt().version(), ack.receipt.version());
     EXPECT_EQ(again.receipt().position(), ack.receipt.position());
   }
@@ -67,7 +72,8 @@ int RunTool(const std::vector<std::string>& arguments, std::string* output) {
 
 TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
   const char* given = std::getenv("LEFTFOLD_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   const testing::TemporaryFolder folder;
@@ -99,7 +105,8 @@ TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
   ServerProcess server(LEFTFOLD_BINARY, folder.path());
   ExpectAllThereOnce(server, acknowledged);
   std::string output;
-  EXPECT_EQ(RunTool({"replay", "--all", "--verify", "--data", folder.path()}, &output), 0) << output;
+  EXPECT_EQ(RunTool({"replay", "--all", "--verify", "--data", folder.path()}, &output), 0)
+      << output;
   EXPECT_EQ(RunTool({"verify", "--data", folder.path()}, &output), 0) << output;
 }
 

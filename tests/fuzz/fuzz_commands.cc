@@ -1,5 +1,6 @@
-// Any bytes as any command, through the real handler over a memory store: every one is answered once, accepted or with a reason, and
-// the log stays whole. The first byte picks the command, the rest is its serialised request.
+// Any bytes as any command, through the real handler over a memory store: every one is answered
+// once, accepted or with a reason, and the log stays whole. The first byte picks the command, the
+// rest is its serialised request.
 #include <google/protobuf/message.h>
 #include <google/protobuf/stubs/logging.h>
 

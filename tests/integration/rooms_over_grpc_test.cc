@@ -42,7 +42,8 @@ class RoomsOverGrpc : public ::testing::Test {
     client_ = std::make_unique<RoomsClient>(app_->write_address(), app_->read_address());
   }
 
-  core::v1::CommandReceipt Create(const std::string& id, const std::string& name, const std::string& command_id = "") {
+  core::v1::CommandReceipt Create(const std::string& id, const std::string& name,
+                                  const std::string& command_id = "") {
     CreateRoomRequest request;
     request.set_room_id(id);
     request.set_name(name);
@@ -54,7 +55,8 @@ class RoomsOverGrpc : public ::testing::Test {
   }
 
   grpc::Status Rename(const std::string& id, const std::string& name, RenameRoomResponse* response,
-                      const std::string& command_id = "", std::optional<std::int64_t> expected = {}) {
+                      const std::string& command_id = "",
+                      std::optional<std::int64_t> expected = {}) {
     RenameRoomRequest request;
     request.set_room_id(id);
     request.set_name(name);
@@ -158,7 +160,8 @@ TEST_F(RoomsOverGrpc, RacingWritersGetVersionsWithoutHoleOrRepeat) {
       writers.emplace_back([&, writer] {
         for (int i = 0; i < kEach; ++i) {
           RenameRoomResponse response;
-          const grpc::Status status = Rename("oak", "Oak " + std::to_string(writer * kEach + i), &response);
+          const grpc::Status status =
+              Rename("oak", "Oak " + std::to_string(writer * kEach + i), &response);
           const std::lock_guard lock(mu);
           EXPECT_TRUE(status.ok()) << status.error_message();
           versions.insert(response.receipt().version());
@@ -200,7 +203,8 @@ TEST_F(RoomsOverGrpc, MalformedFieldsAreNamedAllAtOnce) {
   const GrpcError error = ErrorOf(client_->Call(request, &response));
   EXPECT_EQ(error.code, grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_FALSE(error.reason.empty());
-  EXPECT_GE(error.field_violations, 4) << "room_id, command_id, expected_version and the empty name";
+  EXPECT_GE(error.field_violations, 4)
+      << "room_id, command_id, expected_version and the empty name";
 }
 
 TEST_F(RoomsOverGrpc, BadInputGetsATypedErrorAndLosesNothing) {
@@ -269,7 +273,8 @@ TEST_F(RoomsOverGrpc, ASecondServerOnTheSameDataIsRefusedAndToldWhoHoldsIt) {
   options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
   const auto second = App::Start(registry_, options);
   ASSERT_FALSE(second.ok());
-  EXPECT_NE(second.status().message().find(std::to_string(getpid())), std::string::npos) << second.status();
+  EXPECT_NE(second.status().message().find(std::to_string(getpid())), std::string::npos)
+      << second.status();
 }
 
 TEST_F(RoomsOverGrpc, ListeningBeyondLoopbackIsRefused) {

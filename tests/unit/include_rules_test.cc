@@ -1,5 +1,5 @@
-// Dependencies point one way: domains -> core + generated protos; engines -> core, sql, event_store, rpc; only server/ and tools/
-// know all engines; nobody includes domains/.
+// Dependencies point one way: domains -> core + generated protos; engines -> core, sql,
+// event_store, rpc; only server/ and tools/ know all engines; nobody includes domains/.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,12 +22,15 @@ const std::map<std::string, std::vector<std::string>> kMayInclude = {
     {"write_api", {"write_api", "core", "event_store"}},
     {"projector", {"projector", "core", "sql", "event_store"}},
     {"read_api", {"read_api", "core", "sql"}},
-    {"server", {"server", "core", "sql", "event_store", "rpc", "write_api", "projector", "read_api", "tools"}},
+    {"server",
+     {"server", "core", "sql", "event_store", "rpc", "write_api", "projector", "read_api",
+      "tools"}},
     {"tools", {"tools", "core", "sql", "event_store", "rpc", "projector", "server"}},
 };
 
-const std::vector<std::string> kFolders = {"core",     "sql",    "event_store", "rpc",     "write_api", "projector",
-                                           "read_api", "server", "tools",       "domains", "testing",   "bench"};
+const std::vector<std::string> kFolders = {"core",      "sql",       "event_store", "rpc",
+                                           "write_api", "projector", "read_api",    "server",
+                                           "tools",     "domains",   "testing",     "bench"};
 
 // Paths of the project's own headers that `file` includes.
 std::vector<std::string> IncludesOf(const fs::path& file) {
@@ -42,9 +45,11 @@ std::vector<std::string> IncludesOf(const fs::path& file) {
 
 std::vector<fs::path> SourcesIn(const std::string& folder) {
   std::vector<fs::path> sources;
-  for (const auto& entry : fs::recursive_directory_iterator(fs::path(LEFTFOLD_SOURCE_DIR) / folder)) {
+  for (const auto& entry :
+       fs::recursive_directory_iterator(fs::path(LEFTFOLD_SOURCE_DIR) / folder)) {
     if (entry.path().filename() == "new_domain_templates.h") continue;  // The text of other files.
-    if (entry.path().extension() == ".h" || entry.path().extension() == ".cc") sources.push_back(entry.path());
+    if (entry.path().extension() == ".h" || entry.path().extension() == ".cc")
+      sources.push_back(entry.path());
   }
   return sources;
 }
@@ -60,7 +65,8 @@ TEST(IncludeRules, EnginesIncludeOnlyWhatTheArchitectureAllows) {
     for (const fs::path& file : sources) {
       for (const std::string& include : IncludesOf(file)) {
         if (IsGenerated(include)) {
-          EXPECT_TRUE(include.starts_with("leftfold/core/") || include.starts_with("leftfold/admin/") ||
+          EXPECT_TRUE(include.starts_with("leftfold/core/") ||
+                      include.starts_with("leftfold/admin/") ||
                       include.starts_with("leftfold/tools/") || include.starts_with("google/"))
               << file << " includes " << include << ": engines know no domain";
           continue;
@@ -77,8 +83,8 @@ TEST(IncludeRules, ADomainIncludesItsOwnFolderCoreAndGeneratedMessagesOnly) {
     const std::string own = "domains/" + file.parent_path().filename().string() + "/";
     const bool test = file.filename().string().ends_with("_test.cc");
     for (const std::string& include : IncludesOf(file)) {
-      const bool fine = include.starts_with("core/") || include.starts_with(own) || IsGenerated(include) ||
-                        (test && include.starts_with("testing/"));
+      const bool fine = include.starts_with("core/") || include.starts_with(own) ||
+                        IsGenerated(include) || (test && include.starts_with("testing/"));
       EXPECT_TRUE(fine) << file << " includes " << include;
       EXPECT_FALSE(include.ends_with(".grpc.pb.h")) << file << ": domains hold no gRPC code";
     }
@@ -95,9 +101,11 @@ TEST(IncludeRules, NoEngineHoldsAThreadAClockOrAWait) {
     for (const fs::path& file : SourcesIn(folder)) {
       std::ifstream in(file);
       const std::string text((std::istreambuf_iterator<char>(in)), {});
-      for (const char* forbidden : {"std::thread", "std::jthread", "sleep_for", "SleepFor", "condition_variable", "absl::Now()",
-                                    "system_clock::now", "steady_clock::now"}) {
-        EXPECT_EQ(text.find(forbidden), std::string::npos) << file << " uses " << forbidden << "; server/ owns those";
+      for (const char* forbidden :
+           {"std::thread", "std::jthread", "sleep_for", "SleepFor", "condition_variable",
+            "absl::Now()", "system_clock::now", "steady_clock::now"}) {
+        EXPECT_EQ(text.find(forbidden), std::string::npos)
+            << file << " uses " << forbidden << "; server/ owns those";
       }
     }
   }

@@ -1,0 +1,51 @@
+#include "testing/virtual_scheduler.h"
+
+#include <algorithm>
+
+#include "core/status.h"
+
+namespace leftfold::testing {
+
+void VirtualScheduler::Facade::PostAfter(absl::Duration delay, Task task) {
+  const absl::Duration at = scheduler_.elapsed_ + std::max(delay, absl::ZeroDuration());
+  scheduler_.timers_.emplace(at, Timer{&ready_, std::move(task)});
+}
+
+bool VirtualScheduler::Jump() {
+  if (timers_.empty()) return false;
+  elapsed_ = std::max(elapsed_, timers_.begin()->first);
+  const auto end = timers_.upper_bound(elapsed_);
+  for (auto it = timers_.begin(); it != end; ++it) {
+    it->second.ready->push_back(std::move(it->second.task));
+  }
+  timers_.erase(timers_.begin(), end);
+  return true;
+}
+
+bool VirtualScheduler::RunOne() {
+  if (serial_ready_.empty() && pool_ready_.empty() && !Jump()) return false;
+  // The serial queue counts as one task beside those of the pool.
+  const std::size_t choices = pool_ready_.size() + (serial_ready_.empty() ? 0 : 1);
+  const std::size_t chosen = random_() % choices;
+  Task task;
+  if (chosen < pool_ready_.size()) {
+    std::swap(pool_ready_[chosen], pool_ready_.back());
+    task = std::move(pool_ready_.back());
+    pool_ready_.pop_back();
+  } else {
+    task = std::move(serial_ready_.front());
+    serial_ready_.pop_front();
+  }
+  task();
+  return true;
+}
+
+std::int64_t VirtualScheduler::RunUntilIdle(std::int64_t steps_max) {
+  std::int64_t steps = 0;
+  while (RunOne()) {
+    if (++steps > steps_max) Die("the virtual scheduler does not become idle");
+  }
+  return steps;
+}
+
+}  // namespace leftfold::testing

@@ -1,0 +1,74 @@
+#ifndef TESTING_VIRTUAL_SCHEDULER_H_
+#define TESTING_VIRTUAL_SCHEDULER_H_
+
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "core/executor.h"
+
+namespace leftfold::testing {
+
+// Two executors without threads whose tasks run when the test says so, in an order that the seed
+// decides: the same seed gives the same run. Time is virtual and jumps to the next timer only when
+// nothing else can run. For one thread.
+class VirtualScheduler {
+ public:
+  static constexpr std::int64_t kStepsMax = 10'000'000;
+
+  explicit VirtualScheduler(std::uint64_t seed) : random_(seed) {}
+  VirtualScheduler(const VirtualScheduler&) = delete;
+  VirtualScheduler& operator=(const VirtualScheduler&) = delete;
+
+  // Its tasks run in the order in which they were posted, with tasks of the pool in between.
+  Executor& Serial() { return serial_; }
+  // Its tasks run in any order.
+  Executor& Pool() { return pool_; }
+
+  // Runs one task; false when there is none, not even a timer.
+  bool RunOne();
+  // Runs until there is neither task nor timer, and says how many tasks that were. More than
+  // `steps_max` end the process: they would never end.
+  std::int64_t RunUntilIdle(std::int64_t steps_max = kStepsMax);
+
+  // Since the beginning.
+  absl::Duration elapsed() const { return elapsed_; }
+
+ private:
+  using Task = std::function<void()>;
+  class Facade final : public Executor {
+   public:
+    Facade(VirtualScheduler& scheduler, std::deque<Task>& ready)
+        : scheduler_(scheduler), ready_(ready) {}
+    void Post(Task task) override { ready_.push_back(std::move(task)); }
+    void PostAfter(absl::Duration delay, Task task) override;
+
+   private:
+    VirtualScheduler& scheduler_;
+    std::deque<Task>& ready_;
+  };
+  struct Timer {
+    std::deque<Task>* ready;
+    Task task;
+  };
+
+  // Makes the timers of the next moment ready; false when there is no timer.
+  bool Jump();
+
+  std::mt19937_64 random_;
+  std::deque<Task> serial_ready_;
+  std::deque<Task> pool_ready_;
+  std::multimap<absl::Duration, Timer> timers_;
+  absl::Duration elapsed_;
+  Facade serial_{*this, serial_ready_};
+  Facade pool_{*this, pool_ready_};
+};
+
+}  // namespace leftfold::testing
+#endif  // TESTING_VIRTUAL_SCHEDULER_H_
