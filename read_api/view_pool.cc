@@ -186,6 +186,7 @@ void ServedView::WaitFor(Position min_position, absl::Duration limit, WaitDone d
       waiters_.emplace(min_position, Waiter{id, std::move(done)});
     }
   }
+  // NOLINTNEXTLINE(bugprone-use-after-move): moved from only where it waits.
   if (!waits) return PostWait(std::move(done), std::move(now));
   executor_.PostAfter(limit, [weak = weak_from_this(), id, min_position] {
     if (const auto self = weak.lock()) self->OnTimeout(id, min_position);
@@ -279,6 +280,7 @@ void ServedView::LeaseLater(LeaseDone done) {
     if (!full) queue_.push_back(std::move(done));
   }
   if (full)
+    // NOLINTNEXTLINE(bugprone-use-after-move): moved from only where the queue has room.
     return PostLease(std::move(done),
                      QueueFull(name_, "calls wait for connections", kLeaseQueueMax));
   ServeQueue();  // One may have come back in the meantime.
