@@ -113,7 +113,8 @@ absl::Time Cron::Next(absl::Time time, absl::Time until) const {
   const absl::TimeZone utc = absl::UTCTimeZone();
   const absl::CivilMinute minute = absl::ToCivilMinute(time, utc) + 1;
   const absl::CivilDay today(minute);
-  const absl::CivilDay last = std::min(today + std::int64_t{366} * kYearsMax, absl::ToCivilDay(until, utc));
+  const absl::CivilDay last =
+      std::min(today + std::int64_t{366} * kYearsMax, absl::ToCivilDay(until, utc));
   for (absl::CivilDay day = today; day <= last; ++day) {
     if (!months_[static_cast<std::size_t>(day.month())]) {
       day = absl::CivilDay(absl::CivilMonth(day) + 1) - 1;
