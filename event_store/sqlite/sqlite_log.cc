@@ -169,14 +169,19 @@ Tail SqliteLog::GetTail() {
 // The whole chain is the business of `leftfold verify`; here only a tail that was lost or replaced
 // must be noticed.
 absl::Status SqliteLog::CheckTail(const Tail& tail) {
-  if (tail.head.position == kBeforeFirst) return absl::OkStatus();
+  // Whoever cuts events off leaves their category's last position behind.
+  Position last_of_all;
+  for (const auto& [category, position] : tail.category_heads)
+    last_of_all = std::max(last_of_all, position);
+  bool fits = last_of_all == tail.head.position;
+  if (fits && tail.head.position == kBeforeFirst) return absl::OkStatus();
   const auto last = ReadAll({.from = Position{tail.head.position.value - 2}, .events_max = 2});
   if (!last.ok()) return last.status();
   const bool single = tail.head.position.value == 1;
-  const bool fits =
-      last->size() == (single ? 1u : 2u) && last->back().position == tail.head.position &&
-      ChainOf(single ? FirstChain(tail.store_id) : last->front().chain, last->back()) ==
-          last->back().chain;
+  fits = fits && last->size() == (single ? 1u : 2u) &&
+         last->back().position == tail.head.position &&
+         ChainOf(single ? FirstChain(tail.store_id) : last->front().chain, last->back()) ==
+             last->back().chain;
   if (fits) return absl::OkStatus();
   return Reject(core::v1::ERROR_REASON_DATA_LOSS,
                 fmt::format("the end of the log does not fit its chain at position {}; run "

@@ -1,0 +1,182 @@
+#include <SQLiteCpp/Database.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/reject.h"
+#include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/verify.h"
+#include "testing/event_store_contract.h"
+
+namespace leftfold {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using testing::AppendOf;
+using testing::Brief;
+using testing::CommandOf;
+using testing::Describe;
+using testing::SqliteStore;
+using testing::StoreOnScheduler;
+
+absl::Status Verify(EventStore& store) {
+  return VerifyLog(store, [](auto, auto) {});
+}
+
+// Three events in one stream; positions 1 to 3.
+class SqliteEventStore : public ::testing::Test {
+ protected:
+  SqliteEventStore() {
+    EXPECT_TRUE(log_.Append(AppendOf("room-a", {"one", "two"})).ok());
+    EXPECT_TRUE(log_.Append(CommandOf(AppendOf("room-a", {"three"}), "c1")).ok());
+  }
+  // Changes the file behind the store's back.
+  void Damage(const std::string& sql) {
+    SQLite::Database file(log_.folder() + "/events.db", SQLite::OPEN_READWRITE);
+    EXPECT_GT(file.exec(sql), 0);
+  }
+  absl::StatusOr<std::unique_ptr<EventStore>> TryOpen() {
+    return OpenSqliteEventStore(log_.folder(), {&log_.scheduler().Serial(),
+                                                &log_.scheduler().Pool(), &log_.clock()});
+  }
+
+  StoreOnScheduler log_{SqliteStore()};
+};
+
+TEST_F(SqliteEventStore, ReopeningKeepsHeadChainEventsAndCommands) {
+  const Head head = log_.store().GetHead();
+  const std::string id = log_.store().StoreId();
+  const auto events = log_.All();
+  log_.Reopen();
+  EXPECT_EQ(log_.store().StoreId(), id);
+  EXPECT_EQ(log_.store().GetHead().position, head.position);
+  EXPECT_EQ(log_.store().GetHead().chain, head.chain);
+  ASSERT_EQ(log_.All().size(), events.size());
+  for (std::size_t i = 0; i < events.size(); ++i)
+    EXPECT_EQ(Describe(log_.All()[i]), Describe(events[i]));
+  EXPECT_EQ(Describe(log_.Append(CommandOf(AppendOf("room-a", {"three"}), "c1"))),
+            "version=2 position=3 aggregate=oak created=created-1 duplicate=true");
+}
+
+TEST_F(SqliteEventStore, WritingGoesOnWhereItWasAfterReopening) {
+  const absl::Time before = log_.clock().Now();
+  log_.clock().Advance(-absl::Hours(1));
+  log_.Reopen();
+  EXPECT_TRUE(log_.Append(AppendOf("room-a", {"four"}, Exactly{Version{2}})).ok());
+  const RecordedEvent last = log_.All().back();
+  EXPECT_EQ(Brief({last}), std::vector<std::string>{"4:room-a@3=four"});
+  EXPECT_EQ(last.category_previous, Position{3});
+  EXPECT_EQ(last.recorded_at, before);
+  EXPECT_TRUE(Verify(log_.store()).ok());
+}
+
+TEST_F(SqliteEventStore, AChangedPayloadIsDataLossWhenItsStreamIsReadAndWhenTheLogIsVerified) {
+  Damage("UPDATE events SET payload = CAST('twO' AS BLOB) WHERE position = 2");
+  const absl::Status read = log_.store().ReadStream("room-a", {}).status();
+  EXPECT_EQ(read.code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(MetadataOf(read, "position"), "2");
+  const absl::Status verified = Verify(log_.store());
+  EXPECT_EQ(verified.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(verified.message()), HasSubstr("position 2"));
+}
+
+TEST_F(SqliteEventStore, EveryChangedColumnIsFoundByVerifyWithThePosition) {
+  const std::vector<std::string> changes = {
+      "event_id = zeroblob(16)", "encoding = 1",          "metadata = CAST('m' AS BLOB)",
+      "recorded_at = recorded_at + 1", "leaf = zeroblob(32)", "chain = zeroblob(32)",
+      "category_previous = 0",   "version = 7",           "tags = x'010000006b0100000076'"};
+  for (const std::string& change : changes) {
+    StoreOnScheduler log(SqliteStore());
+    ASSERT_TRUE(log.Append(AppendOf("room-a", {"one", "two", "three"})).ok());
+    SQLite::Database file(log.folder() + "/events.db", SQLite::OPEN_READWRITE);
+    ASSERT_EQ(file.exec("UPDATE events SET " + change + " WHERE position = 2"), 1);
+    const absl::Status verified = Verify(log.store());
+    EXPECT_EQ(verified.code(), absl::StatusCode::kDataLoss) << change;
+    EXPECT_THAT(std::string(verified.message()), HasSubstr("position 2")) << change;
+  }
+}
+
+TEST_F(SqliteEventStore, ADeletedEventInTheMiddleIsFoundByVerify) {
+  Damage("DELETE FROM events WHERE position = 2");
+  const absl::Status verified = Verify(log_.store());
+  EXPECT_EQ(verified.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(verified.message()), HasSubstr("position 2"));
+}
+
+TEST_F(SqliteEventStore, ALastEventDeletedUnderAnOpenStoreIsFoundByVerify) {
+  Damage("DELETE FROM events WHERE position = 3");
+  const absl::Status verified = Verify(log_.store());
+  EXPECT_EQ(verified.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(verified.message()), HasSubstr("position 3"));
+}
+
+TEST_F(SqliteEventStore, ALogWhoseLastEventsWereDeletedIsNotOpened) {
+  log_.Close();
+  Damage("DELETE FROM events WHERE position = 3");
+  EXPECT_EQ(TryOpen().status().code(), absl::StatusCode::kDataLoss);
+  Damage("DELETE FROM events");
+  EXPECT_EQ(TryOpen().status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(SqliteEventStore, AnEndThatDoesNotFitItsChainIsNotOpened) {
+  log_.Close();
+  Damage("UPDATE events SET chain = zeroblob(32) WHERE position = 3");
+  const auto opened = TryOpen();
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(MetadataOf(opened.status(), "position"), "3");
+}
+
+TEST_F(SqliteEventStore, AFileOfANewerBinaryIsNotOpened) {
+  log_.Close();
+  {
+    SQLite::Database file(log_.folder() + "/events.db", SQLite::OPEN_READWRITE);
+    file.exec("PRAGMA user_version = 1000");
+  }
+  EXPECT_EQ(TryOpen().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(SqliteEventStore, AReadOnlyStoreSeesWhatTheWriterBesideItCommits) {
+  auto reader = OpenSqliteEventStoreReadOnly(log_.folder());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_EQ((*reader)->GetHead().position, Position{3});
+  ASSERT_TRUE(log_.Append(AppendOf("room-b", {"four"})).ok());
+  EXPECT_EQ((*reader)->GetHead().position, Position{4});
+  EXPECT_EQ((*reader)->GetHead().chain, log_.store().GetHead().chain);
+  EXPECT_EQ((*reader)->StoreId(), log_.store().StoreId());
+  EXPECT_THAT(Brief(*(*reader)->ReadAll({.from = Position{3}})), ElementsAre("4:room-b@0=four"));
+  EXPECT_TRUE((*reader)->FindCommand("c1")->has_value());
+  EXPECT_EQ((*reader)->StreamVersion("room-b").value(), Version{0});
+  EXPECT_TRUE(Verify(**reader).ok());
+}
+
+TEST_F(SqliteEventStore, AReadOnlyStoreRefusesToAppend) {
+  auto reader = OpenSqliteEventStoreReadOnly(log_.folder());
+  ASSERT_TRUE(reader.ok());
+  std::optional<absl::Status> answer;
+  (*reader)->Append(AppendOf("room-a", {"x"}),
+                    [&](const absl::StatusOr<Receipt>& receipt) { answer = receipt.status(); });
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(log_.store().GetHead().position, Position{3});
+}
+
+TEST_F(SqliteEventStore, AReadOnlyStoreOverNoLogIsNotFound) {
+  const testing::TemporaryFolder empty;
+  EXPECT_EQ(OpenSqliteEventStoreReadOnly(empty.path()).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(SqliteEventStore, ATypeUsedBeforeAndAfterReopeningIsStoredOnce) {
+  log_.Reopen();
+  ASSERT_TRUE(log_.Append(AppendOf("room-a", {"four"})).ok());
+  SQLite::Database file(log_.folder() + "/events.db", SQLite::OPEN_READONLY);
+  EXPECT_EQ(file.execAndGet("SELECT count(*) FROM types").getInt(), 1);
+  EXPECT_EQ(file.execAndGet("SELECT count(*) FROM streams").getInt(), 1);
+}
+
+}  // namespace
+}  // namespace leftfold
