@@ -1,0 +1,479 @@
+#include <absl/container/flat_hash_map.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "core/reject.h"
+#include "event_store/event_store.h"
+#include "event_store/verify.h"
+#include "testing/event_store_contract.h"
+
+namespace leftfold {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::AppendOf;
+using testing::Brief;
+using testing::CommandOf;
+using testing::Describe;
+using testing::EventOf;
+using testing::StoreKind;
+using testing::StoreOnScheduler;
+
+constexpr std::int64_t kEnd = std::numeric_limits<std::int64_t>::max();
+
+// What every store must do.
+class EventStoreContract : public ::testing::TestWithParam<StoreKind> {
+ protected:
+  absl::StatusOr<Receipt> Append(AppendRequest request) { return log_.Append(std::move(request)); }
+  // Appends that must be accepted.
+  void Write(AppendRequest request) {
+    const auto receipt = log_.Append(std::move(request));
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+  }
+  EventStore& store() { return log_.store(); }
+  std::vector<std::string> Stream(const std::string& name, const ReadStreamOptions& options) {
+    const auto events = store().ReadStream(name, options);
+    EXPECT_TRUE(events.ok()) << events.status();
+    return Brief(*events);
+  }
+  std::vector<std::string> All(const ReadAllOptions& options) {
+    const auto events = store().ReadAll(options);
+    EXPECT_TRUE(events.ok()) << events.status();
+    return Brief(*events);
+  }
+
+  StoreOnScheduler log_{GetParam()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Stores, EventStoreContract, ::testing::ValuesIn(testing::AllStores()),
+                         [](const auto& kind) { return kind.param.name; });
+
+// Two streams over one append, one more over another.
+AppendRequest TwoStreams(StreamCheck first, StreamCheck second) {
+  AppendRequest request = AppendOf("room-a", {"1", "2"}, first);
+  request.streams.push_back(AppendOf("desk-b", {"3"}, second).streams.front());
+  return request;
+}
+
+TEST_P(EventStoreContract, AnEmptyLogHasTheHeadBeforeTheFirstEvent) {
+  EXPECT_EQ(store().GetHead().position, kBeforeFirst);
+  EXPECT_EQ(store().GetHead().chain, FirstChain(store().StoreId()));
+  EXPECT_EQ(store().StreamVersion("room-a").value(), kNoEventYet);
+  EXPECT_THAT(Stream("room-a", {}), IsEmpty());
+  EXPECT_THAT(All({}), IsEmpty());
+  EXPECT_TRUE(VerifyLog(store(), [](auto, auto) {}).ok());
+}
+
+TEST_P(EventStoreContract, PositionsAreDenseFromOneAndVersionsFromZero) {
+  Write(AppendOf("room-a", {"x", "y"}));
+  Write(AppendOf("room-b", {"z"}));
+  const auto receipt = Append(AppendOf("room-a", {"w"}));
+  EXPECT_EQ(Describe(receipt), "version=2 position=4 aggregate= created= duplicate=false");
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=x", "2:room-a@1=y", "3:room-b@0=z", "4:room-a@2=w"));
+  EXPECT_EQ(store().StreamVersion("room-a").value(), Version{2});
+  EXPECT_EQ(store().GetHead().position, Position{4});
+}
+
+TEST_P(EventStoreContract, AllFieldsOfAnEventComeBack) {
+  AppendRequest request = AppendOf("room-a", {std::string("\0\xff{}", 4)});
+  NewEvent& event = request.streams[0].events[0];
+  event.event_id = DerivedUuid("event", 1);
+  event.encoding = Encoding::kJson;
+  event.tags = {{"user", "ann"}, {"user", ""}};
+  request.metadata = std::string("\0m", 2);
+  Write(std::move(request));
+  const RecordedEvent recorded = log_.All().front();
+  EXPECT_EQ(recorded.event_id, DerivedUuid("event", 1));
+  EXPECT_EQ(recorded.type, "test.Happened");
+  EXPECT_EQ(recorded.payload, std::string("\0\xff{}", 4));
+  EXPECT_EQ(recorded.encoding, Encoding::kJson);
+  EXPECT_EQ(recorded.metadata, std::string("\0m", 2));
+  EXPECT_EQ(recorded.tags, (std::vector<Tag>{{"user", "ann"}, {"user", ""}}));
+  EXPECT_EQ(recorded.recorded_at, log_.clock().Now());
+}
+
+TEST_P(EventStoreContract, EventsWithoutIdsGetDistinctOnes) {
+  Write(AppendOf("room-a", {"x", "y"}));
+  const auto events = log_.All();
+  EXPECT_NE(events[0].event_id, Uuid{});
+  EXPECT_NE(events[0].event_id, events[1].event_id);
+}
+
+TEST_P(EventStoreContract, AnAppendToSeveralStreamsIsStoredWhole) {
+  const auto receipt = Append(TwoStreams(NoStream{}, NoStream{}));
+  EXPECT_EQ(Describe(receipt), "version=1 position=3 aggregate= created= duplicate=false");
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=1", "2:room-a@1=2", "3:desk-b@0=3"));
+}
+
+TEST_P(EventStoreContract, AnAppendWithOneFailedCheckStoresNothing) {
+  Write(AppendOf("desk-b", {"0"}));
+  const auto receipt = Append(TwoStreams(NoStream{}, NoStream{}));
+  EXPECT_EQ(ReasonOf(receipt.status()), "VERSION_CONFLICT");
+  EXPECT_THAT(All({}), ElementsAre("1:desk-b@0=0"));
+  EXPECT_EQ(store().StreamVersion("room-a").value(), kNoEventYet);
+}
+
+TEST_P(EventStoreContract, EveryKindOfCheckAcceptsWhatItAsksFor) {
+  Write(AppendOf("room-a", {"x"}, NoStream{}));
+  Write(AppendOf("room-a", {"x"}, StreamExists{}));
+  Write(AppendOf("room-a", {"x"}, Exactly{Version{1}}));
+  Write(AppendOf("room-a", {"x"}, Any{}));
+  Write(AppendOf("room-b", {"x"}, Any{}));
+  Write(AppendOf("room-c", {"x"}, Exactly{kNoEventYet}));
+}
+
+TEST_P(EventStoreContract, EveryKindOfCheckRejectsTheRest) {
+  Write(AppendOf("room-a", {"x"}));
+  struct Case {
+    std::string stream;
+    StreamCheck check;
+    std::string expected;
+    std::string actual;
+  };
+  const std::vector<Case> cases = {
+      {"room-a", NoStream{}, "-1", "0"},
+      {"room-b", StreamExists{}, "any version", "-1"},
+      {"room-a", Exactly{Version{1}}, "1", "0"},
+      {"room-a", Exactly{kNoEventYet}, "-1", "0"},
+      {"room-b", Exactly{Version{0}}, "0", "-1"},
+  };
+  for (const Case& c : cases) {
+    const absl::Status status = Append(AppendOf(c.stream, {"y"}, c.check)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+    EXPECT_EQ(ReasonOf(status), "VERSION_CONFLICT");
+    EXPECT_EQ(MetadataOf(status, "stream"), c.stream);
+    EXPECT_EQ(MetadataOf(status, "expected"), c.expected);
+    EXPECT_EQ(MetadataOf(status, "actual"), c.actual);
+  }
+  EXPECT_EQ(store().GetHead().position, Position{1});
+}
+
+TEST_P(EventStoreContract, TheMessageNamesEveryFailedCheck) {
+  Write(AppendOf("room-a", {"x"}));
+  const absl::Status status = Append(TwoStreams(NoStream{}, StreamExists{})).status();
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("room-a is at version 0, expected -1"),
+                    HasSubstr("desk-b is at version -1, expected any version")));
+  EXPECT_EQ(MetadataOf(status, "stream"), "room-a");
+}
+
+TEST_P(EventStoreContract, ChecksAreJudgedBeforeAnyEventIsWritten) {
+  // The second stream's check is about the state before this append.
+  EXPECT_TRUE(Append(TwoStreams(NoStream{}, NoStream{})).ok());
+  AppendRequest only_checked = AppendOf("room-a", {}, Exactly{Version{1}});
+  only_checked.streams.push_back(AppendOf("desk-b", {"4"}).streams.front());
+  const auto receipt = Append(std::move(only_checked));
+  EXPECT_EQ(Describe(receipt), "version=1 position=4 aggregate= created= duplicate=false");
+}
+
+TEST_P(EventStoreContract, AppendsOfOneGroupSeeEachOther) {
+  const auto receipts =
+      log_.AppendTogether({AppendOf("room-a", {"x"}, NoStream{}),
+                           AppendOf("room-a", {"y"}, NoStream{}),
+                           AppendOf("room-a", {"z"}, Exactly{Version{0}})});
+  EXPECT_TRUE(receipts[0].ok());
+  EXPECT_EQ(ReasonOf(receipts[1].status()), "VERSION_CONFLICT");
+  EXPECT_EQ(MetadataOf(receipts[1].status(), "actual"), "0");
+  EXPECT_EQ(Describe(receipts[2]), "version=1 position=2 aggregate= created= duplicate=false");
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=x", "2:room-a@1=z"));
+}
+
+TEST_P(EventStoreContract, AppendsCommitInTheOrderOfTheirCalls) {
+  std::vector<AppendRequest> requests;
+  for (int i = 0; i < 1'200; ++i) requests.push_back(AppendOf("room-a", {std::to_string(i)}));
+  log_.AppendTogether(std::move(requests));
+  const auto events = log_.All();
+  ASSERT_EQ(events.size(), 1'200u);
+  for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(events[i].payload, std::to_string(i));
+}
+
+TEST_P(EventStoreContract, ACommandSentAgainGetsItsReceiptAgain) {
+  const auto first = Append(CommandOf(AppendOf("room-a", {"x"}), "c1"));
+  EXPECT_EQ(Describe(first),
+            "version=0 position=1 aggregate=oak created=created-1 duplicate=false");
+  Write(AppendOf("room-a", {"y"}));
+  const auto again = Append(CommandOf(AppendOf("room-a", {"x"}, NoStream{}), "c1"));
+  EXPECT_EQ(Describe(again), "version=0 position=1 aggregate=oak created=created-1 duplicate=true");
+  EXPECT_EQ(store().GetHead().position, Position{2});
+}
+
+TEST_P(EventStoreContract, ACommandIdWithOtherContentIsRefused) {
+  Write(CommandOf(AppendOf("room-a", {"x"}), "c1", 1));
+  const absl::Status status = Append(CommandOf(AppendOf("room-a", {"x"}), "c1", 2)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ReasonOf(status), "COMMAND_ID_REUSED");
+  EXPECT_EQ(MetadataOf(status, "command_id"), "c1");
+  EXPECT_EQ(store().GetHead().position, Position{1});
+}
+
+TEST_P(EventStoreContract, TheSameCommandTwiceInOneGroupIsStoredOnce) {
+  const auto receipts = log_.AppendTogether({CommandOf(AppendOf("room-a", {"x"}), "c1", 1),
+                                             CommandOf(AppendOf("room-a", {"x"}), "c1", 1),
+                                             CommandOf(AppendOf("room-a", {"x"}), "c1", 2)});
+  EXPECT_EQ(Describe(receipts[0]),
+            "version=0 position=1 aggregate=oak created=created-1 duplicate=false");
+  EXPECT_EQ(Describe(receipts[1]),
+            "version=0 position=1 aggregate=oak created=created-1 duplicate=true");
+  EXPECT_EQ(ReasonOf(receipts[2].status()), "COMMAND_ID_REUSED");
+  EXPECT_EQ(store().GetHead().position, Position{1});
+}
+
+TEST_P(EventStoreContract, ACommandWithoutEventsIsRememberedToo) {
+  Write(AppendOf("room-a", {"x"}));
+  const auto first = Append(CommandOf(AppendOf("room-a", {}, Exactly{Version{0}}), "c1"));
+  EXPECT_EQ(Describe(first),
+            "version=0 position=1 aggregate=oak created=created-1 duplicate=false");
+  Write(AppendOf("room-a", {"y"}));
+  const auto again = Append(CommandOf(AppendOf("room-a", {}, Exactly{Version{0}}), "c1"));
+  EXPECT_EQ(Describe(again), "version=0 position=1 aggregate=oak created=created-1 duplicate=true");
+}
+
+TEST_P(EventStoreContract, ARefusedCommandIsNotRemembered) {
+  EXPECT_FALSE(Append(CommandOf(AppendOf("room-a", {"x"}, StreamExists{}), "c1")).ok());
+  EXPECT_FALSE(store().FindCommand("c1").value().has_value());
+  Write(CommandOf(AppendOf("room-a", {"x"}), "c1", 2));
+}
+
+TEST_P(EventStoreContract, FindCommandTellsHashAndReceipt) {
+  Write(CommandOf(AppendOf("room-a", {"x"}), "c1", 7));
+  const auto found = store().FindCommand("c1");
+  ASSERT_TRUE(found.ok() && found->has_value());
+  EXPECT_EQ((*found)->request_hash, Digest{7});
+  EXPECT_EQ(Describe((*found)->receipt),
+            "version=0 position=1 aggregate=oak created=created-1 duplicate=true");
+  EXPECT_FALSE(store().FindCommand("c2").value().has_value());
+}
+
+TEST_P(EventStoreContract, AStreamIsReadForwardWithLimits) {
+  Write(AppendOf("room-a", {"aa", "bb", "cc"}));
+  Write(AppendOf("room-ab", {"other"}));
+  EXPECT_THAT(Stream("room-a", {}), ElementsAre("1:room-a@0=aa", "2:room-a@1=bb", "3:room-a@2=cc"));
+  EXPECT_THAT(Stream("room-a", {.from = Version{1}, .events_max = 1}),
+              ElementsAre("2:room-a@1=bb"));
+  EXPECT_THAT(Stream("room-a", {.bytes_max = 4}), ElementsAre("1:room-a@0=aa", "2:room-a@1=bb"));
+  EXPECT_THAT(Stream("room-a", {.bytes_max = 1}), ElementsAre("1:room-a@0=aa"));
+  EXPECT_THAT(Stream("room-a", {.from = Version{3}}), IsEmpty());
+}
+
+TEST_P(EventStoreContract, AStreamIsReadBackwardWithLimits) {
+  Write(AppendOf("room-a", {"aa", "bb", "cc"}));
+  const auto backward = [&](std::int64_t from, std::size_t events_max, std::size_t bytes_max) {
+    return Stream("room-a", {.from = Version{from},
+                             .direction = Direction::kBackward,
+                             .events_max = events_max,
+                             .bytes_max = bytes_max});
+  };
+  EXPECT_THAT(backward(kEnd, 9, 99),
+              ElementsAre("3:room-a@2=cc", "2:room-a@1=bb", "1:room-a@0=aa"));
+  EXPECT_THAT(backward(1, 9, 99), ElementsAre("2:room-a@1=bb", "1:room-a@0=aa"));
+  EXPECT_THAT(backward(1, 1, 99), ElementsAre("2:room-a@1=bb"));
+  EXPECT_THAT(backward(kEnd, 9, 1), ElementsAre("3:room-a@2=cc"));
+  EXPECT_THAT(backward(-1, 9, 99), IsEmpty());
+}
+
+TEST_P(EventStoreContract, TheLogIsReadBothWaysFromBeyondAPosition) {
+  Write(AppendOf("room-a", {"aa", "bb"}));
+  Write(AppendOf("room-b", {"cc"}));
+  EXPECT_THAT(All({.from = Position{1}}), ElementsAre("2:room-a@1=bb", "3:room-b@0=cc"));
+  EXPECT_THAT(All({.from = Position{1}, .events_max = 1}), ElementsAre("2:room-a@1=bb"));
+  EXPECT_THAT(All({.from = kBeforeFirst, .bytes_max = 3}), ElementsAre("1:room-a@0=aa"));
+  EXPECT_THAT(All({.from = Position{3}}), IsEmpty());
+  EXPECT_THAT(All({.from = Position{3}, .direction = Direction::kBackward}),
+              ElementsAre("2:room-a@1=bb", "1:room-a@0=aa"));
+  EXPECT_THAT(All({.from = Position{kEnd}, .direction = Direction::kBackward, .events_max = 1}),
+              ElementsAre("3:room-b@0=cc"));
+  EXPECT_THAT(All({.from = Position{1}, .direction = Direction::kBackward}), IsEmpty());
+}
+
+TEST_P(EventStoreContract, ACategoryIsReadBothWays) {
+  Write(AppendOf("room-a", {"1"}));
+  Write(AppendOf("rooms-a", {"2"}));
+  Write(AppendOf("room-b", {"3"}));
+  EXPECT_THAT(All({.from = kBeforeFirst, .category = "room"}),
+              ElementsAre("1:room-a@0=1", "3:room-b@0=3"));
+  EXPECT_THAT(All({.from = Position{1}, .category = "room"}), ElementsAre("3:room-b@0=3"));
+  EXPECT_THAT(All({.from = Position{kEnd},
+                   .direction = Direction::kBackward,
+                   .events_max = 1,
+                   .category = "room"}),
+              ElementsAre("3:room-b@0=3"));
+  EXPECT_THAT(All({.from = kBeforeFirst, .category = "desk"}), IsEmpty());
+}
+
+TEST_P(EventStoreContract, EachEventNamesTheOneBeforeItInItsCategory) {
+  Write(AppendOf("room-a", {"1", "2"}));
+  Write(AppendOf("desk-a", {"3"}));
+  Write(AppendOf("room-b", {"4"}));
+  Write(AppendOf("desk-a", {"5"}));
+  std::vector<std::int64_t> previous;
+  for (const RecordedEvent& event : log_.All()) previous.push_back(event.category_previous.value);
+  EXPECT_THAT(previous, ElementsAre(0, 1, 0, 2, 3));
+}
+
+TEST_P(EventStoreContract, LeavesAndChainAreWhatTheirDefinitionsSay) {
+  AppendRequest request = TwoStreams(Any{}, Any{});
+  request.metadata = "meta";
+  request.streams[0].events[0].tags = {{"k", "v"}};
+  Write(std::move(request));
+  Write(AppendOf("room-a", {"4"}));
+  Digest chain = FirstChain(store().StoreId());
+  for (const RecordedEvent& event : log_.All()) {
+    EXPECT_EQ(event.leaf, LeafOf(event.event_id, event.encoding, event.type, event.payload,
+                                 event.metadata, EncodeTags(event.tags)));
+    chain = ChainOf(chain, event);
+    EXPECT_EQ(event.chain, chain);
+  }
+  EXPECT_EQ(store().GetHead().chain, chain);
+  EXPECT_TRUE(VerifyLog(store(), [](auto, auto) {}).ok());
+}
+
+TEST_P(EventStoreContract, RecordedTimesNeverDecreaseWhenTheClockGoesBack) {
+  const absl::Time start = log_.clock().Now();
+  Write(AppendOf("room-a", {"1"}));
+  log_.clock().Advance(-absl::Hours(1));
+  Write(AppendOf("room-a", {"2"}));
+  log_.clock().Advance(absl::Hours(2));
+  Write(AppendOf("room-a", {"3"}));
+  std::vector<absl::Time> times;
+  for (const RecordedEvent& event : log_.All()) times.push_back(event.recorded_at);
+  EXPECT_THAT(times, ElementsAre(start, start, start + absl::Hours(1)));
+}
+
+TEST_P(EventStoreContract, NothingIsCalledInsideAppendOrWaitPast) {
+  int called = 0;
+  store().Append(AppendOf("room-a", {"1"}), [&](const auto&) { ++called; });
+  store().Append(AppendOf("no stream name", {"1"}), [&](const auto&) { ++called; });
+  EXPECT_EQ(called, 0);
+  log_.scheduler().RunUntilIdle();
+  EXPECT_EQ(called, 2);
+  store().WaitPast(kBeforeFirst, [&] { ++called; });
+  EXPECT_EQ(called, 2);
+  log_.scheduler().RunUntilIdle();
+  EXPECT_EQ(called, 3);
+}
+
+TEST_P(EventStoreContract, AnAppendMayBeMadeFromAnAnswer) {
+  bool second = false;
+  store().Append(AppendOf("room-a", {"1"}), [&](const auto&) {
+    store().Append(AppendOf("room-a", {"2"}),
+                   [&](const absl::StatusOr<Receipt>& receipt) { second = receipt.ok(); });
+  });
+  log_.scheduler().RunUntilIdle();
+  EXPECT_TRUE(second);
+}
+
+TEST_P(EventStoreContract, NothingIsReadBeforeItIsCommitted) {
+  store().Append(AppendOf("room-a", {"1"}), [](const auto&) {});
+  EXPECT_EQ(store().GetHead().position, kBeforeFirst);
+  EXPECT_THAT(All({}), IsEmpty());
+  log_.scheduler().RunUntilIdle();
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=1"));
+}
+
+TEST_P(EventStoreContract, WhatIsAnsweredCanBeRead) {
+  bool read = false;
+  store().Append(AppendOf("room-a", {"1"}), [&](const absl::StatusOr<Receipt>& receipt) {
+    read = receipt.ok() && store().GetHead().position == receipt->position &&
+           store().ReadStream("room-a", {})->size() == 1;
+  });
+  log_.scheduler().RunUntilIdle();
+  EXPECT_TRUE(read);
+}
+
+TEST_P(EventStoreContract, WaitPastWakesAtOnceWhenTheHeadIsBeyond) {
+  Write(AppendOf("room-a", {"1"}));
+  bool woken = false;
+  store().WaitPast(kBeforeFirst, [&] { woken = true; });
+  log_.scheduler().RunUntilIdle();
+  EXPECT_TRUE(woken);
+}
+
+TEST_P(EventStoreContract, WaitPastWakesOnceWhenTheHeadGetsBeyond) {
+  Write(AppendOf("room-a", {"1"}));
+  int at_one = 0;
+  int at_three = 0;
+  store().WaitPast(Position{1}, [&] { ++at_one; });
+  store().WaitPast(Position{3}, [&] { ++at_three; });
+  log_.scheduler().RunUntilIdle();
+  EXPECT_EQ(at_one, 0);
+  Write(AppendOf("room-a", {"2", "3"}));
+  EXPECT_EQ(at_one, 1);
+  EXPECT_EQ(at_three, 0);
+  Write(AppendOf("room-a", {"4"}));
+  EXPECT_EQ(at_one, 1);
+  EXPECT_EQ(at_three, 1);
+}
+
+TEST_P(EventStoreContract, WhatIsTooLargeIsRefusedWithLimitMaximumAndActual) {
+  struct Case {
+    AppendRequest request;
+    std::string limit;
+    std::size_t maximum;
+    std::size_t actual;
+  };
+  std::vector<Case> cases;
+  cases.push_back({AppendOf("room-a", {std::string(kEventBytesMax + 1, 'x')}), "event bytes",
+                   kEventBytesMax, kEventBytesMax + 1});
+  cases.push_back({AppendOf("room-a", {"x"}), "metadata bytes", kMetadataBytesMax,
+                   kMetadataBytesMax + 1});
+  cases.back().request.metadata.assign(kMetadataBytesMax + 1, 'x');
+  cases.push_back({AppendOf("room-a", std::vector<std::string>(kAppendEventsMax + 1, "x")),
+                   "events of an append", kAppendEventsMax, kAppendEventsMax + 1});
+  cases.push_back({AppendRequest{}, "streams of an append", kAppendStreamsMax,
+                   kAppendStreamsMax + 1});
+  for (std::size_t i = 0; i <= kAppendStreamsMax; ++i) {
+    const std::string name = "room-" + std::to_string(i);
+    cases.back().request.streams.push_back(AppendOf(name, {"x"}).streams.front());
+  }
+  const std::size_t many = (kAppendBytesMax >> 20) + 1;
+  cases.push_back({AppendOf("room-a", std::vector<std::string>(many, std::string(1 << 20, 'x'))),
+                   "bytes of an append", kAppendBytesMax, many << 20});
+  for (Case& c : cases) {
+    const absl::Status status = Append(std::move(c.request)).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.limit;
+    EXPECT_EQ(ReasonOf(status), "LIMIT_EXCEEDED") << c.limit;
+    EXPECT_EQ(MetadataOf(status, "limit"), c.limit);
+    EXPECT_EQ(MetadataOf(status, "maximum"), std::to_string(c.maximum));
+    EXPECT_EQ(MetadataOf(status, "actual"), std::to_string(c.actual));
+  }
+  EXPECT_EQ(store().GetHead().position, kBeforeFirst);
+}
+
+TEST_P(EventStoreContract, WhatIsJustWithinTheLimitsIsStored) {
+  Write(AppendOf("room-a", {std::string(kEventBytesMax, 'x')}));
+  Write(AppendOf("room-a", std::vector<std::string>(kAppendEventsMax, "x")));
+  Write(CommandOf(AppendOf("room-" + std::string(128, 'a'), {"x"}),
+                  std::string(kCommandIdBytesMax, 'c')));
+}
+
+TEST_P(EventStoreContract, MalformedAppendsAreRefused) {
+  const auto reason = [&](AppendRequest request) {
+    return ReasonOf(Append(std::move(request)).status());
+  };
+  for (const std::string name : {"", "room", "-a", "room-", "Room-a", "room-a b", "1room-a",
+                                 "room-\xc3\xbc"}) {
+    EXPECT_EQ(reason(AppendOf(name, {"x"})), "INVALID_FIELDS") << name;
+  }
+  EXPECT_EQ(reason(AppendOf("room-" + std::string(129, 'a'), {"x"})), "INVALID_FIELDS");
+  EXPECT_EQ(reason(AppendRequest{}), "INVALID_FIELDS");
+  EXPECT_EQ(reason(AppendOf("room-a", {})), "INVALID_FIELDS");
+  EXPECT_EQ(reason(CommandOf(AppendOf("room-a", {"x"}), "")), "INVALID_FIELDS");
+  EXPECT_EQ(reason(CommandOf(AppendOf("room-a", {"x"}), std::string(129, 'c'))), "INVALID_FIELDS");
+  AppendRequest twice = AppendOf("room-a", {"x"});
+  twice.streams.push_back(twice.streams.front());
+  EXPECT_EQ(reason(std::move(twice)), "INVALID_FIELDS");
+  AppendRequest typeless = AppendOf("room-a", {"x"});
+  typeless.streams[0].events[0].type.clear();
+  EXPECT_EQ(reason(std::move(typeless)), "INVALID_FIELDS");
+  EXPECT_EQ(store().GetHead().position, kBeforeFirst);
+}
+
+}  // namespace
+}  // namespace leftfold

@@ -1,0 +1,148 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "event_store/event_store.h"
+#include "event_store/verify.h"
+#include "testing/event_store_contract.h"
+
+namespace leftfold {
+namespace {
+
+using testing::Describe;
+using testing::StoreOnScheduler;
+
+constexpr int kOperations = 5'000;
+
+// Makes operations on few streams and few command ids, so that they meet.
+class Operations {
+ public:
+  explicit Operations(std::uint64_t seed) : random_(seed) {}
+
+  int Below(int n) { return static_cast<int>(random_() % static_cast<std::uint64_t>(n)); }
+  std::string Stream() { return fmt::format("{}-s{}", Below(2) == 0 ? "room" : "desk", Below(6)); }
+  std::string CommandId() { return fmt::format("c{}", Below(400)); }
+  std::size_t EventsMax() { return Below(3) == 0 ? 1'000 : static_cast<std::size_t>(1 + Below(5)); }
+  std::size_t BytesMax() { return Below(3) == 0 ? 8 << 20 : static_cast<std::size_t>(Below(60)); }
+  Direction Way() { return Below(2) == 0 ? Direction::kForward : Direction::kBackward; }
+
+  StreamCheck Check() {
+    switch (Below(8)) {
+      case 0:
+        return NoStream{};
+      case 1:
+        return StreamExists{};
+      case 2:
+        return Exactly{Version{Below(20) - 1}};
+      default:
+        return Any{};
+    }
+  }
+
+  AppendRequest Append() {
+    AppendRequest request;
+    const int streams = 1 + Below(3);
+    for (int i = 0; i < streams; ++i) {
+      StreamAppend& append = request.streams.emplace_back();
+      append.stream = Stream();  // Now and then the same twice, which is refused.
+      append.check = Check();
+      for (int events = Below(4); events > 0; --events) append.events.push_back(Event());
+    }
+    request.metadata = std::string(static_cast<std::size_t>(Below(3)), 'm');
+    if (Below(2) == 0) {
+      request.command = CommandRecord{CommandId(), Digest{static_cast<std::uint8_t>(Below(2))},
+                                      fmt::format("a{}", Below(9)), fmt::format("n{}", Below(9))};
+    }
+    return request;
+  }
+
+ private:
+  NewEvent Event() {
+    NewEvent event = testing::EventOf(std::string(static_cast<std::size_t>(Below(40)), 'p'));
+    event.event_id = DerivedUuid("differential", ++events_);
+    event.type = fmt::format("test.T{}", Below(5));
+    event.encoding = Below(4) == 0 ? Encoding::kJson : Encoding::kProtobuf;
+    for (int tags = Below(3); tags > 0; --tags) event.tags.push_back({"k", std::to_string(tags)});
+    return event;
+  }
+
+  std::mt19937_64 random_;
+  int events_ = 0;
+};
+
+std::string Describe(const absl::StatusOr<std::vector<RecordedEvent>>& events) {
+  if (!events.ok()) return events.status().ToString();
+  std::string out;
+  for (const RecordedEvent& event : *events) out += testing::Describe(event) + "\n";
+  return out;
+}
+
+// Does one operation on a store and tells its result.
+std::string Apply(Operations& operations, StoreOnScheduler& log) {
+  EventStore& store = log.store();
+  switch (operations.Below(12)) {
+    case 0:
+      return Describe(store.ReadStream(operations.Stream(), {.from = Version{operations.Below(25)},
+                                                             .direction = operations.Way(),
+                                                             .events_max = operations.EventsMax(),
+                                                             .bytes_max = operations.BytesMax()}));
+    case 1:
+      return Describe(store.ReadAll({.from = Position{operations.Below(4'000)},
+                                     .direction = operations.Way(),
+                                     .events_max = operations.EventsMax(),
+                                     .bytes_max = operations.BytesMax()}));
+    case 2:
+      return Describe(store.ReadAll({.from = Position{operations.Below(4'000)},
+                                     .direction = operations.Way(),
+                                     .events_max = operations.EventsMax(),
+                                     .bytes_max = operations.BytesMax(),
+                                     .category = operations.Below(2) == 0 ? "room" : "desk"}));
+    case 3: {
+      const auto found = store.FindCommand(operations.CommandId());
+      if (!found.ok()) return found.status().ToString();
+      return *found ? ToHex(AsBytes((*found)->request_hash)) + Describe((*found)->receipt) : "none";
+    }
+    case 4:
+      return fmt::to_string(store.StreamVersion(operations.Stream()).value().value);
+    case 5:
+      log.clock().Advance(absl::Milliseconds(operations.Below(2'000) - 900));
+      return "";
+    default: {
+      std::vector<AppendRequest> group;
+      for (int n = 1 + operations.Below(4); n > 0; --n) group.push_back(operations.Append());
+      std::string out;
+      for (const auto& receipt : log.AppendTogether(std::move(group)))
+        out += Describe(receipt) + "\n";
+      return out + fmt::to_string(store.GetHead().position.value);
+    }
+  }
+}
+
+TEST(EventStoreDifferential, BothStoresAnswerTheSameToTheSameOperations) {
+  const std::uint64_t seed = testing::SeedOr(20'260'101);
+  SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
+  Operations for_memory(seed);
+  Operations for_sqlite(seed);
+  StoreOnScheduler memory(testing::MemoryStore(), seed);
+  StoreOnScheduler sqlite(testing::SqliteStore(), seed);
+  for (int i = 0; i < kOperations; ++i) {
+    const std::string expected = Apply(for_memory, memory);
+    ASSERT_EQ(Apply(for_sqlite, sqlite), expected) << "operation " << i;
+    if (i % 1'000 == 999) sqlite.Reopen();
+  }
+  EXPECT_EQ(Describe(memory.store().ReadAll({.from = kBeforeFirst, .events_max = 1'000'000})),
+            Describe(sqlite.store().ReadAll({.from = kBeforeFirst, .events_max = 1'000'000})));
+  EXPECT_GT(memory.store().GetHead().position, Position{1'000});
+  for (StoreOnScheduler* log : {&memory, &sqlite}) {
+    const absl::Status verified = VerifyLog(log->store(), [](auto, auto) {});
+    EXPECT_TRUE(verified.ok()) << verified;
+  }
+}
+
+}  // namespace
+}  // namespace leftfold
