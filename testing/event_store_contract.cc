@@ -12,16 +12,15 @@ namespace leftfold::testing {
 void PrintTo(const StoreKind& kind, std::ostream* out) { *out << kind.name; }
 
 StoreKind MemoryStore() {
-  return {"memory", [](const std::string&, Executor& writer, Executor& completions,
-                       const Clock& clock) {
+  return {"memory",
+          [](const std::string&, Executor& writer, Executor& completions, const Clock& clock) {
             return NewMemoryEventStore(writer, completions, clock);
           }};
 }
 
 StoreKind SqliteStore() {
-  return {"sqlite",
-          [](const std::string& folder, Executor& writer, Executor& completions,
-             const Clock& clock) {
+  return {"sqlite", [](const std::string& folder, Executor& writer, Executor& completions,
+                       const Clock& clock) {
             auto store = OpenSqliteEventStore(folder, {&writer, &completions, &clock});
             if (!store.ok()) Die(store.status().ToString());
             return *std::move(store);

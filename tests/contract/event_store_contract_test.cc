@@ -1,3 +1,5 @@
+#include "testing/event_store_contract.h"
+
 #include <absl/container/flat_hash_map.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,20 +11,19 @@
 #include "core/reject.h"
 #include "event_store/event_store.h"
 #include "event_store/verify.h"
-#include "testing/event_store_contract.h"
 
 namespace leftfold {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using testing::AppendOf;
 using testing::Brief;
 using testing::CommandOf;
 using testing::Describe;
+using ::testing::ElementsAre;
 using testing::EventOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::StoreKind;
 using testing::StoreOnScheduler;
 
@@ -138,10 +139,8 @@ TEST_P(EventStoreContract, EveryKindOfCheckRejectsTheRest) {
     std::string actual;
   };
   const std::vector<Case> cases = {
-      {"room-a", NoStream{}, "-1", "0"},
-      {"room-b", StreamExists{}, "any version", "-1"},
-      {"room-a", Exactly{Version{1}}, "1", "0"},
-      {"room-a", Exactly{kNoEventYet}, "-1", "0"},
+      {"room-a", NoStream{}, "-1", "0"},          {"room-b", StreamExists{}, "any version", "-1"},
+      {"room-a", Exactly{Version{1}}, "1", "0"},  {"room-a", Exactly{kNoEventYet}, "-1", "0"},
       {"room-b", Exactly{Version{0}}, "0", "-1"},
   };
   for (const Case& c : cases) {
@@ -174,10 +173,9 @@ TEST_P(EventStoreContract, ChecksAreJudgedBeforeAnyEventIsWritten) {
 }
 
 TEST_P(EventStoreContract, AppendsOfOneGroupSeeEachOther) {
-  const auto receipts =
-      log_.AppendTogether({AppendOf("room-a", {"x"}, NoStream{}),
-                           AppendOf("room-a", {"y"}, NoStream{}),
-                           AppendOf("room-a", {"z"}, Exactly{Version{0}})});
+  const auto receipts = log_.AppendTogether({AppendOf("room-a", {"x"}, NoStream{}),
+                                             AppendOf("room-a", {"y"}, NoStream{}),
+                                             AppendOf("room-a", {"z"}, Exactly{Version{0}})});
   EXPECT_TRUE(receipts[0].ok());
   EXPECT_EQ(ReasonOf(receipts[1].status()), "VERSION_CONFLICT");
   EXPECT_EQ(MetadataOf(receipts[1].status(), "actual"), "0");
@@ -421,13 +419,13 @@ TEST_P(EventStoreContract, WhatIsTooLargeIsRefusedWithLimitMaximumAndActual) {
   std::vector<Case> cases;
   cases.push_back({AppendOf("room-a", {std::string(kEventBytesMax + 1, 'x')}), "event bytes",
                    kEventBytesMax, kEventBytesMax + 1});
-  cases.push_back({AppendOf("room-a", {"x"}), "metadata bytes", kMetadataBytesMax,
-                   kMetadataBytesMax + 1});
+  cases.push_back(
+      {AppendOf("room-a", {"x"}), "metadata bytes", kMetadataBytesMax, kMetadataBytesMax + 1});
   cases.back().request.metadata.assign(kMetadataBytesMax + 1, 'x');
   cases.push_back({AppendOf("room-a", std::vector<std::string>(kAppendEventsMax + 1, "x")),
                    "events of an append", kAppendEventsMax, kAppendEventsMax + 1});
-  cases.push_back({AppendRequest{}, "streams of an append", kAppendStreamsMax,
-                   kAppendStreamsMax + 1});
+  cases.push_back(
+      {AppendRequest{}, "streams of an append", kAppendStreamsMax, kAppendStreamsMax + 1});
   for (std::size_t i = 0; i <= kAppendStreamsMax; ++i) {
     const std::string name = "room-" + std::to_string(i);
     cases.back().request.streams.push_back(AppendOf(name, {"x"}).streams.front());
@@ -457,8 +455,8 @@ TEST_P(EventStoreContract, MalformedAppendsAreRefused) {
   const auto reason = [&](AppendRequest request) {
     return ReasonOf(Append(std::move(request)).status());
   };
-  for (const std::string name : {"", "room", "-a", "room-", "Room-a", "room-a b", "1room-a",
-                                 "room-\xc3\xbc"}) {
+  for (const std::string name :
+       {"", "room", "-a", "room-", "Room-a", "room-a b", "1room-a", "room-\xc3\xbc"}) {
     EXPECT_EQ(reason(AppendOf(name, {"x"})), "INVALID_FIELDS") << name;
   }
   EXPECT_EQ(reason(AppendOf("room-" + std::string(129, 'a'), {"x"})), "INVALID_FIELDS");

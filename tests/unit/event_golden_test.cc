@@ -52,10 +52,8 @@ TEST(EventGolden, ChainValuesNeverChange) {
 }
 
 TEST(EventGolden, DerivedIdsNeverChange) {
-  EXPECT_EQ(ToString(DerivedUuid("seed", 0)),
-            "3dd09213-a24a-82bf-af83-41a7cca89e22");
-  EXPECT_EQ(ToString(DerivedUuid("seed", -1)),
-            "df19d1d5-0199-8de0-a52a-b6348a350512");
+  EXPECT_EQ(ToString(DerivedUuid("seed", 0)), "3dd09213-a24a-82bf-af83-41a7cca89e22");
+  EXPECT_EQ(ToString(DerivedUuid("seed", -1)), "df19d1d5-0199-8de0-a52a-b6348a350512");
   EXPECT_EQ(ToString(DerivedUuid("019b76da-a800-7abc-8def-0123456789ab", 1)),
             "019b76da-a800-7b65-aa10-05bdf1819c0d");
 }

@@ -14,12 +14,12 @@
 namespace leftfold {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using testing::AppendOf;
 using testing::Brief;
 using testing::CommandOf;
 using testing::Describe;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::SqliteStore;
 using testing::StoreOnScheduler;
 
@@ -40,8 +40,8 @@ class SqliteEventStore : public ::testing::Test {
     EXPECT_GT(file.exec(sql), 0);
   }
   absl::StatusOr<std::unique_ptr<EventStore>> TryOpen() {
-    return OpenSqliteEventStore(log_.folder(), {&log_.scheduler().Serial(),
-                                                &log_.scheduler().Pool(), &log_.clock()});
+    return OpenSqliteEventStore(
+        log_.folder(), {&log_.scheduler().Serial(), &log_.scheduler().Pool(), &log_.clock()});
   }
 
   StoreOnScheduler log_{SqliteStore()};
@@ -86,9 +86,9 @@ TEST_F(SqliteEventStore, AChangedPayloadIsDataLossWhenItsStreamIsReadAndWhenTheL
 
 TEST_F(SqliteEventStore, EveryChangedColumnIsFoundByVerifyWithThePosition) {
   const std::vector<std::string> changes = {
-      "event_id = zeroblob(16)", "encoding = 1",          "metadata = CAST('m' AS BLOB)",
+      "event_id = zeroblob(16)",       "encoding = 1",        "metadata = CAST('m' AS BLOB)",
       "recorded_at = recorded_at + 1", "leaf = zeroblob(32)", "chain = zeroblob(32)",
-      "category_previous = 0",   "version = 7",           "tags = x'010000006b0100000076'"};
+      "category_previous = 0",         "version = 7",         "tags = x'010000006b0100000076'"};
   for (const std::string& change : changes) {
     StoreOnScheduler log(SqliteStore());
     ASSERT_TRUE(log.Append(AppendOf("room-a", {"one", "two", "three"})).ok());
