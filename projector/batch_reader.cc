@@ -1,16 +1,19 @@
 #include "projector/batch_reader.h"
 
+#include <algorithm>
+
 namespace leftfold {
 
 absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max,
                                                       std::size_t bytes_max) {
   MutexLock lock(mu_);
-  if (newest_ != nullptr) {
-    const Position first = newest_->front().position;
-    const Position last = newest_->back().position;
-    const Position next = position.Next();
-    if (first <= next && next <= last)
-      return Batch(newest_, static_cast<std::size_t>(next.value - first.value));
+  if (newest_ != nullptr && newest_->front().position <= position.Next() &&
+      position < newest_->back().position) {
+    // Searched, not computed: a log with a hole must not lead beyond the batch.
+    const auto begin =
+        std::upper_bound(newest_->begin(), newest_->end(), position,
+                         [](Position p, const RecordedEvent& event) { return p < event.position; });
+    return Batch(newest_, static_cast<std::size_t>(begin - newest_->begin()));
   }
   auto events =
       store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});

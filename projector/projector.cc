@@ -1,20 +1,54 @@
 #include "projector/projector.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "core/reject.h"
 #include "core/status.h"
 
 namespace leftfold {
-namespace {
 
-absl::Duration RestAfter(std::int64_t events) {
-  return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
-}
+// A rebuild on the executor. Whoever takes `rebuild_` out gives the answer, so there is one.
+class Projector::RebuildTask : public std::enable_shared_from_this<RebuildTask> {
+ public:
+  RebuildTask(Executor& executor, std::unique_ptr<Rebuild> rebuild, RebuildListener listener)
+      : executor_(executor), listener_(std::move(listener)), rebuild_(std::move(rebuild)) {}
 
-}  // namespace
+  void Post() {
+    executor_.Post([self = shared_from_this()] { self->Run(); });
+  }
+  void End(const absl::Status& why) {
+    std::unique_ptr<Rebuild> rebuild;
+    {
+      MutexLock lock(mu_);
+      rebuild = std::move(rebuild_);
+    }
+    if (rebuild == nullptr) return;
+    rebuild.reset();  // Its file is gone before the answer.
+    listener_.done(why);
+  }
+
+ private:
+  void Run() {
+    std::unique_ptr<Rebuild> ended;
+    absl::StatusOr<RebuildProgress> progress;
+    {
+      MutexLock lock(mu_);
+      if (rebuild_ == nullptr) return;
+      progress = rebuild_->Step();
+      if (!progress.ok() || progress->finished) ended = std::move(rebuild_);
+    }
+    if (progress.ok()) listener_.progress(*progress);
+    if (ended == nullptr) return Post();
+    ended.reset();
+    listener_.done(progress);
+  }
+
+  Executor& executor_;
+  const RebuildListener listener_;
+  Mutex mu_;  // Held over a step: who ends the rebuild waits for it.
+  std::unique_ptr<Rebuild> rebuild_ ABSL_GUARDED_BY(mu_);
+};
 
 absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& registry,
                                                            EventStore& store, Executor& executor,
@@ -24,10 +58,7 @@ absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& regis
   for (const ViewEntry& view : registry.views()) {
     auto slot = std::make_shared<ViewSlot>(view, views, listener);
     MutexLock lock(slot->mu);
-    LEFTFOLD_RETURN_IF_ERROR(slot->Open(store));
-    // Nothing to build from an empty log: it is served from the first moment.
-    if (!slot->serving && store.GetHead().position == kBeforeFirst)
-      LEFTFOLD_RETURN_IF_ERROR(slot->BeginServing());
+    slot->Open(store);
     projector->slots_.push_back(slot);
   }
   return projector;
@@ -48,6 +79,17 @@ void Projector::Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot>
 }
 
 void Projector::Stop() {
+  context_->stopped = true;
+  std::vector<std::weak_ptr<RebuildTask>> rebuilds;
+  {
+    MutexLock lock(mu_);
+    rebuilds.swap(rebuilds_);
+  }
+  for (const auto& weak : rebuilds) {
+    if (const auto task = weak.lock()) {
+      task->End(Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping"));
+    }
+  }
   for (const auto& slot : slots_) {
     MutexLock lock(slot->mu);
     slot->ended = true;
@@ -57,40 +99,21 @@ void Projector::Stop() {
 // One step of one view; then either the next one is posted, or the store is asked to wake it.
 void Projector::Run(const std::shared_ptr<Context>& context,
                     const std::shared_ptr<ViewSlot>& slot) {
-  Position checkpoint;
+  ViewSlot::Turn turn;
   {
     MutexLock lock(slot->mu);
-    if (slot->ended) return;
-    const Position before = slot->runner->checkpoint();
-    const ViewRunner::Progress progress =
-        slot->serving ? slot->runner->Step(context->reader) : slot->runner->Step();
-    if (progress == ViewRunner::Progress::kIdle && !slot->serving) {
-      if (const absl::Status served = slot->BeginServing(); !served.ok()) {
-        fmt::print(stderr, "leftfold: view {} cannot be served: {}\n", slot->view.name,
-                   ToStd(served.message()));
-        return;
-      }
-    }
-    if (progress != ViewRunner::Progress::kIdle) slot->Publish();
-    if (progress == ViewRunner::Progress::kStopped) {
-      fmt::print(stderr, "leftfold: view {} {}\n", slot->view.name,
-                 ToStd(slot->runner->stopped().message()));
-      if (!slot->serving && slot->listener != nullptr)
-        slot->listener->OnStopped(slot->view.name, slot->runner->stopped());
-      slot->resting = true;
-      return;
-    }
-    checkpoint = slot->runner->checkpoint();
-    if (progress == ViewRunner::Progress::kFolded) {
-      const bool behind = context->store.GetHead().position.value - checkpoint.value >=
-                          static_cast<std::int64_t>(kBatchEventsMax);
-      return Post(context, slot,
-                  behind || !slot->serving ? absl::ZeroDuration()
-                                           : RestAfter(checkpoint.value - before.value));
-    }
+    turn = slot->Step(context->store, context->reader);
   }
-  context->store.WaitPast(checkpoint,
-                          [context, slot] { Post(context, slot, absl::ZeroDuration()); });
+  switch (turn.next) {
+    case ViewSlot::Turn::Next::kNothing:
+      return;
+    case ViewSlot::Turn::Next::kStep:
+      return Post(context, slot, turn.delay);
+    case ViewSlot::Turn::Next::kWait:
+      context->store.WaitPast(turn.checkpoint, [context, slot] {
+        if (!context->stopped) Post(context, slot, absl::ZeroDuration());
+      });
+  }
 }
 
 std::vector<ViewStatus> Projector::ListViews() {
@@ -105,9 +128,10 @@ std::vector<ViewStatus> Projector::ListViews() {
     status.checkpoint = slot->checkpoint;
     status.lag_events = std::max<std::int64_t>(0, head.value - slot->checkpoint.value);
     status.reason = std::string(slot->stopped.message());
-    status.state = !slot->stopped.ok()      ? ViewState::kStopped
-                   : status.lag_events == 0 ? ViewState::kLive
-                                            : ViewState::kCatchingUp;
+    const bool near = status.lag_events < static_cast<std::int64_t>(kBatchEventsMax);
+    status.state = !slot->stopped.ok()    ? ViewState::kStopped
+                   : slot->served && near ? ViewState::kLive
+                                          : ViewState::kCatchingUp;
     status.duplicates_ignored = slot->duplicates_ignored;
     statuses.push_back(std::move(status));
   }
@@ -131,6 +155,28 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRebuild(std::string_view 
   return Reject(core::v1::ERROR_REASON_VIEW_NOT_FOUND,
                 fmt::format("there is no view {}; the views are {}", view, names),
                 {{"view", std::string(view)}});
+}
+
+absl::StatusOr<std::function<void()>> Projector::StartRebuild(std::string_view view,
+                                                              RebuildAction action, Position until,
+                                                              RebuildListener listener) {
+  auto rebuild = NewRebuild(view, action, until);
+  if (!rebuild.ok()) return rebuild.status();
+  const auto task =
+      std::make_shared<RebuildTask>(context_->executor, *std::move(rebuild), std::move(listener));
+  {
+    MutexLock lock(mu_);
+    if (context_->stopped) {
+      return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
+    }
+    std::erase_if(rebuilds_, [](const auto& weak) { return weak.expired(); });
+    rebuilds_.push_back(task);
+  }
+  task->Post();
+  return [weak = std::weak_ptr<RebuildTask>(task)] {
+    if (const auto alive = weak.lock())
+      alive->End(absl::CancelledError("the rebuild is abandoned"));
+  };
 }
 
 }  // namespace leftfold

@@ -3,6 +3,8 @@
 
 #include <absl/status/statusor.h>
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -10,6 +12,7 @@
 #include <vector>
 
 #include "core/executor.h"
+#include "core/mutex.h"
 #include "core/registry.h"
 #include "core/view_listener.h"
 #include "event_store/event_store.h"
@@ -19,15 +22,11 @@
 
 namespace leftfold {
 
-// A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
-// between these two limits: with few events watchers hear of them soon; beyond 1 /
-// kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
-// written page serves. The first event after a pause is folded at once.
-inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(1);
-inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(25);
-inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
-
-enum class ViewState { kCatchingUp, kLive, kStopped };
+enum class ViewState {
+  kCatchingUp,  // Being built, or served far behind the head.
+  kLive,        // Served, less than kBatchEventsMax behind the head.
+  kStopped,     // It stays at its checkpoint, because of `reason`.
+};
 
 struct ViewStatus {
   std::string name;
@@ -36,18 +35,21 @@ struct ViewStatus {
   ViewState state = ViewState::kCatchingUp;
   Position checkpoint;
   std::int64_t lag_events = 0;
-  std::string reason;
+  std::string reason;  // With the position of the event; "" unless stopped.
   std::int64_t duplicates_ignored = 0;
 };
 
 // Runs every view of the registry, each by itself: a slow or stopped one delays no other. A view
-// whose version has no served file yet is built, and served once it has reached the head.
-// Step-driven: each view has at most one task on the executor, and none while there is nothing to
-// fold. Thread-safe. The caller holds the "project" lock of the data folder.
+// whose version has no served file yet is built, and served once it has reached the head that the
+// log had when the build began. Step-driven: each view has at most one task on the executor, and
+// none while there is nothing to fold. Thread-safe. The caller holds the "project" lock of the data
+// folder.
 class Projector {
  public:
-  // `views` is the folder of all views. `listener` may be nullptr. All must outlive the projector,
-  // or its Stop.
+  // `views` is the folder of all views. `listener` may be nullptr. Registry, store and listener
+  // must outlive the projector; store and executor also every task and wake-up of theirs that is
+  // still to come, which does nothing after Stop. A view that cannot be opened is stopped, and
+  // ListViews says why.
   static absl::StatusOr<std::unique_ptr<Projector>> Open(const Registry& registry,
                                                          EventStore& store, Executor& executor,
                                                          ViewListener* listener,
@@ -57,31 +59,48 @@ class Projector {
   // Begins to fold.
   void Start();
   // Tasks that are still on the executor do nothing from now on; returns when none is folding.
+  // Rebuilds that run on the executor end with STOPPING, those of NewRebuild at their switch.
   void Stop();
 
   std::vector<ViewStatus> ListViews();
 
   // A rebuild to be stepped by the caller. VIEW_NOT_FOUND names the views that there are;
-  // REBUILD_RUNNING.
+  // REBUILD_RUNNING. It may outlive the projector, but switches nothing after Stop.
   absl::StatusOr<std::unique_ptr<Rebuild>> NewRebuild(std::string_view view, RebuildAction action,
                                                       Position until);
 
+  struct RebuildListener {
+    std::function<void(const RebuildProgress&)> progress;              // After each step.
+    std::function<void(const absl::StatusOr<RebuildProgress>&)> done;  // Once, at last.
+  };
+  // The same, stepped by tasks on the executor, which run the callbacks too (Stop and cancel run
+  // `done` themselves, if no step is under way). Returns a function that cancels it, from any
+  // thread and any number of times, also after the projector is gone: `done` gets CANCELLED unless
+  // it has had its answer.
+  absl::StatusOr<std::function<void()>> StartRebuild(std::string_view view, RebuildAction action,
+                                                     Position until, RebuildListener listener);
+
  private:
-  Projector(EventStore& store, Executor& executor)
-      : context_(std::make_shared<Context>(store, executor)) {}
   // What tasks need; they may outlive the projector.
   struct Context {
     Context(EventStore& events, Executor& tasks) : store(events), executor(tasks), reader(events) {}
     EventStore& store;
     Executor& executor;
     BatchReader reader;
+    std::atomic<bool> stopped = false;
   };
+  class RebuildTask;
+
+  Projector(EventStore& store, Executor& executor)
+      : context_(std::make_shared<Context>(store, executor)) {}
   static void Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot,
                    absl::Duration delay);
   static void Run(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot);
 
   const std::shared_ptr<Context> context_;
   std::vector<std::shared_ptr<ViewSlot>> slots_;
+  Mutex mu_;
+  std::vector<std::weak_ptr<RebuildTask>> rebuilds_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace leftfold

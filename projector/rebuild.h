@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -27,23 +28,26 @@ struct RebuildProgress {
   std::int64_t generation = 0;
   bool equal = true;
   std::string difference = "";  // The first row that differs, in words.
-  std::string file = "";        // Of kKeep.
+  std::string file = "";        // Of kKeep; nobody removes it but its owner.
 };
 
-// Builds a new generation of a view beside the one that is served. The caller steps it; what it
-// holds while it folds is nothing of the live view, which is stopped only for the last events, for
-// the comparison, and for the switch. One that goes before it has finished removes its file. Not
-// thread-safe.
+// Builds a new generation of a view beside the one that is served. The caller steps it; while it
+// folds it holds nothing of the live view, which pauses between two batches only for the last
+// events, for the comparison, and for the switch, and answers queries meanwhile. One that goes
+// before it has finished removes its file. Not thread-safe; the store must outlive it.
 class Rebuild {
  public:
-  // REBUILD_RUNNING while there is another one of the view. `wake` is called after a switch of a
-  // view that had stopped.
+  // INVALID_FIELDS for a position that is not in the log; REBUILD_RUNNING while there is another
+  // one of the view; VIEW_REBUILDING for the comparison of a view that is not served yet, and the
+  // reason of its stop for one that cannot be served. `wake` posts the view's task, if a switch or
+  // a comparison kept it from its turn.
   static absl::StatusOr<std::unique_ptr<Rebuild>> New(std::shared_ptr<ViewSlot> slot,
                                                       EventStore& store, RebuildAction action,
                                                       Position until, std::function<void()> wake);
   ~Rebuild();
 
-  // Folds a bounded batch. Not after it has finished or failed.
+  // Folds a bounded batch. An error ends it: what is served stays as it is. Not after it has
+  // finished or failed.
   absl::StatusOr<RebuildProgress> Step();
 
  private:
@@ -55,8 +59,14 @@ class Rebuild {
         until_(until),
         wake_(std::move(wake)) {}
   Position Limit();
-  absl::StatusOr<RebuildProgress> Finish();
   absl::Status FoldTo(Position position);
+  absl::StatusOr<RebuildProgress> Finish();
+  absl::StatusOr<RebuildProgress> FinishPaused();
+  absl::StatusOr<RebuildProgress> Keep();
+  absl::StatusOr<RebuildProgress> Compare(ViewRunner& live);
+  // Closes `live` when it succeeds.
+  absl::StatusOr<RebuildProgress> Switch(std::unique_ptr<ViewRunner>& live);
+  RebuildProgress FinishedAt(Position position) const;
 
   std::shared_ptr<ViewSlot> slot_;
   EventStore& store_;
@@ -65,6 +75,7 @@ class Rebuild {
   const std::function<void()> wake_;
   sql::Generation generation_;
   std::unique_ptr<ViewRunner> runner_;
+  bool durable_ = false;
   bool keep_file_ = false;
 };
 

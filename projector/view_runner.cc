@@ -1,6 +1,11 @@
 #include "projector/view_runner.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "core/reject.h"
@@ -28,7 +33,22 @@ absl::Status OffTheChain(Position position) {
 // Positions between two deletions of old changes.
 constexpr std::int64_t kForgetEvery = 1'000;
 
+// fsync of a file that may not be there.
+absl::Status SyncFile(const std::string& path) {
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) return absl::OkStatus();
+  const bool synced = file >= 0 && fsync(file) == 0;
+  const int code = errno;
+  if (file >= 0) close(file);
+  if (synced) return absl::OkStatus();
+  return Error(absl::StatusCode::kInternal, "cannot fsync {}: {}", path, std::strerror(code));
+}
+
 }  // namespace
+
+bool MayPass(const absl::Status& failure) {
+  return absl::IsResourceExhausted(failure) || absl::IsUnavailable(failure);
+}
 
 absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& view,
                                                              EventStore& store,
@@ -51,8 +71,10 @@ absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& vi
 
 absl::Status ViewRunner::CheckChain() {
   const Position at = checkpoint_.position;
-  if (at == kBeforeFirst)
-    return checkpoint_.chain == FirstChain(store_.StoreId()) ? absl::OkStatus() : OffTheChain(at);
+  if (at == kBeforeFirst) {
+    const bool fits = checkpoint_.chain == FirstChain(store_.StoreId());
+    return fits ? absl::OkStatus() : OffTheChain(at);
+  }
   const auto events = store_.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
   if (!events.ok()) return events.status();
   const bool fits = !events->empty() && events->front().position == at &&
@@ -63,7 +85,9 @@ absl::Status ViewRunner::CheckChain() {
 ViewRunner::Progress ViewRunner::Step(Position limit) {
   if (!stopped_.ok()) return Progress::kStopped;
   if (checkpoint_.position >= limit) return Progress::kIdle;
-  const std::size_t most = mode_ == Mode::kBuilding ? kBuildBatchEventsMax : kBatchEventsMax;
+  const bool building = mode_ == Mode::kBuilding;
+  if (building && limit != kNoLimit) built_to_ = std::max(built_to_, limit);
+  const std::size_t most = building ? kBuildBatchEventsMax : kBatchEventsMax;
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto room = static_cast<std::uint64_t>(limit.value - checkpoint_.position.value);
   const auto events =
@@ -90,61 +114,79 @@ ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const Recor
 
 ViewRunner::Progress ViewRunner::Offer(std::vector<RecordedEvent> events) {
   if (!stopped_.ok()) return Progress::kStopped;
-  for (RecordedEvent& event : events) {
-    if (event.position <= checkpoint_.position || held_back_.contains(event.position)) {
-      ++duplicates_ignored_;
-    } else if (held_back_.size() < kHeldBackMax) {
-      held_back_.emplace(event.position, std::move(event));
-    }
-  }
-  std::vector<RecordedEvent> next;
-  Position expected = checkpoint_.position.Next();
-  while (!held_back_.empty() && held_back_.begin()->first == expected) {
-    next.push_back(std::move(held_back_.extract(held_back_.begin()).mapped()));
-    expected = expected.Next();
-  }
-  Progress progress = next.empty() ? Progress::kIdle : Fold(next);
-  while (progress != Progress::kStopped && !held_back_.empty()) {
-    progress = Step(Position{held_back_.rbegin()->first});
-    held_back_.erase(held_back_.begin(), held_back_.upper_bound(checkpoint_.position));
+  HoldBack(std::move(events));
+  Progress progress = Progress::kIdle;
+  while (!held_back_.empty() && progress != Progress::kStopped) {
+    const bool next = held_back_.begin()->first == checkpoint_.position.Next();
+    progress = next ? FoldHeldBack() : CloseGap();
   }
   return progress;
 }
 
-ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events) {
-  std::size_t failed = events.size();
-  const absl::Status status = FoldTransaction(events, &failed);
-  if (status.ok()) return Progress::kFolded;
-  // What came before the event that cannot be folded counts.
-  if (failed > 0 && failed < events.size()) {
-    std::size_t again = failed;
-    const absl::Status before = FoldTransaction(events.first(failed), &again);
-    if (!before.ok()) return StopAt(events[std::min(again, failed)].position, before);
+void ViewRunner::HoldBack(std::vector<RecordedEvent> events) {
+  for (RecordedEvent& event : events) {
+    const Position position = event.position;
+    if (position <= checkpoint_.position || held_back_.contains(position)) {
+      ++duplicates_ignored_;
+    } else if (held_back_.size() < kHeldBackMax) {
+      held_back_.emplace(position, std::move(event));
+    }
   }
-  return StopAt(events[std::min(failed, events.size() - 1)].position, status);
 }
 
-absl::Status ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
-                                         std::size_t* failed) {
+// Folds the first of what is held back, as far as it has no gap.
+ViewRunner::Progress ViewRunner::FoldHeldBack() {
+  std::vector<RecordedEvent> next;
+  Position expected = checkpoint_.position.Next();
+  while (!held_back_.empty() && held_back_.begin()->first == expected &&
+         next.size() < kBatchEventsMax) {
+    next.push_back(std::move(held_back_.extract(held_back_.begin()).mapped()));
+    expected = expected.Next();
+  }
+  return Fold(next);
+}
+
+// Reads what is missing before the first event that is held back.
+ViewRunner::Progress ViewRunner::CloseGap() {
+  const Progress progress = Step(Position{held_back_.begin()->first.value - 1});
+  if (progress != Progress::kIdle) return progress;
+  // Somebody has the later event and the store does not have this one: it will never come.
+  return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
+}
+
+ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events) {
+  Attempt attempt = FoldTransaction(events);
+  if (attempt.status.ok()) return Progress::kFolded;
+  if (attempt.culprit.value_or(0) > 0) {
+    // What came before the event that cannot be folded counts.
+    Attempt before = FoldTransaction(events.first(*attempt.culprit));
+    if (!before.status.ok()) attempt = std::move(before);
+  }
+  return StopAt(checkpoint_.position.Next(), attempt.status);
+}
+
+ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events) {
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
-  absl::Status status = connection_->Begin();
-  for (std::size_t i = 0; i < events.size() && status.ok(); ++i) {
-    status = FoldOne(events[i], tx, next);
-    if (!status.ok()) *failed = i;
+  Attempt attempt{connection_->Begin(), std::nullopt};
+  for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
+    attempt.status = FoldOne(events[i], tx, next);
+    if (!attempt.status.ok()) attempt.culprit = i;
   }
-  if (status.ok()) {
-    WriteChanges(tx);
+  if (attempt.status.ok()) {
+    WriteChanges(tx, next.position);
     sql::WriteCheckpoint(*connection_, next);
-    status = connection_->Commit();
+    attempt.status = connection_->Commit();
   }
-  if (!status.ok()) {
+  if (!attempt.status.ok()) {
     connection_->Rollback();
-    return status;
+    return attempt;
   }
   checkpoint_ = next;
-  for (const auto& [key, position] : tx.touched()) touched_.push_back(key);
-  return status;
+  if (mode_ == Mode::kServing) {
+    for (const auto& [key, position] : tx.touched()) touched_.push_back(key);
+  }
+  return attempt;
 }
 
 absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
@@ -158,8 +200,10 @@ absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWrit
   return tx.status();
 }
 
-void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx) {
-  const Position oldest{store_.GetHead().position.value - sql::kChangesKept};
+// Counted from the checkpoint and not from the head: who reads the file while it lags relies on the
+// kChangesKept positions before the checkpoint.
+void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx, Position end) {
+  const Position oldest{std::max(end, built_to_).value - sql::kChangesKept};
   for (const auto& [key, position] : tx.touched()) {
     if (position > oldest) sql::WriteChange(*connection_, position, key);
   }
@@ -171,14 +215,25 @@ void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx) {
 ViewRunner::Progress ViewRunner::StopAt(Position position, const absl::Status& reason) {
   stopped_ = absl::Status(reason.code(), fmt::format("stopped at position {}: {}", position.value,
                                                      ToStd(reason.message())));
+  reason.ForEachPayload(
+      [this](auto url, const absl::Cord& payload) { stopped_.SetPayload(url, payload); });
+  stopped_at_ = position;
   return Progress::kStopped;
 }
 
+void ViewRunner::Resume() {
+  if (MayPass(stopped_)) stopped_ = absl::OkStatus();
+}
+
 absl::Status ViewRunner::FinishBuilding() {
-  mode_ = Mode::kServing;
-  // The checkpoint syncs the write-ahead log first, then the file.
+  // Commits sync from now on; what was written before is synced here, for a checkpoint syncs
+  // nothing when there is nothing left for it to copy.
   LEFTFOLD_RETURN_IF_ERROR(connection_->Run("PRAGMA synchronous=NORMAL; PRAGMA cache_size=-2048"));
-  return connection_->Checkpoint();
+  LEFTFOLD_RETURN_IF_ERROR(connection_->Checkpoint());
+  LEFTFOLD_RETURN_IF_ERROR(SyncFile(path_ + "-wal"));
+  LEFTFOLD_RETURN_IF_ERROR(SyncFile(path_));
+  mode_ = Mode::kServing;
+  return absl::OkStatus();
 }
 
 std::vector<std::string> ViewRunner::TakeTouched() { return std::exchange(touched_, {}); }

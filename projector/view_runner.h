@@ -3,10 +3,12 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -29,49 +31,72 @@ inline constexpr std::size_t kHeldBackMax = 10'000;
 
 inline constexpr Position kNoLimit{std::numeric_limits<std::int64_t>::max()};
 
+// A failure that may pass by itself: a full disk, a store that cannot be reached.
+bool MayPass(const absl::Status& failure);
+
 // Folds the log into one file of one view, in order, each event once: position <= checkpoint is a
 // duplicate, checkpoint + 1 is folded, beyond is held back while the gap is read from the store.
 // Rows, checkpoint and chain value commit together. Whatever cannot be folded stops the runner
-// where it is: nothing is skipped. No thread, clock or wait inside. Not thread-safe.
+// where it is, with all before it committed: nothing is skipped. No thread, clock or wait inside.
+// Not thread-safe.
 class ViewRunner {
  public:
-  enum class Mode { kServing, kBuilding };
+  enum class Mode {
+    kServing,   // Others read the file.
+    kBuilding,  // Nobody reads it; a crash may leave it damaged, until FinishBuilding.
+  };
   enum class Progress { kFolded, kIdle, kStopped };
 
-  // Opens or makes the file. DATA_LOSS when its checkpoint is not on the store's chain.
+  // Opens or makes the file; `view` and `store` must outlive the runner. DATA_LOSS with the reason
+  // DATA_LOSS when its checkpoint is not on the store's chain (it belongs to another log, or the
+  // log lost its end): "rebuild the view". DATA_LOSS without a reason when the file is damaged.
   static absl::StatusOr<std::unique_ptr<ViewRunner>> Open(const ViewEntry& view, EventStore& store,
                                                           const std::string& path, Mode mode);
 
-  // Reads the next batch from the store, not beyond `limit`, and folds it.
+  // Reads the next batch from the store, not beyond `limit`, and folds it. While a file is built,
+  // `limit` says how far it is folded at least before it is read by others; changes older than
+  // kChangesKept before it are not recorded.
   Progress Step(Position limit = kNoLimit);
   // The same to the head, through a reader that views share.
   Progress Step(BatchReader& reader);
   // Takes events in any order, with duplicates and gaps, and folds what follows the checkpoint; a
-  // gap is closed from the store.
+  // gap is closed from the store. DATA_LOSS when the store does not have the missing event.
   Progress Offer(std::vector<RecordedEvent> events);
-  // Makes a built file as durable as a serving one.
+  // Makes a built file as durable as a serving one: when it returns OK, all of it is on the disk.
   absl::Status FinishBuilding();
 
   Position checkpoint() const { return checkpoint_.position; }
-  // Why it stopped; OK while it goes on.
+  // Why it stopped, with the details of the failure; OK while it goes on.
   const absl::Status& stopped() const { return stopped_; }
+  // The event that it stopped at; means nothing while it goes on.
+  Position stopped_at() const { return stopped_at_; }
+  // Goes on where it stopped because of what MayPass; nothing otherwise.
+  void Resume();
   std::int64_t duplicates_ignored() const { return duplicates_ignored_; }
-  // Keys touched since the last call.
+  // Keys touched since the last call; none while the file is built, for nobody watches it.
   std::vector<std::string> TakeTouched();
   const std::string& path() const { return path_; }
   sql::Connection& connection() { return *connection_; }
 
  private:
+  // How a transaction went. A failure that is no event's fault (the file's) has no culprit.
+  struct Attempt {
+    absl::Status status;
+    std::optional<std::size_t> culprit;
+  };
+
   ViewRunner(const ViewEntry& view, EventStore& store, std::string path, Mode mode)
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
   absl::Status CheckChain();
   Progress Fold(std::span<const RecordedEvent> events);
-  // Folds them in one transaction. Sets `failed` to the event that cannot be folded.
-  absl::Status FoldTransaction(std::span<const RecordedEvent> events, std::size_t* failed);
+  Attempt FoldTransaction(std::span<const RecordedEvent> events);
   absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
                        sql::Checkpoint& next);
-  void WriteChanges(const sql::ConnectionWriteTx& tx);
+  void WriteChanges(const sql::ConnectionWriteTx& tx, Position end);
   Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events);
+  void HoldBack(std::vector<RecordedEvent> events);
+  Progress FoldHeldBack();
+  Progress CloseGap();
   Progress StopAt(Position position, const absl::Status& reason);
 
   const ViewEntry& view_;
@@ -80,11 +105,13 @@ class ViewRunner {
   Mode mode_;
   std::unique_ptr<sql::Connection> connection_;
   sql::Checkpoint checkpoint_;
+  Position built_to_;  // Nobody reads the file before it has come this far.
   std::map<Position, RecordedEvent> held_back_;
   std::vector<std::string> touched_;
   std::int64_t duplicates_ignored_ = 0;
   Position changes_forgotten_;
   absl::Status stopped_;
+  Position stopped_at_;
 };
 
 }  // namespace leftfold

@@ -1,42 +1,82 @@
 #include "projector/view_slot.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
+#include "core/reject.h"
 #include "core/status.h"
 
 namespace leftfold {
+namespace {
 
-absl::Status ViewSlot::Open(EventStore& store) {
+bool IsKept(const std::string& path) {
+  const auto reader = sql::OpenViewReader(path);
+  return reader.ok() && (*reader)->Value("PRAGMA user_version") == kKeptMark;
+}
+
+// Removes the generations that `is_old` names, except those that somebody asked to keep.
+template <class IsOld>
+void RemoveGenerations(const ViewSlot& slot, IsOld is_old) {
+  const auto all = sql::ListGenerations(slot.views, slot.view.name);
+  if (!all.ok()) return;  // They cost space only; the next start tries again.
+  for (const sql::Generation& other : *all) {
+    if (other.version != slot.view.version || !is_old(other)) continue;
+    if (IsKept(sql::ViewPath(slot.views, slot.view.name, other))) continue;
+    sql::RemoveGeneration(slot.views, slot.view.name, other);
+  }
+}
+
+absl::Duration RestAfter(std::int64_t events) {
+  return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
+}
+
+}  // namespace
+
+void ViewSlot::Open(EventStore& store) {
+  if (const auto current = sql::ReadCurrent(views, view.name, view.version); current.ok()) {
+    // What is newer than the served one was never finished.
+    RemoveGenerations(*this, [&current](const sql::Generation& other) {
+      return !*current || other.number > (*current)->number;
+    });
+  }
+  OpenAgain(store);
+}
+
+ViewSlot::Turn ViewSlot::OpenAgain(EventStore& store) {
+  const absl::Status opened = OpenFile(store);
+  opens_again = MayPass(opened);
+  if (opened.ok()) return {Turn::Next::kStep};
+  Tell(opened);
+  if (opens_again) return {Turn::Next::kStep, kResumeDelay};
+  resting = true;
+  return {};
+}
+
+absl::Status ViewSlot::OpenFile(EventStore& store) {
   const auto current = sql::ReadCurrent(views, view.name, view.version);
   if (!current.ok()) return current.status();
-  const auto all = sql::ListGenerations(views, view.name);
-  if (!all.ok()) return all.status();
-  for (const sql::Generation& other : *all) {
-    // What is newer than the served one was never finished.
-    const bool unfinished =
-        other.version == view.version && (!*current || other.number > (*current)->number);
-    if (unfinished) sql::RemoveGeneration(views, view.name, other);
-  }
   if (!*current) return BeginBuilding(store);
   generation = **current;
   const std::string path = sql::ViewPath(views, view.name, generation);
-  auto opened = sql::OpenViewReader(path);
-  if (opened.ok()) {
-    auto next = ViewRunner::Open(view, store, path, ViewRunner::Mode::kServing);
-    if (next.ok()) {
-      runner = *std::move(next);
+  absl::Status failure = sql::OpenViewReader(path).status();  // Makes no file where none is.
+  if (failure.ok()) {
+    auto opened = ViewRunner::Open(view, store, path, ViewRunner::Mode::kServing);
+    if (opened.ok()) {
+      runner = *std::move(opened);
       serving = true;
       if (listener != nullptr) listener->OnServing(view.name, path);
       Publish();
       return absl::OkStatus();
     }
-    broken = next.status();
-  } else {
-    broken = opened.status();
+    failure = opened.status();
   }
+  // Only what is wrong with the file itself is mended by another file. One that is off the chain
+  // may tell of a log that lost its end: that is for people to see, not for us to cover up.
+  const bool damaged = absl::IsDataLoss(failure) && ReasonOf(failure).empty();
+  if (!damaged && !absl::IsNotFound(failure)) return failure;
   fmt::print(stderr, "leftfold: view {} cannot be served from {}: {}; it is built anew\n",
-             view.name, path, ToStd(broken.message()));
+             view.name, path, ToStd(failure.message()));
   return BeginBuilding(store);
 }
 
@@ -44,12 +84,14 @@ absl::Status ViewSlot::BeginBuilding(EventStore& store) {
   const auto number = sql::NextGenerationNumber(views, view.name);
   if (!number.ok()) return number.status();
   generation = {view.version, *number};
-  auto next = ViewRunner::Open(view, store, sql::ViewPath(views, view.name, generation),
-                               ViewRunner::Mode::kBuilding);
-  if (!next.ok()) return next.status();
-  runner = *std::move(next);
+  build_to = store.GetHead().position;
+  auto opened = ViewRunner::Open(view, store, sql::ViewPath(views, view.name, generation),
+                                 ViewRunner::Mode::kBuilding);
+  if (!opened.ok()) return opened.status();
+  runner = *std::move(opened);
   serving = false;
-  broken = absl::OkStatus();
+  // Nothing to build from an empty log: it is served from the first moment.
+  if (build_to == kBeforeFirst) return BeginServing();
   if (listener != nullptr) listener->OnBuilding(view.name);
   Publish();
   return absl::OkStatus();
@@ -64,22 +106,69 @@ absl::Status ViewSlot::BeginServing() {
   return absl::OkStatus();
 }
 
-absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner> next,
+ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
+  if (ended) return {};
+  if (runner == nullptr) {
+    if (opens_again) return OpenAgain(store);
+    resting = true;
+    return {};
+  }
+  runner->Resume();
+  const Position before = runner->checkpoint();
+  const ViewRunner::Progress progress = serving ? runner->Step(reader) : runner->Step(build_to);
+  if (progress == ViewRunner::Progress::kStopped) return AfterStop();
+  const Position after = runner->checkpoint();
+  if (!serving && after >= build_to) {
+    if (const absl::Status begun = BeginServing(); !begun.ok()) {
+      Tell(begun);
+      return {Turn::Next::kStep, kResumeDelay};
+    }
+  } else if (progress == ViewRunner::Progress::kFolded) {
+    Publish();
+  }
+  if (progress == ViewRunner::Progress::kIdle) {
+    return {Turn::Next::kWait, absl::ZeroDuration(), after};
+  }
+  told.clear();
+  const bool behind =
+      store.GetHead().position.value - after.value >= static_cast<std::int64_t>(kBatchEventsMax);
+  const bool rests = serving && !behind;
+  return {Turn::Next::kStep, rests ? RestAfter(after.value - before.value) : absl::ZeroDuration()};
+}
+
+ViewSlot::Turn ViewSlot::AfterStop() {
+  Publish();
+  Tell(runner->stopped());
+  if (MayPass(runner->stopped())) return {Turn::Next::kStep, kResumeDelay};
+  resting = true;
+  return {};
+}
+
+void ViewSlot::Tell(const absl::Status& reason) {
+  {
+    MutexLock lock(status_mu);
+    stopped = reason;
+  }
+  if (listener != nullptr) listener->OnStopped(view.name, reason);
+  const std::string message(reason.message());
+  if (std::exchange(told, message) == message) return;
+  fmt::print(stderr, "leftfold: view {}: {}\n", view.name, message);
+}
+
+absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
+                                std::unique_ptr<ViewRunner>& next,
                                 const sql::Generation& next_generation) {
-  LEFTFOLD_RETURN_IF_ERROR(next->FinishBuilding());
   LEFTFOLD_RETURN_IF_ERROR(sql::WriteCurrent(views, view.name, next_generation));
   const sql::Generation old = std::exchange(generation, next_generation);
-  runner = std::move(next);
   const bool keep_old = std::exchange(serving, true);
+  runner = std::move(next);
   if (listener != nullptr) listener->OnServing(view.name, runner->path());
   Publish();
-  if (const auto all = sql::ListGenerations(views, view.name); all.ok()) {
-    for (const sql::Generation& other : *all) {
-      const bool older = other.version == view.version &&
-                         (other.number < old.number || (!keep_old && other == old));
-      if (older) sql::RemoveGeneration(views, view.name, other);
-    }
-  }
+  told.clear();
+  live.reset();
+  RemoveGenerations(*this, [&old, keep_old](const sql::Generation& other) {
+    return other.number < old.number || (!keep_old && other == old);
+  });
   return absl::OkStatus();
 }
 
@@ -90,11 +179,12 @@ void ViewSlot::Publish() {
     stopped = runner->stopped();
     duplicates_ignored = runner->duplicates_ignored();
     generation_number = generation.number;
+    served = serving;
   }
   const std::vector<std::string> touched = runner->TakeTouched();
-  if (listener == nullptr || !serving) return;
-  listener->OnApplied(view.name, runner->checkpoint(), touched);
-  if (!runner->stopped().ok()) listener->OnStopped(view.name, runner->stopped());
+  if (listener != nullptr && serving) {
+    listener->OnApplied(view.name, runner->checkpoint(), touched);
+  }
 }
 
 }  // namespace leftfold

@@ -1,19 +1,36 @@
 #ifndef PROJECTOR_VIEW_SLOT_H_
 #define PROJECTOR_VIEW_SLOT_H_
 
+#include <absl/time/time.h>
+
 #include <memory>
 #include <string>
 
 #include "core/mutex.h"
 #include "core/registry.h"
 #include "core/view_listener.h"
+#include "projector/batch_reader.h"
 #include "projector/view_runner.h"
 #include "sql/view_file.h"
 
 namespace leftfold {
 
+// A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
+// between these two limits: with few events watchers hear of them soon; beyond 1 /
+// kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
+// written page serves. The first event after a pause is folded at once.
+inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(1);
+inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(25);
+inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
+// After this a view that stopped for lack of space, or of the store, tries again.
+inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);
+
+// user_version of a file that a rebuild was asked to keep. Never change: it is stored.
+inline constexpr int kKeptMark = 1;
+
 // One view of a projector: the runner of the file that is served, or that is being built to be
-// served. Who holds `mu` may fold, switch or compare; nobody else does meanwhile.
+// served. Thread-safe as annotated: who holds `mu` may fold and switch; who has taken `runner` out
+// has the view paused and may fold and compare without the lock.
 struct ViewSlot {
   ViewSlot(const ViewEntry& view_entry, std::string views_folder, ViewListener* view_listener)
       : view(view_entry), views(std::move(views_folder)), listener(view_listener) {}
@@ -23,12 +40,15 @@ struct ViewSlot {
   ViewListener* const listener;
 
   Mutex mu;
+  // None while a rebuild has taken it out, and when no file could be opened.
   std::unique_ptr<ViewRunner> runner ABSL_GUARDED_BY(mu);
   sql::Generation generation ABSL_GUARDED_BY(mu);
   bool serving ABSL_GUARDED_BY(mu) = false;
+  Position build_to ABSL_GUARDED_BY(mu);  // The head when the build began: then it is served.
   bool ended ABSL_GUARDED_BY(mu) = false;
-  bool resting ABSL_GUARDED_BY(mu) = false;  // Stopped: it has no task and nobody wakes it.
-  absl::Status broken ABSL_GUARDED_BY(mu);   // There is no runner, because of this.
+  bool resting ABSL_GUARDED_BY(mu) = false;      // It has no task, and only a rebuild wakes it.
+  bool opens_again ABSL_GUARDED_BY(mu) = false;  // No file could be opened, but that may pass.
+  std::string told ABSL_GUARDED_BY(mu);          // The reason that was last printed.
 
   // What others may know without waiting for a fold.
   Mutex status_mu;
@@ -36,21 +56,43 @@ struct ViewSlot {
   absl::Status stopped ABSL_GUARDED_BY(status_mu);
   std::int64_t duplicates_ignored ABSL_GUARDED_BY(status_mu) = 0;
   std::int64_t generation_number ABSL_GUARDED_BY(status_mu) = 0;
+  bool served ABSL_GUARDED_BY(status_mu) = false;
   bool rebuilding ABSL_GUARDED_BY(status_mu) = false;
 
-  // Opens the served file, or begins to build one.
-  absl::Status Open(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // The built file has caught up: serve it.
-  absl::Status BeginServing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Serves another runner's file in place of this one's; the old generation is kept, older ones are
-  // removed.
-  absl::Status SwitchTo(std::unique_ptr<ViewRunner> next, const sql::Generation& next_generation)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Tells the listener and the status what the runner has done.
-  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // What the caller of Step does next.
+  struct Turn {
+    enum class Next {
+      kNothing,  // It rests or has ended.
+      kStep,     // Step again, after `delay`.
+      kWait,     // Step again when the store is past `checkpoint`.
+    };
+    Next next = Next::kNothing;
+    absl::Duration delay = absl::ZeroDuration();
+    Position checkpoint = kBeforeFirst;
+  };
+
+  // Opens the served file, or begins to build one where there is none or where it is damaged. A
+  // file that is not on the store's chain is neither served nor replaced: the view stops until
+  // somebody has it rebuilt. Other failures stop the view too, and no other one. Removes what
+  // interrupted builds have left.
+  void Open(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Folds one batch.
+  Turn Step(EventStore& store, BatchReader& reader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Serves `next` in place of `live`, which was taken out and is closed; the generation before is
+  // kept, older ones are removed. When it fails, all is as before.
+  absl::Status SwitchTo(std::unique_ptr<ViewRunner>& live, std::unique_ptr<ViewRunner>& next,
+                        const sql::Generation& next_generation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 
  private:
+  absl::Status OpenFile(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   absl::Status BeginBuilding(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The built file has come far enough: serve it.
+  absl::Status BeginServing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Turn OpenAgain(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Turn AfterStop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void Tell(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Tells the listener and the status what the runner has done.
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };
 
 }  // namespace leftfold

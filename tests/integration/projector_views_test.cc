@@ -1,0 +1,584 @@
+// All views of a registry on a virtual executor: building, serving, stopping, reopening,
+// rebuilding.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "core/reject.h"
+#include "projector/projector.h"
+#include "testing/temporary_folder.h"
+#include "tests/unit/projector_fixture.h"
+
+namespace leftfold::projecting {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+class ProjectorViews : public ::testing::Test {
+ protected:
+  ProjectorViews() {
+    registry_.Add<Names>();
+    registry_.Add<Count>();
+  }
+  ~ProjectorViews() override { projector_.reset(); }
+
+  void Open(EventStore& store) {
+    projector_.reset();
+    auto projector = Projector::Open(registry_, store, executor_, &listener_, folder_.path());
+    ASSERT_TRUE(projector.ok()) << projector.status();
+    projector_ = *std::move(projector);
+  }
+  // Until there is nothing to do at this time.
+  void Run() { executor_.Advance(absl::Seconds(1)); }
+  void StartAndRun() {
+    Open(store_);
+    projector_->Start();
+    Run();
+  }
+  void Write(const std::vector<std::string>& names) {
+    store_.AddNames(names);
+    store_.Wake();
+  }
+  ViewStatus StatusOf(std::string_view view) {
+    for (const ViewStatus& status : projector_->ListViews()) {
+      if (status.name == view) return status;
+    }
+    return {};
+  }
+  std::string PathOf(int generation) {
+    return fmt::format("{}/names/1-{}.db", folder_.path(), generation);
+  }
+  std::vector<std::string> Files() {
+    std::vector<std::string> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path() + "/names")) {
+      const std::string name = entry.path().filename();
+      if (name.ends_with(".db")) files.push_back(name);
+    }
+    return files;
+  }
+  // What is served of the view Names, as the read side sees it.
+  std::string Served() { return RowsOf(listener_.files["names"]); }
+
+  std::unique_ptr<Rebuild> NewRebuild(RebuildAction action, Position until = kBeforeFirst) {
+    auto rebuild = projector_->NewRebuild("names", action, until);
+    EXPECT_TRUE(rebuild.ok()) << rebuild.status();
+    return *std::move(rebuild);
+  }
+  static absl::StatusOr<RebuildProgress> ToTheEnd(Rebuild& rebuild) {
+    while (true) {
+      auto progress = rebuild.Step();
+      if (!progress.ok() || progress->finished) return progress;
+    }
+  }
+  absl::StatusOr<RebuildProgress> DoRebuild(RebuildAction action, Position until = kBeforeFirst) {
+    return ToTheEnd(*NewRebuild(action, until));
+  }
+
+  const testing::TemporaryFolder folder_;
+  Registry registry_;
+  ListenerLog listener_;
+  ManualExecutor executor_;
+  FakeStore store_;
+  std::unique_ptr<Projector> projector_;
+};
+
+TEST_F(ProjectorViews, AreServedAtOnceWhereTheLogIsEmpty) {
+  Open(store_);
+  EXPECT_THAT(listener_.lines, ElementsAre("serving names", "applied names 0 ", "serving count",
+                                           "applied count 0 "));
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+}
+
+TEST_F(ProjectorViews, AreBuiltThenServedThenLive) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  EXPECT_EQ(listener_.lines[0], "building names");
+  EXPECT_TRUE(listener_.Has("serving names"));
+  EXPECT_EQ(Served(), "2: a b");
+  Write({"c"});
+  Run();
+  EXPECT_EQ(listener_.lines.back().substr(0, 8), "applied ");
+  EXPECT_TRUE(listener_.Has("applied names 3 c"));
+  EXPECT_TRUE(listener_.Has("applied count 3 all"));
+  EXPECT_EQ(Served(), "3: a b c");
+}
+
+TEST_F(ProjectorViews, CostNothingWhileThereIsNothingToFold) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  EXPECT_EQ(executor_.size(), 0U);
+  EXPECT_EQ(store_.waiting(), 2U);
+  const int reads = store_.reads;
+  Run();
+  EXPECT_EQ(store_.reads, reads);
+}
+
+TEST_F(ProjectorViews, AreServedWhenTheyReachTheHeadOfTheBeginningWhileOthersGoOnWriting) {
+  store_.AddNames({"a", "b"});
+  Open(store_);
+  store_.on_read = [this] { store_.AddNames({fmt::format("n{}", store_.reads)}); };
+  projector_->Start();
+  for (int i = 0; i < 6; ++i) executor_.RunOne();
+  EXPECT_TRUE(listener_.Has("serving names"));
+  store_.on_read = nullptr;
+}
+
+TEST_F(ProjectorViews, APoisonEventStopsItsViewAloneWithReasonAndPosition) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  Write({"b", "poison", "d"});
+  Run();
+  const ViewStatus names = StatusOf("names");
+  EXPECT_EQ(names.state, ViewState::kStopped);
+  EXPECT_EQ(names.checkpoint, Position{2});
+  EXPECT_EQ(names.lag_events, 2);
+  EXPECT_THAT(names.reason, HasSubstr("stopped at position 3: "));
+  EXPECT_THAT(std::string(listener_.reasons["names"].message()), HasSubstr("position 3"));
+  EXPECT_TRUE(listener_.Has("applied names 2 b"));
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("count").state, ViewState::kLive);
+  Write({"e"});
+  Run();
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{5});
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
+  EXPECT_EQ(executor_.size(), 0U);
+}
+
+TEST_F(ProjectorViews, APoisonEventStopsAViewThatIsStillBuilt) {
+  store_.AddNames({"a", "poison"});
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_TRUE(listener_.Has("stopped names"));
+  EXPECT_FALSE(listener_.Has("serving names"));
+  EXPECT_TRUE(listener_.Has("serving count"));
+}
+
+TEST_F(ProjectorViews, ReopenedGoOnAtTheirCheckpoint) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  projector_.reset();
+  store_.AddNames({"c"});
+  listener_.lines.clear();
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").generation, 1);
+  EXPECT_FALSE(listener_.Has("building names"));
+  EXPECT_TRUE(listener_.Has("applied names 3 c"));
+  EXPECT_EQ(Served(), "3: a b c");
+}
+
+TEST_F(ProjectorViews, AreBuiltAnewWhereTheirFileIsMissingOrDamaged) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  projector_.reset();
+  std::filesystem::remove(PathOf(1));
+  StartAndRun();
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  projector_.reset();
+  std::ofstream(listener_.files["names"], std::ios::trunc) << std::string(8'192, 'x');
+  StartAndRun();
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(StatusOf("count").generation, 1);
+}
+
+TEST_F(ProjectorViews, AreNeitherServedNorReplacedWhereTheLogHasLostItsEnd) {
+  store_.AddNames({"a", "b", "c"});
+  StartAndRun();
+  projector_.reset();
+  FakeStore restored;
+  restored.AddNames({"a", "x"});
+  listener_ = {};
+  Open(restored);
+  projector_->Start();
+  Run();
+  EXPECT_THAT(listener_.lines, UnorderedElementsAre("stopped names", "stopped count"));
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_THAT(StatusOf("names").reason, HasSubstr("rebuild the view"));
+  EXPECT_EQ(RowsOf(PathOf(1)), "3: a b c");
+  EXPECT_EQ(executor_.size(), 0U);
+  EXPECT_EQ(ReasonOf(projector_->NewRebuild("names", RebuildAction::kVerify, {}).status()),
+            "DATA_LOSS");
+  // Somebody decided: it is rebuilt from the log that there is, and goes on.
+  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_EQ(Served(), "2: a x");
+  restored.AddNames({"y"});
+  Run();
+  EXPECT_EQ(Served(), "3: a x y");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+}
+
+TEST_F(ProjectorViews, TryAgainWhenTheStoreCannotBeReached) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  store_.failure = absl::UnavailableError("no route");
+  Write({"b"});
+  Run();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_TRUE(listener_.Has("stopped names"));
+  store_.failure = absl::OkStatus();
+  executor_.Advance(kResumeDelay);
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(listener_.lines.back().substr(0, 7), "applied");
+}
+
+TEST_F(ProjectorViews, AreOpenedLaterWhereTheStoreCannotBeReachedAtFirst) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  projector_.reset();
+  store_.failure = absl::UnavailableError("no route");
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  store_.failure = absl::OkStatus();
+  executor_.Advance(kResumeDelay);
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(StatusOf("names").generation, 1);
+}
+
+TEST_F(ProjectorViews, TheirTasksDoNothingAfterStop) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  Write({"b"});
+  ASSERT_GT(executor_.size(), 0U);
+  listener_.lines.clear();
+  projector_->Stop();
+  projector_.reset();
+  Run();
+  EXPECT_THAT(listener_.lines, IsEmpty());
+  Write({"c"});  // Wakes nobody who would post.
+  EXPECT_EQ(executor_.size(), 0U);
+  EXPECT_EQ(RowsOf(PathOf(1)), "1: a");
+}
+
+TEST_F(ProjectorViews, FollowTheHeadWithOneReadForAll) {
+  StartAndRun();
+  const int before = store_.reads;
+  Write({"a"});
+  Run();
+  // The batch, and each view's look whether there is more.
+  EXPECT_EQ(store_.reads, before + 3);
+}
+
+using ProjectorRebuild = ProjectorViews;
+
+TEST_F(ProjectorRebuild, SwitchesWhileOthersWriteAndNeverGoesBack) {
+  store_.AddNames({"a", "b", "c"});
+  StartAndRun();
+  listener_.lines.clear();
+  const auto rebuild = NewRebuild(RebuildAction::kSwitch);
+  int written = 0;
+  store_.on_read = [&] {
+    if (written < 4) Write({fmt::format("n{}", ++written)});
+  };
+  const auto result = ToTheEnd(*rebuild);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->generation, 2);
+  EXPECT_EQ(listener_.files["names"], PathOf(2));
+  Run();
+  EXPECT_EQ(Served(), "7: a b c n1 n2 n3 n4");
+  std::int64_t applied = 0;
+  for (const std::string& line : listener_.lines) {
+    if (!line.starts_with("applied names ")) continue;
+    const std::int64_t next = std::stoll(line.substr(14));
+    EXPECT_GE(next, applied);
+    applied = next;
+  }
+  EXPECT_EQ(applied, 7);
+  EXPECT_EQ(StatusOf("names").generation, 2);
+}
+
+TEST_F(ProjectorRebuild, KeepsTheGenerationBeforeAndRemovesOlderOnes) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_THAT(Files(), UnorderedElementsAre("1-1.db", "1-2.db"));
+  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_THAT(Files(), UnorderedElementsAre("1-2.db", "1-3.db"));
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").generation, 3);
+}
+
+TEST_F(ProjectorRebuild, OfAViewThatLagsIsNotSwitchedToBeforeItIsThere) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  const auto rebuild = NewRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(rebuild->Step().ok());  // Built to the head.
+  Write({"c"});
+  store_.on_read = [this] {
+    store_.on_read = nullptr;
+    Run();  // The live view is ahead meanwhile.
+  };
+  ASSERT_TRUE(ToTheEnd(*rebuild).ok());
+  EXPECT_EQ(Served(), "3: a b c");
+}
+
+TEST_F(ProjectorRebuild, VerifyFindsTheViewEqualAndLeavesNothing) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  const auto result = DoRebuild(RebuildAction::kVerify);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(result->finished);
+  EXPECT_TRUE(result->equal);
+  EXPECT_EQ(result->position, Position{2});
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+  Write({"c"});
+  Run();
+  EXPECT_EQ(Served(), "3: a b c");
+}
+
+TEST_F(ProjectorRebuild, VerifyNamesThePlantedDifference) {
+  store_.AddNames({"a", "b", "c"});
+  StartAndRun();
+  {
+    auto raw = sql::Connection::Open(PathOf(1), {.role = sql::Role::kWriter});
+    ASSERT_TRUE((*raw)->Run("UPDATE name SET name = 'forged' WHERE position = 2").ok());
+  }
+  const auto result = DoRebuild(RebuildAction::kVerify);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(result->equal);
+  EXPECT_EQ(result->difference,
+            "table name, row position = 2, column name: live forged, rebuilt b");
+  EXPECT_EQ(Served(), "3: a forged c");
+}
+
+TEST_F(ProjectorRebuild, VerifyFindsMissingAndAddedRows) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  auto raw = sql::Connection::Open(PathOf(1), {.role = sql::Role::kWriter});
+  ASSERT_TRUE((*raw)->Run("DELETE FROM name WHERE position = 2").ok());
+  EXPECT_EQ(DoRebuild(RebuildAction::kVerify)->difference,
+            "table name: the row position = 2 is only in the rebuilt view");
+  ASSERT_TRUE((*raw)->Run("INSERT INTO name VALUES (2, 'b'), (9, 'z')").ok());
+  EXPECT_EQ(DoRebuild(RebuildAction::kVerify)->difference,
+            "table name: the row position = 9 is only in the live view");
+}
+
+TEST_F(ProjectorRebuild, VerifyPausesTheLiveViewAtOnePositionAndLetsItGoOn) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  const auto rebuild = NewRebuild(RebuildAction::kVerify);
+  int reads = 0;
+  store_.on_read = [&] {
+    // First the rebuild's own read: the live view gets ahead. Then the paused catch-up: the live
+    // view has its turn and may not take it.
+    if (++reads > 2) return;
+    Write({fmt::format("n{}", reads)});
+    const auto nested = std::exchange(store_.on_read, nullptr);
+    Run();
+    store_.on_read = nested;
+  };
+  const auto result = ToTheEnd(*rebuild);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(reads, 2);
+  EXPECT_TRUE(result->equal) << result->difference;
+  EXPECT_EQ(result->position, Position{3});
+  EXPECT_EQ(Served(), "3: a b n1");
+  Run();
+  EXPECT_EQ(Served(), "4: a b n1 n2");
+}
+
+TEST_F(ProjectorRebuild, KeepStopsAtThePositionAndItsFileStays) {
+  store_.AddNames({"a", "b", "c"});
+  StartAndRun();
+  const auto result = DoRebuild(RebuildAction::kKeep, Position{2});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->position, Position{2});
+  EXPECT_EQ(result->file, PathOf(2));
+  EXPECT_EQ(RowsOf(PathOf(2)), "2: a b");
+  EXPECT_EQ(Served(), "3: a b c");
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").generation, 1);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_EQ(RowsOf(PathOf(2)), "2: a b");
+  EXPECT_EQ(Served(), "3: a b c");
+}
+
+TEST_F(ProjectorRebuild, KeepNeedsAPositionOfTheLog) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  for (const std::int64_t until : {-1, 0, 2}) {
+    const auto refused = projector_->NewRebuild("names", RebuildAction::kKeep, Position{until});
+    EXPECT_EQ(ReasonOf(refused.status()), "INVALID_FIELDS");
+  }
+}
+
+TEST_F(ProjectorRebuild, IsRefusedForAnUnknownViewAndWhileOneRuns) {
+  StartAndRun();
+  const auto unknown = projector_->NewRebuild("nemes", RebuildAction::kSwitch, {});
+  EXPECT_EQ(ReasonOf(unknown.status()), "VIEW_NOT_FOUND");
+  EXPECT_THAT(std::string(unknown.status().message()), HasSubstr("names, count"));
+  auto first = NewRebuild(RebuildAction::kSwitch);
+  const auto second = projector_->NewRebuild("names", RebuildAction::kVerify, {});
+  EXPECT_EQ(ReasonOf(second.status()), "REBUILD_RUNNING");
+  EXPECT_TRUE(projector_->NewRebuild("count", RebuildAction::kVerify, {}).ok());
+  first.reset();
+  EXPECT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+}
+
+TEST_F(ProjectorRebuild, AbandonedLeavesTheServedOneAlone) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  {
+    const auto rebuild = NewRebuild(RebuildAction::kSwitch);
+    ASSERT_TRUE(rebuild->Step().ok());
+    EXPECT_THAT(Files(), UnorderedElementsAre("1-1.db", "1-2.db"));
+  }
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+  EXPECT_EQ(Served(), "2: a b");
+}
+
+TEST_F(ProjectorRebuild, InterruptedByACrashIsClearedAtTheNextStart) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  auto rebuild = NewRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(rebuild->Step().ok());
+  // What the disk holds at the crash.
+  const std::string crashed = folder_.path() + "-crashed";
+  std::filesystem::copy(folder_.path(), crashed, std::filesystem::copy_options::recursive);
+  rebuild.reset();
+  projector_.reset();
+  std::filesystem::remove_all(folder_.path());
+  std::filesystem::rename(crashed, folder_.path());
+  EXPECT_THAT(Files(), UnorderedElementsAre("1-1.db", "1-2.db"));
+  StartAndRun();
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+  EXPECT_EQ(Served(), "2: a b");
+}
+
+TEST_F(ProjectorRebuild, ThatMeetsAPoisonEventFailsAndSwitchesNothing) {
+  store_.AddNames({"a", "poison"});
+  StartAndRun();
+  const auto result = DoRebuild(RebuildAction::kSwitch);
+  EXPECT_THAT(std::string(result.status().message()), HasSubstr("position 2"));
+  EXPECT_FALSE(listener_.Has("serving names"));
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+}
+
+TEST_F(ProjectorRebuild, WakesAViewThatHadStopped) {
+  store_.AddNames({"a", "b", "c"});
+  StartAndRun();
+  const RecordedEvent lost = store_.Add("room-d", rooms::v1::RoomCreated());
+  store_.AddNames({"e"});
+  store_.Remove(lost.position);
+  store_.Wake();
+  Run();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  store_.events.insert(store_.events.end() - 1, lost);  // Restored from a backup.
+  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  Write({"f"});
+  Run();
+  EXPECT_EQ(Served(), "6: a b c  e f");
+}
+
+TEST_F(ProjectorRebuild, WorksWithoutRunningTheViews) {
+  store_.AddNames({"a", "b"});
+  Open(store_);
+  const auto result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(executor_.size(), 0U);
+  EXPECT_EQ(ReasonOf(projector_->NewRebuild("count", RebuildAction::kVerify, {}).status()),
+            "VIEW_REBUILDING");
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
+}
+
+TEST_F(ProjectorRebuild, OfAnEmptyLogSwitchesToAnEmptyView) {
+  StartAndRun();
+  const auto result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->position, kBeforeFirst);
+  EXPECT_EQ(Served(), "0: ");
+}
+
+TEST_F(ProjectorRebuild, SwitchesNothingAfterStop) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  const auto rebuild = NewRebuild(RebuildAction::kSwitch);
+  projector_->Stop();
+  EXPECT_EQ(ReasonOf(ToTheEnd(*rebuild).status()), "STOPPING");
+}
+
+// Rebuilds whose steps are tasks.
+class ProjectorStartedRebuild : public ProjectorViews {
+ protected:
+  // The projector answers what still runs.
+  ~ProjectorStartedRebuild() override { projector_.reset(); }
+  absl::Status Begin(RebuildAction action) {
+    auto cancel =
+        projector_->StartRebuild("names", action, kBeforeFirst,
+                                 {.progress = [this](const RebuildProgress&) { ++steps_; },
+                                  .done =
+                                      [this](const absl::StatusOr<RebuildProgress>& result) {
+                                        results_.push_back(result);
+                                      }});
+    if (cancel.ok()) cancel_ = *std::move(cancel);
+    return cancel.status();
+  }
+  int steps_ = 0;
+  std::vector<absl::StatusOr<RebuildProgress>> results_;
+  std::function<void()> cancel_;
+};
+
+TEST_F(ProjectorStartedRebuild, StepsOnTheExecutorAndAnswersOnce) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  ASSERT_TRUE(Begin(RebuildAction::kSwitch).ok());
+  EXPECT_EQ(ReasonOf(Begin(RebuildAction::kSwitch)), "REBUILD_RUNNING");
+  Write({"c"});
+  Run();
+  ASSERT_EQ(results_.size(), 1U);
+  ASSERT_TRUE(results_[0].ok()) << results_[0].status();
+  EXPECT_EQ(results_[0]->generation, 2);
+  EXPECT_GE(steps_, 2);
+  EXPECT_EQ(Served(), "3: a b c");
+  cancel_();
+  EXPECT_EQ(results_.size(), 1U);
+  EXPECT_EQ(executor_.size(), 0U);
+}
+
+TEST_F(ProjectorStartedRebuild, CanBeCancelled) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  ASSERT_TRUE(Begin(RebuildAction::kSwitch).ok());
+  executor_.RunOne();
+  cancel_();
+  ASSERT_EQ(results_.size(), 1U);
+  EXPECT_EQ(results_[0].status().code(), absl::StatusCode::kCancelled);
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+  cancel_();
+  Run();
+  EXPECT_EQ(results_.size(), 1U);
+  EXPECT_EQ(StatusOf("names").generation, 1);
+  EXPECT_TRUE(Begin(RebuildAction::kVerify).ok());  // Ends with the test.
+}
+
+TEST_F(ProjectorStartedRebuild, EndsWithTheProjector) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  ASSERT_TRUE(Begin(RebuildAction::kSwitch).ok());
+  projector_.reset();
+  ASSERT_EQ(results_.size(), 1U);
+  EXPECT_EQ(ReasonOf(results_[0].status()), "STOPPING");
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+  Run();
+  cancel_();
+  EXPECT_EQ(results_.size(), 1U);
+}
+
+TEST_F(ProjectorStartedRebuild, IsRefusedAfterStop) {
+  StartAndRun();
+  projector_->Stop();
+  EXPECT_EQ(ReasonOf(Begin(RebuildAction::kSwitch)), "STOPPING");
+  EXPECT_THAT(Files(), ElementsAre("1-1.db"));
+}
+
+}  // namespace
+}  // namespace leftfold::projecting
