@@ -19,7 +19,7 @@ namespace leftfold::rooms {
 
 // A page ends with the row that reaches this. With the largest row (a room with kInviteesMax
 // invitees, 0.3 MiB) it stays below the 4 MiB that gRPC clients take by default.
-inline constexpr std::size_t kPageBytesMax = 2 * 1'024 * 1'024;
+inline constexpr std::size_t kPageBytesMax = 2 << 20;
 
 inline absl::Status NoSuchRoom(std::string_view room_id) {
   return Reject(v1::ERROR_REASON_ROOM_NOT_FOUND, fmt::format("there is no room {}", room_id),

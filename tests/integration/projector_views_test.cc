@@ -519,8 +519,9 @@ class ProjectorStartedRebuild : public ProjectorViews {
                                       [this](const absl::StatusOr<RebuildProgress>& result) {
                                         results_.push_back(result);
                                       }});
-    if (cancel.ok()) cancel_ = *std::move(cancel);
-    return cancel.status();
+    if (!cancel.ok()) return cancel.status();
+    cancel_ = *std::move(cancel);
+    return absl::OkStatus();
   }
   int steps_ = 0;
   std::vector<absl::StatusOr<RebuildProgress>> results_;
