@@ -88,6 +88,19 @@ std::string ClaimStream(const Claim& claim) {
   return StreamName(fmt::format("{}{}", kClaimCategoryPrefix, claim.scope), id);
 }
 
+// Back among those that wait, in the order of their calls.
+void Requeue(std::deque<Job>& queue, Job job) {
+  const auto at =
+      std::upper_bound(queue.begin(), queue.end(), job.order,
+                       [](std::int64_t order, const Job& j) { return order < j.order; });
+  queue.insert(at, std::move(job));
+}
+
+bool HasEvents(const AppendRequest& request) {
+  return std::any_of(request.streams.begin(), request.streams.end(),
+                     [](const StreamAppend& stream) { return !stream.events.empty(); });
+}
+
 template <class Event>
 NewEvent Encoded(const Event& event) {
   NewEvent encoded;
@@ -283,6 +296,7 @@ void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
   bool load = false;
   {
     MutexLock lock(lane->mu);
+    job.order = lane->next_order++;
     if (lane->state != nullptr) {
       Decide(lane, std::move(job), replies);
     } else if (lane->queue.size() >= kLaneQueueMax) {
@@ -354,7 +368,7 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
   }
   const bool stores =
       decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
-  if (stores) return Append(lane, std::move(job), *std::move(decision), before);
+  if (stores) return Append(lane, std::move(job), *std::move(decision), before, replies);
   absl::StatusOr<Receipt> answer =
       decision.ok()
           ? absl::StatusOr<Receipt>(Receipt{before, store_.GetHead().position,
@@ -368,7 +382,7 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
 }
 
 void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision,
-                            Version before) {
+                            Version before, Replies& replies) {
   AppendRequest request;
   request.metadata = job.metadata;
   lane->version.value += static_cast<std::int64_t>(decision.events.size());
@@ -381,6 +395,19 @@ void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDe
   Receipt names;
   names.aggregate_id = job.context.aggregate_id;
   names.created_id = decision.created_id;
+  const bool stores = HasEvents(request) || job.record;
+  if ((!claimed.ok() || !stores) && !lane->pending.empty()) {
+    // Claims are judged on what is durable, and so is an answer that no append carries: decide
+    // again when the lane has nothing on its way.
+    lane->state.reset();
+    return Requeue(lane->queue, std::move(job));
+  }
+  if (claimed.ok() && !stores) {
+    names.version = before;
+    names.position = store_.GetHead().position;
+    replies.emplace_back(std::move(job.done), std::move(names));
+    return;
+  }
   const std::int64_t ticket = lane->next_ticket++;
   lane->pending.emplace(ticket, Lane::Pending{std::move(job), {}});
   if (!claimed.ok()) {
@@ -409,17 +436,20 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
     Lane::Pending pending = std::move(it->second);
     const auto next = lane->pending.erase(it);
     const bool stale = !result.ok() || result->duplicate;
+    const Position committed = result.ok() ? result->position : kBeforeFirst;
     if (stale) lane->state.reset();
     const bool again =
         absl::IsAborted(result.status()) && ++pending.job.attempts < kDecideAttemptsMax;
     if (again) {
-      lane->queue.push_back(std::move(pending.job));
+      Requeue(lane->queue, std::move(pending.job));
     } else {
       replies.emplace_back(std::move(pending.job.done), std::move(result));
     }
     for (Lane::Held& held : pending.held) {
+      // Who reads at its position sees what it was decided on.
+      if (held.answer.ok()) held.answer->position = std::max(held.answer->position, committed);
       if (stale) {
-        lane->queue.push_back(std::move(held.job));
+        Requeue(lane->queue, std::move(held.job));
       } else if (next != lane->pending.begin()) {
         // An earlier append has not been heard of yet; its answer is the one to wait for.
         std::prev(next)->second.held.push_back(std::move(held));

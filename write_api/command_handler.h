@@ -79,8 +79,8 @@ class CommandHandler {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
-  void Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
+  void Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before,
+              Replies& replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket,
                  absl::StatusOr<Receipt> result);
   // Adds the appends to reservation streams that the claims ask for; the claim's own rejection when

@@ -35,6 +35,7 @@ struct Job {
   std::optional<CommandRecord> record;  // Set when the client gave a command id.
   std::string metadata;                 // Bytes of the EventMetadata.
   int attempts = 0;
+  std::int64_t order = 0;  // Among the commands of its lane, by their calls.
   std::function<void(absl::StatusOr<Receipt>)> done;
 };
 
@@ -63,7 +64,8 @@ struct Lane {
   ErasedState state ABSL_GUARDED_BY(mu){nullptr, [](void*) {}};  // nullptr: to be loaded.
   Version version ABSL_GUARDED_BY(mu) = kNoEventYet;
   bool loading ABSL_GUARDED_BY(mu) = false;
-  std::deque<Job> queue ABSL_GUARDED_BY(mu);  // Waits for the state.
+  std::int64_t next_order ABSL_GUARDED_BY(mu) = 0;
+  std::deque<Job> queue ABSL_GUARDED_BY(mu);  // Waits for the state, in order.
   std::int64_t next_ticket ABSL_GUARDED_BY(mu) = 0;
   std::map<std::int64_t, Pending> pending
       ABSL_GUARDED_BY(mu);  // By ticket, in the order of their decisions.

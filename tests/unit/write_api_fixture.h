@@ -158,7 +158,8 @@ using SentPtr = std::shared_ptr<Sent>;
 inline std::string Told(const SentPtr& sent) {
   if (sent->answers == 0) return "-";
   if (sent->answers > 1) return fmt::format("{} answers", sent->answers);
-  if (!sent->answer.ok()) return sent->reason().empty() ? sent->status().ToString() : sent->reason();
+  if (!sent->answer.ok())
+    return sent->reason().empty() ? sent->status().ToString() : sent->reason();
   const core::v1::CommandReceipt& receipt = *sent->answer;
   return fmt::format("{} v{} p{}{}", receipt.aggregate_id(), receipt.version(), receipt.position(),
                      receipt.duplicate() ? " again" : "");
@@ -216,9 +217,13 @@ class WriteApi : public ::testing::Test {
     registry_.Add<Badge>();
     Start();
   }
+  void Stop() {
+    handler_.reset();
+    store_.reset();
+  }
   // A new handler, as after a restart.
   void Start() {
-    handler_.reset();
+    Stop();
     store_ = std::make_unique<GatedStore>(base_.store(), base_.scheduler().Pool());
     handler_ = std::make_unique<CommandHandler>(registry_, *store_, base_.clock(),
                                                 base_.scheduler().Pool());
@@ -227,12 +232,16 @@ class WriteApi : public ::testing::Test {
   // Hands the command over; nothing runs yet.
   template <class Command>
   SentPtr Send(const Command& command, Caller caller = {}) {
+    return SendTo(*handler_, command, std::move(caller));
+  }
+  template <class Command>
+  SentPtr SendTo(CommandHandler& handler, const Command& command, Caller caller = {}) {
     auto sent = std::make_shared<Sent>();
-    handler_->Handle(EntryOf(*Command::descriptor()), std::make_unique<Command>(command),
-                     std::move(caller), [sent](auto answer) {
-                       ++sent->answers;
-                       sent->answer = std::move(answer);
-                     });
+    handler.Handle(EntryOf(*Command::descriptor()), std::make_unique<Command>(command),
+                   std::move(caller), [sent](auto answer) {
+                     ++sent->answers;
+                     sent->answer = std::move(answer);
+                   });
     return sent;
   }
   // Hands it over and runs until nothing is left to do.
@@ -261,6 +270,7 @@ class WriteApi : public ::testing::Test {
   }
   GatedStore& store() { return *store_; }
   testing::StoreOnScheduler& base() { return base_; }
+  const Registry& registry() const { return registry_; }
 
  private:
   const CommandEntry& EntryOf(const google::protobuf::Descriptor& type) {
