@@ -202,7 +202,7 @@ int Serve(const Registry& registry, const ServeOptions& options) {
       "\ntry:\n"
       "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"name\": \"Oak\"}}' {} "
       "leftfold.rooms.v1.RoomCommandService/CreateRoom\n"
-      "  grpcurl -plaintext -d '{{\"room_id\": \"oak\"}}' {} "
+      "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"min_position\": \"1\"}}' {} "
       "leftfold.rooms.v1.RoomQueryService/GetRoom\n"
       "  grpcurl -plaintext {} list\n",
       write, read, write);
