@@ -1,29 +1,46 @@
 // The real grpcurl against a real server: what the documents and the server tell a reader to type
 // prints what they show, and every RPC of the rooms can be used from a shell.
 #include <gmock/gmock.h>
+#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/time_util.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "google/rpc/status.pb.h"
+#include "leftfold/rooms/v1/commands.pb.h"
+#include "leftfold/rooms/v1/events.pb.h"
+#include "leftfold/rooms/v1/queries.pb.h"
 #include "testing/child_process.h"
+#include "testing/grpc_error.h"
 #include "testing/temporary_folder.h"
 
 namespace leftfold {
 namespace {
 
 namespace fs = std::filesystem;
+namespace pb = google::protobuf;
+namespace v1 = rooms::v1;
 using testing::ChildProcess;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using testing::GrpcError;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::Pair;
 using testing::ServerProcess;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kTools[] = LEFTFOLD_SOURCE_DIR "/build/tools";
 
@@ -200,6 +217,326 @@ TEST_F(GrpcurlInDocuments, TheThreeLinesThatServePrintsRun) {
     EXPECT_EQ(ran.exit_code, 0) << rest << "\n" << ran.output;
     EXPECT_THAT(ran.output, Not(HasSubstr("ERROR")));
   }
+}
+
+// grpcurl's exit code is this plus the gRPC code.
+constexpr int kExitCodeBase = 64;
+
+const pb::ServiceDescriptor& Commands() {
+  return *v1::CreateRoomRequest::descriptor()->file()->service(0);
+}
+const pb::ServiceDescriptor& Queries() {
+  return *v1::GetRoomRequest::descriptor()->file()->service(0);
+}
+
+// The RPC of the rooms that answers with this type.
+const pb::MethodDescriptor& RpcThatAnswers(const pb::Descriptor& response) {
+  std::string name = response.name();
+  name.erase(name.size() - std::string("Response").size());
+  const pb::MethodDescriptor* command = Commands().FindMethodByName(name);
+  return *(command != nullptr ? command : Queries().FindMethodByName(name));
+}
+
+template <class Message>
+Message FromJson(const std::string& json) {
+  Message message;
+  const auto parsed = pb::util::JsonStringToMessage(json, &message);
+  EXPECT_TRUE(parsed.ok()) << parsed.ToString() << "\n" << json;
+  return message;
+}
+
+class GrpcurlOnRooms : public Grpcurl {
+ protected:
+  // A line that calls the RPC that answers with Response.
+  template <class Response>
+  static std::string Line(const std::string& request, const std::string& flags = "") {
+    const pb::MethodDescriptor& rpc = RpcThatAnswers(*Response::descriptor());
+    const std::string address =
+        rpc.service() == &Commands() ? "127.0.0.1:50051" : "127.0.0.1:50052";
+    return "grpcurl -plaintext " + flags + " -d '" + request + "' " + address + " " +
+           rpc.service()->full_name() + "/" + rpc.name();
+  }
+
+  template <class Response>
+  Response Ask(const std::string& request, const std::string& flags = "") {
+    const std::string line = Line<Response>(request, flags);
+    const Ran ran = Run(line);
+    EXPECT_EQ(ran.exit_code, 0) << line << "\n" << ran.output;
+    asked_.insert(RpcThatAnswers(*Response::descriptor()).full_name());
+    return FromJson<Response>(ran.output);
+  }
+
+  // A command to the room oak, which gets its next version by it.
+  template <class Response>
+  core::v1::CommandReceipt Do(const std::string& fields, const std::string& flags = "") {
+    const auto receipt = Ask<Response>(R"({"room_id": "oak")" + fields + "}", flags).receipt();
+    EXPECT_EQ(receipt.aggregate_id(), "oak") << Response::descriptor()->name();
+    EXPECT_EQ(receipt.version(), ++version_) << Response::descriptor()->name();
+    position_ = receipt.position();
+    return receipt;
+  }
+
+  // A query that sees all commands so far.
+  template <class Response>
+  Response See(const std::string& fields) {
+    const auto response = Ask<Response>(R"({"min_position": ")" + position_ + "\"" + fields + "}");
+    EXPECT_EQ(response.applied_position(), position_) << Response::descriptor()->name();
+    return response;
+  }
+
+  template <class Response>
+  ChildProcess Watch(const std::string& request, const std::string& seconds) {
+    asked_.insert(RpcThatAnswers(*Response::descriptor()).full_name());
+    return Start(Line<Response>(request, "-max-time " + seconds));
+  }
+  // The next message that is no heartbeat.
+  template <class Response>
+  static Response Next(ChildProcess& stream) {
+    while (true) {
+      const auto message = FromJson<Response>(NextMessage(stream));
+      if (!message.heartbeat()) return message;
+    }
+  }
+
+  // What the line prints with -format-error.
+  GrpcError RefusalOf(const std::string& line) const {
+    const Ran ran = Run(line);
+    const auto status = FromJson<google::rpc::Status>(ran.output);
+    EXPECT_NE(status.code(), 0) << line;
+    EXPECT_EQ(ran.exit_code, kExitCodeBase + status.code()) << line;
+    return testing::ErrorOf(grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                                         status.message(), status.SerializeAsString()));
+  }
+  template <class Response>
+  GrpcError Refused(const std::string& request) const {
+    return RefusalOf(Line<Response>(request, "-format-error"));
+  }
+
+  void SendCommandsToALivingRoom();
+  void AskEveryQuery();
+  void WatchTheRoomEnd();
+
+  std::set<std::string> asked_;  // Full names of RPCs.
+  std::int64_t version_ = -1;
+  std::string position_ = "0";
+};
+
+void GrpcurlOnRooms::SendCommandsToALivingRoom() {
+  const std::string token = "-H \"authorization: Bearer $(cat data/token)\"";
+  Do<v1::CreateRoomResponse>(R"(, "name": "Oak", "description": "By the window")");
+  Do<v1::RenameRoomResponse>(R"(, "name": "Old oak")");
+  Do<v1::ChangeDescriptionResponse>(R"(, "description": "By the door")");
+  const auto scheduled = Do<v1::ScheduleSessionResponse>(
+      R"(, "schedule_id": "daily", "cron": "0 9 * * *", "duration_minutes": 30)");
+  EXPECT_EQ(scheduled.created_id(), "daily");
+  Do<v1::RescheduleSessionResponse>(
+      R"(, "schedule_id": "daily", "cron": "30 9 * * *", "duration_minutes": 45)");
+  const std::string session =
+      R"(, "schedule_id": "daily", "occurrence_at": "2030-01-07T09:30:00Z")";
+  Do<v1::StartSessionResponse>(session, token);
+  Do<v1::EndSessionResponse>(session, token);
+  Do<v1::InviteResponse>(R"(, "invitees": [{"type": "user", "id": "ada"},)"
+                         R"( {"type": "user", "id": "bob"}, {"type": "user", "id": "eve"}])");
+  Do<v1::AcceptInvitationResponse>(R"(, "type": "user", "id": "ada")");
+  Do<v1::DeclineInvitationResponse>(R"(, "type": "user", "id": "bob")");
+  Do<v1::RevokeInvitationResponse>(R"(, "type": "user", "id": "eve")");
+  Do<v1::LinkExternalRoomResponse>(R"(, "provider": "meet", "external_id": "m-1")", token);
+}
+
+void GrpcurlOnRooms::AskEveryQuery() {
+  const v1::Room room = See<v1::GetRoomResponse>(R"(, "room_id": "oak")").room();
+  EXPECT_EQ(room.version(), version_);
+  EXPECT_EQ(room.description(), "By the door");
+  EXPECT_EQ(room.external_room_id(), "m-1");
+  EXPECT_EQ(room.invitees_size(), 2);
+  ASSERT_EQ(room.schedules_size(), 1);
+  EXPECT_EQ(room.schedules(0).cron(), "30 9 * * *");
+
+  const auto rooms = See<v1::ListRoomsResponse>("");
+  ASSERT_EQ(rooms.rooms_size(), 1);
+  EXPECT_EQ(rooms.rooms(0).DebugString(), room.DebugString());
+
+  const auto of_ada = See<v1::ListRoomsForResponse>(R"(, "type": "user", "id": "ada")");
+  ASSERT_EQ(of_ada.invitations_size(), 1);
+  EXPECT_EQ(of_ada.invitations(0).state(), v1::INVITATION_STATE_ACCEPTED);
+
+  const auto upcoming = See<v1::ListUpcomingSessionsResponse>(
+      R"(, "from": "2030-01-07T00:00:00Z", "to": "2030-01-09T00:00:00Z")");
+  ASSERT_EQ(upcoming.sessions_size(), 2);
+  EXPECT_EQ(pb::util::TimeUtil::ToString(upcoming.sessions(1).ends_at()), "2030-01-08T10:15:00Z");
+
+  const auto found = See<v1::SearchRoomsResponse>(R"(, "text": "old")");
+  ASSERT_EQ(found.matches_size(), 1);
+  EXPECT_EQ(found.matches(0).snippet(), "[Old] oak");
+
+  const auto facts = See<v1::ListRoomFactsResponse>("");
+  ASSERT_EQ(facts.facts_size(), 1);
+  EXPECT_EQ(facts.facts(0).declined(), 1);
+  EXPECT_EQ(facts.facts(0).sessions_started(), 1);
+
+  const v1::Room was = See<v1::GetRoomAtResponse>(R"(, "room_id": "oak", "version": "1")").room();
+  EXPECT_EQ(was.name(), "Old oak");
+  EXPECT_EQ(was.description(), "By the window");
+
+  auto page = See<v1::ListRoomEventsResponse>(R"(, "room_id": "oak", "page_size": 8)");
+  ASSERT_EQ(page.events_size(), 8);
+  v1::RoomCreated created;
+  ASSERT_TRUE(page.events(0).message().UnpackTo(&created));
+  EXPECT_EQ(created.name(), "Oak");
+  page = See<v1::ListRoomEventsResponse>(R"(, "room_id": "oak", "page_size": 8, "page_token": ")" +
+                                         page.next_page_token() + "\"");
+  EXPECT_EQ(page.events_size(), 4);
+  EXPECT_EQ(page.next_page_token(), "");
+}
+
+void GrpcurlOnRooms::WatchTheRoomEnd() {
+  ChildProcess all = Watch<v1::WatchRoomsResponse>("{}", "50");
+  EXPECT_EQ(Next<v1::WatchRoomsResponse>(all).room().name(), "Old oak");
+  ChildProcess one = Watch<v1::WatchRoomResponse>(R"({"room_id": "oak"})", "50");
+  EXPECT_EQ(Next<v1::WatchRoomResponse>(one).room().version(), version_);
+  Do<v1::CancelSessionResponse>(R"(, "schedule_id": "daily")");
+  const auto changed = Next<v1::WatchRoomResponse>(one);
+  EXPECT_EQ(changed.room().version(), version_);
+  EXPECT_EQ(changed.room().schedules_size(), 0);
+  EXPECT_EQ(changed.position(), position_);
+  Do<v1::DeleteRoomResponse>("");
+  EXPECT_TRUE(Next<v1::WatchRoomResponse>(one).deleted());
+  EXPECT_EQ(one.ReadAll(), "");
+  EXPECT_EQ(one.Wait(), 0);
+  Do<v1::RestoreRoomResponse>("");
+  EXPECT_EQ(See<v1::GetRoomResponse>(R"(, "room_id": "oak")").room().version(), version_);
+}
+
+TEST_F(GrpcurlOnRooms, EveryRpcAnswersWithJson) {
+  SendCommandsToALivingRoom();
+  AskEveryQuery();
+  WatchTheRoomEnd();
+  for (const pb::ServiceDescriptor* service : {&Commands(), &Queries()}) {
+    for (int i = 0; i < service->method_count(); ++i) {
+      EXPECT_TRUE(asked_.contains(service->method(i)->full_name()))
+          << service->method(i)->full_name() << " is not in this tour";
+    }
+  }
+}
+
+TEST_F(GrpcurlOnRooms, ADeadlineEndsAWatchAfterItsFirstMessage) {
+  Do<v1::CreateRoomResponse>(R"(, "name": "Oak")");
+  See<v1::GetRoomResponse>(R"(, "room_id": "oak")");
+  ChildProcess watch = Watch<v1::WatchRoomResponse>(R"({"room_id": "oak"})", "3");
+  EXPECT_EQ(Next<v1::WatchRoomResponse>(watch).room().name(), "Oak");
+  EXPECT_THAT(watch.ReadAll(), HasSubstr("Code: DeadlineExceeded"));
+  EXPECT_EQ(watch.Wait(), kExitCodeBase + grpc::StatusCode::DEADLINE_EXCEEDED);
+}
+
+TEST_F(GrpcurlOnRooms, FieldsMayBeSpeltInEitherCase) {
+  const std::string camel = R"({"roomId": "oak", "name": "Oak", "commandId": "c-1"})";
+  const std::string snake = R"({"room_id": "oak", "name": "Oak", "command_id": "c-1"})";
+  EXPECT_EQ(Ask<v1::CreateRoomResponse>(camel).receipt().aggregate_id(), "oak");
+  EXPECT_TRUE(Ask<v1::CreateRoomResponse>(snake).receipt().duplicate());
+}
+
+TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
+  const std::string common = "grpc.health.v1.Health\ngrpc.reflection.v1alpha.ServerReflection\n";
+  const std::string writes = "grpcurl -plaintext 127.0.0.1:50051 ";
+  const std::string reads = "grpcurl -plaintext 127.0.0.1:50052 ";
+  EXPECT_EQ(Run(writes + "list").output, common + "leftfold.rooms.v1.RoomCommandService\n");
+  EXPECT_EQ(Run(reads + "list").output, common + "leftfold.rooms.v1.RoomQueryService\n");
+  EXPECT_EQ(Run("grpcurl -plaintext 127.0.0.1:50053 list").output,
+            common + "leftfold.admin.v1.AdminService\n");
+  for (const pb::ServiceDescriptor* service : {&Commands(), &Queries()}) {
+    const std::string& ask = service == &Commands() ? writes : reads;
+    const std::string listed = Run(ask + "list " + service->full_name()).output;
+    const std::string described = Run(ask + "describe " + service->full_name()).output;
+    EXPECT_EQ(Count(listed, "\n"), service->method_count());
+    for (int i = 0; i < service->method_count(); ++i) {
+      EXPECT_THAT(listed, HasSubstr(service->method(i)->full_name() + "\n"));
+      EXPECT_THAT(described, HasSubstr("  rpc " + service->method(i)->name() + " ("));
+    }
+    // A type that no RPC names: it comes inside of a recorded event.
+    EXPECT_THAT(Run(ask + "describe leftfold.rooms.v1.RoomRenamed").output,
+                HasSubstr("string name = 1;"));
+  }
+}
+
+TEST_F(GrpcurlOnRooms, HealthCanBeAsked) {
+  const std::pair<std::string, std::string> served[] = {
+      {"127.0.0.1:50051", Commands().full_name()},
+      {"127.0.0.1:50052", Queries().full_name()},
+      {"127.0.0.1:50053", "leftfold.admin.v1.AdminService"}};
+  for (const auto& [address, service] : served) {
+    const Ran ran = Run("grpcurl -plaintext -d '{\"service\": \"" + service + "\"}' " + address +
+                        " grpc.health.v1.Health/Check");
+    EXPECT_EQ(ran.output, "{\n  \"status\": \"SERVING\"\n}\n") << service;
+  }
+}
+
+TEST_F(GrpcurlOnRooms, WhatIsMisspeltIsNotSent) {
+  const Ran field = Run(Line<v1::CreateRoomResponse>(R"({"room_id": "oak", "nom": "Oak"})"));
+  EXPECT_EQ(field.exit_code, 1);
+  EXPECT_THAT(field.output, HasSubstr("has no known field named nom"));
+  const Ran rpc = Run("grpcurl -plaintext 127.0.0.1:50051 " + Commands().full_name() + "/Paint");
+  EXPECT_EQ(rpc.exit_code, 1);
+  EXPECT_THAT(rpc.output, HasSubstr("does not include a method named \"Paint\""));
+}
+
+TEST_F(GrpcurlOnRooms, TheServerRefusesAnRpcAndAFieldThatItDoesNotKnow) {
+  std::ofstream(folder_->path() + "/newer.proto") << R"(syntax = "proto3";
+      package leftfold.rooms.v1;
+      message Paint { string room_id = 1; string name = 2; string colour = 77; }
+      service RoomCommandService {
+        rpc PaintRoom(Paint) returns (Paint);
+        rpc CreateRoom(Paint) returns (Paint);
+      })";
+  const std::string newer =
+      "grpcurl -plaintext -format-error -import-path . -proto newer.proto"
+      " -import-path " LEFTFOLD_SOURCE_DIR
+      "/proto -proto google/rpc/error_details.proto"
+      R"( -d '{"room_id": "oak", "name": "Oak", "colour": "red"}' 127.0.0.1:50051 )" +
+      Commands().full_name();
+  EXPECT_EQ(RefusalOf(newer + "/PaintRoom").code, grpc::StatusCode::UNIMPLEMENTED);
+  const GrpcError field = RefusalOf(newer + "/CreateRoom");
+  EXPECT_EQ(field.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(field.reason, "UNKNOWN_FIELD");
+  EXPECT_THAT(field.metadata, Contains(Pair("field_number", "77")));
+}
+
+TEST_F(GrpcurlOnRooms, RefusalsPrintCodeReasonAndMetadata) {
+  Do<v1::CreateRoomResponse>(R"(, "name": "Oak", "command_id": "c-1")");
+
+  const GrpcError stale = Refused<v1::RenameRoomResponse>(
+      R"({"room_id": "oak", "name": "Elm", "expected_version": "7"})");
+  EXPECT_EQ(stale.code, grpc::StatusCode::ABORTED);
+  EXPECT_EQ(stale.domain + "/" + stale.reason, "leftfold.core.v1/VERSION_CONFLICT");
+  EXPECT_THAT(stale.metadata, UnorderedElementsAre(Pair("stream", "room-oak"),
+                                                   Pair("expected", "7"), Pair("actual", "0")));
+
+  const GrpcError reused =
+      Refused<v1::RenameRoomResponse>(R"({"room_id": "oak", "name": "Elm", "command_id": "c-1"})");
+  EXPECT_EQ(reused.code, grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(reused.domain + "/" + reused.reason, "leftfold.core.v1/COMMAND_ID_REUSED");
+  EXPECT_THAT(reused.metadata, ElementsAre(Pair("command_id", "c-1")));
+
+  for (const GrpcError& missing :
+       {Refused<v1::RenameRoomResponse>(R"({"room_id": "elm", "name": "Elm"})"),
+        Refused<v1::GetRoomResponse>(R"({"room_id": "elm"})")}) {
+    EXPECT_EQ(missing.code, grpc::StatusCode::NOT_FOUND);
+    EXPECT_EQ(missing.domain + "/" + missing.reason, "leftfold.rooms.v1/ROOM_NOT_FOUND");
+    EXPECT_THAT(missing.metadata, ElementsAre(Pair("room_id", "elm")));
+  }
+
+  const GrpcError malformed = Refused<v1::RenameRoomResponse>(R"({"room_id": "a b"})");
+  EXPECT_EQ(malformed.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(malformed.reason, "INVALID_FIELDS");
+  EXPECT_EQ(malformed.field_violations, 2) << malformed.message;
+
+  const GrpcError rule = Refused<v1::RestoreRoomResponse>(R"({"room_id": "oak"})");
+  EXPECT_EQ(rule.code, grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(rule.reason, "ROOM_NOT_DELETED");
+  EXPECT_TRUE(rule.has_precondition_failure);
+
+  const GrpcError system = Refused<v1::StartSessionResponse>(R"({"room_id": "oak"})");
+  EXPECT_EQ(system.code, grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(system.reason, "TOKEN_REQUIRED");
 }
 
 }  // namespace
