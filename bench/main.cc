@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--rebuild-events", options.rebuild_events, "events in the rebuilt log")
       ->capture_default_str();
+  app.add_option("--only", options.only,
+                 "one section: idle, commands, watch or rebuild; saves nothing")
+      ->check(CLI::IsMember({"idle", "commands", "watch", "rebuild"}));
   app.add_flag("--empty-server", empty_server,
                "serve RPCs that do nothing (the ceiling; started by the bench itself)");
   CLI11_PARSE(app, argc, argv);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 
 #include "bench/sections.h"
 
@@ -9,11 +10,16 @@ namespace leftfold::bench {
 
 int RunAll(const Options& options) {
   std::vector<Row> rows;
-  MeasureIdle(options, rows);
-  MeasureCommands(options, rows);
-  MeasureWatch(options, rows);
-  MeasureRebuild(options, rows);
+  const auto wanted = [&](std::string_view section) {
+    return options.only.empty() || options.only == section;
+  };
+  if (wanted("idle")) MeasureIdle(options, rows);
+  if (wanted("commands")) MeasureCommands(options, rows);
+  if (wanted("watch")) MeasureWatch(options, rows);
+  if (wanted("rebuild")) MeasureRebuild(options, rows);
   PrintTable(rows);
+  const bool hold = std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.holds; });
+  if (!options.only.empty()) return hold ? 0 : 1;
   std::filesystem::create_directories(options.out);
   const std::string path = options.out + "/latest.json";
   if (!WriteJson(rows, path)) {
@@ -21,7 +27,7 @@ int RunAll(const Options& options) {
     return 1;
   }
   fmt::print("\nsaved as {}\n", path);
-  return std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.holds; }) ? 0 : 1;
+  return hold ? 0 : 1;
 }
 
 }  // namespace leftfold::bench

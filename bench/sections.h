@@ -13,6 +13,7 @@ struct Options {
   double seconds = 3;
   int repeats = 3;
   int rebuild_events = 200'000;
+  std::string only;      // The section to run; "" is all of them.
   std::string self;      // This program, for the empty server.
   std::string leftfold;  // The server's binary.
   std::string data;      // A folder of this run.

@@ -3,25 +3,40 @@
 #include <algorithm>
 
 namespace leftfold {
+namespace {
+
+std::size_t CountLinked(const std::vector<RecordedEvent>& events) {
+  std::size_t linked = events.empty() ? 0 : 1;
+  while (linked < events.size() && events[linked].position == events[linked - 1].position.Next() &&
+         events[linked].chain == ChainOf(events[linked - 1].chain, events[linked])) {
+    ++linked;
+  }
+  return linked;
+}
+
+}  // namespace
 
 absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max,
                                                       std::size_t bytes_max) {
   MutexLock lock(mu_);
-  if (newest_ != nullptr && newest_->front().position <= position.Next() &&
-      position < newest_->back().position) {
+  if (newest_ != nullptr && newest_->all.front().position <= position.Next() &&
+      position < newest_->all.back().position) {
     // Searched, not computed: a log with a hole must not lead beyond the batch.
     const auto begin =
-        std::upper_bound(newest_->begin(), newest_->end(), position,
+        std::upper_bound(newest_->all.begin(), newest_->all.end(), position,
                          [](Position p, const RecordedEvent& event) { return p < event.position; });
-    return Batch(newest_, static_cast<std::size_t>(begin - newest_->begin()));
+    return Batch(newest_, static_cast<std::size_t>(begin - newest_->all.begin()));
   }
   auto events =
       store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
   if (!events.ok()) return events.status();
   if (events->empty()) return Batch();
-  auto shared = std::make_shared<const std::vector<RecordedEvent>>(*std::move(events));
+  const std::size_t linked = CountLinked(*events);
+  auto shared = std::make_shared<const Events>(Events{*std::move(events), linked});
   // One that catches up does not take the batch away from those that follow the head.
-  if (newest_ == nullptr || shared->back().position > newest_->back().position) newest_ = shared;
+  if (newest_ == nullptr || shared->all.back().position > newest_->all.back().position) {
+    newest_ = shared;
+  }
   return Batch(std::move(shared), 0);
 }
 

@@ -13,24 +13,33 @@
 namespace leftfold {
 
 // Reads the log for several views: the newest batch is kept, so that views which follow the head
-// read each event once together. Thread-safe.
+// read each event and compute its chain value once together. Thread-safe.
 class BatchReader {
  public:
   explicit BatchReader(EventStore& store) : store_(store) {}
 
+  struct Events {
+    std::vector<RecordedEvent> all;
+    std::size_t linked = 0;  // So many from the first on are linked by position and chain.
+  };
   // A run of events that begins right after a position; keeps its memory alive.
   class Batch {
    public:
     Batch() = default;
-    Batch(std::shared_ptr<const std::vector<RecordedEvent>> events, std::size_t begin)
+    Batch(std::shared_ptr<const Events> events, std::size_t begin)
         : events_(std::move(events)), begin_(begin) {}
     std::span<const RecordedEvent> events() const {
       return events_ == nullptr ? std::span<const RecordedEvent>()
-                                : std::span(*events_).subspan(begin_);
+                                : std::span(events_->all).subspan(begin_);
+    }
+    // How many of events() are known to follow one another. What the first one follows is for the
+    // caller to check.
+    std::size_t linked() const {
+      return events_ == nullptr || events_->linked < begin_ ? 0 : events_->linked - begin_;
     }
 
    private:
-    std::shared_ptr<const std::vector<RecordedEvent>> events_;
+    std::shared_ptr<const Events> events_;
     std::size_t begin_ = 0;
   };
 
@@ -40,7 +49,7 @@ class BatchReader {
  private:
   EventStore& store_;
   Mutex mu_;  // Held over the read: who comes meanwhile wants the same batch.
-  std::shared_ptr<const std::vector<RecordedEvent>> newest_ ABSL_GUARDED_BY(mu_);
+  std::shared_ptr<const Events> newest_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace leftfold

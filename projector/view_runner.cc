@@ -95,7 +95,7 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
                       .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
                       .bytes_max = kBatchBytesMax});
   if (!events.ok()) return StopAt(checkpoint_.position.Next(), events.status());
-  return FoldOrIdle(head, *events);
+  return FoldOrIdle(head, *events, 0);
 }
 
 ViewRunner::Progress ViewRunner::Step(BatchReader& reader) {
@@ -103,11 +103,12 @@ ViewRunner::Progress ViewRunner::Step(BatchReader& reader) {
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto batch = reader.After(checkpoint_.position, kBatchEventsMax, kBatchBytesMax);
   if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
-  return FoldOrIdle(head, batch->events());
+  return FoldOrIdle(head, batch->events(), batch->linked());
 }
 
-ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const RecordedEvent> events) {
-  if (!events.empty()) return Fold(events);
+ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const RecordedEvent> events,
+                                            std::size_t linked) {
+  if (!events.empty()) return Fold(events, linked);
   if (head <= checkpoint_.position) return Progress::kIdle;
   return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
 }
@@ -143,7 +144,7 @@ ViewRunner::Progress ViewRunner::FoldHeldBack() {
     next.push_back(std::move(held_back_.extract(held_back_.begin()).mapped()));
     expected = expected.Next();
   }
-  return Fold(next);
+  return Fold(next, 0);
 }
 
 // Reads what is missing before the first event that is held back.
@@ -154,23 +155,24 @@ ViewRunner::Progress ViewRunner::CloseGap() {
   return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
 }
 
-ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events) {
-  Attempt attempt = FoldTransaction(events);
+ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked) {
+  Attempt attempt = FoldTransaction(events, linked);
   if (attempt.status.ok()) return Progress::kFolded;
   if (attempt.culprit.value_or(0) > 0) {
     // What came before the event that cannot be folded counts.
-    Attempt before = FoldTransaction(events.first(*attempt.culprit));
+    Attempt before = FoldTransaction(events.first(*attempt.culprit), linked);
     if (!before.status.ok()) attempt = std::move(before);
   }
   return StopAt(checkpoint_.position.Next(), attempt.status);
 }
 
-ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events) {
+ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
+                                                std::size_t linked) {
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
   Attempt attempt{connection_->Begin(), std::nullopt};
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
-    attempt.status = FoldOne(events[i], tx, next);
+    attempt.status = FoldOne(events[i], 0 < i && i < linked, tx, next);
     if (!attempt.status.ok()) attempt.culprit = i;
   }
   if (attempt.status.ok()) {
@@ -189,10 +191,12 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   return attempt;
 }
 
-absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
-                                 sql::Checkpoint& next) {
-  if (event.position != next.position.Next()) return Hole(next.position.Next());
-  if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
+absl::Status ViewRunner::FoldOne(const RecordedEvent& event, bool follows,
+                                 sql::ConnectionWriteTx& tx, sql::Checkpoint& next) {
+  if (!follows) {
+    if (event.position != next.position.Next()) return Hole(next.position.Next());
+    if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
+  }
   tx.SetPosition(event.position);
   const absl::StatusOr<bool> handled = view_.fold(event, tx);
   if (!handled.ok()) return handled.status();

@@ -23,7 +23,7 @@ namespace leftfold {
 
 // Events that one transaction folds at the most: live, and while a file is built that nobody reads
 // yet.
-inline constexpr std::size_t kBatchEventsMax = 1'000;
+inline constexpr std::size_t kBatchEventsMax = 5'000;
 inline constexpr std::size_t kBuildBatchEventsMax = 10'000;
 inline constexpr std::size_t kBatchBytesMax = 16 << 20;
 // Events beyond a gap that wait for it to be closed; more are dropped, for the store has them.
@@ -88,12 +88,13 @@ class ViewRunner {
   ViewRunner(const ViewEntry& view, EventStore& store, std::string path, Mode mode)
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
   absl::Status CheckChain();
-  Progress Fold(std::span<const RecordedEvent> events);
-  Attempt FoldTransaction(std::span<const RecordedEvent> events);
-  absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
+  // So many events from the first on are known to follow one another (see BatchReader).
+  Progress Fold(std::span<const RecordedEvent> events, std::size_t linked);
+  Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked);
+  absl::Status FoldOne(const RecordedEvent& event, bool follows, sql::ConnectionWriteTx& tx,
                        sql::Checkpoint& next);
   void WriteChanges(const sql::ConnectionWriteTx& tx, Position end);
-  Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events);
+  Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events, std::size_t linked);
   void HoldBack(std::vector<RecordedEvent> events);
   Progress FoldHeldBack();
   Progress CloseGap();

@@ -23,8 +23,7 @@ struct Counter {
   using Commands = Types<rooms::v1::CreateRoomRequest, rooms::v1::RenameRoomRequest,
                          rooms::v1::DeleteRoomRequest>;
   using Creates = Types<rooms::v1::CreateRoomRequest>;
-  using Events =
-      Types<rooms::v1::RoomCreated, rooms::v1::RoomRenamed, rooms::v1::RoomDeleted>;
+  using Events = Types<rooms::v1::RoomCreated, rooms::v1::RoomRenamed, rooms::v1::RoomDeleted>;
   struct State {
     bool exists = false;
     std::string claimed;

@@ -13,12 +13,12 @@ namespace leftfold::rooms {
 namespace {
 
 // Folds one stored event; false when it does not decode or is none of a room's.
-bool Fold(const std::string& type, std::string_view payload, Room::State& state) {
+bool Fold(const core::v1::RecordedEvent& recorded, Room::State& state) {
   bool folded = false;
   Room::Events::ForEach([&]<class Event>() {
-    if (folded || Event::descriptor()->full_name() != type) return;
+    if (folded || Event::descriptor()->full_name() != recorded.type()) return;
     Event event;
-    if (!Decode(payload, event)) return;
+    if (!Decode(recorded.message().value(), event)) return;
     Room::Evolve(state, event);
     folded = true;
   });
@@ -31,8 +31,8 @@ std::optional<Room::State> StateAt(std::string_view room_id, std::int64_t versio
   std::int64_t last = -1;
   {
     Rows rows = tx.Query(
-        "SELECT version, state FROM state WHERE room_id = ? AND version <= ? "
-        "ORDER BY version DESC LIMIT 1",
+        "SELECT s.version, s.state FROM room AS r JOIN state AS s ON s.room = r.id "
+        "WHERE r.room_id = ? AND s.version <= ? ORDER BY s.version DESC LIMIT 1",
         room_id, version);
     if (rows.Next()) {
       if (!Decode(rows.Blob(1), state)) return std::nullopt;
@@ -40,20 +40,27 @@ std::optional<Room::State> StateAt(std::string_view room_id, std::int64_t versio
     }
   }
   Rows rows = tx.Query(
-      "SELECT type, payload FROM event WHERE room_id = ? AND version > ? AND version <= ? "
-      "ORDER BY version",
+      "SELECT e.recorded FROM room AS r JOIN version AS v ON v.room = r.id "
+      "JOIN event AS e ON e.position = v.position "
+      "WHERE r.room_id = ? AND v.version > ? AND v.version <= ? ORDER BY v.version",
       room_id, last, version);
+  core::v1::RecordedEvent recorded;
   while (rows.Next()) {
-    if (!Fold(rows.Text(0), rows.Blob(1), state)) return std::nullopt;
+    if (!Decode(rows.Blob(0), recorded) || !Fold(recorded, state)) return std::nullopt;
   }
   return state;
 }
 
-std::optional<absl::Time> RecordedAt(std::string_view room_id, std::int64_t version, ReadTx& tx) {
-  Rows rows =
-      tx.Query("SELECT recorded_at FROM event WHERE room_id = ? AND version = ?", room_id, version);
-  if (!rows.Next()) return std::nullopt;
-  return absl::FromUnixMicros(rows.Int(0));
+// The event of `version`; nullopt when there is none or it does not decode.
+std::optional<core::v1::RecordedEvent> EventAt(std::string_view room_id, std::int64_t version,
+                                               ReadTx& tx) {
+  Rows rows = tx.Query(
+      "SELECT e.recorded FROM room AS r JOIN version AS v ON v.room = r.id "
+      "JOIN event AS e ON e.position = v.position WHERE r.room_id = ? AND v.version = ?",
+      room_id, version);
+  core::v1::RecordedEvent recorded;
+  if (!rows.Next() || !Decode(rows.Blob(0), recorded)) return std::nullopt;
+  return recorded;
 }
 
 v1::Room ToDocument(std::string_view room_id, std::int64_t version, Room::State state) {
@@ -75,17 +82,24 @@ v1::Room ToDocument(std::string_view room_id, std::int64_t version, Room::State 
 void RoomHistory::Record(const EventMeta& meta, WriteTx& tx) {
   const std::int64_t version = meta.version().value;
   const std::string recorded = ToProto(meta.recorded).SerializeAsString();
+  if (version == 0) {
+    tx.Exec("INSERT OR REPLACE INTO room (id, room_id) VALUES (?, ?)", meta.position(),
+            meta.aggregate_id());
+  }
+  tx.Exec("INSERT INTO event (position, recorded) VALUES (?, ?)", meta.position(),
+          AsBlob{recorded});
   tx.Exec(
-      "INSERT OR REPLACE INTO event (room_id, version, type, payload, recorded_at, recorded) "
-      "VALUES (?, ?, ?, ?, ?, ?)",
-      meta.aggregate_id(), version, meta.recorded.type, AsBlob{meta.recorded.payload},
-      absl::ToUnixMicros(meta.recorded_at()), AsBlob{recorded});
+      "INSERT INTO version (room, version, position) "
+      "VALUES ((SELECT id FROM room WHERE room_id = ?), ?, ?)",
+      meta.aggregate_id(), version, meta.position());
   if ((version + 1) % kEventsPerState != 0) return;
   const std::optional<Room::State> state = StateAt(meta.aggregate_id(), version, tx);
   if (!state) return;
   const std::string bytes = state->SerializeAsString();
-  tx.Exec("INSERT OR REPLACE INTO state (room_id, version, state) VALUES (?, ?, ?)",
-          meta.aggregate_id(), version, AsBlob{bytes});
+  tx.Exec(
+      "INSERT INTO state (room, version, state) "
+      "VALUES ((SELECT id FROM room WHERE room_id = ?), ?, ?)",
+      meta.aggregate_id(), version, AsBlob{bytes});
 }
 
 absl::StatusOr<v1::ListRoomEventsResponse> RoomHistory::Answer(
@@ -97,8 +111,9 @@ absl::StatusOr<v1::ListRoomEventsResponse> RoomHistory::Answer(
   v1::ListRoomEventsResponse response;
   std::size_t bytes = 0;
   Rows rows = tx.Query(
-      "SELECT version, recorded FROM event WHERE room_id = ? AND version > ? "
-      "ORDER BY version LIMIT ?",
+      "SELECT v.version, e.recorded FROM room AS r JOIN version AS v ON v.room = r.id "
+      "JOIN event AS e ON e.position = v.position "
+      "WHERE r.room_id = ? AND v.version > ? ORDER BY v.version LIMIT ?",
       query.room_id(), version, page->size() + 1);
   while (rows.Next()) {
     if (response.events_size() == page->size() || bytes >= kPageBytesMax) {
@@ -115,10 +130,10 @@ absl::StatusOr<v1::ListRoomEventsResponse> RoomHistory::Answer(
 
 absl::StatusOr<v1::GetRoomAtResponse> RoomHistory::Answer(const v1::GetRoomAtRequest& query,
                                                           ReadTx& tx) {
-  const std::optional<absl::Time> created_at = RecordedAt(query.room_id(), 0, tx);
-  if (!created_at) return NoSuchRoom(query.room_id());
-  const std::optional<absl::Time> updated_at = RecordedAt(query.room_id(), query.version(), tx);
-  if (!updated_at) {
+  const auto first = EventAt(query.room_id(), 0, tx);
+  if (!first) return NoSuchRoom(query.room_id());
+  const auto last = EventAt(query.room_id(), query.version(), tx);
+  if (!last) {
     return Reject(v1::ERROR_REASON_VERSION_NOT_FOUND,
                   fmt::format("room {} has no version {}", query.room_id(), query.version()),
                   {{"room_id", query.room_id()}, {"version", fmt::to_string(query.version())}});
@@ -127,8 +142,8 @@ absl::StatusOr<v1::GetRoomAtResponse> RoomHistory::Answer(const v1::GetRoomAtReq
   if (!state) return BrokenRow(query.room_id());
   v1::GetRoomAtResponse response;
   *response.mutable_room() = ToDocument(query.room_id(), query.version(), *std::move(state));
-  *response.mutable_room()->mutable_created_at() = ToProto(*created_at);
-  *response.mutable_room()->mutable_updated_at() = ToProto(*updated_at);
+  *response.mutable_room()->mutable_created_at() = first->recorded_at();
+  *response.mutable_room()->mutable_updated_at() = last->recorded_at();
   return response;
 }
 

@@ -12,25 +12,31 @@
 namespace leftfold::rooms {
 
 // What happened in each room: one row a recorded event, and the state after every so many of them,
-// from which the room at any version is a short fold.
+// from which the room at any version is a short fold. Rows are appended in the log's order; only
+// the narrow index of versions is written in the order of rooms.
 struct RoomHistory {
   static constexpr std::string_view kName = "room_history";
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   static constexpr std::string_view kSchema = R"(
+    CREATE TABLE room (
+      id INTEGER PRIMARY KEY,  -- Position of the room's first event.
+      room_id TEXT NOT NULL UNIQUE
+    ) STRICT;
     CREATE TABLE event (
-      room_id TEXT NOT NULL,
+      position INTEGER PRIMARY KEY,
+      recorded BLOB NOT NULL  -- leftfold.core.v1.RecordedEvent.
+    ) STRICT;
+    CREATE TABLE version (
+      room INTEGER NOT NULL REFERENCES room,
       version INTEGER NOT NULL,
-      type TEXT NOT NULL,
-      payload BLOB NOT NULL,
-      recorded_at INTEGER NOT NULL,  -- Unix microseconds.
-      recorded BLOB NOT NULL,        -- leftfold.core.v1.RecordedEvent.
-      PRIMARY KEY (room_id, version)
+      position INTEGER NOT NULL REFERENCES event,
+      PRIMARY KEY (room, version)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE state (
-      room_id TEXT NOT NULL,
+      room INTEGER NOT NULL REFERENCES room,
       version INTEGER NOT NULL,
       state BLOB NOT NULL,
-      PRIMARY KEY (room_id, version)
+      PRIMARY KEY (room, version)
     ) STRICT, WITHOUT ROWID;
   )";
   using Handles = Room::Events;

@@ -1,10 +1,13 @@
 #include "domains/rooms/room_search.h"
 
+#include <absl/functional/function_ref.h>
 #include <absl/strings/ascii.h>
 #include <absl/strings/numbers.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "core/page.h"
 #include "core/reject.h"
@@ -14,14 +17,42 @@
 namespace leftfold::rooms {
 namespace {
 
-// Puts the room's present words in place of those that were there.
-void Index(const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("DELETE FROM room_text WHERE rowid = (SELECT id FROM room WHERE room_id = ?)",
-          meta.aggregate_id());
-  tx.Exec(
-      "INSERT INTO room_text (rowid, name, description) "
-      "SELECT id, name, description FROM room WHERE room_id = ?",
-      meta.aggregate_id());
+struct Row {
+  std::int64_t id = 0;
+  std::string name;
+  std::string description;
+  bool deleted = false;
+};
+
+std::optional<Row> Find(std::string_view room_id, WriteTx& tx) {
+  Rows rows =
+      tx.Query("SELECT id, name, description, deleted FROM room WHERE room_id = ?", room_id);
+  if (!rows.Next()) return std::nullopt;
+  return Row{rows.Int(0), rows.Text(1), rows.Text(2), rows.Int(3) != 0};
+}
+
+// The words of a room in use leave the index before they change, and enter it afterwards. One row
+// by VALUES each: around a statement that may write several rows SQLite puts a savepoint, at which
+// FTS5 writes out all that it has gathered (three times the cost of the whole fold).
+void Unindex(const Row& row, WriteTx& tx) {
+  if (row.deleted) return;
+  tx.Exec("INSERT INTO room_text (room_text, rowid, name, description) VALUES ('delete', ?, ?, ?)",
+          row.id, row.name, row.description);
+}
+void Index(const Row& row, WriteTx& tx) {
+  if (row.deleted) return;
+  tx.Exec("INSERT INTO room_text (rowid, name, description) VALUES (?, ?, ?)", row.id, row.name,
+          row.description);
+}
+
+void Change(const EventMeta& meta, WriteTx& tx, absl::FunctionRef<void(Row&)> change) {
+  std::optional<Row> row = Find(meta.aggregate_id(), tx);
+  if (!row) return;
+  Unindex(*row, tx);
+  change(*row);
+  tx.Exec("UPDATE room SET name = ?, description = ?, deleted = ? WHERE id = ?", row->name,
+          row->description, row->deleted, row->id);
+  Index(*row, tx);
 }
 
 bool IsWordByte(char c) {
@@ -61,29 +92,29 @@ std::string RoomSearch::ToExpression(std::string_view text) {
 }
 
 void RoomSearch::On(const v1::RoomCreated& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("INSERT OR REPLACE INTO room (id, room_id, name, description) VALUES (?, ?, ?, ?)",
-          meta.position(), meta.aggregate_id(), event.name(), event.description());
-  Index(meta, tx);
+  if (const std::optional<Row> old = Find(meta.aggregate_id(), tx)) Unindex(*old, tx);
+  const Row row{meta.position().value, event.name(), event.description()};
+  tx.Exec(
+      "INSERT OR REPLACE INTO room (id, room_id, name, description, deleted) "
+      "VALUES (?, ?, ?, ?, 0)",
+      row.id, meta.aggregate_id(), row.name, row.description);
+  Index(row, tx);
 }
 
 void RoomSearch::On(const v1::RoomRenamed& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET name = ? WHERE room_id = ?", event.name(), meta.aggregate_id());
-  Index(meta, tx);
+  Change(meta, tx, [&](Row& row) { row.name = event.name(); });
 }
 
 void RoomSearch::On(const v1::RoomDescriptionChanged& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET description = ? WHERE room_id = ?", event.description(),
-          meta.aggregate_id());
-  Index(meta, tx);
+  Change(meta, tx, [&](Row& row) { row.description = event.description(); });
 }
 
 void RoomSearch::On(const v1::RoomDeleted&, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("DELETE FROM room_text WHERE rowid = (SELECT id FROM room WHERE room_id = ?)",
-          meta.aggregate_id());
+  Change(meta, tx, [](Row& row) { row.deleted = true; });
 }
 
 void RoomSearch::On(const v1::RoomRestored&, const EventMeta& meta, WriteTx& tx) {
-  Index(meta, tx);
+  Change(meta, tx, [](Row& row) { row.deleted = false; });
 }
 
 absl::StatusOr<v1::SearchRoomsResponse> RoomSearch::Answer(const v1::SearchRoomsRequest& query,

@@ -12,19 +12,23 @@
 
 namespace leftfold::rooms {
 
-// Rooms by the words of their names and descriptions. Deleted rooms have no row in room_text.
+// Rooms by the words of their names and descriptions. The index keeps no text of its own: it is
+// told the old words before they change, and reads the rows for the snippets.
 struct RoomSearch {
   static constexpr std::string_view kName = "room_search";
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   static constexpr std::string_view kSchema = R"(
     CREATE TABLE room (
       id INTEGER PRIMARY KEY,  -- Position of the room's first event.
       room_id TEXT NOT NULL UNIQUE,
       name TEXT NOT NULL,
-      description TEXT NOT NULL
+      description TEXT NOT NULL,
+      deleted INTEGER NOT NULL
     ) STRICT;
+    CREATE VIEW room_in_use AS SELECT id, name, description FROM room WHERE deleted = 0;
     CREATE VIRTUAL TABLE room_text USING fts5(
-      name, description, tokenize = 'unicode61 remove_diacritics 2'
+      name, description, content = 'room_in_use', content_rowid = 'id',
+      tokenize = 'unicode61 remove_diacritics 2'
     );
   )";
   using Handles = Types<v1::RoomCreated, v1::RoomRenamed, v1::RoomDescriptionChanged,

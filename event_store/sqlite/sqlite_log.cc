@@ -16,8 +16,8 @@ constexpr std::string_view kMigrations[] = {R"sql(
   CREATE TABLE store(id INTEGER PRIMARY KEY CHECK (id = 1), store_id TEXT NOT NULL) STRICT;
   CREATE TABLE categories(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_position INTEGER NOT NULL) STRICT;
   CREATE TABLE streams(
-    id INTEGER PRIMARY KEY, category_id INTEGER NOT NULL REFERENCES categories(id), name TEXT NOT NULL UNIQUE,
-    version INTEGER NOT NULL) STRICT;
+    id INTEGER PRIMARY KEY, category_id INTEGER NOT NULL REFERENCES categories(id), name TEXT NOT NULL UNIQUE
+  ) STRICT;
   CREATE TABLE types(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
   CREATE TABLE events(
     position INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, version INTEGER NOT NULL, type_id INTEGER NOT NULL,
@@ -97,6 +97,17 @@ std::optional<StoredCommand> CommandIn(sql::Connection& connection, std::string_
   CopyInto(rows.Blob(0), found.request_hash);
   found.receipt = {Version{rows.Int(3)}, Position{rows.Int(4)}, rows.Text(1), rows.Text(2), true};
   return found;
+}
+
+// Found at the end of the stream's part of the index: no row of a stream changes with an append,
+// which would cost a page of its own.
+Version StreamVersionIn(sql::Connection& connection, std::string_view stream) {
+  Rows rows = Bound(
+      connection.Prepare(
+          "SELECT version FROM events WHERE stream_id = (SELECT id FROM streams WHERE name = ?) "
+          "ORDER BY version DESC LIMIT 1"),
+      stream);
+  return rows.Next() ? Version{rows.Int(0)} : kNoEventYet;
 }
 
 }  // namespace
@@ -215,11 +226,7 @@ absl::Status SqliteLog::Read(const std::function<void(sql::Connection&)>& read) 
 absl::Status SqliteLog::BeginGroup() { return writer_->Begin(); }
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
-  Version version = kNoEventYet;
-  {
-    Rows rows = Bound(writer_->Prepare("SELECT version FROM streams WHERE name = ?"), stream);
-    if (rows.Next()) version = Version{rows.Int(0)};
-  }
+  const Version version = StreamVersionIn(*writer_, stream);
   if (!writer_->status().ok()) return writer_->status();
   return version;
 }
@@ -260,8 +267,7 @@ std::int64_t SqliteLog::StreamId(const std::string& stream) {
   }
   const std::int64_t category = CategoryId(CategoryOf(stream));
   Rows made =
-      Bound(writer_->Prepare(
-                "INSERT INTO streams(category_id, name, version) VALUES (?, ?, -1) RETURNING id"),
+      Bound(writer_->Prepare("INSERT INTO streams(category_id, name) VALUES (?, ?) RETURNING id"),
             category, stream);
   if (made.Next()) it->second = made.Int(0);
   return it->second;
@@ -290,11 +296,6 @@ void SqliteLog::WriteEvents(const Group& group) {
     insert.BindBlob(13, AsBytes(event.chain));
     insert.Step();
     insert.Reset();
-  }
-  for (const auto& [stream, version] : group.stream_heads) {
-    Rows rows = Bound(writer_->Prepare("UPDATE streams SET version = ? WHERE id = ?"),
-                      version.value, StreamId(stream));
-    rows.Next();
   }
   for (const auto& [category, position] : group.category_heads) {
     Rows rows = Bound(writer_->Prepare("UPDATE categories SET last_position = ? WHERE id = ?"),
@@ -404,10 +405,8 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadAll(const ReadAllOptio
 
 absl::StatusOr<Version> SqliteLog::StreamVersion(std::string_view stream) {
   Version version = kNoEventYet;
-  const absl::Status status = Read([&](sql::Connection& connection) {
-    Rows rows = Bound(connection.Prepare("SELECT version FROM streams WHERE name = ?"), stream);
-    if (rows.Next()) version = Version{rows.Int(0)};
-  });
+  const absl::Status status =
+      Read([&](sql::Connection& connection) { version = StreamVersionIn(connection, stream); });
   if (!status.ok()) return status;
   return version;
 }

@@ -19,9 +19,9 @@
 namespace leftfold {
 namespace {
 
+using testing::AppendOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::AppendOf;
 using testing::PoisonOf;
 using testing::RenameOf;
 using testing::StoreOnScheduler;
@@ -127,8 +127,7 @@ TEST_F(ProjectorOrder, EveryPermutationWithDuplicatesInAnyBatchesEndsInTheSameRo
     // Where a gap is, the store shows no more than what was delivered: nothing is folded early.
     std::vector<std::size_t> delivered = order;
     for (std::uint64_t n = random() % 4; n > 0; --n) {
-      delivered.insert(delivered.begin() + static_cast<std::ptrdiff_t>(random() % 6),
-                       random() % 6);
+      delivered.insert(delivered.begin() + static_cast<std::ptrdiff_t>(random() % 6), random() % 6);
     }
     const auto runner = Runner();
     for (auto it = delivered.begin(); it != delivered.end();) {
@@ -257,7 +256,8 @@ TEST_F(ProjectorOrder, AFileWhoseCheckpointIsOnAnotherChainIsNotOpened) {
   const auto opened = ViewRunner::Open(*registry_.FindView("counts"), changed, runner->path(),
                                        ViewRunner::Mode::kServing);
   EXPECT_EQ(opened.status().code(), absl::StatusCode::kDataLoss);
-  if (opened.ok()) fmt::print("DBG {} {}\n", (*opened)->checkpoint().value, runner->checkpoint().value);
+  if (opened.ok())
+    fmt::print("DBG {} {}\n", (*opened)->checkpoint().value, runner->checkpoint().value);
 }
 
 }  // namespace
