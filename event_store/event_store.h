@@ -4,9 +4,11 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,6 +58,10 @@ struct AppendRequest {
   std::vector<StreamAppend> streams;
   std::string metadata;  // Bytes of an EventMetadata; kept with each event.
   std::optional<CommandRecord> command;
+  // Shared by appends that were decided each on the ones before it. The store sets it when one of
+  // them is not appended, and gives VERSION_CONFLICT to those that find it set: their checks may
+  // hold by chance. nullptr: stands alone.
+  std::shared_ptr<std::atomic<bool>> broken;
 };
 
 // What an accepted append or command answered, first or again.

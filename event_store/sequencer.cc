@@ -46,6 +46,11 @@ std::string Unfulfilled(const StreamCheck& check, Version actual) {
   return "";
 }
 
+// What is decided on this append does not come true.
+void Break(const AppendRequest& request) {
+  if (request.broken != nullptr) *request.broken = true;
+}
+
 // Makes event ids where the client gave none.
 void FillEventIds(AppendRequest& request, absl::Time now) {
   int n = 0;
@@ -74,6 +79,7 @@ class SequencedStore::GroupBuilder {
   // Adds the append, or answers why not.
   void Add(Queued& queued) {
     absl::StatusOr<Receipt> receipt = Judge(queued);
+    if (!receipt.ok() || receipt->duplicate) Break(queued.request);
     answered_.push_back({std::move(queued.done), std::move(receipt)});
   }
 
@@ -89,6 +95,14 @@ class SequencedStore::GroupBuilder {
       auto known = Known(*request.command);
       if (!known.ok()) return known.status();
       if (*known) return **std::move(known);
+    }
+    if (request.broken != nullptr && *request.broken) {
+      const std::string& stream = request.streams.front().stream;
+      return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT,
+                    fmt::format("an append to {} that this one stands on was refused; read again "
+                                "and decide anew",
+                                stream),
+                    {{"stream", stream}});
     }
     std::vector<Version> versions;
     if (absl::Status status = CheckStreams(request, versions); !status.ok()) return status;
@@ -226,6 +240,7 @@ void SequencedStore::Append(AppendRequest request, AppendDone done) {
     }
     status = QueueFull();
   }
+  Break(queued.request);
   completions_.Post([done = std::move(queued.done), status] { done(status); });
 }
 
@@ -259,6 +274,7 @@ void SequencedStore::Step() {
     stream_heads_.clear();
     // Rejections that were judged on events which do not come true are not told either.
     for (Answered& answer : answered) answer.receipt = DiskFull();
+    for (const Queued& queued : taken) Break(queued.request);
   } else {
     // It is unknown what is durable: only a restart, which reads the log again, can tell.
     Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));

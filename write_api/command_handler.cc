@@ -341,6 +341,7 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
     if (status.ok()) {
       lane->state = std::move(state);
       lane->version = version;
+      lane->broken = std::make_shared<std::atomic<bool>>(false);
       DecideQueued(lane, replies);
     } else {
       for (Job& job : lane->queue) replies.emplace_back(std::move(job.done), status);
@@ -385,6 +386,7 @@ void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDe
                             Version before, Replies& replies) {
   AppendRequest request;
   request.metadata = job.metadata;
+  request.broken = lane->broken;
   lane->version.value += static_cast<std::int64_t>(decision.events.size());
   request.streams.push_back({lane->stream, Unchanged(before), std::move(decision.events)});
   const absl::Status claimed = AddClaims(lane->stream, std::move(decision.claims), request);

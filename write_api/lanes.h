@@ -6,6 +6,7 @@
 #include <google/protobuf/message.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -64,6 +65,8 @@ struct Lane {
   ErasedState state ABSL_GUARDED_BY(mu){nullptr, [](void*) {}};  // nullptr: to be loaded.
   Version version ABSL_GUARDED_BY(mu) = kNoEventYet;
   bool loading ABSL_GUARDED_BY(mu) = false;
+  // Of the appends that were decided on this state (AppendRequest::broken).
+  std::shared_ptr<std::atomic<bool>> broken ABSL_GUARDED_BY(mu);
   std::int64_t next_order ABSL_GUARDED_BY(mu) = 0;
   std::deque<Job> queue ABSL_GUARDED_BY(mu);  // Waits for the state, in order.
   std::int64_t next_ticket ABSL_GUARDED_BY(mu) = 0;

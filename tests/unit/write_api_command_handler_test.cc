@@ -307,6 +307,21 @@ TEST_F(WriteApiCommandHandler, WhatStoodOnACommandThatLostIsDecidedAgainToo) {
   EXPECT_EQ(Told(created), "oak v2 p4") << "its own name is still claimed by itself";
 }
 
+TEST_F(WriteApiCommandHandler,
+       WhatStoodOnACommandThatLostIsNotCommittedWhereTheVersionHappensToFit) {
+  Do(Create("oak", "Oak"));
+  store().Hold();
+  const SentPtr deleted = Do(Delete("oak"));
+  const SentPtr created = Do(Create("oak", "Ash"));  // Right only after the deletion.
+  AppendDirectly(testing::RenameOf("oak", "Theirs"));
+  store().Release();
+  Run();
+  EXPECT_THAT(Log(), ElementsAre("counter-oak@0 RoomCreated", "counter-oak@1 RoomRenamed",
+                                 "counter-oak@2 RoomDeleted", "counter-oak@3 RoomCreated"));
+  EXPECT_EQ(Told(deleted), "oak v2 p5");
+  EXPECT_EQ(Told(created), "oak v3 p7");
+}
+
 // Command ids.
 
 TEST_F(WriteApiCommandHandler, ARetryGetsTheStoredReceipt) {

@@ -84,7 +84,9 @@ class GatedStore final : public EventStore {
   }
   // The first one that waits is answered with `status`; nothing of it is stored.
   void Fail(const absl::Status& status) {
-    completions_.Post([held = Take(), status] { held.done(status); });
+    Held held = Take();
+    if (held.request.broken != nullptr) *held.request.broken = true;
+    completions_.Post([done = std::move(held.done), status] { done(status); });
   }
   // All go on, and later ones do not wait.
   void Release() {
