@@ -326,15 +326,18 @@ TEST_F(RpcServices, AStreamFinishedInsideItsHandlerEnds) {
 }
 
 TEST_F(RpcServices, AStreamLearnsThatItsClientIsGone) {
+  Handover<bool> open;
   Handover<bool> cancelled;
   Serve(Empty(), [&](ServerStream& stream) {
     stream.Observe({.on_written = nullptr, .on_cancelled = [&cancelled, &stream] {
                       cancelled.Put(stream.facts().IsCancelled());
                       stream.Finish(absl::CancelledError("gone"));
                     }});
+    open.Put(true);
   });
   grpc::ClientContext context;
   const auto reader = Open(context, "");
+  open.Take();  // A call that is cancelled before it arrives never reaches the server.
   context.TryCancel();
   EXPECT_TRUE(cancelled.Take());
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
