@@ -23,7 +23,7 @@ bool VirtualScheduler::Jump() {
 }
 
 bool VirtualScheduler::RunOne() {
-  if (serial_ready_.empty() && pool_ready_.empty() && !Jump()) return false;
+  if (!has_ready() && !Jump()) return false;
   // The serial queue counts as one task beside those of the pool.
   const std::size_t choices = pool_ready_.size() + (serial_ready_.empty() ? 0 : 1);
   const std::size_t chosen = random_() % choices;
@@ -46,6 +46,36 @@ std::int64_t VirtualScheduler::RunUntilIdle(std::int64_t steps_max) {
     if (++steps > steps_max) Die("the virtual scheduler does not become idle");
   }
   return steps;
+}
+
+std::int64_t VirtualScheduler::RunReady(std::int64_t steps_max) {
+  std::int64_t steps = 0;
+  while (has_ready()) {
+    RunOne();
+    if (++steps > steps_max) Die("the virtual scheduler always has something to run");
+  }
+  return steps;
+}
+
+std::int64_t VirtualScheduler::RunFor(absl::Duration duration, std::int64_t steps_max) {
+  const absl::Duration end = elapsed_ + duration;
+  std::int64_t steps = RunReady(steps_max);
+  while (!timers_.empty() && timers_.begin()->first <= end) {
+    Jump();
+    steps += RunReady(steps_max);
+    if (steps > steps_max) Die("the virtual scheduler always has something to run");
+  }
+  elapsed_ = end;
+  return steps;
+}
+
+void VirtualScheduler::DropAll() {
+  while (has_ready() || !timers_.empty()) {
+    // Out of the queues first: what a task holds may post when it goes.
+    const auto serial = std::exchange(serial_ready_, {});
+    const auto pool = std::exchange(pool_ready_, {});
+    const auto timers = std::exchange(timers_, {});
+  }
 }
 
 }  // namespace leftfold::testing

@@ -36,6 +36,12 @@ class VirtualScheduler {
   // Runs until there is neither task nor timer, and says how many tasks that were. More than
   // `steps_max` end the process: they would never end.
   std::int64_t RunUntilIdle(std::int64_t steps_max = kStepsMax);
+  // The same, but leaves the timers, so that no time passes.
+  std::int64_t RunReady(std::int64_t steps_max = kStepsMax);
+  // Runs what comes in the next `duration`, which passes.
+  std::int64_t RunFor(absl::Duration duration, std::int64_t steps_max = kStepsMax);
+  // Drops all tasks and timers, those too that dropping adds: what a crash does to them.
+  void DropAll();
 
   // Since the beginning.
   absl::Duration elapsed() const { return elapsed_; }
@@ -58,6 +64,7 @@ class VirtualScheduler {
     Task task;
   };
 
+  bool has_ready() const { return !serial_ready_.empty() || !pool_ready_.empty(); }
   // Makes the timers of the next moment ready; false when there is no timer.
   bool Jump();
 
