@@ -186,7 +186,10 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   }
   checkpoint_ = next;
   if (mode_ == Mode::kServing) {
+    const std::ptrdiff_t before = std::ssize(touched_);
     for (const auto& [key, position] : tx.touched()) touched_.push_back(key);
+    // The table's order is another one in each run; watches are told in this one.
+    std::sort(touched_.begin() + before, touched_.end());
   }
   return attempt;
 }

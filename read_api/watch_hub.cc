@@ -1,5 +1,6 @@
 #include "read_api/watch_hub.h"
 
+#include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_set.h>
 #include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
@@ -101,6 +102,7 @@ std::string Fingerprint(const pb::Message& request, const WatchFields& fields) {
 // What outlives the hub for the sake of watchers that do.
 struct WatchHub::Shared {
   std::atomic<int> open = 0;
+  std::atomic<std::int64_t> opened = 0;
   std::atomic<bool> stopping = false;
 };
 
@@ -112,6 +114,7 @@ class WatchHub::OneWatcher final : public Watcher, public std::enable_shared_fro
   void OnWritten(bool ok) override;
   void Cancel() override;
 
+  std::int64_t number = 0;  // Of all, in the order of Open.
   std::shared_ptr<Group> group;
   const WatchEntry* watch = nullptr;
   const WatchFields* fields = nullptr;
@@ -180,6 +183,15 @@ class WatchHub::Group : public std::enable_shared_from_this<Group> {
     std::vector<WatcherPtr> write;  // Their outbox has a message.
     std::vector<WatcherPtr> read;
   };
+  // In the order of Open: in that of their addresses two runs with one seed would differ.
+  struct InOrder {
+    template <class Pointer>
+    bool operator()(const Pointer& a, const Pointer& b) const {
+      return a->number < b->number;
+    }
+  };
+  using Pointers = absl::btree_set<OneWatcher*, InOrder>;
+  using Watchers = absl::btree_set<WatcherPtr, InOrder>;
   // Answers of one transaction, by fingerprint and key.
   using Cache = absl::flat_hash_map<std::pair<std::string, std::string>, std::string>;
 
@@ -217,12 +229,10 @@ class WatchHub::Group : public std::enable_shared_from_this<Group> {
       fields_;  // Filled by the constructor, then only read.
 
   Mutex mu_;
-  absl::flat_hash_set<WatcherPtr> all_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<std::string, absl::flat_hash_set<OneWatcher*>> documents_
-      ABSL_GUARDED_BY(mu_);                                      // Active ones.
-  absl::flat_hash_set<OneWatcher*> lists_ ABSL_GUARDED_BY(mu_);  // Active ones.
-  absl::flat_hash_set<WatcherPtr> awaiting_
-      ABSL_GUARDED_BY(mu_);  // Ready again with the next OnApplied.
+  Watchers all_ ABSL_GUARDED_BY(mu_);
+  absl::flat_hash_map<std::string, Pointers> documents_ ABSL_GUARDED_BY(mu_);  // Active ones.
+  Pointers lists_ ABSL_GUARDED_BY(mu_);                                        // Active ones.
+  Watchers awaiting_ ABSL_GUARDED_BY(mu_);  // Ready again with the next OnApplied.
   std::deque<WatcherPtr> ready_ ABSL_GUARDED_BY(mu_);
   bool stepping_ ABSL_GUARDED_BY(mu_) =
       false;  // A step is posted, runs, or waits for a connection.
@@ -759,6 +769,7 @@ std::shared_ptr<Watcher> WatchHub::Open(const ViewEntry& view, const WatchEntry&
   const auto it = groups_.find(&view);
   if (it == groups_.end()) Die(fmt::format("the view {} is not of this hub's registry", view.name));
   auto watcher = std::make_shared<OneWatcher>();
+  watcher->number = shared_->opened.fetch_add(1);
   watcher->group = it->second;
   watcher->watch = &watch;
   watcher->fields = it->second->FieldsFor(watch);

@@ -764,5 +764,36 @@ TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
   }
 }
 
+// Even the ids of events are the same when clients name their commands; the store's own id is not,
+// so both stories begin with a copy of one empty log.
+TEST(WholePath, TheSameSeedGivesTheSameLogAndAnswers) {
+  const std::uint64_t first = FirstSeed();
+  const std::uint64_t stories = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : 5;
+  const TemporaryFolder folder;
+  const std::string empty = folder.path() + "/empty";
+  std::filesystem::create_directory(empty);
+  const FakeClock clock;
+  { const WholePath path(Rooms(), clock, empty, 0); }
+  for (std::uint64_t seed = first; seed < first + stories && !HasFailure(); ++seed) {
+    SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
+    std::vector<Head> heads;
+    std::vector<std::vector<std::string>> traces;
+    for (int n = 0; n < 2; ++n) {
+      const std::string data = fmt::format("{}/{}-{}", folder.path(), seed, n);
+      std::filesystem::copy(empty, data, std::filesystem::copy_options::recursive);
+      Story story(seed, data, {.ids_always = true});
+      story.Live();
+      heads.push_back(story.store().GetHead());
+      traces.push_back(story.trace());
+    }
+    EXPECT_EQ(heads[0].position, heads[1].position);
+    EXPECT_EQ(heads[0].chain, heads[1].chain);
+    const auto [one, other] =
+        std::mismatch(traces[0].begin(), traces[0].end(), traces[1].begin(), traces[1].end());
+    EXPECT_EQ(one == traces[0].end() ? "the end" : *one,
+              other == traces[1].end() ? "the end" : *other);
+  }
+}
+
 }  // namespace
 }  // namespace leftfold
