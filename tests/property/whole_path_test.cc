@@ -736,7 +736,7 @@ class Story {
     }
     Settle();
     for (const Sent& sent : sent_) {
-      EXPECT_TRUE(sent.receipt.has_value() || fold.Of(sent.label).empty()) << sent.label;
+      EXPECT_TRUE(sent.id.empty() || sent.receipt || fold.Of(sent.label).empty()) << sent.label;
     }
     EXPECT_EQ(path_->store().GetHead().position, fold.head());
   }
