@@ -175,6 +175,8 @@ class WatchHub::Group : public std::enable_shared_from_this<Group> {
   void OnServing();
   void OnApplied(Position applied, const std::vector<std::string>& touched);
   void Stop();
+  // Lets go of all watchers, which hold the group.
+  void Drop();
 
  private:
   using WatcherPtr = std::shared_ptr<OneWatcher>;
@@ -397,6 +399,17 @@ void WatchHub::Group::Stop() {
     }
   }
   if (post) PostStep();
+}
+
+void WatchHub::Group::Drop() {
+  Watchers all;  // Gone without the lock.
+  std::deque<WatcherPtr> ready;
+  MutexLock lock(mu_);
+  all.swap(all_);
+  ready.swap(ready_);
+  awaiting_.clear();
+  documents_.clear();
+  lists_.clear();
 }
 
 bool WatchHub::Group::MarkReady(const WatcherPtr& watcher) {
@@ -761,7 +774,9 @@ WatchHub::WatchHub(const Registry& registry, ViewPool& pool, Executor& executor)
   }
 }
 
-WatchHub::~WatchHub() = default;
+WatchHub::~WatchHub() {
+  for (const auto& [view, group] : groups_) group->Drop();
+}
 
 std::shared_ptr<Watcher> WatchHub::Open(const ViewEntry& view, const WatchEntry& watch,
                                         std::unique_ptr<pb::Message> request,

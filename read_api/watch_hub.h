@@ -84,7 +84,7 @@ class Watcher {
 // the client has seen. A stopped view sends its last state and then heartbeats only.
 //
 // Thread-safe. Owns no thread: one task a view works at a time, from the executor, whose tasks must
-// be gone before the hub.
+// be gone before the hub. Watches that are still open when it goes are dropped without a word.
 class WatchHub final : public ViewListener {
  public:
   // All must outlive the hub. The pool must forward to the hub: pool.ForwardTo(&hub). Ends the
