@@ -2,13 +2,18 @@
 // an order that a seed decides.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/reject.h"
@@ -379,8 +384,8 @@ class Story {
     bool ids_always = false;  // Without ids of commands those of events are random.
   };
   // All below `folder`; `start` is the data to begin with.
-  Story(std::uint64_t seed, std::string folder, const std::string& start, Options options)
-      : random_(seed), folder_(std::move(folder)), data_(start), options_(options) {
+  Story(std::uint64_t seed, std::string folder, std::string start, Options options)
+      : random_(seed), folder_(std::move(folder)), data_(std::move(start)), options_(options) {
     Open();
     for (const char* room : {"", "", "ash", "elm", "oak", "oak"}) {
       clients_.push_back(std::make_shared<WatchClient>(
@@ -399,10 +404,9 @@ class Story {
     }
     Settle();
     for (const auto& client : clients_) {
-      if (client->room().empty() || fold.At(client->room(), 0) != nullptr) {
-        EXPECT_EQ(client->open(),
-                  client->room().empty() || fold.InUseAt(client->room(), fold.head()).has_value());
-      }
+      const bool stays =
+          client->room().empty() || fold.InUseAt(client->room(), fold.head()).has_value();
+      EXPECT_EQ(client->open(), stays) << "watch of '" << client->room() << "'";
       ExpectUpToDate(*client, fold);
       ExpectTrue(*client, fold);
     }
