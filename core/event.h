@@ -72,11 +72,11 @@ std::string EncodeTags(const std::vector<Tag>& tags);
 std::vector<Tag> DecodeTags(std::string_view bytes);
 
 // leaf = SHA-256(0x00 ‖ event id ‖ encoding byte ‖ length-prefixed type, payload, metadata, encoded
-// tags). Never change.
+// tags); these lengths have 64 bit. Never change.
 Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type,
               std::string_view payload, std::string_view metadata, std::string_view encoded_tags);
 // chain = SHA-256(previous ‖ leaf ‖ position ‖ version ‖ recorded_at µs ‖ category_previous ‖
-// length-prefixed stream), all integers 64 bit little-endian. Never change.
+// length-prefixed stream), all integers and the length 64 bit little-endian. Never change.
 Digest ChainOf(const Digest& previous, const RecordedEvent& event);
 // chain before the first event = SHA-256("leftfold" ‖ store id). Never change.
 Digest FirstChain(std::string_view store_id);

@@ -20,12 +20,18 @@
 
 namespace leftfold {
 
-// Limits of one append. Beyond: LIMIT_EXCEEDED.
+// Limits of one append and of one query. Beyond: LIMIT_EXCEEDED.
 inline constexpr std::size_t kEventBytesMax = 1 << 20;      // payload of one event
 inline constexpr std::size_t kMetadataBytesMax = 64 << 10;  // metadata of one append
 inline constexpr std::size_t kAppendEventsMax = 1'000;      // events in one append
 inline constexpr std::size_t kAppendStreamsMax = 100;       // streams in one append
 inline constexpr std::size_t kAppendBytesMax = 8 << 20;     // all payloads of one append
+inline constexpr std::size_t kQueryItemsMax = 32;           // items of a filter or a condition
+inline constexpr std::size_t kQueryTermsMax = 64;           // types and tags of all its items
+// Events that its filter does not want, that one ReadAll passes over at the most.
+inline constexpr std::size_t kScanEventsMax = 10'000;
+// Streams that one ListStreams returns at the most.
+inline constexpr std::size_t kListStreamsMax = 1'000;
 // Appends that wait for the writer. Beyond: QUEUE_FULL with RetryInfo.
 inline constexpr std::size_t kAppendQueueMax = 65'536;
 
@@ -44,6 +50,20 @@ struct StreamAppend {
   std::vector<NewEvent> events;  // May be empty: then only the check counts.
 };
 
+// Events of one of the types (of any when there are none) that carry every one of the tags. As in
+// the public specification of dynamic consistency boundaries (dcb.events).
+struct QueryItem {
+  std::vector<std::string> types = {};
+  std::vector<Tag> tags = {};
+};
+
+// Fails the append when an event after `after` fits one of the items: whoever decided on what it
+// read up to `after` then knows that nothing came between.
+struct AppendCondition {
+  std::vector<QueryItem> fail_if_events_match;  // 1 to kQueryItemsMax.
+  Position after;
+};
+
 // Remembers an accepted command for ever, with or without events (I5).
 struct CommandRecord {
   std::string command_id;    // 1 to kCommandIdBytesMax bytes; unique in the store.
@@ -57,6 +77,7 @@ struct AppendRequest {
   // before any event is written, all of them, and every violation is reported.
   std::vector<StreamAppend> streams;
   std::string metadata;  // Bytes of an EventMetadata; kept with each event.
+  std::optional<AppendCondition> condition;
   std::optional<CommandRecord> command;
   // Shared by appends that were decided each on the ones before it. The store sets it when one of
   // them is not appended, and gives VERSION_CONFLICT to those that find it set: their checks may
@@ -72,6 +93,9 @@ struct Receipt {
   std::string aggregate_id;
   std::string created_id;
   bool duplicate = false;  // The command had been stored before; nothing was appended now.
+  // Of each stream's last event, in the order of the request; empty in a duplicate, whose events
+  // end at `position`.
+  std::vector<Version> versions = {};
 };
 
 struct StoredCommand {
@@ -94,19 +118,53 @@ struct ReadStreamOptions {
   std::size_t bytes_max = 8 << 20;  // Of payloads; at least one event is returned all the same.
 };
 
+// Which events a reader wants: those for which all that is given holds. The default is every event.
+struct EventFilter {
+  std::vector<std::string> categories = {};  // In one of these.
+  std::string stream_prefix = {};            // The stream's name begins so.
+  std::string correlation_id = {};           // The metadata carry it.
+  std::vector<QueryItem> items = {};         // One of these fits; at most kQueryItemsMax.
+
+  bool MatchesAll() const;
+  bool Matches(const RecordedEvent& event) const;
+};
+// Whether one of the items fits.
+bool MatchesAny(const std::vector<QueryItem>& items, std::string_view type,
+                const std::vector<Tag>& tags);
+
 struct ReadAllOptions {
   // Forward: events after this position. Backward: events before it (exclusive both ways).
   Position from;
   Direction direction = Direction::kForward;
   std::size_t events_max = 1'000;
   std::size_t bytes_max = 8 << 20;  // Of payloads; at least one event is returned all the same.
-  std::optional<std::string> category = std::nullopt;
+  EventFilter filter = {};
+};
+
+struct ReadAllResult {
+  std::vector<RecordedEvent> events;
+  // Go on from here: every event between `from` and it, itself included, was either returned or is
+  // none that the filter wants. It equals `from` when there was nothing more to examine. Backward
+  // it is 1 at the least, and 0 when `from` was 0.
+  Position through;
+};
+
+struct StreamInfo {
+  std::string stream;
+  Version version;  // Of its last event.
+  friend bool operator==(const StreamInfo&, const StreamInfo&) = default;
+};
+
+struct ListStreamsOptions {
+  std::string category = {};  // Empty: of every category.
+  std::string after = {};     // Streams whose names come after this one, in the order of bytes.
+  std::size_t streams_max = kListStreamsMax;
 };
 
 // An append-only log of events: dense positions, contiguous versions per stream, one chain. This is
 // the one seam between the engines and storage; SQLite, memory and (later) a remote store pass one
-// contract suite (event_store/contract_suite.h). Thread-safe. Reads see committed, durable events
-// only, and always a complete prefix.
+// contract suite (tests/contract/event_store_contract_test.cc). Thread-safe. Reads see committed,
+// durable events only, and always a complete prefix.
 class EventStore {
  public:
   using AppendDone = std::function<void(absl::StatusOr<Receipt>)>;
@@ -116,7 +174,9 @@ class EventStore {
   // executor that the store was given, after the fsync; it must not block. Appends commit in the
   // order of their calls. Errors:
   //   ABORTED VERSION_CONFLICT {stream, expected, actual}: a check failed, the message names all
-  //   that did ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
+  //   that did
+  //   ABORTED CONDITION_FAILED {position, after}: an event fits the condition
+  //   ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
   //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types
   //   RESOURCE_EXHAUSTED QUEUE_FULL or DISK_FULL: nothing was stored
   // A command id that is stored with the same hash gives its receipt again (duplicate = true).
@@ -132,10 +192,15 @@ class EventStore {
       std::string_view stream, const ReadStreamOptions& options) = 0;
   // Leaves and chain are not checked here: the reader that keeps a chain value does (projector,
   // verify).
-  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) = 0;
+  virtual absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) = 0;
 
   // Version of the stream's last event, kNoEventYet when it has none.
   virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
+  // Streams that have events, in the order of their names' bytes.
+  virtual absl::StatusOr<std::vector<StreamInfo>> ListStreams(
+      const ListStreamsOptions& options) = 0;
+  // Position of the last event that was recorded before `time`; 0 when there is none.
+  virtual absl::StatusOr<Position> PositionBefore(absl::Time time) = 0;
 
   virtual Head GetHead() = 0;
   virtual std::string StoreId() = 0;

@@ -44,6 +44,13 @@ absl::Status CheckEvent(const NewEvent& event) {
 
 }  // namespace
 
+absl::Status CheckForm(const std::vector<QueryItem>& items) {
+  LEFTFOLD_RETURN_IF_ERROR(AtMost("items of a query", kQueryItemsMax, items.size()));
+  std::size_t terms = 0;
+  for (const QueryItem& item : items) terms += item.types.size() + item.tags.size();
+  return AtMost("types and tags of a query", kQueryTermsMax, terms);
+}
+
 absl::Status CheckForm(const AppendRequest& request) {
   if (request.streams.empty()) return Malformed("streams", "must name at least one stream");
   LEFTFOLD_RETURN_IF_ERROR(
@@ -70,6 +77,13 @@ absl::Status CheckForm(const AppendRequest& request) {
     return Malformed("command_id", fmt::format("must have 1 to {} bytes", kCommandIdBytesMax));
   }
   if (events == 0 && !request.command) return Malformed("streams", "must hold at least one event");
+  if (request.condition) {
+    const AppendCondition& condition = *request.condition;
+    if (condition.fail_if_events_match.empty())
+      return Malformed("condition.fail_if_events_match", "must hold at least one item");
+    if (condition.after < kBeforeFirst) return Malformed("condition.after", "must be 0 or more");
+    LEFTFOLD_RETURN_IF_ERROR(CheckForm(condition.fail_if_events_match));
+  }
   LEFTFOLD_RETURN_IF_ERROR(AtMost("events of an append", kAppendEventsMax, events));
   return AtMost("bytes of an append", kAppendBytesMax, bytes);
 }

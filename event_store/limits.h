@@ -10,6 +10,7 @@ namespace leftfold {
 // INVALID_FIELDS for malformed names and repeated streams, LIMIT_EXCEEDED {limit, maximum, actual}
 // for what is too large.
 absl::Status CheckForm(const AppendRequest& request);
+absl::Status CheckForm(const std::vector<QueryItem>& items);
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_LIMITS_H_

@@ -45,12 +45,14 @@ class Log {
   virtual ~Log() = default;
   virtual Tail GetTail() = 0;
 
-  // The writer's four: BeginGroup, then any number of the two look-ups of what is committed, then
+  // The writer's five: BeginGroup, then any number of the three look-ups of what is committed, then
   // Commit, which may be given an empty group.
   virtual absl::Status BeginGroup() = 0;
   virtual absl::StatusOr<Version> StreamHead(std::string_view stream) = 0;
   virtual absl::StatusOr<std::optional<StoredCommand>> CommandBefore(
       std::string_view command_id) = 0;
+  // Position of an event that the condition asks not to be there; 0 when there is none.
+  virtual absl::StatusOr<Position> FindMatch(const AppendCondition& condition) = 0;
   // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any
   // other error: unknown.
   virtual absl::Status Commit(const Group& group) = 0;
@@ -58,8 +60,11 @@ class Log {
   virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
   virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(
       std::string_view stream, const ReadStreamOptions& options) = 0;
-  virtual absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) = 0;
+  virtual absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) = 0;
   virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
+  virtual absl::StatusOr<std::vector<StreamInfo>> ListStreams(
+      const ListStreamsOptions& options) = 0;
+  virtual absl::StatusOr<Position> PositionBefore(absl::Time time) = 0;
 };
 
 }  // namespace leftfold

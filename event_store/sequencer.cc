@@ -1,5 +1,7 @@
 #include "event_store/sequencer.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -113,6 +115,7 @@ class SequencedStore::GroupBuilder {
     Receipt receipt;
     receipt.version = versions.front();
     receipt.position = head_.position;
+    receipt.versions = std::move(versions);
     if (request.command) {
       receipt.aggregate_id = request.command->aggregate_id;
       receipt.created_id = request.command->created_id;
@@ -141,26 +144,52 @@ class SequencedStore::GroupBuilder {
     return stored->receipt;
   }
 
+  // Judges all checks and the condition, so that all violations are told at once.
   absl::Status CheckStreams(const AppendRequest& request, std::vector<Version>& versions) {
-    std::string violations;
+    std::vector<std::string> violations;
     Metadata metadata;
     for (const StreamAppend& stream : request.streams) {
       const Version actual = HeadOf(stream.stream);
       versions.push_back(actual);
       const std::string expected = Unfulfilled(stream.check, actual);
       if (expected.empty()) continue;
-      violations +=
-          fmt::format("{}{} is at version {}, expected {}", violations.empty() ? "" : "; ",
-                      stream.stream, actual.value, expected);
+      violations.push_back(
+          fmt::format("{} is at version {}, expected {}", stream.stream, actual.value, expected));
       if (metadata.empty()) {
         metadata = {{"stream", stream.stream},
                     {"expected", expected},
                     {"actual", fmt::to_string(actual.value)}};
       }
     }
+    const auto reason = violations.empty() ? core::v1::ERROR_REASON_CONDITION_FAILED
+                                           : core::v1::ERROR_REASON_VERSION_CONFLICT;
+    if (request.condition) {
+      const Position match = MatchOf(*request.condition);
+      if (match != kBeforeFirst) {
+        violations.push_back(fmt::format("the event at position {}, after {}, fits the condition",
+                                         match.value, request.condition->after.value));
+        metadata.push_back({"position", fmt::to_string(match.value)});
+        metadata.push_back({"after", fmt::to_string(request.condition->after.value)});
+      }
+    }
     if (violations.empty()) return absl::OkStatus();
-    return Reject(core::v1::ERROR_REASON_VERSION_CONFLICT,
-                  violations + "; read again and decide anew", metadata);
+    return Reject(reason,
+                  fmt::format("{}; read again and decide anew", fmt::join(violations, "; ")),
+                  metadata);
+  }
+
+  // An event of the log or of this group that fits the condition; 0 when there is none.
+  Position MatchOf(const AppendCondition& condition) {
+    for (const RecordedEvent& event : group_.events) {
+      if (event.position > condition.after &&
+          MatchesAny(condition.fail_if_events_match, event.type, event.tags)) {
+        return event.position;
+      }
+    }
+    if (condition.after >= store_.tail_.position) return kBeforeFirst;
+    const auto found = store_.log_->FindMatch(condition);
+    if (!found.ok()) Die(fmt::format("cannot look events up: {}", ToStd(found.status().message())));
+    return *found;
   }
 
   Version HeadOf(const std::string& stream) {
@@ -350,11 +379,19 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
   }
   return events;
 }
-absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadAll(const ReadAllOptions& options) {
+absl::StatusOr<ReadAllResult> SequencedStore::ReadAll(const ReadAllOptions& options) {
+  LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
   return log_->ReadAll(options);
 }
 absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) {
   return log_->StreamVersion(stream);
+}
+absl::StatusOr<std::vector<StreamInfo>> SequencedStore::ListStreams(
+    const ListStreamsOptions& options) {
+  return log_->ListStreams(options);
+}
+absl::StatusOr<Position> SequencedStore::PositionBefore(absl::Time time) {
+  return log_->PositionBefore(time);
 }
 
 }  // namespace leftfold

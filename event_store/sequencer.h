@@ -30,8 +30,8 @@ inline constexpr std::size_t kStreamHeadsMax = 262'144;
 // An EventStore over a Log: judges checks, assigns positions, versions, times and chain values, and
 // commits many appends in one transaction (group commit). A group is what has come in since the
 // last one began: it never waits to fill. Steps run on `writer`, one at a time; answers and
-// wake-ups on `completions`, those of a small group on `writer` too. Thread-safe. Both executors
-// must have run or dropped their tasks before the store goes.
+// wake-ups on `completions`, but the answers of a small group on `writer`. Thread-safe. Both
+// executors must have run or dropped their tasks before the store goes.
 class SequencedStore final : public EventStore {
  public:
   SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions,
@@ -41,8 +41,10 @@ class SequencedStore final : public EventStore {
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override;
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override;
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override;
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
+  absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override;
+  absl::StatusOr<Position> PositionBefore(absl::Time time) override;
   Head GetHead() override;
   std::string StoreId() override { return store_id_; }
   void WaitPast(Position position, std::function<void()> wake) override;

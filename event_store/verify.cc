@@ -64,11 +64,11 @@ absl::Status VerifyLog(EventStore& store,
   const Head head = store.GetHead();
   Expectation expected(FirstChain(store.StoreId()));
   while (expected.position() < head.position) {
-    const auto events =
+    const auto read =
         store.ReadAll({.from = expected.position(), .events_max = kVerifyBatchEvents});
-    if (!events.ok()) return events.status();
-    if (events->empty()) return Fault(expected.position().Next(), "the event is missing");
-    for (const RecordedEvent& event : *events) {
+    if (!read.ok()) return read.status();
+    if (read->events.empty()) return Fault(expected.position().Next(), "the event is missing");
+    for (const RecordedEvent& event : read->events) {
       if (event.position > head.position) break;
       const Position at = expected.position().Next();
       if (const std::string wrong = expected.Check(event); !wrong.empty()) return Fault(at, wrong);

@@ -27,12 +27,11 @@ absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::si
                          [](Position p, const RecordedEvent& event) { return p < event.position; });
     return Batch(newest_, static_cast<std::size_t>(begin - newest_->all.begin()));
   }
-  auto events =
-      store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
-  if (!events.ok()) return events.status();
-  if (events->empty()) return Batch();
-  const std::size_t linked = CountLinked(*events);
-  auto shared = std::make_shared<const Events>(Events{*std::move(events), linked});
+  auto read = store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
+  if (!read.ok()) return read.status();
+  if (read->events.empty()) return Batch();
+  const std::size_t linked = CountLinked(read->events);
+  auto shared = std::make_shared<const Events>(Events{std::move(read->events), linked});
   // One that catches up does not take the batch away from those that follow the head.
   if (newest_ == nullptr || shared->all.back().position > newest_->all.back().position) {
     newest_ = shared;

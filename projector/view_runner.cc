@@ -75,10 +75,10 @@ absl::Status ViewRunner::CheckChain() {
     const bool fits = checkpoint_.chain == FirstChain(store_.StoreId());
     return fits ? absl::OkStatus() : OffTheChain(at);
   }
-  const auto events = store_.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
-  if (!events.ok()) return events.status();
-  const bool fits = !events->empty() && events->front().position == at &&
-                    events->front().chain == checkpoint_.chain;
+  const auto read = store_.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
+  if (!read.ok()) return read.status();
+  const bool fits = !read->events.empty() && read->events.front().position == at &&
+                    read->events.front().chain == checkpoint_.chain;
   return fits ? absl::OkStatus() : OffTheChain(at);
 }
 
@@ -90,12 +90,12 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
   const std::size_t most = building ? kBuildBatchEventsMax : kBatchEventsMax;
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto room = static_cast<std::uint64_t>(limit.value - checkpoint_.position.value);
-  const auto events =
+  const auto read =
       store_.ReadAll({.from = checkpoint_.position,
                       .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
                       .bytes_max = kBatchBytesMax});
-  if (!events.ok()) return StopAt(checkpoint_.position.Next(), events.status());
-  return FoldOrIdle(head, *events, 0);
+  if (!read.ok()) return StopAt(checkpoint_.position.Next(), read.status());
+  return FoldOrIdle(head, read->events, 0);
 }
 
 ViewRunner::Progress ViewRunner::Step(BatchReader& reader) {

@@ -60,9 +60,9 @@ std::vector<absl::StatusOr<Receipt>> StoreOnScheduler::AppendTogether(
 }
 
 std::vector<RecordedEvent> StoreOnScheduler::All() {
-  auto events = store_->ReadAll({.from = kBeforeFirst, .events_max = 1'000'000});
-  if (!events.ok()) Die(events.status().ToString());
-  return *std::move(events);
+  auto read = store_->ReadAll({.from = kBeforeFirst, .events_max = 1'000'000});
+  if (!read.ok()) Die(read.status().ToString());
+  return std::move(read->events);
 }
 
 NewEvent EventOf(std::string payload) {

@@ -26,20 +26,14 @@ int Tail(const std::string& data, const TailOptions& options) {
   auto store = OpenLogForReading(data);
   if (!store.ok()) return Fail(store.status());
   ReadAllOptions read{.from = Position{options.from - 1}};
-  if (!options.category.empty()) read.category = options.category;
+  if (!options.category.empty()) read.filter.categories = {options.category};
   while (true) {
-    const Position head = (*store)->GetHead().position;
-    const auto events = (*store)->ReadAll(read);
-    if (!events.ok()) return Fail(events.status());
-    for (const RecordedEvent& event : *events) fmt::print("{}\n", ToJson(ToProto(event), {}));
+    const auto page = (*store)->ReadAll(read);
+    if (!page.ok()) return Fail(page.status());
+    for (const RecordedEvent& event : page->events) fmt::print("{}\n", ToJson(ToProto(event), {}));
     std::fflush(stdout);
-    if (!events->empty()) {
-      read.from = events->back().position;
-      continue;
-    }
+    if (std::exchange(read.from, page->through) != page->through) continue;
     if (!options.follow) return 0;
-    // Nothing of the category up to the head: it need not be searched again.
-    read.from = std::max(read.from, head);
     absl::SleepFor(kPollInterval);
   }
 }

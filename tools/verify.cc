@@ -33,12 +33,12 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventSt
   const Position at = checkpoint->position;
   Digest chain = FirstChain(store.StoreId());
   if (at != kBeforeFirst) {
-    const auto events = store.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
-    if (!events.ok()) return events.status();
-    if (events->empty() || events->front().position != at) {
+    const auto read = store.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
+    if (!read.ok()) return read.status();
+    if (read->events.empty() || read->events.front().position != at) {
       return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is beyond the log", at.value);
     }
-    chain = events->front().chain;
+    chain = read->events.front().chain;
   }
   if (chain != checkpoint->chain)
     return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain",

@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,7 @@ class MemoryLog final : public Log {
                                                         const ReadStreamOptions& options) override {
     MutexLock lock(mu_);
     Batch batch(options.events_max, options.bytes_max);
-    const auto it = streams_.find(ToAbsl(stream));
+    const auto it = streams_.find(stream);
     if (it == streams_.end()) return batch.events;
     const auto count = static_cast<std::int64_t>(it->second.size());
     const bool forward = options.direction == Direction::kForward;
@@ -75,7 +76,7 @@ class MemoryLog final : public Log {
     return batch.events;
   }
 
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override {
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
     MutexLock lock(mu_);
     Batch batch(options.events_max, options.bytes_max);
     const auto count = static_cast<std::int64_t>(events_.size());
@@ -83,19 +84,56 @@ class MemoryLog final : public Log {
     // Position p lies at index p - 1.
     std::int64_t index = forward ? std::max<std::int64_t>(options.from.value, 0)
                                  : std::min(options.from.value - 2, count - 1);
+    Position through = options.from;
+    std::size_t passed_over = 0;
     for (; index >= 0 && index < count; index += forward ? 1 : -1) {
+      if (passed_over >= kScanEventsMax || batch.full()) break;
       const RecordedEvent& event = events_[static_cast<std::size_t>(index)];
-      if (options.category && CategoryOf(event.stream) != *options.category) continue;
-      if (!batch.Take(event)) break;
+      if (!options.filter.Matches(event)) {
+        ++passed_over;
+      } else if (!batch.Take(event)) {
+        break;
+      }
+      through = event.position;
     }
-    return batch.events;
+    return ReadAllResult{std::move(batch.events), through};
   }
 
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
     MutexLock lock(mu_);
-    const auto it = streams_.find(ToAbsl(stream));
+    const auto it = streams_.find(stream);
     return it == streams_.end() ? kNoEventYet
                                 : Version{static_cast<std::int64_t>(it->second.size()) - 1};
+  }
+
+  absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override {
+    MutexLock lock(mu_);
+    std::vector<StreamInfo> found;
+    for (auto it = streams_.upper_bound(options.after);
+         it != streams_.end() && found.size() < options.streams_max; ++it) {
+      if (!options.category.empty() && CategoryOf(it->first) != options.category) continue;
+      found.push_back({it->first, Version{static_cast<std::int64_t>(it->second.size()) - 1}});
+    }
+    return found;
+  }
+
+  absl::StatusOr<Position> PositionBefore(absl::Time time) override {
+    MutexLock lock(mu_);
+    const auto it =
+        std::partition_point(events_.begin(), events_.end(),
+                             [&](const RecordedEvent& event) { return event.recorded_at < time; });
+    return Position{it - events_.begin()};
+  }
+
+  absl::StatusOr<Position> FindMatch(const AppendCondition& condition) override {
+    MutexLock lock(mu_);
+    for (const RecordedEvent& event : events_) {
+      if (event.position > condition.after &&
+          MatchesAny(condition.fail_if_events_match, event.type, event.tags)) {
+        return event.position;
+      }
+    }
+    return kBeforeFirst;
   }
 
  private:
@@ -108,6 +146,7 @@ class MemoryLog final : public Log {
       events.push_back(event);
       return true;
     }
+    bool full() const { return events.size() >= events_max; }
     const std::size_t events_max;
     const std::size_t bytes_max;
     std::size_t bytes = 0;
@@ -116,7 +155,7 @@ class MemoryLog final : public Log {
 
   Mutex mu_;
   std::vector<RecordedEvent> events_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<std::string, std::vector<std::size_t>> streams_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::vector<std::size_t>, std::less<>> streams_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, StoredCommand> commands_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<std::string, Position> category_heads_ ABSL_GUARDED_BY(mu_);
 };

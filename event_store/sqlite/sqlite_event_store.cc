@@ -22,11 +22,17 @@ class ReadOnlyStore final : public EventStore {
                                                         const ReadStreamOptions& options) override {
     return log_->ReadStream(stream, options);
   }
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override {
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
     return log_->ReadAll(options);
   }
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
     return log_->StreamVersion(stream);
+  }
+  absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override {
+    return log_->ListStreams(options);
+  }
+  absl::StatusOr<Position> PositionBefore(absl::Time time) override {
+    return log_->PositionBefore(time);
   }
   Head GetHead() override { return log_->GetTail().head; }
   std::string StoreId() override { return log_->GetTail().store_id; }

@@ -186,13 +186,13 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
     last_of_all = std::max(last_of_all, position);
   bool fits = last_of_all == tail.head.position;
   if (fits && tail.head.position == kBeforeFirst) return absl::OkStatus();
-  const auto last = ReadAll({.from = Position{tail.head.position.value - 2}, .events_max = 2});
-  if (!last.ok()) return last.status();
+  const auto read = ReadAll({.from = Position{tail.head.position.value - 2}, .events_max = 2});
+  if (!read.ok()) return read.status();
+  const std::vector<RecordedEvent>& last = read->events;
   const bool single = tail.head.position.value == 1;
-  fits = fits && last->size() == (single ? 1u : 2u) &&
-         last->back().position == tail.head.position &&
-         ChainOf(single ? FirstChain(tail.store_id) : last->front().chain, last->back()) ==
-             last->back().chain;
+  fits = fits && last.size() == (single ? 1u : 2u) && last.back().position == tail.head.position &&
+         ChainOf(single ? FirstChain(tail.store_id) : last.front().chain, last.back()) ==
+             last.back().chain;
   if (fits) return absl::OkStatus();
   return Reject(core::v1::ERROR_REASON_DATA_LOSS,
                 fmt::format("the end of the log does not fit its chain at position {}; run "
@@ -320,6 +320,18 @@ void SqliteLog::WriteCommands(const Group& group) {
   }
 }
 
+absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) {
+  Rows rows = Bound(writer_->Prepare("SELECT e.position, t.name, e.tags FROM events e "
+                                     "JOIN types t ON t.id = e.type_id WHERE e.position > ?"),
+                    condition.after.value);
+  while (rows.Next()) {
+    if (MatchesAny(condition.fail_if_events_match, rows.Text(1), DecodeTags(rows.Blob(2))))
+      return Position{rows.Int(0)};
+  }
+  if (!writer_->status().ok()) return writer_->status();
+  return kBeforeFirst;
+}
+
 absl::Status SqliteLog::Commit(const Group& group) {
   if (group.events.empty() && group.commands.empty()) {
     writer_->Rollback();
@@ -372,35 +384,78 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
   return events;
 }
 
-absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadAll(const ReadAllOptions& options) {
-  std::vector<RecordedEvent> events;
-  const bool forward = options.direction == Direction::kForward;
+absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
+  ReadAllResult result{{}, options.from};
   const absl::Status status = Read([&](sql::Connection& connection) {
-    if (!options.category) {
-      Cursor& statement =
-          forward
-              ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                   " WHERE e.position > ? ORDER BY e.position")
-              : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                   " WHERE e.position < ? ORDER BY e.position DESC");
-      Rows rows = Bound(statement, options.from.value);
-      events = Take(rows, options.events_max, options.bytes_max);
-      return;
-    }
     Cursor& statement =
-        forward
+        options.direction == Direction::kForward
             ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.position > ? AND s.category_id = "
-                                 "(SELECT id FROM categories WHERE name = ?) ORDER BY e.position")
-            : connection.Prepare(
-                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                  " WHERE e.position < ? AND s.category_id = "
-                  "(SELECT id FROM categories WHERE name = ?) ORDER BY e.position DESC");
-    Rows rows = Bound(statement, options.from.value, *options.category);
-    events = Take(rows, options.events_max, options.bytes_max);
+                                 " WHERE e.position > ? ORDER BY e.position")
+            : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                                 " WHERE e.position < ? ORDER BY e.position DESC");
+    Rows rows = Bound(statement, options.from.value);
+    std::size_t bytes = 0;
+    std::size_t passed_over = 0;
+    while (passed_over < kScanEventsMax && result.events.size() < options.events_max &&
+           rows.Next()) {
+      RecordedEvent event = EventIn(rows);
+      const Position position = event.position;
+      if (options.filter.Matches(event)) {
+        bytes += event.payload.size();
+        if (bytes > options.bytes_max && !result.events.empty()) break;
+        result.events.push_back(std::move(event));
+      } else {
+        ++passed_over;
+      }
+      result.through = position;
+    }
   });
   if (!status.ok()) return status;
-  return events;
+  return result;
+}
+
+absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreamsOptions& options) {
+  // The names of a category lie between "<category>-" and "<category>.", the character after it.
+  const std::string first = options.category.empty() ? "" : options.category + "-";
+  const std::string end = options.category.empty() ? "\x7F" : options.category + ".";
+  std::vector<StreamInfo> streams;
+  const absl::Status status = Read([&](sql::Connection& connection) {
+    Rows rows =
+        Bound(connection.Prepare(
+                  "SELECT s.name, (SELECT max(version) FROM events e WHERE e.stream_id = s.id) "
+                  "FROM streams s WHERE s.name > ? AND s.name < ? ORDER BY s.name LIMIT ?"),
+              std::max(options.after, first), end, static_cast<std::int64_t>(options.streams_max));
+    while (rows.Next()) streams.push_back({rows.Text(0), Version{rows.Int(1)}});
+  });
+  if (!status.ok()) return status;
+  return streams;
+}
+
+absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
+  Position before;
+  const absl::Status status = Read([&](sql::Connection& connection) {
+    connection.Begin().IgnoreError();  // A failure is kept in the connection.
+    std::int64_t first_after = 1;
+    {
+      Rows last(connection.Prepare("SELECT max(position) FROM events"));
+      if (last.Next()) first_after += last.Int(0);
+    }
+    std::int64_t low = 1;
+    while (low < first_after) {
+      const std::int64_t middle = low + (first_after - low) / 2;
+      Rows rows =
+          Bound(connection.Prepare("SELECT recorded_at FROM events WHERE position = ?"), middle);
+      if (rows.Next() && absl::FromUnixMicros(rows.Int(0)) < time) {
+        low = middle + 1;
+      } else {
+        first_after = middle;
+      }
+    }
+    before = Position{low - 1};
+    connection.Commit().IgnoreError();
+  });
+  if (!status.ok()) return status;
+  return before;
 }
 
 absl::StatusOr<Version> SqliteLog::StreamVersion(std::string_view stream) {

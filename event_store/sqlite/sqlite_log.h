@@ -36,12 +36,15 @@ class SqliteLog final : public Log {
   absl::Status BeginGroup() override;
   absl::StatusOr<Version> StreamHead(std::string_view stream) override;
   absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) override;
+  absl::StatusOr<Position> FindMatch(const AppendCondition& condition) override;
   absl::Status Commit(const Group& group) override;
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override;
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override;
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override;
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
+  absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override;
+  absl::StatusOr<Position> PositionBefore(absl::Time time) override;
 
  private:
   explicit SqliteLog(std::string path) : path_(std::move(path)) {}

@@ -1,6 +1,7 @@
 #include "testing/event_store_contract.h"
 
 #include <absl/container/flat_hash_map.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -45,9 +46,9 @@ class EventStoreContract : public ::testing::TestWithParam<StoreKind> {
     return Brief(*events);
   }
   std::vector<std::string> All(const ReadAllOptions& options) {
-    const auto events = store().ReadAll(options);
-    EXPECT_TRUE(events.ok()) << events.status();
-    return Brief(*events);
+    const auto read = store().ReadAll(options);
+    EXPECT_TRUE(read.ok()) << read.status();
+    return Brief(read->events);
   }
 
   StoreOnScheduler log_{GetParam()};
@@ -294,15 +295,170 @@ TEST_P(EventStoreContract, ACategoryIsReadBothWays) {
   Write(AppendOf("room-a", {"1"}));
   Write(AppendOf("rooms-a", {"2"}));
   Write(AppendOf("room-b", {"3"}));
-  EXPECT_THAT(All({.from = kBeforeFirst, .category = "room"}),
+  EXPECT_THAT(All({.from = kBeforeFirst, .filter = {.categories = {"room"}}}),
               ElementsAre("1:room-a@0=1", "3:room-b@0=3"));
-  EXPECT_THAT(All({.from = Position{1}, .category = "room"}), ElementsAre("3:room-b@0=3"));
+  EXPECT_THAT(All({.from = Position{1}, .filter = {.categories = {"room"}}}),
+              ElementsAre("3:room-b@0=3"));
   EXPECT_THAT(All({.from = Position{kEnd},
                    .direction = Direction::kBackward,
                    .events_max = 1,
-                   .category = "room"}),
+                   .filter = {.categories = {"room"}}}),
               ElementsAre("3:room-b@0=3"));
-  EXPECT_THAT(All({.from = kBeforeFirst, .category = "desk"}), IsEmpty());
+  EXPECT_THAT(All({.from = kBeforeFirst, .filter = {.categories = {"desk"}}}), IsEmpty());
+}
+
+// An append of one event with a type and tags.
+AppendRequest Tagged(std::string_view stream, std::string type, std::vector<Tag> tags) {
+  AppendRequest request = AppendOf(std::string(stream), {type});
+  request.streams[0].events[0].type = std::move(type);
+  request.streams[0].events[0].tags = std::move(tags);
+  return request;
+}
+
+AppendRequest Unless(AppendRequest request, std::vector<QueryItem> items, std::int64_t after) {
+  request.condition = AppendCondition{std::move(items), Position{after}};
+  return request;
+}
+
+TEST_P(EventStoreContract, EachPartOfAFilterSelects) {
+  core::v1::EventMetadata metadata;
+  metadata.set_correlation_id("order-7");
+  Write(Tagged("room-a", "Made", {{"k", "1"}}));
+  Write(Tagged("room-ab", "Made", {{"k", "1"}, {"k", "2"}}));
+  Write(Tagged("desk-a", "Moved", {{"j", "1"}}));
+  AppendRequest correlated = Tagged("room-a", "Moved", {});
+  correlated.metadata = metadata.SerializeAsString();
+  Write(std::move(correlated));
+  const auto positions = [&](EventFilter filter) {
+    std::vector<std::int64_t> found;
+    const auto read = store().ReadAll({.from = kBeforeFirst, .filter = std::move(filter)});
+    EXPECT_TRUE(read.ok()) << read.status();
+    for (const RecordedEvent& event : read->events) found.push_back(event.position.value);
+    return found;
+  };
+  EXPECT_THAT(positions({}), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(positions({.categories = {"desk", "cat"}}), ElementsAre(3));
+  EXPECT_THAT(positions({.stream_prefix = "room-a"}), ElementsAre(1, 2, 4));
+  EXPECT_THAT(positions({.stream_prefix = "room-ab"}), ElementsAre(2));
+  EXPECT_THAT(positions({.correlation_id = "order-7"}), ElementsAre(4));
+  EXPECT_THAT(positions({.items = {{.types = {"Made", "Else"}}}}), ElementsAre(1, 2));
+  EXPECT_THAT(positions({.items = {{.tags = {{"k", "1"}}}}}), ElementsAre(1, 2));
+  EXPECT_THAT(positions({.items = {{.tags = {{"k", "1"}, {"k", "2"}}}}}), ElementsAre(2));
+  EXPECT_THAT(positions({.items = {{.tags = {{"k", "2"}}}, {.types = {"Moved"}}}}),
+              ElementsAre(2, 3, 4));
+  EXPECT_THAT(positions({.items = {{.types = {"Moved"}, .tags = {{"k", "1"}}}}}), IsEmpty());
+  EXPECT_THAT(positions({.categories = {"room"}, .items = {{.types = {"Moved"}}}}), ElementsAre(4));
+}
+
+TEST_P(EventStoreContract, AFilteredReadTellsHowFarItHasLooked) {
+  Write(AppendOf("room-a", {"1", "2"}));
+  Write(AppendOf("desk-a", {"3"}));
+  Write(AppendOf("room-a", {"4"}));
+  const auto through = [&](ReadAllOptions options) { return store().ReadAll(options)->through; };
+  const EventFilter desks{.categories = {"desk"}};
+  EXPECT_EQ(through({.from = kBeforeFirst, .filter = desks}), Position{4});
+  EXPECT_EQ(through({.from = Position{4}, .filter = desks}), Position{4});
+  EXPECT_EQ(through({.from = kBeforeFirst, .events_max = 1, .filter = {.categories = {"room"}}}),
+            Position{1});
+  EXPECT_EQ(through({.from = Position{kEnd}, .direction = Direction::kBackward, .filter = desks}),
+            Position{1});
+}
+
+TEST_P(EventStoreContract, AFilteredReadOfALongLogEndsAndGoesOn) {
+  for (std::size_t i = 0; i < 2 * kScanEventsMax / kAppendEventsMax; ++i)
+    Write(AppendOf("room-a", std::vector<std::string>(kAppendEventsMax, "x")));
+  Write(AppendOf("desk-a", {"found"}));
+  Position from = kBeforeFirst;
+  int reads = 0;
+  std::vector<std::string> found;
+  while (true) {
+    const auto read = store().ReadAll({.from = from, .filter = {.categories = {"desk"}}});
+    ASSERT_TRUE(read.ok()) << read.status();
+    ++reads;
+    for (const RecordedEvent& event : read->events) found.push_back(event.payload);
+    if (read->through == from) break;
+    from = read->through;
+  }
+  EXPECT_THAT(found, ElementsAre("found"));
+  EXPECT_EQ(from, store().GetHead().position);
+  EXPECT_LE(reads, 4);
+}
+
+TEST_P(EventStoreContract, AConditionFailsOnAnEventThatFitsAfterItsPosition) {
+  Write(Tagged("room-a", "Booked", {{"room", "oak"}}));
+  const std::vector<QueryItem> bookings = {{.types = {"Booked"}, .tags = {{"room", "oak"}}}};
+  const absl::Status status =
+      Append(Unless(Tagged("room-b", "Booked", {{"room", "oak"}}), bookings, 0)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(ReasonOf(status), "CONDITION_FAILED");
+  EXPECT_EQ(MetadataOf(status, "position"), "1");
+  EXPECT_EQ(MetadataOf(status, "after"), "0");
+  Write(Unless(Tagged("room-b", "Booked", {{"room", "oak"}}), bookings, 1));
+  EXPECT_FALSE(Append(Unless(Tagged("room-c", "Booked", {{"room", "oak"}}), bookings, 1)).ok());
+  Write(Unless(Tagged("room-c", "Booked", {{"room", "elm"}}),
+               {{.types = {"Booked"}, .tags = {{"room", "elm"}}}}, 0));
+  Write(Unless(Tagged("room-c", "Booked", {}), {{.types = {"Cancelled"}}}, 0));
+}
+
+TEST_P(EventStoreContract, AConditionSeesTheAppendsOfItsGroup) {
+  const std::vector<QueryItem> bookings = {{.tags = {{"room", "oak"}}}};
+  const auto receipts =
+      log_.AppendTogether({Unless(Tagged("room-a", "Booked", {{"room", "oak"}}), bookings, 0),
+                           Unless(Tagged("room-b", "Booked", {{"room", "oak"}}), bookings, 0),
+                           Unless(Tagged("room-c", "Booked", {{"room", "oak"}}), bookings, 1)});
+  EXPECT_TRUE(receipts[0].ok());
+  EXPECT_EQ(ReasonOf(receipts[1].status()), "CONDITION_FAILED");
+  EXPECT_TRUE(receipts[2].ok());
+}
+
+TEST_P(EventStoreContract, AFailedConditionIsToldTogetherWithFailedChecks) {
+  Write(Tagged("room-a", "Booked", {{"room", "oak"}}));
+  AppendRequest request = Unless(Tagged("room-a", "Booked", {}), {{.tags = {{"room", "oak"}}}}, 0);
+  request.streams[0].check = NoStream{};
+  const absl::Status status = Append(std::move(request)).status();
+  EXPECT_EQ(ReasonOf(status), "VERSION_CONFLICT");
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("room-a is at version 0, expected -1"),
+                    HasSubstr("the event at position 1, after 0, fits the condition")));
+}
+
+TEST_P(EventStoreContract, AReceiptNamesTheVersionOfEachStream) {
+  Write(AppendOf("desk-b", {"0"}));
+  const auto receipt = Append(TwoStreams(Any{}, Any{}));
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_THAT(receipt->versions, ElementsAre(Version{1}, Version{1}));
+}
+
+TEST_P(EventStoreContract, StreamsAreListedInTheOrderOfTheirNames) {
+  Write(AppendOf("room-b", {"1"}));
+  Write(AppendOf("room-a", {"1", "2"}));
+  Write(AppendOf("roomy-a", {"1"}));
+  Write(AppendOf("desk-a", {"1"}));
+  const auto names = [&](ListStreamsOptions options) {
+    std::vector<std::string> found;
+    const auto streams = store().ListStreams(options);
+    EXPECT_TRUE(streams.ok()) << streams.status();
+    for (const StreamInfo& info : *streams)
+      found.push_back(fmt::format("{}@{}", info.stream, info.version.value));
+    return found;
+  };
+  EXPECT_THAT(names({}), ElementsAre("desk-a@0", "room-a@1", "room-b@0", "roomy-a@0"));
+  EXPECT_THAT(names({.category = "room"}), ElementsAre("room-a@1", "room-b@0"));
+  EXPECT_THAT(names({.category = "room", .after = "room-a"}), ElementsAre("room-b@0"));
+  EXPECT_THAT(names({.after = "desk-a", .streams_max = 2}), ElementsAre("room-a@1", "room-b@0"));
+  EXPECT_THAT(names({.category = "none"}), IsEmpty());
+}
+
+TEST_P(EventStoreContract, APositionIsFoundByTime) {
+  const absl::Time start = log_.clock().Now();
+  EXPECT_EQ(store().PositionBefore(start).value(), kBeforeFirst);
+  Write(AppendOf("room-a", {"1", "2"}));
+  log_.clock().Advance(absl::Seconds(10));
+  Write(AppendOf("room-a", {"3"}));
+  EXPECT_EQ(store().PositionBefore(start).value(), kBeforeFirst);
+  EXPECT_EQ(store().PositionBefore(start + absl::Seconds(1)).value(), Position{2});
+  EXPECT_EQ(store().PositionBefore(start + absl::Seconds(10)).value(), Position{2});
+  EXPECT_EQ(store().PositionBefore(start + absl::Seconds(11)).value(), Position{3});
 }
 
 TEST_P(EventStoreContract, EachEventNamesTheOneBeforeItInItsCategory) {
@@ -462,6 +618,8 @@ TEST_P(EventStoreContract, MalformedAppendsAreRefused) {
   EXPECT_EQ(reason(AppendOf("room-" + std::string(129, 'a'), {"x"})), "INVALID_FIELDS");
   EXPECT_EQ(reason(AppendRequest{}), "INVALID_FIELDS");
   EXPECT_EQ(reason(AppendOf("room-a", {})), "INVALID_FIELDS");
+  EXPECT_EQ(reason(Unless(AppendOf("room-a", {"x"}), {}, 0)), "INVALID_FIELDS");
+  EXPECT_EQ(reason(Unless(AppendOf("room-a", {"x"}), {{.types = {"T"}}}, -1)), "INVALID_FIELDS");
   EXPECT_EQ(reason(CommandOf(AppendOf("room-a", {"x"}), "")), "INVALID_FIELDS");
   EXPECT_EQ(reason(CommandOf(AppendOf("room-a", {"x"}), std::string(129, 'c'))), "INVALID_FIELDS");
   AppendRequest twice = AppendOf("room-a", {"x"});

@@ -44,6 +44,23 @@ class Operations {
     }
   }
 
+  std::vector<QueryItem> Items() {
+    std::vector<QueryItem> items(static_cast<std::size_t>(1 + Below(2)));
+    for (QueryItem& item : items) {
+      if (Below(2) == 0) item.types.push_back(fmt::format("test.T{}", Below(5)));
+      for (int tags = Below(3); tags > 0; --tags) item.tags.push_back({"k", std::to_string(tags)});
+    }
+    return items;
+  }
+
+  EventFilter Filter() {
+    EventFilter filter;
+    if (Below(2) == 0) filter.categories = {Below(2) == 0 ? "room" : "desk"};
+    if (Below(3) == 0) filter.stream_prefix = Stream();
+    if (Below(2) == 0) filter.items = Items();
+    return filter;
+  }
+
   AppendRequest Append() {
     AppendRequest request;
     const int streams = 1 + Below(3);
@@ -54,6 +71,7 @@ class Operations {
       for (int events = Below(4); events > 0; --events) append.events.push_back(Event());
     }
     request.metadata = std::string(static_cast<std::size_t>(Below(3)), 'm');
+    if (Below(4) == 0) request.condition = AppendCondition{Items(), Position{Below(9'000)}};
     if (Below(2) == 0) {
       request.command = CommandRecord{CommandId(), Digest{static_cast<std::uint8_t>(Below(2))},
                                       fmt::format("a{}", Below(9)), fmt::format("n{}", Below(9))};
@@ -75,17 +93,23 @@ class Operations {
   int events_ = 0;
 };
 
-std::string Describe(const absl::StatusOr<std::vector<RecordedEvent>>& events) {
-  if (!events.ok()) return events.status().ToString();
+std::string Describe(const std::vector<RecordedEvent>& events) {
   std::string out;
-  for (const RecordedEvent& event : *events) out += testing::Describe(event) + "\n";
+  for (const RecordedEvent& event : events) out += testing::Describe(event) + "\n";
   return out;
+}
+std::string Describe(const absl::StatusOr<std::vector<RecordedEvent>>& events) {
+  return events.ok() ? Describe(*events) : events.status().ToString();
+}
+std::string Describe(const absl::StatusOr<ReadAllResult>& read) {
+  if (!read.ok()) return read.status().ToString();
+  return Describe(read->events) + fmt::to_string(read->through.value);
 }
 
 // Does one operation on a store and tells its result.
 std::string Apply(Operations& operations, StoreOnScheduler& log) {
   EventStore& store = log.store();
-  switch (operations.Below(12)) {
+  switch (operations.Below(14)) {
     case 0:
       return Describe(store.ReadStream(operations.Stream(), {.from = Version{operations.Below(25)},
                                                              .direction = operations.Way(),
@@ -101,7 +125,7 @@ std::string Apply(Operations& operations, StoreOnScheduler& log) {
                                      .direction = operations.Way(),
                                      .events_max = operations.EventsMax(),
                                      .bytes_max = operations.BytesMax(),
-                                     .category = operations.Below(2) == 0 ? "room" : "desk"}));
+                                     .filter = operations.Filter()}));
     case 3: {
       const auto found = store.FindCommand(operations.CommandId());
       if (!found.ok()) return found.status().ToString();
@@ -109,7 +133,22 @@ std::string Apply(Operations& operations, StoreOnScheduler& log) {
     }
     case 4:
       return fmt::to_string(store.StreamVersion(operations.Stream()).value().value);
-    case 5:
+    case 5: {
+      const auto streams =
+          store.ListStreams({.category = operations.Below(2) == 0 ? "room" : "",
+                             .after = operations.Stream(),
+                             .streams_max = static_cast<std::size_t>(1 + operations.Below(5))});
+      if (!streams.ok()) return streams.status().ToString();
+      std::string out;
+      for (const StreamInfo& info : *streams)
+        out += fmt::format("{}@{} ", info.stream, info.version.value);
+      return out;
+    }
+    case 6: {
+      const absl::Duration back = absl::Milliseconds(operations.Below(5'000'000));
+      return fmt::to_string(store.PositionBefore(log.clock().Now() - back).value().value);
+    }
+    case 7:
       log.clock().Advance(absl::Milliseconds(operations.Below(2'000) - 900));
       return "";
     default: {

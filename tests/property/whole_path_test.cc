@@ -154,7 +154,7 @@ class Fold {
  public:
   explicit Fold(EventStore& store) {
     while (true) {
-      auto read = Must(store.ReadAll({.from = Position{std::ssize(events)}}));
+      auto read = Must(store.ReadAll({.from = Position{std::ssize(events)}})).events;
       if (read.empty()) break;
       std::move(read.begin(), read.end(), std::back_inserter(events));
     }

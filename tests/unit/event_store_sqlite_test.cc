@@ -147,7 +147,8 @@ TEST_F(SqliteEventStore, AReadOnlyStoreSeesWhatTheWriterBesideItCommits) {
   EXPECT_EQ((*reader)->GetHead().position, Position{4});
   EXPECT_EQ((*reader)->GetHead().chain, log_.store().GetHead().chain);
   EXPECT_EQ((*reader)->StoreId(), log_.store().StoreId());
-  EXPECT_THAT(Brief(*(*reader)->ReadAll({.from = Position{3}})), ElementsAre("4:room-b@0=four"));
+  EXPECT_THAT(Brief((*reader)->ReadAll({.from = Position{3}})->events),
+              ElementsAre("4:room-b@0=four"));
   EXPECT_TRUE((*reader)->FindCommand("c1")->has_value());
   EXPECT_EQ((*reader)->StreamVersion("room-b").value(), Version{0});
   EXPECT_TRUE(Verify(**reader).ok());

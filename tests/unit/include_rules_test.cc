@@ -28,10 +28,6 @@ const std::map<std::string, std::vector<std::string>> kMayInclude = {
     {"tools", {"tools", "core", "sql", "event_store", "rpc", "projector", "server"}},
 };
 
-const std::vector<std::string> kFolders = {"core",      "sql",       "event_store", "rpc",
-                                           "write_api", "projector", "read_api",    "server",
-                                           "tools",     "domains",   "testing",     "bench"};
-
 // Paths of the project's own headers that `file` includes.
 std::vector<std::string> IncludesOf(const fs::path& file) {
   std::vector<std::string> includes;

@@ -92,14 +92,23 @@ class FakeStore final : public EventStore {
   absl::StatusOr<Version> StreamVersion(std::string_view) override {
     return absl::UnimplementedError("fake");
   }
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override {
+  absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions&) override {
+    return absl::UnimplementedError("fake");
+  }
+  absl::StatusOr<Position> PositionBefore(absl::Time) override {
+    return absl::UnimplementedError("fake");
+  }
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
     ++reads;
     if (on_read) on_read();
     if (!failure.ok()) return failure;
     auto it = std::upper_bound(events.begin(), events.end(), options.from,
                                [](Position p, const RecordedEvent& e) { return p < e.position; });
-    std::vector<RecordedEvent> read;
-    for (; it != events.end() && read.size() < options.events_max; ++it) read.push_back(*it);
+    ReadAllResult read{{}, options.from};
+    for (; it != events.end() && read.events.size() < options.events_max; ++it) {
+      read.events.push_back(*it);
+      read.through = it->position;
+    }
     return read;
   }
   Head GetHead() override { return head_; }

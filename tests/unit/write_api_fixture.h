@@ -15,6 +15,7 @@
 #include "core/reject.h"
 #include "testing/counter_domain.h"
 #include "testing/event_store_contract.h"
+#include "testing/forwarding_store.h"
 #include "write_api/command_handler.h"
 
 // What the command handler's tests share: a store whose commits can be held back or made to fail,
@@ -72,9 +73,10 @@ struct Badge {
 };
 
 // Passes everything on, but appends may be held back, refused, or overtaken by another writer.
-class GatedStore final : public EventStore {
+class GatedStore final : public testing::ForwardingStore {
  public:
-  GatedStore(EventStore& inner, Executor& completions) : inner_(inner), completions_(completions) {}
+  GatedStore(EventStore& inner, Executor& completions)
+      : ForwardingStore(inner), completions_(completions) {}
 
   // From now on appends wait here.
   void Hold() { holding_ = true; }
@@ -101,25 +103,11 @@ class GatedStore final : public EventStore {
     held_.push_back({std::move(request), std::move(done)});
     if (!holding_) Pass(1);
   }
-  absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view id) override {
-    return inner_.FindCommand(id);
-  }
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override {
     ++reads;
     if (!read_failure.ok()) return read_failure;
-    return inner_.ReadStream(stream, options);
-  }
-  absl::StatusOr<std::vector<RecordedEvent>> ReadAll(const ReadAllOptions& options) override {
-    return inner_.ReadAll(options);
-  }
-  absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
-    return inner_.StreamVersion(stream);
-  }
-  Head GetHead() override { return inner_.GetHead(); }
-  std::string StoreId() override { return inner_.StoreId(); }
-  void WaitPast(Position position, std::function<void()> wake) override {
-    inner_.WaitPast(position, std::move(wake));
+    return store_.ReadStream(stream, options);
   }
 
   int appends = 0;
@@ -138,9 +126,8 @@ class GatedStore final : public EventStore {
     held_.pop_front();
     return held;
   }
-  void PassOn(Held held) { inner_.Append(std::move(held.request), std::move(held.done)); }
+  void PassOn(Held held) { store_.Append(std::move(held.request), std::move(held.done)); }
 
-  EventStore& inner_;
   Executor& completions_;
   bool holding_ = false;
   std::deque<Held> held_;
