@@ -141,6 +141,7 @@ class WatchHub::OneWatcher final : public Watcher, public std::enable_shared_fro
   enum class Round { kNone, kWhole, kChanges };
   struct {
     Position last = kNothing;        // What the client has been brought to.
+    Position needed = kBeforeFirst;  // The first state is not older.
     std::optional<Position> resume;  // Until the first answer.
     bool again = false;              // There is more to read before there is something to write.
     std::deque<std::string> outbox;
@@ -270,6 +271,7 @@ void WatchHub::Group::Start(const WatcherPtr& watcher) {
   watcher->step.last = resume->value_or(kNothing);
   const Position needed =
       std::max(min_position->value_or(kBeforeFirst), resume->value_or(kBeforeFirst));
+  watcher->step.needed = needed;
   const absl::StatusOr<bool> readable = pool_.IsReadable(view_, needed);
   if (!readable.ok()) return End(watcher, readable.status());
   if (*readable) return Activate(watcher);
@@ -667,6 +669,8 @@ void WatchHub::Group::Fill(const WatcherPtr& watcher, Lease& lease, ReadTx& tx, 
 void WatchHub::Group::FillDocument(const WatcherPtr& watcher, Lease& lease, ReadTx& tx,
                                    Position applied, Cache& cache) {
   auto& step = watcher->step;
+  // The view was switched to a file that is further back, after it had been looked at.
+  if (applied < step.needed) return Await(watcher, Position{step.needed.value - 1});
   // Nothing new since what the client has; touches and switches that come make it stale again.
   if (applied == step.last && step.resume) return step.resume.reset();
   if (applied <= step.last) return Await(watcher, step.last);
@@ -694,6 +698,10 @@ void WatchHub::Group::FillDocument(const WatcherPtr& watcher, Lease& lease, Read
 
 bool WatchHub::Group::BeginRound(const WatcherPtr& watcher, Lease& lease, Position applied) {
   auto& step = watcher->step;
+  if (applied < step.needed) {  // As of a document.
+    Await(watcher, Position{step.needed.value - 1});
+    return false;
+  }
   if (applied == step.last && step.resume) {
     step.resume.reset();  // Nothing has changed since.
     return false;

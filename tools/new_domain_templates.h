@@ -166,6 +166,8 @@ message Watch@Agg@Request {
   string @agg@_id = 1;
   // Go on after this position of an earlier watch.
   string resume_position = 13;
+  // Begin no earlier than this position (of a receipt): wait until the view has applied it.
+  string min_position = 14;
 }
 
 // Answers Watch@Agg@.

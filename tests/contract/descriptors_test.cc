@@ -82,6 +82,7 @@ TEST_F(Descriptors, AWatchStreamsStatesWithPositionAndHeartbeat) {
     for (const WatchEntry& watch : view.watches) {
       SCOPED_TRACE(watch.request->full_name());
       ExpectField(*watch.request, "resume_position", 13, pb::FieldDescriptor::TYPE_STRING);
+      ExpectField(*watch.request, "min_position", 14, pb::FieldDescriptor::TYPE_STRING);
       const pb::MethodDescriptor* method = internal::MethodTaking(*watch.request);
       ASSERT_NE(method, nullptr);
       EXPECT_TRUE(method->server_streaming());

@@ -97,15 +97,38 @@ class ReadApiWatch : public ReadApiTest {
     request->set_resume_position(resume);
     return Open(1, std::move(request), slow);
   }
+  // A watch of the room oak, or of all, with `min_position`; nothing runs yet.
+  template <class Request>
+  std::shared_ptr<Client> BeginFrom(const std::string& min_position) {
+    auto request = std::make_unique<Request>();
+    request->set_min_position(min_position);
+    if constexpr (requires { request->set_room_id("oak"); }) {
+      request->set_room_id("oak");
+      return Begin(0, std::move(request), false);
+    } else {
+      return Begin(1, std::move(request), false);
+    }
+  }
+  template <class Request>
+  std::shared_ptr<Client> WatchFrom(const std::string& min_position) {
+    auto client = BeginFrom<Request>(min_position);
+    executor_.Run();
+    return client;
+  }
   std::shared_ptr<Client> Open(std::size_t watch,
                                std::unique_ptr<google::protobuf::Message> request, bool slow) {
+    auto client = Begin(watch, std::move(request), slow);
+    executor_.Run();
+    return client;
+  }
+  std::shared_ptr<Client> Begin(std::size_t watch,
+                                std::unique_ptr<google::protobuf::Message> request, bool slow) {
     auto client = std::make_shared<Client>(watch == 0);
     client->slow = slow;
     client->watcher = hub_.Open(*view_, view_->watches[watch], std::move(request),
                                 absl::InfiniteDuration(), client);
     client->watcher->Start();
     clients_.push_back(client);
-    executor_.Run();
     return client;
   }
   void ApplyAndRun(std::int64_t position, const std::vector<Change>& changes) {
@@ -251,6 +274,39 @@ TEST_F(ReadApiWatch, APositionAheadOfTheViewIsWaitedFor) {
 TEST_F(ReadApiWatch, AMalformedPositionIsAnInvalidField) {
   Serve();
   EXPECT_EQ(ReasonOf(*WatchRoom("oak", "x")->end), "INVALID_FIELDS");
+  EXPECT_EQ(ReasonOf(*WatchFrom<rooms::v1::WatchRoomRequest>("x")->end), "INVALID_FIELDS");
+}
+
+TEST_F(ReadApiWatch, AMinimumPositionIsWaitedForAndTheFirstStateIsNotOlder) {
+  Serve();
+  Apply(3, {{"oak", "too old"}});
+  const auto document = WatchFrom<rooms::v1::WatchRoomRequest>("5");
+  const auto list = WatchFrom<rooms::v1::WatchRoomsRequest>("5");
+  ApplyAndRun(4, {{"oak", "still too old"}});
+  EXPECT_THAT(document->got, IsEmpty());
+  EXPECT_THAT(list->got, IsEmpty());
+  ApplyAndRun(5, {{"oak", "Oak"}});
+  EXPECT_THAT(document->got, ElementsAre("Oak@5"));
+  EXPECT_THAT(list->got, ElementsAre("Oak@5!"));
+  ApplyAndRun(6, {{"oak", "Oak 2"}});
+  EXPECT_EQ(document->got.back(), "Oak 2@6");
+  EXPECT_EQ(list->got.back(), "Oak 2@6");
+}
+
+TEST_F(ReadApiWatch, AMinimumPositionThatIsReachedAlreadyStatesWhatIsThereAtOnce) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  EXPECT_THAT(WatchFrom<rooms::v1::WatchRoomRequest>("2")->got, ElementsAre("Oak@3"));
+  EXPECT_THAT(WatchFrom<rooms::v1::WatchRoomsRequest>("3")->got, ElementsAre("Oak@3!"));
+}
+
+TEST_F(ReadApiWatch, AMinimumPositionThatDoesNotComeIsReadModelBehind) {
+  Serve();
+  const auto late = WatchFrom<rooms::v1::WatchRoomsRequest>("9");
+  executor_.Advance(kFreshnessWaitMax);
+  ASSERT_TRUE(late->end);
+  EXPECT_EQ(ReasonOf(*late->end), "READ_MODEL_BEHIND");
+  EXPECT_EQ(MetadataOf(*late->end, "min_position"), "9");
 }
 
 TEST_F(ReadApiWatch, AViewThatIsBeingBuiltSaysSo) {
@@ -391,6 +447,24 @@ TEST_F(ReadApiWatch, ASwitchDuringARoundLetsItEndAndStatesTheListAnew) {
   ASSERT_EQ(got.size(), static_cast<std::size_t>(kWatchChunk + 3));
   EXPECT_THAT(std::vector<std::string>(got.begin() + kWatchChunk - 1, got.end()),
               ElementsAre("old", "new@10!", "new", "new@11!"));
+}
+
+TEST_F(ReadApiWatch, ASwitchToAFileBeforeTheMinimumPositionIsWaitedOutToo) {
+  Serve();
+  Apply(10, {{"oak", "Oak"}});
+  writer_ = NewFile(2);
+  Commit(*writer_, 7, {{"oak", "older"}});
+  // Found readable; the file is switched before the first read.
+  const auto document = BeginFrom<rooms::v1::WatchRoomRequest>("10");
+  const auto list = BeginFrom<rooms::v1::WatchRoomsRequest>("10");
+  pool_->OnServing(HandMade::kName, PathOf(2));
+  executor_.Run();
+  ApplyAndRun(9, {{"oak", "still older"}});
+  EXPECT_THAT(document->got, IsEmpty());
+  EXPECT_THAT(list->got, IsEmpty());
+  ApplyAndRun(10, {{"oak", "Rebuilt"}});
+  EXPECT_THAT(document->got, ElementsAre("Rebuilt@10"));
+  EXPECT_THAT(list->got, ElementsAre("Rebuilt@10!"));
 }
 
 // ---- lists
