@@ -21,6 +21,7 @@ absl::StatusCode CodeFrom(std::string_view name) {
       {"FAILED_PRECONDITION", absl::StatusCode::kFailedPrecondition},
       {"ABORTED", absl::StatusCode::kAborted},
       {"UNAVAILABLE", absl::StatusCode::kUnavailable},
+      {"UNIMPLEMENTED", absl::StatusCode::kUnimplemented},
       {"INTERNAL", absl::StatusCode::kInternal},
       {"DATA_LOSS", absl::StatusCode::kDataLoss},
   };

@@ -13,7 +13,9 @@
 #include <mutex>
 #include <utility>
 
+#include "core/reject.h"
 #include "core/status.h"
+#include "rpc/status.h"
 
 namespace leftfold::rpc {
 namespace {
@@ -64,6 +66,28 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
 }
 
+// Gets the calls that match no service of the server.
+class UnknownRpcs final : public grpc::CallbackGenericService {
+ public:
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    return new Refusal(context->method());
+  }
+
+ private:
+  class Refusal final : public grpc::ServerGenericBidiReactor {
+   public:
+    explicit Refusal(const std::string& rpc) {
+      Finish(ToGrpc(Reject(core::v1::ERROR_REASON_UNKNOWN_RPC,
+                           fmt::format("this server has no RPC {}; `grpcurl -plaintext HOST:PORT "
+                                       "list` shows the services that it has",
+                                       rpc),
+                           {{"rpc", rpc}})));
+    }
+    void OnDone() override { delete this; }
+  };
+};
+
 }  // namespace
 
 void InitProcess() {
@@ -96,6 +120,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
   if (options.services != nullptr) options.services->RegisterWith(builder);
   for (const RpcServerOptions::Generated& extra : options.generated)
     builder.RegisterService(extra.service);
+  server->unknown_rpcs_ = std::make_unique<UnknownRpcs>();
+  builder.RegisterCallbackGenericService(server->unknown_rpcs_.get());
   server->services_ = options.services;
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {

@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
@@ -45,8 +46,8 @@ struct RpcServerOptions {
 };
 
 // A listening gRPC server with reflection and grpc.health.v1 (every service by its name, and "" for
-// all: SERVING from the start). Methods are thread-safe, except that Drain and the destructor
-// exclude each other.
+// all: SERVING from the start). A call of an RPC that it does not have gets UNKNOWN_RPC {rpc}.
+// Methods are thread-safe, except that Drain and the destructor exclude each other.
 class RpcServer {
  public:
   // INVALID_ARGUMENT for a malformed address; FAILED_PRECONDITION for a host beyond loopback
@@ -72,6 +73,7 @@ class RpcServer {
   RpcServer() = default;
 
   Services* services_ = nullptr;
+  std::unique_ptr<grpc::CallbackGenericService> unknown_rpcs_;
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
   int port_ = 0;

@@ -22,8 +22,8 @@ using MessagePtr = std::unique_ptr<google::protobuf::Message>;
 // Largest request that a handler gets, in bytes; above it the client gets REQUEST_TOO_LARGE {limit,
 // actual}.
 inline constexpr std::size_t kRequestBytesMax = 4U << 20U;
-// Above this gRPC itself refuses the message (RESOURCE_EXHAUSTED without ErrorInfo), before it is
-// buffered.
+// Above this gRPC itself refuses the message, before it is buffered: RESOURCE_EXHAUSTED without
+// ErrorInfo, for gRPC has no hook to add one.
 inline constexpr int kReceivedBytesMax = 16 << 20;
 // Deepest nesting of messages in a request; deeper ones are MALFORMED_REQUEST.
 inline constexpr int kRequestDepthMax = 64;
@@ -131,8 +131,9 @@ using StreamHandler = std::function<void(ServerStream&)>;
 //   it is nested too deeply UNKNOWN_FIELD      a field that this server does not know, anywhere;
 //   metadata: field_number, message REQUEST_TOO_LARGE  metadata: limit, actual STOPPING RefuseNew
 //   was called
-// An RPC without handler is UNIMPLEMENTED. Methods other than RefuseNew are called before the
-// server starts, from one thread; the object must outlive the server.
+// An RPC without handler is UNIMPLEMENTED / UNKNOWN_RPC (rpc/server.h). Methods other than
+// RefuseNew are called before the server starts, from one thread; the object must outlive the
+// server.
 class Services {
  public:
   // Told of every status that was not made for clients (rpc/status.h), of which the client gets a

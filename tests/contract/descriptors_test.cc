@@ -120,17 +120,11 @@ TEST_F(Descriptors, EveryRpcHasRequestAndResponseOfItsOwnNameAndIsServed) {
 }
 
 TEST_F(Descriptors, EveryErrorReasonCarriesItsGrpcCode) {
-  static const std::set<std::string> kCodes = {"INVALID_ARGUMENT",
-                                               "NOT_FOUND",
-                                               "ALREADY_EXISTS",
-                                               "PERMISSION_DENIED",
-                                               "UNAUTHENTICATED",
-                                               "RESOURCE_EXHAUSTED",
-                                               "FAILED_PRECONDITION",
-                                               "ABORTED",
-                                               "UNAVAILABLE",
-                                               "INTERNAL",
-                                               "DATA_LOSS"};
+  static const std::set<std::string> kCodes = {
+      "INVALID_ARGUMENT",    "NOT_FOUND",       "ALREADY_EXISTS",
+      "PERMISSION_DENIED",   "UNAUTHENTICATED", "RESOURCE_EXHAUSTED",
+      "FAILED_PRECONDITION", "ABORTED",         "UNAVAILABLE",
+      "UNIMPLEMENTED",       "INTERNAL",        "DATA_LOSS"};
   int reasons = 0;
   for (const pb::FileDescriptor* file : Files()) {
     for (int e = 0; e < file->enum_type_count(); ++e) {

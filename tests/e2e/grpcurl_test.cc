@@ -493,7 +493,10 @@ TEST_F(GrpcurlOnRooms, TheServerRefusesAnRpcAndAFieldThatItDoesNotKnow) {
       "/proto -proto google/rpc/error_details.proto"
       R"( -d '{"room_id": "oak", "name": "Oak", "colour": "red"}' 127.0.0.1:50051 )" +
       Commands().full_name();
-  EXPECT_EQ(RefusalOf(newer + "/PaintRoom").code, grpc::StatusCode::UNIMPLEMENTED);
+  const GrpcError rpc = RefusalOf(newer + "/PaintRoom");
+  EXPECT_EQ(rpc.code, grpc::StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(rpc.reason, "UNKNOWN_RPC");
+  EXPECT_THAT(rpc.metadata, ElementsAre(Pair("rpc", "/" + Commands().full_name() + "/PaintRoom")));
   const GrpcError field = RefusalOf(newer + "/CreateRoom");
   EXPECT_EQ(field.code, grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(field.reason, "UNKNOWN_FIELD");

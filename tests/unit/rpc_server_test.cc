@@ -2,11 +2,13 @@
 #include <grpcpp/impl/client_unary_call.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "core/status.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "rpc/server.h"
+#include "testing/grpc_error.h"
 
 namespace leftfold::rpc {
 namespace {
@@ -149,6 +151,35 @@ TEST_F(RpcServerTest, AGeneratedServiceIsHostedBesideWithHealth) {
   ASSERT_TRUE(stub->ListViews(&context, {}, &response).ok());
   EXPECT_EQ(response.views(0).name(), "generated");
   EXPECT_EQ(Health(**server, "leftfold.admin.v1.AdminService"), 1);
+}
+
+TEST_F(RpcServerTest, AnUnknownRpcIsNamedInTheError) {
+  admin::v1::AdminService::Service generated;
+  const auto assembled = Start("127.0.0.1:0");
+  const auto beside =
+      RpcServer::Start({.listen = "127.0.0.1:0",
+                        .services = nullptr,
+                        .generated = {{"leftfold.admin.v1.AdminService", &generated}}});
+  ASSERT_TRUE(assembled.ok() && beside.ok());
+  for (const RpcServer* server : {assembled->get(), beside->get()}) {
+    for (const char* rpc :
+         {"/leftfold.admin.v1.AdminService/Nothing", "/leftfold.nothing.v1.NoService/Do"}) {
+      const auto channel = ChannelTo(*server);
+      const grpc::internal::RpcMethod method(rpc, grpc::internal::RpcMethod::NORMAL_RPC);
+      grpc::ClientContext context;
+      grpc::ByteBuffer answer;
+      const testing::GrpcError error =
+          testing::ErrorOf(grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+              channel.get(), method, &context, Bytes("x"), &answer));
+      EXPECT_EQ(error.code, grpc::StatusCode::UNIMPLEMENTED);
+      EXPECT_EQ(error.domain + "/" + error.reason, "leftfold.core.v1/UNKNOWN_RPC");
+      EXPECT_EQ(error.metadata, (std::map<std::string, std::string>{{"rpc", rpc}}));
+      EXPECT_NE(error.message.find(rpc), std::string::npos) << error.message;
+      EXPECT_NE(error.message.find("grpcurl -plaintext"), std::string::npos) << error.message;
+    }
+    EXPECT_EQ(Health(*server, ""), 1);
+    EXPECT_NE(Listed(*server).find("leftfold.admin.v1.AdminService"), std::string::npos);
+  }
 }
 
 TEST_F(RpcServerTest, DrainIsIdempotentAndFreesThePort) {

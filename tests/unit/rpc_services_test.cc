@@ -239,17 +239,6 @@ TEST_F(RpcServices, ARequestOverTheLimitIsRefusedWithBothSizes) {
   EXPECT_EQ(error.metadata.at("actual"), "4194305");
 }
 
-TEST_F(RpcServices, AnRpcWithoutHandlerIsUnimplemented) {
-  Serve(Empty());
-  const grpc::internal::RpcMethod method("/leftfold.admin.v1.AdminService/Nothing",
-                                         grpc::internal::RpcMethod::NORMAL_RPC);
-  grpc::ClientContext context;
-  grpc::ByteBuffer answer;
-  const grpc::Status status = grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-      channel_.get(), method, &context, Bytes(""), &answer);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-}
-
 TEST_F(RpcServices, AfterRefuseNewCallsAreToldThatTheServerStops) {
   Serve(Empty());
   services_.RefuseNew();
