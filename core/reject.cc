@@ -1,5 +1,6 @@
 #include "core/reject.h"
 
+#include <absl/container/flat_hash_set.h>
 #include <absl/strings/cord.h>
 #include <absl/strings/strip.h>
 #include <absl/time/time.h>
@@ -64,7 +65,8 @@ absl::Status RejectWith(const google::protobuf::EnumValueDescriptor& reason,
   google::rpc::ErrorInfo info;
   info.set_reason(ReasonName(reason));
   info.set_domain(reason.file()->package());
-  for (const auto& [key, value] : metadata) (*info.mutable_metadata())[key] = Shortened(value);
+  for (const auto& [key, value] : metadata)
+    info.mutable_metadata()->insert({key, Shortened(value)});  // The first value of a key stays.
   Attach(status, kErrorInfoUrl, info);
   if (absl::IsFailedPrecondition(status)) {
     google::rpc::PreconditionFailure failure;
@@ -105,17 +107,20 @@ void Violations::AddWith(const google::protobuf::EnumValueDescriptor& reason,
 absl::Status Violations::ToStatus() const {
   if (entries_.empty()) return absl::OkStatus();
   std::string message;
+  std::string fields;
+  absl::flat_hash_set<std::string_view> named;
   Metadata metadata;
   google::rpc::BadRequest bad;
   for (const Entry& entry : entries_) {
     if (!message.empty()) message += "; ";
     message += fmt::format("{}: {}", entry.field, entry.description);
+    if (named.insert(entry.field).second) fields += (fields.empty() ? "" : ", ") + entry.field;
     metadata.insert(metadata.end(), entry.metadata.begin(), entry.metadata.end());
     auto* violation = bad.add_field_violations();
     violation->set_field(entry.field);
     violation->set_description(entry.description);
   }
-  metadata.emplace_back("field", entries_.front().field);
+  metadata.emplace_back("fields", fields);
   absl::Status status = RejectWith(*entries_.front().reason, message, metadata);
   Attach(status, kBadRequestUrl, bad);
   return status;

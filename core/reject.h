@@ -64,7 +64,9 @@ class Violations {
     Add(core::v1::ERROR_REASON_INVALID_FIELDS, field, description);
   }
   bool empty() const { return entries_.empty(); }
-  // OK when empty; else INVALID_ARGUMENT with ErrorInfo and a BadRequest of all.
+  // OK when empty; else INVALID_ARGUMENT with a BadRequest of all and the first one's reason. The
+  // message names them all; metadata has `fields`, their names with ", " between, and what was
+  // given to Add, the first one's where two have the same key.
   absl::Status ToStatus() const;
 
  private:

@@ -125,7 +125,7 @@ TEST_F(ReadApiQuery, AMalformedPositionIsAnInvalidField) {
     ASSERT_TRUE(result->done()) << text;
     EXPECT_EQ(result->status().code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_EQ(ReasonOf(result->status()), "INVALID_FIELDS") << text;
-    EXPECT_EQ(MetadataOf(result->status(), "field"), "min_position") << text;
+    EXPECT_EQ(MetadataOf(result->status(), "fields"), "min_position") << text;
   }
 }
 

@@ -2,6 +2,7 @@
 #include <absl/strings/cord.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 
 #include "core/reject.h"
@@ -70,6 +71,21 @@ TEST(RpcStatus, AHugeErrorStillFitsIntoTheTrailers) {
   const GrpcError error = ErrorOf(status);
   EXPECT_EQ(error.reason, "INVALID_FIELDS");
   EXPECT_GT(error.field_violations, 5);
+}
+
+TEST(RpcStatus, MessageAndMetadataNameEveryMalformedFieldOnce) {
+  Violations violations;
+  violations.Add("name", "must not be empty");
+  violations.Add(core::v1::ERROR_REASON_LIMIT_EXCEEDED, "note", "is too long", {{"maximum", "9"}});
+  violations.Add("note", "must be one line");
+  violations.Add(core::v1::ERROR_REASON_LIMIT_EXCEEDED, "tags", "are many", {{"maximum", "3"}});
+  const GrpcError error = ErrorOf(ToGrpc(violations.ToStatus()));
+  EXPECT_EQ(error.reason, "INVALID_FIELDS") << "the first one's";
+  EXPECT_EQ(error.message,
+            "name: must not be empty; note: is too long; note: must be one line; tags: are many");
+  EXPECT_EQ(error.metadata,
+            (std::map<std::string, std::string>{{"fields", "name, note, tags"}, {"maximum", "9"}}));
+  EXPECT_EQ(error.field_violations, 4);
 }
 
 TEST(RpcStatus, ALongTextIsCutBetweenCharacters) {

@@ -81,6 +81,7 @@ TEST_F(WriteApiCommandHandler, AllViolationsAreReportedAtOnce) {
   EXPECT_EQ(Told(sent), "INVALID_FIELDS");
   EXPECT_THAT(FieldsOf(sent->status()),
               ElementsAre("room_id", "command_id", "expected_version", "id"));
+  EXPECT_EQ(MetadataOf(sent->status(), "fields"), "room_id, command_id, expected_version, id");
   EXPECT_EQ(Told(Send(TakeValue("b1", ""))), "INVALID_INVITEE_ID") << "the first reason";
   EXPECT_THAT(base().All(), ElementsAre());
 }
