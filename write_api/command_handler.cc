@@ -119,6 +119,16 @@ absl::StatusOr<std::string> OwnerAfter(const RecordedEvent& last) {
   return taken.owner();
 }
 
+absl::StatusOr<std::optional<RecordedEvent>> LastEvent(EventStore& store,
+                                                       const std::string& stream) {
+  auto events = store.ReadStream(stream, {.from = Version{std::numeric_limits<std::int64_t>::max()},
+                                          .direction = Direction::kBackward,
+                                          .events_max = 1});
+  if (!events.ok()) return events.status();
+  if (events->empty()) return std::nullopt;
+  return std::move(events->front());
+}
+
 }  // namespace
 
 // Where the engine's fields are in a command.
@@ -468,35 +478,38 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
 
 absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Claim> claims,
                                        AppendRequest& request) {
+  struct Claimed {
+    StreamAppend append;
+    std::string holder;  // After the events of `append`.
+  };
+  std::vector<Claimed> all;  // A decision may release a value and take it again: one append each.
   for (Claim& claim : claims) {
     const std::string stream = ClaimStream(claim);
-    const auto events =
-        store_.ReadStream(stream, {.from = Version{std::numeric_limits<std::int64_t>::max()},
-                                   .direction = Direction::kBackward,
-                                   .events_max = 1});
-    if (!events.ok()) return events.status();
-    Version version = kNoEventYet;
-    std::string holder;
-    if (!events->empty()) {
-      auto found = OwnerAfter(events->front());
-      if (!found.ok()) return found.status();
-      holder = *std::move(found);
-      version = events->front().version;
+    auto at = std::find_if(all.begin(), all.end(),
+                           [&](const Claimed& c) { return c.append.stream == stream; });
+    if (at == all.end()) {
+      auto last = LastEvent(store_, stream);
+      if (!last.ok()) return last.status();
+      auto holder = last->has_value() ? OwnerAfter(**last) : absl::StatusOr<std::string>("");
+      if (!holder.ok()) return holder.status();
+      const Version version = last->has_value() ? (*last)->version : kNoEventYet;
+      at = all.insert(all.end(), {{stream, Unchanged(version), {}}, *std::move(holder)});
     }
-    StreamAppend append{stream, Unchanged(version), {}};
-    if (claim.kind == Claim::Kind::kTake && holder != owner) {
-      if (!holder.empty()) return claim.taken;
+    if (claim.kind == Claim::Kind::kTake && at->holder != owner) {
+      if (!at->holder.empty()) return claim.taken;
       core::v1::ClaimTaken taken;
       taken.set_owner(owner);
       taken.set_value(claim.value);
-      append.events.push_back(Encoded(taken));
-    } else if (claim.kind == Claim::Kind::kRelease && holder == owner) {
+      at->append.events.push_back(Encoded(taken));
+      at->holder = owner;
+    } else if (claim.kind == Claim::Kind::kRelease && at->holder == owner) {
       core::v1::ClaimReleased released;
       released.set_owner(owner);
-      append.events.push_back(Encoded(released));
+      at->append.events.push_back(Encoded(released));
+      at->holder.clear();
     }
-    request.streams.push_back(std::move(append));
   }
+  for (Claimed& claimed : all) request.streams.push_back(std::move(claimed.append));
   return absl::OkStatus();
 }
 

@@ -83,8 +83,8 @@ class CommandHandler {
               Replies& replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket,
                  absl::StatusOr<Receipt> result);
-  // Adds the appends to reservation streams that the claims ask for; the claim's own rejection when
-  // a value is taken.
+  // Adds the appends to reservation streams that the claims ask for, one for each stream; the
+  // claim's own rejection when a value is taken.
   absl::Status AddClaims(const std::string& owner, std::vector<Claim> claims,
                          AppendRequest& request);
   void Give(Replies& replies);

@@ -507,6 +507,19 @@ TEST_F(WriteApiCommandHandler, TheOwnerMayClaimAgain) {
   EXPECT_EQ(Told(Do(TakeValue("b2", "7"))), "ALREADY_DECIDED");
 }
 
+TEST_F(WriteApiCommandHandler, ClaimsOnOneValueInOneDecisionAreJudgedInTheirOrder) {
+  Do(TakeValue("b1", "7"));
+  const std::size_t events = base().All().size();
+  EXPECT_EQ(Told(Do(Claims("b1", "-7 +7 +8"))), "b1 v0 p5");
+  EXPECT_EQ(base().All().size(), events + 3) << "released, taken, and another value taken";
+  EXPECT_EQ(Told(Do(TakeValue("b2", "7"))), "ALREADY_DECIDED");
+  EXPECT_EQ(Told(Do(Claims("b2", "+9 +9"))), "b2 v-1 p6");
+  EXPECT_EQ(Told(Do(TakeValue("b3", "9"))), "ALREADY_DECIDED");
+  EXPECT_EQ(Told(Do(Claims("b1", "-7 +7 -7"))), "b1 v0 p9");
+  EXPECT_EQ(Told(Do(TakeValue("b2", "7"))), "b2 v0 p11") << "free in the end";
+  EXPECT_EQ(Told(Do(Claims("b1", "-7 +7"))), "ALREADY_DECIDED") << "not its own to release";
+}
+
 TEST_F(WriteApiCommandHandler, ClaimsOfAnotherScopeAreOthers) {
   EXPECT_EQ(Told(Do(TakeValue("b1", "Oak"))), "b1 v0 p2");
   EXPECT_EQ(Told(Do(Create("oak", "Oak"))), "oak v0 p4");

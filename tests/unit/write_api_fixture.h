@@ -1,6 +1,7 @@
 #ifndef TESTS_UNIT_WRITE_API_FIXTURE_H_
 #define TESTS_UNIT_WRITE_API_FIXTURE_H_
 
+#include <absl/strings/str_split.h>
 #include <gtest/gtest.h>
 
 #include <deque>
@@ -26,7 +27,7 @@ namespace leftfold::writing {
 struct Badge {
   static constexpr std::string_view kCategory = "badge";
   using Commands = Types<rooms::v1::AcceptInvitationRequest, rooms::v1::DeclineInvitationRequest,
-                         rooms::v1::LinkExternalRoomRequest>;
+                         rooms::v1::ChangeDescriptionRequest, rooms::v1::LinkExternalRoomRequest>;
   using Creates = Types<rooms::v1::AcceptInvitationRequest>;
   using Events = Types<rooms::v1::InvitationAccepted, rooms::v1::InvitationDeclined,
                        rooms::v1::ExternalRoomLinked>;
@@ -42,6 +43,7 @@ struct Badge {
       violations.Add(rooms::v1::ERROR_REASON_INVALID_INVITEE_ID, "id", "must not be empty");
     }
   }
+  static void Validate(const rooms::v1::ChangeDescriptionRequest&, Violations&) {}
   static void Validate(const rooms::v1::LinkExternalRoomRequest&, Violations&) {}
 
   static Decision Decide(const rooms::v1::AcceptInvitationRequest& command, const State& state,
@@ -59,6 +61,22 @@ struct Badge {
       return Reject(rooms::v1::ERROR_REASON_NOT_INVITED, "this badge does not have it");
     }
     return Accept(rooms::v1::InvitationDeclined()).Release("badge_id", command.id());
+  }
+  // "+7 -7": takes and releases values in this order, with no event.
+  static Decision Decide(const rooms::v1::ChangeDescriptionRequest& command, const State&,
+                         const CommandContext&) {
+    auto accepted = Accept();
+    for (const absl::string_view step : absl::StrSplit(command.description(), ' ')) {
+      const std::string value(step.substr(1));
+      if (step.front() == '+') {
+        accepted = std::move(accepted).Take(
+            "badge_id", value,
+            Reject(rooms::v1::ERROR_REASON_ALREADY_DECIDED, "another badge has it"));
+      } else {
+        accepted = std::move(accepted).Release("badge_id", value);
+      }
+    }
+    return accepted;
   }
   static Decision Decide(const rooms::v1::LinkExternalRoomRequest&, const State&,
                          const CommandContext&) {
@@ -184,6 +202,13 @@ inline rooms::v1::DeclineInvitationRequest ReleaseValue(const std::string& id,
   rooms::v1::DeclineInvitationRequest command;
   command.set_room_id(id);
   command.set_id(value);
+  return command;
+}
+// The badge `id` takes and releases values in one decision, "+7 -7".
+inline rooms::v1::ChangeDescriptionRequest Claims(const std::string& id, const std::string& steps) {
+  rooms::v1::ChangeDescriptionRequest command;
+  command.set_room_id(id);
+  command.set_description(steps);
   return command;
 }
 template <class Command>
