@@ -96,6 +96,13 @@ void Requeue(std::deque<Job>& queue, Job job) {
   queue.insert(at, std::move(job));
 }
 
+// True when the caller must load the lane, once it has let go of its lock: commands wait for the
+// state, and nothing is in flight whose end loads it.
+bool MustLoad(Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu) {
+  if (lane.state != nullptr || lane.queue.empty() || !lane.pending.empty()) return false;
+  return !std::exchange(lane.loading, true);
+}
+
 bool HasEvents(const AppendRequest& request) {
   return std::any_of(request.streams.begin(), request.streams.end(),
                      [](const StreamAppend& stream) { return !stream.events.empty(); });
@@ -317,8 +324,8 @@ void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
       replies.emplace_back(std::move(job.done), WithRetryAfter(std::move(full), kQueueRetryDelay));
     } else {
       lane->queue.push_back(std::move(job));
-      load = !std::exchange(lane->loading, lane->loading || lane->pending.empty()) && lane->loading;
     }
+    load = MustLoad(*lane);
   }
   Give(replies);
   if (load) work_.Post([this, lane] { Load(lane); });
@@ -345,6 +352,7 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
     version = events->back().version;
   }
   Replies replies;
+  bool load = false;
   {
     MutexLock lock(lane->mu);
     lane->loading = false;
@@ -357,8 +365,10 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
       for (Job& job : lane->queue) replies.emplace_back(std::move(job.done), status);
       lane->queue.clear();
     }
+    load = MustLoad(*lane);
   }
   Give(replies);
+  if (load) work_.Post([this, lane] { Load(lane); });
 }
 
 void CommandHandler::DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies) {
@@ -369,10 +379,20 @@ void CommandHandler::DecideQueued(const std::shared_ptr<Lane>& lane, Replies& re
   }
 }
 
+bool CommandHandler::IsOutOfDate(const Lane& lane) {
+  if (!lane.pending.empty()) return false;
+  const absl::StatusOr<Version> stored = store_.StreamVersion(lane.stream);
+  return !stored.ok() || *stored != lane.version;
+}
+
 void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies) {
   const Version before = lane->version;
   absl::StatusOr<ErasedDecision> decision;
   if (job.expected && *job.expected != before) {
+    if (IsOutOfDate(*lane) && ++job.attempts < kDecideAttemptsMax) {
+      lane->state.reset();
+      return Requeue(lane->queue, std::move(job));
+    }
     decision = VersionConflict(lane->stream, *job.expected, before);
   } else {
     decision = job.entry->decide(lane->state.get(), *job.command, job.context);
@@ -469,8 +489,7 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
         replies.emplace_back(std::move(held.job.done), std::move(held.answer));
       }
     }
-    load = lane->state == nullptr && lane->pending.empty() && !lane->queue.empty() &&
-           !std::exchange(lane->loading, true);
+    load = MustLoad(*lane);
   }
   Give(replies);
   if (load) work_.Post([this, lane] { Load(lane); });

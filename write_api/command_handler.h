@@ -77,6 +77,9 @@ class CommandHandler {
   void Load(const std::shared_ptr<Lane>& lane);
   void DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
+  // True when another writer has appended to the stream since the state was loaded. Tentative state
+  // is never: its commit finds out.
+  bool IsOutOfDate(const Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu);
   void Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before,

@@ -269,6 +269,38 @@ TEST_F(WriteApiCommandHandler, TheDecisionAfterAConflictIsMadeOnWhatTheOtherWrit
   EXPECT_EQ(base().All().size(), 3u);
 }
 
+TEST_F(WriteApiCommandHandler, AnExpectedVersionThatAnotherWriterMadeIsAccepted) {
+  Do(Create("oak", "Oak"));
+  AppendDirectly(testing::RenameOf("oak", "Theirs"));
+  Run();
+  const SentPtr renamed = Send(At(1, Rename("oak", "Ash")));
+  const SentPtr again = Send(At(2, Rename("oak", "Elm")));
+  Run();
+  EXPECT_EQ(Told(renamed), "oak v2 p4");
+  EXPECT_EQ(Told(again), "oak v3 p5") << "in the order of their calls";
+}
+
+TEST_F(WriteApiCommandHandler, AVersionConflictNamesTheVersionInTheLog) {
+  Do(Create("oak", "Oak"));
+  AppendDirectly(testing::RenameOf("oak", "Theirs"));
+  AppendDirectly(testing::RenameOf("oak", "Theirs too"));
+  Run();
+  const SentPtr stale = Do(At(1, Rename("oak", "Ash")));
+  EXPECT_EQ(Told(stale), "VERSION_CONFLICT");
+  EXPECT_EQ(MetadataOf(stale->status(), "actual"), "2");
+  const int reads = store().reads;
+  EXPECT_EQ(Told(Do(At(1, Rename("oak", "Ash")))), "VERSION_CONFLICT");
+  EXPECT_EQ(store().reads, reads) << "loaded again, though it is what the log has";
+}
+
+TEST_F(WriteApiCommandHandler, AStoreThatCannotTellTheVersionIsNoVersionConflict) {
+  Do(Create("oak", "Oak"));
+  store().read_failure = Reject(core::v1::ERROR_REASON_DATA_LOSS, "damaged");
+  EXPECT_EQ(Told(Do(At(1, Rename("oak", "Ash")))), "DATA_LOSS");
+  store().read_failure = absl::OkStatus();
+  EXPECT_EQ(Told(Do(At(0, Rename("oak", "Ash")))), "oak v1 p3");
+}
+
 TEST_F(WriteApiCommandHandler, ACommandThatLosesEveryTimeIsAborted) {
   Do(Create("oak", "Oak"));
   const int appends = store().appends;
@@ -585,6 +617,22 @@ TEST_F(WriteApiCommandHandler, CommandsBehindARefusedClaimAreStillAnswered) {
   EXPECT_EQ(Told(refused), "ALREADY_DECIDED");
   EXPECT_EQ(Told(next), "b2 v0 p4");
   EXPECT_EQ(Told(released), "b2 v1 p6");
+}
+
+TEST_F(WriteApiCommandHandler, NothingIsDecidedOnWhatARefusedClaimWouldHaveLeft) {
+  Do(TakeValue("b1", "7"));
+  const SentPtr refused = Send(TakeValue("b2", "7"));
+  const SentPtr released = Send(ReleaseValue("b2", "7"));  // Right only if it had been taken.
+  store().before_append = [this] {  // Another writer, at whose version that would fit.
+    AppendRequest linked = testing::AppendOf("badge-b2", {""});
+    linked.streams.front().events.front().type =
+        rooms::v1::ExternalRoomLinked::descriptor()->full_name();
+    AppendDirectly(std::move(linked));
+  };
+  Run();
+  EXPECT_EQ(Told(refused), "ALREADY_DECIDED");
+  EXPECT_EQ(Told(released), "NOT_INVITED");
+  EXPECT_THAT(Log(), ElementsAre("badge-b1@0 InvitationAccepted"));
 }
 
 // Limits and damage.

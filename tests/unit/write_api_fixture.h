@@ -127,6 +127,10 @@ class GatedStore final : public testing::ForwardingStore {
     if (!read_failure.ok()) return read_failure;
     return store_.ReadStream(stream, options);
   }
+  absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
+    if (!read_failure.ok()) return read_failure;
+    return store_.StreamVersion(stream);
+  }
 
   int appends = 0;
   int reads = 0;                        // Of streams.
