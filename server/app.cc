@@ -176,6 +176,20 @@ void App::StopWriteSide() { implementation_->StopWriteSide(); }
 void App::StopReadSide() { implementation_->StopReadSide(); }
 void App::Stop() { implementation_->Stop(); }
 
+namespace {
+
+// A line that shows what the first command that creates something takes; "" when there is none.
+std::string DescribeLine(const Registry& registry, const std::string& write_address) {
+  for (const CommandEntry& command : registry.commands()) {
+    if (!command.creates) continue;
+    return fmt::format("  grpcurl -plaintext -msg-template {} describe {}\n", write_address,
+                       command.request->full_name());
+  }
+  return "";
+}
+
+}  // namespace
+
 int Serve(const Registry& registry, const ServeOptions& options) {
   // Blocked before the first thread starts, so that only sigwait below takes them.
   sigset_t signals;
@@ -198,14 +212,8 @@ int Serve(const Registry& registry, const ServeOptions& options) {
              sql::LibraryHasWalResetFix()
                  ? ""
                  : " (before 3.51.3: one connection a file writes and checkpoints)");
-  fmt::print(
-      "\ntry:\n"
-      "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"name\": \"Oak\"}}' {} "
-      "leftfold.rooms.v1.RoomCommandService/CreateRoom\n"
-      "  grpcurl -plaintext -d '{{\"room_id\": \"oak\", \"min_position\": \"1\"}}' {} "
-      "leftfold.rooms.v1.RoomQueryService/GetRoom\n"
-      "  grpcurl -plaintext {} list\n",
-      write, read, write);
+  fmt::print("\ntry:\n  grpcurl -plaintext {} list\n  grpcurl -plaintext {} list\n{}", write, read,
+             DescribeLine(registry, write));
   std::fflush(stdout);
   int received = 0;
   sigwait(&signals, &received);

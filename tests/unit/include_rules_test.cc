@@ -92,6 +92,23 @@ TEST(IncludeRules, ADomainIncludesItsOwnFolderCoreAndGeneratedMessagesOnly) {
   }
 }
 
+TEST(IncludeRules, NoEngineNamesADomain) {
+  for (const auto& domain :
+       fs::directory_iterator(fs::path(LEFTFOLD_SOURCE_DIR) / "proto/leftfold")) {
+    const std::string name = domain.path().filename().string();
+    if (name == "core" || name == "admin" || name == "tools" || name == "store") continue;
+    for (const auto& [folder, allowed] : kMayInclude) {
+      if (folder == "tools") continue;  // Its help has an example.
+      for (const fs::path& file : SourcesIn(folder)) {
+        std::ifstream in(file);
+        const std::string text((std::istreambuf_iterator<char>(in)), {});
+        EXPECT_EQ(text.find("leftfold." + name), std::string::npos)
+            << file << " names the domain " << name;
+      }
+    }
+  }
+}
+
 TEST(IncludeRules, NoEngineHoldsAThreadAClockOrAWait) {
   for (const char* folder : {"core", "sql", "event_store", "write_api", "projector", "read_api"}) {
     for (const fs::path& file : SourcesIn(folder)) {
