@@ -60,6 +60,7 @@ class App::Implementation {
   std::unique_ptr<RoleLock> project_lock_;
   ThreadPool writer_{"log writer", 1};
   ThreadPool completions_{"completions", 2};
+  ThreadPool indexing_{"indexing", 1, ThreadPool::Priority::kBackground};
   ThreadPool loading_{"loading", 2};
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reading_{"reading", 2};
@@ -86,7 +87,8 @@ absl::Status App::Implementation::Start() {
   if (!project_lock.ok()) return project_lock.status();
   project_lock_ = *std::move(project_lock);
   auto store = OpenSqliteEventStore(
-      options_.data + "/log", {.writer = &writer_, .completions = &completions_, .clock = &clock_});
+      options_.data + "/log",
+      {.writer = &writer_, .completions = &completions_, .clock = &clock_, .behind = &indexing_});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
@@ -154,7 +156,7 @@ void App::Implementation::Stop() {
   StopWriteSide();
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool : {&loading_, &writer_, &completions_, &projecting_, &reading_})
+  for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &projecting_, &reading_})
     pool->Stop();
 }
 

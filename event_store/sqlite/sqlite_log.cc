@@ -7,6 +7,7 @@
 
 #include "core/reject.h"
 #include "core/status.h"
+#include "event_store/read_page.h"
 
 namespace leftfold {
 namespace {
@@ -27,6 +28,14 @@ constexpr std::string_view kMigrations[] = {R"sql(
   CREATE TABLE commands(
     number INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL,
     created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
+)sql",
+                                            R"sql(
+  CREATE TABLE commands_v2(
+    number INTEGER PRIMARY KEY, command_id TEXT NOT NULL, request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL,
+    created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
+  INSERT INTO commands_v2 SELECT * FROM commands;
+  DROP TABLE commands;
+  ALTER TABLE commands_v2 RENAME TO commands;
 )sql"};
 
 #define LEFTFOLD_EVENT_COLUMNS                                                                     \
@@ -35,6 +44,8 @@ constexpr std::string_view kMigrations[] = {R"sql(
   "e.category_previous, e.leaf, e.chain"
 #define LEFTFOLD_EVENT_TABLES \
   "events e JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id"
+
+constexpr Position kEndOfLog{std::numeric_limits<std::int64_t>::max()};
 
 template <class Bytes>
 void CopyInto(std::string_view from, Bytes& to) {
@@ -86,17 +97,31 @@ Rows Bound(Cursor& cursor, const Args&... args) {
   return Rows(cursor);
 }
 
-std::optional<StoredCommand> CommandIn(sql::Connection& connection, std::string_view command_id) {
+StoredCommand CommandIn(const Rows& row) {
+  StoredCommand found;
+  CopyInto(row.Blob(0), found.request_hash);
+  found.receipt = {Version{row.Int(3)}, Position{row.Int(4)}, row.Text(1), row.Text(2), true};
+  return found;
+}
+
+std::optional<StoredCommand> CommandNumbered(sql::Connection& connection, std::int64_t number) {
   Rows rows =
       Bound(connection.Prepare(
                 "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
-                "WHERE command_id = ?"),
-            command_id);
-  if (!rows.Next()) return std::nullopt;
-  StoredCommand found;
-  CopyInto(rows.Blob(0), found.request_hash);
-  found.receipt = {Version{rows.Int(3)}, Position{rows.Int(4)}, rows.Text(1), rows.Text(2), true};
-  return found;
+                "WHERE number = ?"),
+            number);
+  return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
+}
+
+// Among the commands that the index does not know yet.
+std::optional<StoredCommand> CommandAfter(sql::Connection& connection, std::int64_t number,
+                                          std::string_view command_id) {
+  Rows rows =
+      Bound(connection.Prepare(
+                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                "WHERE number > ? AND command_id = ?"),
+            number, command_id);
+  return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
 }
 
 // Found at the end of the stream's part of the index: no row of a stream changes with an append,
@@ -112,9 +137,10 @@ Version StreamVersionIn(sql::Connection& connection, std::string_view stream) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder, Mode mode) {
+absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,
+                                                           const LogIndex::Options& options) {
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db"));
-  if (mode == Mode::kWrite) {
+  if (options.mode == LogIndex::Mode::kWrite) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error)
@@ -133,6 +159,11 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
   const auto tail = log->LoadTail();
   if (!tail.ok()) return tail.status();
   LEFTFOLD_RETURN_IF_ERROR(log->CheckTail(*tail));
+  auto index = LogIndex::Open(folder, options, *log);
+  if (!index.ok()) return index.status();
+  log->index_ = *std::move(index);
+  if (options.mode == LogIndex::Mode::kWrite)
+    log->last_command_ = log->writer_->Value("SELECT max(number) FROM commands");
   return log;
 }
 
@@ -151,7 +182,7 @@ absl::Status SqliteLog::CreateStore() {
 
 absl::StatusOr<Tail> SqliteLog::LoadTail() {
   Tail tail;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     connection.Begin().IgnoreError();  // A failure is kept in the connection.
     Rows store(connection.Prepare("SELECT store_id FROM store"));
     if (store.Next()) tail.store_id = store.Text(0);
@@ -199,28 +230,6 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
                             "`leftfold verify`, restore a backup",
                             tail.head.position.value),
                 {{"position", fmt::to_string(tail.head.position.value)}});
-}
-
-absl::Status SqliteLog::Read(const std::function<void(sql::Connection&)>& read) {
-  std::unique_ptr<sql::Connection> connection;
-  {
-    MutexLock lock(mu_);
-    if (!idle_.empty()) {
-      connection = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (connection == nullptr) {
-    auto opened = sql::Connection::Open(path_, {.application_id = kLogApplicationId});
-    if (!opened.ok()) return opened.status();
-    connection = *std::move(opened);
-  }
-  read(*connection);
-  absl::Status status = connection->status();
-  if (!status.ok()) return status;  // The connection is closed with it.
-  MutexLock lock(mu_);
-  if (idle_.size() < kIdleReadersMax) idle_.push_back(std::move(connection));
-  return status;
 }
 
 absl::Status SqliteLog::BeginGroup() { return writer_->Begin(); }
@@ -305,31 +314,103 @@ void SqliteLog::WriteEvents(const Group& group) {
 }
 
 void SqliteLog::WriteCommands(const Group& group) {
+  std::int64_t number = last_command_;
   for (const LoggedCommand& command : group.commands) {
-    Cursor& insert = writer_->Prepare(
-        "INSERT INTO commands(command_id, request_hash, aggregate_id, created_id, version, "
-        "position) VALUES (?, ?, ?, ?, ?, ?)");
-    insert.BindText(1, command.record.command_id);
-    insert.BindBlob(2, AsBytes(command.record.request_hash));
-    insert.BindText(3, command.record.aggregate_id);
-    insert.BindText(4, command.record.created_id);
-    insert.Bind(5, command.version.value);
-    insert.Bind(6, command.position.value);
+    Cursor& insert = writer_->Prepare("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)");
+    insert.Bind(1, ++number);
+    insert.BindText(2, command.record.command_id);
+    insert.BindBlob(3, AsBytes(command.record.request_hash));
+    insert.BindText(4, command.record.aggregate_id);
+    insert.BindText(5, command.record.created_id);
+    insert.Bind(6, command.version.value);
+    insert.Bind(7, command.position.value);
     insert.Step();
     insert.Reset();
   }
 }
 
-absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) {
-  Rows rows = Bound(writer_->Prepare("SELECT e.position, t.name, e.tags FROM events e "
-                                     "JOIN types t ON t.id = e.type_id WHERE e.position > ?"),
-                    condition.after.value);
-  while (rows.Next()) {
-    if (MatchesAny(condition.fail_if_events_match, rows.Text(1), DecodeTags(rows.Blob(2))))
-      return Position{rows.Int(0)};
+void SqliteLog::AddToIndex(const Group& group) {
+  IndexBatch batch;
+  for (const RecordedEvent& event : group.events) {
+    batch.events.push_back(
+        {event.position, TermsOf(event.stream, event.type, event.tags, event.metadata)});
   }
-  if (!writer_->status().ok()) return writer_->status();
-  return kBeforeFirst;
+  for (const LoggedCommand& command : group.commands)
+    batch.commands.push_back({++last_command_, command.record.command_id});
+  IndexProgress through = index_->Through();
+  through.command = last_command_;
+  if (!group.events.empty()) {
+    through.position = group.events.back().position;
+    through.chain = group.events.back().chain;
+  }
+  index_->Add(batch, through);
+}
+
+absl::StatusOr<bool> SqliteLog::Fits(const IndexProgress& progress) {
+  bool fits = false;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    if (progress.position == kBeforeFirst) {
+      fits = true;
+    } else {
+      Rows rows = Bound(connection.Prepare("SELECT chain FROM events WHERE position = ?"),
+                        progress.position.value);
+      fits = rows.Next() && rows.Blob(0) == AsBytes(progress.chain);
+    }
+    Rows rows(connection.Prepare("SELECT max(number) FROM commands"));
+    fits = fits && rows.Next() && progress.command <= rows.Int(0);
+  });
+  if (!status.ok()) return status;
+  return fits;
+}
+
+absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
+    const IndexProgress& progress, std::size_t count) {
+  IndexBatch batch;
+  IndexProgress through = progress;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    const auto most = static_cast<std::int64_t>(count);
+    Rows events =
+        Bound(connection.Prepare("SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain "
+                                 "FROM " LEFTFOLD_EVENT_TABLES
+                                 " WHERE e.position > ? ORDER BY e.position LIMIT ?"),
+              progress.position.value, most);
+    while (events.Next()) {
+      through.position = Position{events.Int(0)};
+      batch.events.push_back(
+          {through.position, TermsOf(events.TextView(1), events.TextView(2),
+                                     DecodeTags(events.Blob(3)), events.Blob(4))});
+      CopyInto(events.Blob(5), through.chain);
+    }
+    Rows commands = Bound(connection.Prepare("SELECT number, command_id FROM commands "
+                                             "WHERE number > ? ORDER BY number LIMIT ?"),
+                          progress.command, most);
+    while (commands.Next()) {
+      through.command = commands.Int(0);
+      batch.commands.push_back({through.command, commands.Text(1)});
+    }
+  });
+  if (!status.ok()) return status;
+  return std::pair(std::move(batch), through);
+}
+
+absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) {
+  const TermQuery query = QueryOf(condition.fail_if_events_match);
+  // An item without types and tags fits every event.
+  if (query.alternatives.empty()) return condition.after.Next();
+  Position from = condition.after.Next();
+  while (true) {
+    const auto found = index_->Find(query, from, Direction::kForward);
+    if (!found.ok()) return found.status();
+    if (!*found) return kBeforeFirst;
+    Rows rows = Bound(writer_->Prepare("SELECT t.name, e.tags FROM events e "
+                                       "JOIN types t ON t.id = e.type_id WHERE e.position = ?"),
+                      (*found)->value);
+    if (rows.Next() &&
+        MatchesAny(condition.fail_if_events_match, rows.TextView(0), DecodeTags(rows.Blob(1))))
+      return **found;
+    if (!writer_->status().ok()) return writer_->status();
+    from = (*found)->Next();
+  }
 }
 
 absl::Status SqliteLog::Commit(const Group& group) {
@@ -340,7 +421,10 @@ absl::Status SqliteLog::Commit(const Group& group) {
   WriteEvents(group);
   WriteCommands(group);
   absl::Status committed = writer_->Commit();
-  if (committed.ok()) return committed;
+  if (committed.ok()) {
+    AddToIndex(group);
+    return committed;
+  }
   writer_->Rollback();
   // Ids that the lost transaction made are not there.
   stream_ids_.clear();
@@ -350,15 +434,24 @@ absl::Status SqliteLog::Commit(const Group& group) {
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::string_view command_id) {
-  const std::optional<StoredCommand> found = CommandIn(*writer_, command_id);
+  const auto number = index_->FindCommand(command_id);
+  if (!number.ok()) return number.status();
+  if (!*number) return std::nullopt;
+  std::optional<StoredCommand> found = CommandNumbered(*writer_, **number);
   if (!writer_->status().ok()) return writer_->status();
   return found;
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_view command_id) {
+  const auto number = index_->FindCommand(command_id);
+  if (!number.ok()) return number.status();
+  const bool complete = writer_ != nullptr;
+  if (!*number && complete) return std::nullopt;
   std::optional<StoredCommand> found;
-  const absl::Status status =
-      Read([&](sql::Connection& connection) { found = CommandIn(connection, command_id); });
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    found = *number ? CommandNumbered(connection, **number)
+                    : CommandAfter(connection, index_->Through().command, command_id);
+  });
   if (!status.ok()) return status;
   return found;
 }
@@ -366,7 +459,7 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_
 absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_view stream,
                                                                  const ReadStreamOptions& options) {
   std::vector<RecordedEvent> events;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     Cursor& statement =
         options.direction == Direction::kForward
             ? connection.Prepare(
@@ -385,33 +478,55 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
 }
 
 absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
-  ReadAllResult result{{}, options.from};
-  const absl::Status status = Read([&](sql::Connection& connection) {
-    Cursor& statement =
-        options.direction == Direction::kForward
-            ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.position > ? ORDER BY e.position")
-            : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.position < ? ORDER BY e.position DESC");
-    Rows rows = Bound(statement, options.from.value);
-    std::size_t bytes = 0;
-    std::size_t passed_over = 0;
-    while (passed_over < kScanEventsMax && result.events.size() < options.events_max &&
-           rows.Next()) {
-      RecordedEvent event = EventIn(rows);
-      const Position position = event.position;
-      if (options.filter.Matches(event)) {
-        bytes += event.payload.size();
-        if (bytes > options.bytes_max && !result.events.empty()) break;
-        result.events.push_back(std::move(event));
-      } else {
-        ++passed_over;
-      }
-      result.through = position;
+  ReadPage page(options);
+  const TermQuery query = QueryOf(options.filter);
+  // Only a reader beside the writer finds the log longer than its index.
+  const bool narrowed = !query.alternatives.empty();
+  const Position indexed = narrowed ? index_->Through().position : kBeforeFirst;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    if (page.forward()) {
+      if (narrowed && page.through() < indexed) ReadIndexed(connection, query, indexed, page);
+      if (!page.full()) Scan(connection, kEndOfLog, page);
+    } else {
+      if (page.through() > indexed.Next()) Scan(connection, indexed, page);
+      if (narrowed && indexed > kBeforeFirst && !page.full())
+        ReadIndexed(connection, query, indexed, page);
     }
   });
   if (!status.ok()) return status;
-  return result;
+  return page.Take();
+}
+
+// Forward up to `end` (inclusive); backward down to it (exclusive).
+void SqliteLog::Scan(sql::Connection& connection, Position end, ReadPage& page) {
+  Cursor& statement =
+      page.forward()
+          ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                               " WHERE e.position > ? AND e.position <= ? ORDER BY e.position")
+          : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                               " WHERE e.position < ? AND e.position > ? ORDER BY e.position DESC");
+  Rows rows = Bound(statement, page.through().value, end.value);
+  while (!page.full() && rows.Next()) page.Offer(EventIn(rows));
+}
+
+// Forward up to `indexed`; backward from there or before.
+void SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
+                            ReadPage& page) {
+  const Direction direction = page.forward() ? Direction::kForward : Direction::kBackward;
+  while (!page.full() && (page.forward() || page.through() > Position{1})) {
+    const Position from = page.forward()
+                              ? page.through().Next()
+                              : Position{std::min(page.through().value - 1, indexed.value)};
+    const auto found = index_->Find(query, from, direction);
+    if (!found.ok())
+      Die(fmt::format("the index cannot be read: {}", ToStd(found.status().message())));
+    if (!*found || **found > indexed) return page.Skip(page.forward() ? indexed : Position{1});
+    Rows rows = Bound(connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS
+                                         " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?"),
+                      (*found)->value);
+    if (!rows.Next()) return;
+    page.Offer(EventIn(rows));
+  }
 }
 
 absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreamsOptions& options) {
@@ -419,7 +534,7 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
   const std::string first = options.category.empty() ? "" : options.category + "-";
   const std::string end = options.category.empty() ? "\x7F" : options.category + ".";
   std::vector<StreamInfo> streams;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     Rows rows =
         Bound(connection.Prepare(
                   "SELECT s.name, (SELECT max(version) FROM events e WHERE e.stream_id = s.id) "
@@ -433,7 +548,7 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
 
 absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
   Position before;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     connection.Begin().IgnoreError();  // A failure is kept in the connection.
     std::int64_t first_after = 1;
     {
@@ -460,8 +575,8 @@ absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
 
 absl::StatusOr<Version> SqliteLog::StreamVersion(std::string_view stream) {
   Version version = kNoEventYet;
-  const absl::Status status =
-      Read([&](sql::Connection& connection) { version = StreamVersionIn(connection, stream); });
+  const absl::Status status = readers_.Read(
+      [&](sql::Connection& connection) { version = StreamVersionIn(connection, stream); });
   if (!status.ok()) return status;
   return version;
 }
