@@ -4,10 +4,9 @@
 #include <google/protobuf/wire_format_lite.h>
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
+#include <limits>
 
-#include "core/sha256.h"
 #include "core/status.h"
 
 namespace leftfold {
@@ -20,6 +19,9 @@ using google::protobuf::internal::WireFormatLite;
 constexpr std::string_view kMigrations[] = {R"sql(
   CREATE TABLE postings(term INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (term, position))
     STRICT, WITHOUT ROWID;
+  CREATE TABLE stream_events(
+    stream INTEGER NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, version)
+  ) STRICT, WITHOUT ROWID;
   CREATE TABLE command_ids(command_id TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE progress(
     id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, command INTEGER NOT NULL, chain BLOB NOT NULL
@@ -36,10 +38,13 @@ constexpr char kTag = 'g';
 constexpr char kCorrelation = 'r';
 
 Term TermOf(char kind, std::string_view text) {
-  const Digest digest = Sha256().Add({&kind, 1}).Add(text).Finish();
-  Term term = 0;
-  std::memcpy(&term, digest.data(), sizeof term);
-  return term;
+  std::uint64_t hash = 0xCBF2'9CE4'8422'2325;
+  const auto add = [&](char c) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 0x0000'0100'0000'01B3;
+  };
+  add(kind);
+  for (const char c : text) add(c);
+  return static_cast<Term>(hash);
 }
 
 Term TermOf(const Tag& tag) { return TermOf(kTag, EncodeTags({tag})); }
@@ -315,6 +320,16 @@ absl::StatusOr<bool> LogIndex::FlushOnce() {
     insert.Bind(2, position);
     insert.Step();
   }
+  std::sort(batch.events.begin(), batch.events.end(), [](const auto& a, const auto& b) {
+    return std::pair(a.stream, a.version) < std::pair(b.stream, b.version);
+  });
+  for (const IndexedEvent& event : batch.events) {
+    Cursor& insert = writer_->Prepare("INSERT INTO stream_events VALUES (?, ?, ?)");
+    insert.Bind(1, event.stream);
+    insert.Bind(2, event.version.value);
+    insert.Bind(3, event.position.value);
+    insert.Step();
+  }
   for (const IndexedCommand& command : batch.commands) {
     Cursor& insert = writer_->Prepare("INSERT INTO command_ids VALUES (?, ?)");
     insert.BindText(1, command.command_id);
@@ -374,6 +389,9 @@ void LogIndex::Add(const IndexBatch& batch, const IndexProgress& through) {
     MutexLock lock(mu_);
     for (const IndexedEvent& event : batch.events) {
       for (const Term term : event.terms) growing_.postings[term].push_back(event.position.value);
+      auto [stream, added] = growing_.streams.try_emplace(event.stream);
+      if (added) stream->second.first_version = event.version.value;
+      stream->second.positions.push_back(event.position.value);
     }
     for (const IndexedCommand& command : batch.commands)
       growing_.commands.emplace(command.command_id, command.number);
@@ -412,6 +430,91 @@ absl::StatusOr<std::optional<std::int64_t>> LogIndex::FindCommand(std::string_vi
   });
   if (!read.ok()) return read;
   return number;
+}
+
+LogIndex::StreamTail LogIndex::InMemory(std::int64_t stream) {
+  StreamTail found;
+  MutexLock lock(mu_);
+  for (const Tail* tail : {&flushing_, &growing_}) {
+    const auto it = tail->streams.find(stream);
+    if (it == tail->streams.end()) continue;
+    if (found.positions.empty()) found.first_version = it->second.first_version;
+    found.positions.insert(found.positions.end(), it->second.positions.begin(),
+                           it->second.positions.end());
+  }
+  return found;
+}
+
+// A reader beside the writer goes by what the file held when it was opened.
+std::int64_t LogIndex::FileBound() {
+  if (options_.mode == Mode::kWrite) return std::numeric_limits<std::int64_t>::max();
+  return Through().position.value;
+}
+
+absl::StatusOr<Version> LogIndex::LastVersion(std::int64_t stream) {
+  {
+    MutexLock lock(mu_);
+    for (const Tail* tail : {&growing_, &flushing_}) {
+      const auto it = tail->streams.find(stream);
+      if (it == tail->streams.end()) continue;
+      return Version{it->second.first_version + std::ssize(it->second.positions) - 1};
+    }
+  }
+  Version last = kNoEventYet;
+  const std::int64_t bound = FileBound();
+  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+    Cursor& find = connection.Prepare(
+        "SELECT version FROM stream_events WHERE stream = ? AND position <= ? "
+        "ORDER BY version DESC LIMIT 1");
+    find.Bind(1, stream);
+    find.Bind(2, bound);
+    Rows rows(find);
+    if (rows.Next()) last = Version{rows.Int(0)};
+  });
+  if (!read.ok()) return read;
+  return last;
+}
+
+absl::StatusOr<std::vector<Position>> LogIndex::StreamPositions(std::int64_t stream, Version from,
+                                                                Direction direction,
+                                                                std::size_t count) {
+  // Memory first: what leaves it meanwhile is in the file, too, but is not taken twice.
+  const StreamTail memory = InMemory(stream);
+  const std::int64_t in_memory = std::ssize(memory.positions);
+  const std::int64_t first_in_memory =
+      in_memory == 0 ? std::numeric_limits<std::int64_t>::max() : memory.first_version;
+  const std::int64_t bound = FileBound();
+  std::vector<Position> positions;
+  const auto read_file = [&](std::string_view sql, std::int64_t low, std::int64_t high) {
+    if (low > high) return absl::OkStatus();
+    return readers_.Read([&](sql::Connection& connection) {
+      Cursor& find = connection.Prepare(sql);
+      find.Bind(1, stream);
+      find.Bind(2, low);
+      find.Bind(3, high);
+      find.Bind(4, bound);
+      for (Rows rows(find); positions.size() < count && rows.Next();)
+        positions.push_back(Position{rows.Int(0)});
+    });
+  };
+  if (direction == Direction::kForward) {
+    LEFTFOLD_RETURN_IF_ERROR(
+        read_file("SELECT position FROM stream_events WHERE stream = ? AND version >= ? AND "
+                  "version <= ? AND position <= ? ORDER BY version",
+                  from.value, first_in_memory - 1));
+    std::int64_t i = std::max<std::int64_t>(0, from.value - memory.first_version);
+    for (; i < in_memory && positions.size() < count; ++i)
+      positions.push_back(Position{memory.positions[static_cast<std::size_t>(i)]});
+    return positions;
+  }
+  std::int64_t i = std::min(in_memory - 1, from.value - memory.first_version);
+  for (; i >= 0 && positions.size() < count; --i)
+    positions.push_back(Position{memory.positions[static_cast<std::size_t>(i)]});
+  LEFTFOLD_RETURN_IF_ERROR(
+      read_file("SELECT position FROM stream_events WHERE stream = ? AND version >= ? AND "
+                "version <= ? AND position <= ? ORDER BY version DESC",
+                0, std::min(from.value, first_in_memory - 1)));
+  return positions;
 }
 
 absl::StatusOr<std::optional<Position>> LogIndex::Find(const TermQuery& query, Position from,

@@ -28,8 +28,8 @@ inline constexpr std::size_t kIndexBatchMax = 8'192;
 // Batches in memory at which the log's writer brings them into the file itself.
 inline constexpr std::size_t kIndexTailBatchesMax = 32;
 
-// What an event is found by: a category, a type, a tag or a correlation id, as the first 8 bytes of
-// the SHA-256 of its kind and text. Two may fall together, so what is found must be looked at.
+// What an event is found by: a category, a type, a tag or a correlation id, as the 64 bit FNV-1a
+// hash (RFC 9923) of its kind and text. Two may fall together, so what is found must be looked at.
 // Never change: they are stored.
 using Term = std::int64_t;
 std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
@@ -46,6 +46,8 @@ TermQuery QueryOf(const std::vector<QueryItem>& items);
 // An event and a command on their way into the index.
 struct IndexedEvent {
   Position position;
+  std::int64_t stream = 0;  // In the log's table of streams.
+  Version version;
   std::vector<Term> terms;
 };
 struct IndexedCommand {
@@ -75,8 +77,9 @@ class IndexSource {
       const IndexProgress& progress, std::size_t count) = 0;
 };
 
-// Postings of the log's events by term, and the log's command ids, in a file of its own,
-// `<folder>/index.db`: what is random by nature stays out of the log's transactions. The newest
+// Positions of the log's events by stream and version and by term, and the log's command ids, in a
+// file of its own, `<folder>/index.db`: what is random by nature stays out of the log's
+// transactions. The newest
 // part is in memory; it goes to the file in large batches, sorted, behind the writer. The file is
 // made again from the log when it is missing, damaged or of another log. Thread-safe.
 class LogIndex {
@@ -102,19 +105,33 @@ class LogIndex {
   IndexProgress Through();
   // The number of the command with this id; nullopt when none of those that can be found has it.
   absl::StatusOr<std::optional<std::int64_t>> FindCommand(std::string_view command_id);
+  // The stream's last version, kNoEventYet when none can be found.
+  absl::StatusOr<Version> LastVersion(std::int64_t stream);
+  // Positions of the stream's events from a version on, at most `count`.
+  absl::StatusOr<std::vector<Position>> StreamPositions(std::int64_t stream, Version from,
+                                                        Direction direction, std::size_t count);
   // Forward: the first position >= `from` that fits. Backward: the last one <= `from`. nullopt:
   // none of those that can be found.
   absl::StatusOr<std::optional<Position>> Find(const TermQuery& query, Position from,
                                                Direction direction);
 
  private:
+  // Positions of the newest events of a stream, whose versions have no gap.
+  struct StreamTail {
+    std::int64_t first_version = 0;
+    std::vector<std::int64_t> positions;
+  };
   // The newest events and commands. Positions of a term ascend.
   struct Tail {
     absl::flat_hash_map<Term, std::vector<std::int64_t>> postings;
+    absl::flat_hash_map<std::int64_t, StreamTail> streams;
     absl::flat_hash_map<std::string, std::int64_t> commands;
     std::size_t size = 0;
   };
   class Seeker;
+  // What memory has of a stream, from its first version there on.
+  StreamTail InMemory(std::int64_t stream);
+  std::int64_t FileBound();
 
   LogIndex(const std::string& folder, const Options& options, IndexSource& source);
   void TakeFile();

@@ -23,19 +23,10 @@ constexpr std::string_view kMigrations[] = {R"sql(
   CREATE TABLE events(
     position INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, version INTEGER NOT NULL, type_id INTEGER NOT NULL,
     encoding INTEGER NOT NULL, event_id BLOB NOT NULL, payload BLOB NOT NULL, metadata BLOB NOT NULL, tags BLOB,
-    recorded_at INTEGER NOT NULL, category_previous INTEGER NOT NULL, leaf BLOB NOT NULL, chain BLOB NOT NULL,
-    UNIQUE (stream_id, version)) STRICT;
+    recorded_at INTEGER NOT NULL, category_previous INTEGER NOT NULL, leaf BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
   CREATE TABLE commands(
-    number INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL,
-    created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
-)sql",
-                                            R"sql(
-  CREATE TABLE commands_v2(
     number INTEGER PRIMARY KEY, command_id TEXT NOT NULL, request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL,
     created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
-  INSERT INTO commands_v2 SELECT * FROM commands;
-  DROP TABLE commands;
-  ALTER TABLE commands_v2 RENAME TO commands;
 )sql"};
 
 #define LEFTFOLD_EVENT_COLUMNS                                                                     \
@@ -68,18 +59,6 @@ RecordedEvent EventIn(const Rows& row) {
   CopyInto(row.Blob(11), event.leaf);
   CopyInto(row.Blob(12), event.chain);
   return event;
-}
-
-// Takes rows until a limit is reached; the first is taken whatever its size.
-std::vector<RecordedEvent> Take(Rows& rows, std::size_t events_max, std::size_t bytes_max) {
-  std::vector<RecordedEvent> events;
-  std::size_t bytes = 0;
-  while (events.size() < events_max && rows.Next()) {
-    bytes += rows.Blob(5).size();
-    if (bytes > bytes_max && !events.empty()) break;
-    events.push_back(EventIn(rows));
-  }
-  return events;
 }
 
 template <class... Args>
@@ -124,15 +103,10 @@ std::optional<StoredCommand> CommandAfter(sql::Connection& connection, std::int6
   return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
 }
 
-// Found at the end of the stream's part of the index: no row of a stream changes with an append,
-// which would cost a page of its own.
-Version StreamVersionIn(sql::Connection& connection, std::string_view stream) {
-  Rows rows = Bound(
-      connection.Prepare(
-          "SELECT version FROM events WHERE stream_id = (SELECT id FROM streams WHERE name = ?) "
-          "ORDER BY version DESC LIMIT 1"),
-      stream);
-  return rows.Next() ? Version{rows.Int(0)} : kNoEventYet;
+// 0 when there is no such stream.
+std::int64_t StreamIdIn(sql::Connection& connection, std::string_view stream) {
+  Rows rows = Bound(connection.Prepare("SELECT id FROM streams WHERE name = ?"), stream);
+  return rows.Next() ? rows.Int(0) : 0;
 }
 
 }  // namespace
@@ -235,9 +209,9 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
 absl::Status SqliteLog::BeginGroup() { return writer_->Begin(); }
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
-  const Version version = StreamVersionIn(*writer_, stream);
+  const std::int64_t id = StreamIdIn(*writer_, stream);
   if (!writer_->status().ok()) return writer_->status();
-  return version;
+  return id == 0 ? kNoEventYet : index_->LastVersion(id);
 }
 
 std::int64_t SqliteLog::CategoryId(std::string_view category) {
@@ -332,8 +306,8 @@ void SqliteLog::WriteCommands(const Group& group) {
 void SqliteLog::AddToIndex(const Group& group) {
   IndexBatch batch;
   for (const RecordedEvent& event : group.events) {
-    batch.events.push_back(
-        {event.position, TermsOf(event.stream, event.type, event.tags, event.metadata)});
+    batch.events.push_back({event.position, StreamId(event.stream), event.version,
+                            TermsOf(event.stream, event.type, event.tags, event.metadata)});
   }
   for (const LoggedCommand& command : group.commands)
     batch.commands.push_back({++last_command_, command.record.command_id});
@@ -370,15 +344,16 @@ absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
   const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     const auto most = static_cast<std::int64_t>(count);
     Rows events =
-        Bound(connection.Prepare("SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain "
+        Bound(connection.Prepare("SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
+                                 "e.stream_id, e.version "
                                  "FROM " LEFTFOLD_EVENT_TABLES
                                  " WHERE e.position > ? ORDER BY e.position LIMIT ?"),
               progress.position.value, most);
     while (events.Next()) {
       through.position = Position{events.Int(0)};
-      batch.events.push_back(
-          {through.position, TermsOf(events.TextView(1), events.TextView(2),
-                                     DecodeTags(events.Blob(3)), events.Blob(4))});
+      batch.events.push_back({through.position, events.Int(6), Version{events.Int(7)},
+                              TermsOf(events.TextView(1), events.TextView(2),
+                                      DecodeTags(events.Blob(3)), events.Blob(4))});
       CopyInto(events.Blob(5), through.chain);
     }
     Rows commands = Bound(connection.Prepare("SELECT number, command_id FROM commands "
@@ -459,22 +434,56 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_
 absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_view stream,
                                                                  const ReadStreamOptions& options) {
   std::vector<RecordedEvent> events;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
-    Cursor& statement =
-        options.direction == Direction::kForward
-            ? connection.Prepare(
-                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                  " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version >= ? "
-                  "ORDER BY e.version")
-            : connection.Prepare(
-                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                  " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version <= ? "
-                  "ORDER BY e.version DESC");
-    Rows rows = Bound(statement, stream, options.from.value);
-    events = Take(rows, options.events_max, options.bytes_max);
+  absl::Status found;
+  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+    const auto positions = PositionsOf(connection, stream, options);
+    found = positions.status();
+    if (!positions.ok()) return;
+    std::size_t bytes = 0;
+    for (const Position position : *positions) {
+      Rows rows = Bound(connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS
+                                           " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?"),
+                        position.value);
+      if (!rows.Next()) return;
+      bytes += rows.Blob(5).size();
+      if (bytes > options.bytes_max && !events.empty()) return;
+      events.push_back(EventIn(rows));
+    }
   });
-  if (!status.ok()) return status;
+  if (!found.ok()) return found;
+  if (!read.ok()) return read;
   return events;
+}
+
+absl::StatusOr<std::vector<Position>> SqliteLog::PositionsOf(sql::Connection& connection,
+                                                             std::string_view stream,
+                                                             const ReadStreamOptions& options) {
+  const std::int64_t id = StreamIdIn(connection, stream);
+  if (id == 0) return std::vector<Position>();
+  const bool forward = options.direction == Direction::kForward;
+  std::vector<Position> newer;
+  if (writer_ == nullptr) {
+    // Only a reader beside the writer finds the log longer than its index.
+    Cursor& after_index = forward
+                              ? connection.Prepare(
+                                    "SELECT position FROM events WHERE position > ? AND "
+                                    "stream_id = ? AND version >= ? ORDER BY position LIMIT ?")
+                              : connection.Prepare(
+                                    "SELECT position FROM events WHERE position > ? AND stream_id "
+                                    "= ? AND version <= ? ORDER BY position DESC LIMIT ?");
+    for (Rows rows = Bound(after_index, index_->Through().position.value, id, options.from.value,
+                           static_cast<std::int64_t>(options.events_max));
+         rows.Next();) {
+      newer.push_back(Position{rows.Int(0)});
+    }
+  }
+  auto indexed = index_->StreamPositions(id, options.from, options.direction, options.events_max);
+  if (!indexed.ok()) return indexed.status();
+  std::vector<Position> positions = forward ? std::move(*indexed) : std::move(newer);
+  const std::vector<Position>& rest = forward ? newer : *indexed;
+  for (std::size_t i = 0; i < rest.size() && positions.size() < options.events_max; ++i)
+    positions.push_back(rest[i]);
+  return positions;
 }
 
 absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
@@ -534,14 +543,19 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
   const std::string first = options.category.empty() ? "" : options.category + "-";
   const std::string end = options.category.empty() ? "\x7F" : options.category + ".";
   std::vector<StreamInfo> streams;
+  absl::Status found;
   const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     Rows rows =
-        Bound(connection.Prepare(
-                  "SELECT s.name, (SELECT max(version) FROM events e WHERE e.stream_id = s.id) "
-                  "FROM streams s WHERE s.name > ? AND s.name < ? ORDER BY s.name LIMIT ?"),
+        Bound(connection.Prepare("SELECT name, id FROM streams WHERE name > ? AND name < ? "
+                                 "ORDER BY name LIMIT ?"),
               std::max(options.after, first), end, static_cast<std::int64_t>(options.streams_max));
-    while (rows.Next()) streams.push_back({rows.Text(0), Version{rows.Int(1)}});
+    while (found.ok() && rows.Next()) {
+      const auto version = VersionOf(connection, rows.Int(1));
+      found = version.status();
+      if (version.ok()) streams.push_back({rows.Text(0), *version});
+    }
   });
+  if (!found.ok()) return found;
   if (!status.ok()) return status;
   return streams;
 }
@@ -573,10 +587,22 @@ absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
   return before;
 }
 
+absl::StatusOr<Version> SqliteLog::VersionOf(sql::Connection& connection, std::int64_t stream_id) {
+  if (writer_ == nullptr) {
+    Rows rows = Bound(connection.Prepare("SELECT version FROM events WHERE position > ? AND "
+                                         "stream_id = ? ORDER BY position DESC LIMIT 1"),
+                      index_->Through().position.value, stream_id);
+    if (rows.Next()) return Version{rows.Int(0)};
+  }
+  return index_->LastVersion(stream_id);
+}
+
 absl::StatusOr<Version> SqliteLog::StreamVersion(std::string_view stream) {
-  Version version = kNoEventYet;
-  const absl::Status status = readers_.Read(
-      [&](sql::Connection& connection) { version = StreamVersionIn(connection, stream); });
+  absl::StatusOr<Version> version = kNoEventYet;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    const std::int64_t id = StreamIdIn(connection, stream);
+    if (id != 0) version = VersionOf(connection, id);
+  });
   if (!status.ok()) return status;
   return version;
 }

@@ -55,6 +55,10 @@ class SqliteLog final : public Log, private IndexSource {
   absl::StatusOr<bool> Fits(const IndexProgress& progress) override;
   absl::StatusOr<std::pair<IndexBatch, IndexProgress>> ReadAfter(const IndexProgress& progress,
                                                                  std::size_t count) override;
+  absl::StatusOr<std::vector<Position>> PositionsOf(sql::Connection& connection,
+                                                    std::string_view stream,
+                                                    const ReadStreamOptions& options);
+  absl::StatusOr<Version> VersionOf(sql::Connection& connection, std::int64_t stream_id);
   void Scan(sql::Connection& connection, Position end, ReadPage& page);
   void ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
                    ReadPage& page);

@@ -199,23 +199,33 @@ TEST_F(LogIndexTest, TheWriterBringsTooMuchMemoryIntoTheFileItself) {
   EXPECT_EQ(InIndex("SELECT position FROM progress"), events);
 }
 
-TEST_F(LogIndexTest, ALogOfTheFirstFormatIsTakenOver) {
-  Fill(5, "c");
-  store_.reset();
-  {
-    SQLite::Database file(folder_.path() + "/events.db", SQLite::OPEN_READWRITE);
-    file.exec(
-        "CREATE TABLE old(number INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, "
-        "request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL, created_id TEXT NOT NULL, "
-        "version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;"
-        "INSERT INTO old SELECT * FROM commands; DROP TABLE commands;"
-        "ALTER TABLE old RENAME TO commands; PRAGMA user_version = 1");
+TEST_F(LogIndexTest, StreamsAreReadFromTheFileAndFromMemoryAsOne) {
+  Fill(42, "c");
+  const auto read = [&](EventStore& store, ReadStreamOptions options) {
+    std::vector<std::string> payloads;
+    const auto events = store.ReadStream("desk-d", options);
+    EXPECT_TRUE(events.ok()) << events.status();
+    for (const RecordedEvent& event : *events) payloads.push_back(event.payload);
+    return payloads;
+  };
+  auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Append(AppendOf("desk-d", {"new", "newer"}));
+  for (EventStore* store : {store_.get(), reader->get()}) {
+    EXPECT_THAT(read(*store, {}), ElementsAre("3", "13", "23", "33", "new", "newer"));
+    EXPECT_THAT(read(*store, {.from = Version{3}, .events_max = 2}), ElementsAre("33", "new"));
+    EXPECT_THAT(read(*store, {.from = Version{5}}), ElementsAre("newer"));
+    EXPECT_THAT(read(*store, {.from = Version{6}}), IsEmpty());
+    EXPECT_THAT(read(*store, {.from = Version{99}, .direction = Direction::kBackward}),
+                ElementsAre("newer", "new", "33", "23", "13", "3"));
+    EXPECT_THAT(
+        read(*store, {.from = Version{4}, .direction = Direction::kBackward, .events_max = 2}),
+        ElementsAre("new", "33"));
+    EXPECT_EQ(store->StreamVersion("desk-d").value(), Version{5});
+    EXPECT_EQ(store->StreamVersion("desk-x").value(), kNoEventYet);
+    EXPECT_THAT(*store->ListStreams({.category = "desk"}),
+                ElementsAre(StreamInfo{"desk-d", Version{5}}));
   }
-  fs::remove(IndexPath());
-  Open();
-  ExpectAllFound(*store_, 5, "c");
-  Fill(5, "d");
-  ExpectAllFound(*store_, 5, "d");
 }
 
 TEST_F(LogIndexTest, AConditionLooksIntoTheFileAndIntoMemory) {
