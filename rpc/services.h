@@ -120,9 +120,38 @@ class ServerStream {
   ~ServerStream() = default;
 };
 
+// What happens to a session. Called on gRPC threads, must not block.
+struct SessionEvents {
+  // The message that was asked for, checked like any request; nullptr when the client has closed
+  // its sending side or is gone; the error of a message that was refused.
+  std::function<void(absl::StatusOr<MessagePtr> message)> on_read;
+  // As in StreamEvents.
+  std::function<void(bool ok)> on_written;
+  std::function<void()> on_cancelled;
+};
+
+// A bidirectional call in the hands of its handler, as ServerStream. At most one read and one write
+// are outstanding; what is not asked for waits at the client (flow control).
+class SessionStream {
+ public:
+  virtual CallFacts facts() const = 0;
+  // Once, before the handler returns and before the first Read and Write.
+  virtual void Observe(SessionEvents events) = 0;
+  // Asks for the next message: on_read follows, once. Not after on_read has ended the stream.
+  virtual void Read() = 0;
+  virtual void Write(const google::protobuf::Message& response) = 0;
+  // Ends the call; not while a write is outstanding. The stream may be gone then.
+  virtual void Finish(const absl::Status& status) = 0;
+
+ protected:
+  SessionStream() = default;
+  ~SessionStream() = default;
+};
+
 // Handlers run on gRPC threads and must not block: what waits goes to an executor.
 using UnaryHandler = std::function<void(UnaryCall)>;
 using StreamHandler = std::function<void(ServerStream&)>;
+using SessionHandler = std::function<void(SessionStream&)>;
 
 // gRPC services assembled from handlers instead of generated base classes, so that no domain holds
 // gRPC code. A handler serves the RPC in its request's own file which takes that request. Before a
@@ -148,6 +177,7 @@ class Services {
   // ALREADY_EXISTS for a second handler.
   absl::Status HandleUnary(const google::protobuf::Descriptor& request, UnaryHandler handler);
   absl::Status HandleStream(const google::protobuf::Descriptor& request, StreamHandler handler);
+  absl::Status HandleSession(const google::protobuf::Descriptor& request, SessionHandler handler);
 
   // Full names of the proto services, in alphabetical order.
   std::vector<std::string> names() const;
@@ -158,8 +188,8 @@ class Services {
  private:
   friend struct internal::Method;
   class Assembled;
-  absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request,
-                                        bool streaming);
+  enum class Kind { kUnary, kStream, kSession };
+  absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request, Kind kind);
 
   ErrorLog error_log_;
   std::atomic<bool> refusing_ = false;

@@ -15,10 +15,12 @@
 #include "read_api/watch_hub.h"
 #include "rpc/server.h"
 #include "rpc/services.h"
+#include "rpc/status.h"
 #include "server/admin_service.h"
 #include "server/command_service.h"
 #include "server/query_service.h"
 #include "server/role_lock.h"
+#include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
 #include "sql/connection.h"
@@ -64,8 +66,12 @@ class App::Implementation {
   ThreadPool loading_{"loading", 2};
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reading_{"reading", 2};
+  ThreadPool feeding_{"feeding", 2};
   std::unique_ptr<EventStore> store_;
   std::unique_ptr<CommandHandler> commands_;
+  std::unique_ptr<RawAppender> appender_;
+  std::unique_ptr<AppendSessions> sessions_;
+  std::unique_ptr<Feeds> feeds_;
   std::unique_ptr<read_api::ViewPool> view_pool_;
   std::unique_ptr<read_api::WatchHub> watches_;
   std::unique_ptr<read_api::QueryHandler> queries_;
@@ -101,6 +107,15 @@ absl::Status App::Implementation::StartWriteSide() {
   if (!token.ok()) return token.status();
   commands_ = std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_);
   LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
+  appender_ = std::make_unique<RawAppender>(registry_, *store_, feeding_);
+  sessions_ = std::make_unique<AppendSessions>(*appender_, rpc::ToRpcStatus);
+  feeds_ = std::make_unique<Feeds>(*store_, feeding_);
+  LEFTFOLD_RETURN_IF_ERROR(ServeStore({.store = *store_,
+                                       .appender = *appender_,
+                                       .sessions = *sessions_,
+                                       .feeds = *feeds_,
+                                       .work = feeding_},
+                                      *token, write_services_));
   auto server = rpc::RpcServer::Start(
       {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
   if (!server.ok()) return server.status();
@@ -139,6 +154,8 @@ absl::Status App::Implementation::StartAdmin() {
 }
 
 void App::Implementation::StopWriteSide() {
+  if (sessions_ != nullptr) sessions_->Stop();
+  if (feeds_ != nullptr) feeds_->Stop();
   if (write_server_ != nullptr) write_server_->Drain(options_.drain);
 }
 
@@ -156,7 +173,8 @@ void App::Implementation::Stop() {
   StopWriteSide();
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &projecting_, &reading_})
+  for (ThreadPool* pool :
+       {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_, &reading_})
     pool->Stop();
 }
 

@@ -1,13 +1,12 @@
 #include "write_api/command_handler.h"
 
 #include <absl/strings/match.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 #include <limits>
 
 #include "core/reject.h"
+#include "core/serialize.h"
 #include "core/status.h"
 #include "leftfold/core/v1/claims.pb.h"
 
@@ -16,25 +15,8 @@ namespace {
 
 namespace pb = google::protobuf;
 
-constexpr std::string_view kClaimCategoryPrefix = "claim_";
 constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
 constexpr std::size_t kLoadBatchEvents = 1'000;
-
-std::string DeterministicBytes(const pb::Message& message) {
-  std::string bytes;
-  {
-    pb::io::StringOutputStream stream(&bytes);
-    pb::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
-  return bytes;
-}
-
-bool IsCommandId(std::string_view id) {
-  return id.size() <= kCommandIdBytesMax &&
-         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7F; });
-}
 
 core::v1::CommandReceipt ToProto(const Receipt& receipt) {
   core::v1::CommandReceipt out;

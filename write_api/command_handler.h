@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -23,6 +24,8 @@
 
 namespace leftfold {
 
+// Categories of reservation streams begin so. Never change: they are stored.
+inline constexpr std::string_view kClaimCategoryPrefix = "claim_";
 // Commands that wait for an aggregate to be loaded. Beyond: QUEUE_FULL with RetryInfo.
 inline constexpr std::size_t kLaneQueueMax = 1'024;
 // How often a command is decided again because another writer of the log was faster, before it gets
