@@ -212,6 +212,8 @@ struct RawAppender::Prepared {
 RawAppender::RawAppender(const Registry& registry, EventStore& store, Executor& work)
     : store_(store), work_(work) {
   for (const AggregateEntry& aggregate : registry.aggregates()) owned_.emplace(aggregate.category);
+  for (const CommandEntry& command : registry.commands())
+    packages_.insert(command.request->file()->package() + ".");
 }
 
 absl::StatusOr<RawAppender::Prepared> RawAppender::Prepare(const store::v1::AppendRequest& request,
@@ -275,6 +277,19 @@ absl::Status RawAppender::CheckToken(const Prepared& prepared) const {
                               "the token of the data folder",
                               category),
                   {{"category", category}});
+  }
+  for (const StreamAppend& stream : prepared.append.streams) {
+    for (const NewEvent& event : stream.events) {
+      const bool owned =
+          std::any_of(packages_.begin(), packages_.end(),
+                      [&](const std::string& package) { return event.type.starts_with(package); });
+      if (!owned) continue;
+      return Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED,
+                    fmt::format("events of type {} come from commands, and views fold them; a raw "
+                                "append of them needs the token of the data folder",
+                                event.type),
+                    {{"type", event.type}});
+    }
   }
   return absl::OkStatus();
 }

@@ -35,8 +35,9 @@ class RawAppender {
   // Errors besides the store's (event_store.h):
   //   INVALID_ARGUMENT   INVALID_FIELDS, INVALID_PAYLOAD {record, type}, COMMAND_ID_RESERVED; all
   //                      violations at once
-  //   PERMISSION_DENIED  TOKEN_REQUIRED {category}: an aggregate owns it, or it is one of claims;
-  //                      or `engine` is set
+  //   PERMISSION_DENIED  TOKEN_REQUIRED: an aggregate owns the {category}, or it is one of claims;
+  //   a
+  //                      domain owns the {type}, whose views would fold it; `engine` is set
   void Append(const store::v1::AppendRequest& request, const Caller& caller, Done done);
 
  private:
@@ -47,7 +48,8 @@ class RawAppender {
 
   EventStore& store_;
   Executor& work_;
-  absl::flat_hash_set<std::string> owned_;  // Categories of aggregates.
+  absl::flat_hash_set<std::string> owned_;     // Categories of aggregates.
+  absl::flat_hash_set<std::string> packages_;  // Of domains, with a dot at the end.
 };
 
 }  // namespace leftfold

@@ -148,7 +148,8 @@ class Grpcurl : public ::testing::Test {
   void ExpectAsShown(const Shown& shown) const {
     SCOPED_TRACE(shown.command);
     Ran ran;
-    if (shown.command.find("/Watch") != std::string::npos) {  // Has no end.
+    if (shown.command.find("/Watch") != std::string::npos ||
+        shown.command.find("/Subscribe") != std::string::npos) {  // Has no end.
       ChildProcess stream = Start(shown.command);
       ran.output = NextMessage(stream);
       EXPECT_THAT(ran.output, HasSubstr("\n}\n"));
@@ -219,6 +220,26 @@ TEST_F(GrpcurlInDocuments, TheThreeLinesThatServePrintsRun) {
     EXPECT_EQ(ran.exit_code, 0) << rest << "\n" << ran.output;
     EXPECT_THAT(ran.output, HasSubstr(part)) << rest;
   }
+}
+
+// A reader of the raw log without any .proto file sees what is in a typed payload.
+TEST_F(Grpcurl, TheRawLogShowsTypedPayloadsAsJson) {
+  const std::string create =
+      "grpcurl -plaintext -d '{\"room_id\": \"oak\", \"name\": \"Old oak\"}' 127.0.0.1:50051 "
+      "leftfold.rooms.v1.RoomCommandService/CreateRoom";
+  ASSERT_EQ(Run(create).exit_code, 0);
+  const std::string store = " 127.0.0.1:50051 leftfold.store.v1.EventStoreService/";
+  for (const std::string& line :
+       {"-d '{\"stream\": \"room-oak\"}'" + store + "ReadStream", store + "ReadAll"}) {
+    const Ran ran = Run("grpcurl -plaintext " + line);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("\"type.googleapis.com/leftfold.rooms.v1.RoomCreated\""));
+    EXPECT_THAT(ran.output, HasSubstr("\"name\": \"Old oak\""));
+  }
+  const Ran health =
+      Run("grpcurl -plaintext -d '{\"service\": \"leftfold.store.v1.EventStoreService\"}' "
+          "127.0.0.1:50051 grpc.health.v1.Health/Check");
+  EXPECT_THAT(health.output, HasSubstr("SERVING"));
 }
 
 // grpcurl's exit code is this plus the gRPC code.
