@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/sqlite_snapshots.h"
 #include "projector/projector.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_pool.h"
@@ -23,6 +24,7 @@
 #include "server/token.h"
 #include "sql/connection.h"
 #include "write_api/command_handler.h"
+#include "write_api/snapshotter.h"
 
 namespace leftfold {
 namespace {
@@ -64,7 +66,10 @@ class App::Implementation {
   ThreadPool loading_{"loading", 2};
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reading_{"reading", 2};
+  ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+  std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;
   std::unique_ptr<read_api::ViewPool> view_pool_;
   std::unique_ptr<read_api::WatchHub> watches_;
@@ -99,7 +104,10 @@ absl::Status App::Implementation::Start() {
 absl::Status App::Implementation::StartWriteSide() {
   const auto token = LoadOrMakeToken(options_.data);
   if (!token.ok()) return token.status();
-  commands_ = std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_);
+  snapshots_ = std::make_unique<SqliteSnapshots>(options_.data + "/log");
+  snapshotter_ = std::make_unique<Snapshotter>(*store_, *snapshots_, snapshotting_);
+  commands_ =
+      std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_, snapshotter_.get());
   LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
   auto server = rpc::RpcServer::Start(
       {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
@@ -156,8 +164,10 @@ void App::Implementation::Stop() {
   StopWriteSide();
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &projecting_, &reading_})
+  for (ThreadPool* pool :
+       {&loading_, &writer_, &indexing_, &completions_, &projecting_, &reading_, &snapshotting_}) {
     pool->Stop();
+  }
 }
 
 App::App(std::unique_ptr<Implementation> implementation)
