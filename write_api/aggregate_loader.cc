@@ -30,7 +30,7 @@ std::optional<LoadedAggregate> Restore(const AggregateEntry& aggregate, const st
   if (snapshots == nullptr || aggregate.state_type.empty()) return std::nullopt;
   const std::optional<Snapshot> found = snapshots->Find(stream);
   if (!found || found->state_type != aggregate.state_type ||
-      found->state_version != aggregate.state_version || found->version <= kNoEventYet) {
+      found->state_version != aggregate.state_version) {
     return std::nullopt;
   }
   LoadedAggregate restored{aggregate.new_state(), found->version, found->chain, found->version};

@@ -70,7 +70,7 @@ class Engine {
   void Start() {
     if (with_snapshots_) {
       snapshots_ = std::make_unique<SqliteSnapshots>(folder_.path());
-      snapshotter_ = std::make_unique<Snapshotter>(store_, *snapshots_, background_.Pool());
+      snapshotter_ = std::make_unique<Snapshotter>(base_.store(), *snapshots_, background_.Pool());
     }
     handler_ = std::make_unique<CommandHandler>(Counters(), store_, base_.clock(),
                                                 base_.scheduler().Pool(), snapshotter_.get());
@@ -96,6 +96,7 @@ class Engine {
     return told;
   }
   void TakeSnapshots() { background_.RunUntilIdle(); }
+  // By loads.
   std::size_t events_read() const { return store_.events_read; }
   std::string file() const { return folder_.path() + "/snapshots.db"; }
 
