@@ -89,9 +89,6 @@ absl::Status SqliteSnapshots::OpenWriter() {
   sql::Connection& connection = **opened;
   LEFTFOLD_RETURN_IF_ERROR(
       connection.Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
-  // A table that is not there is damage too.
-  connection.Value("SELECT version FROM snapshots LIMIT 1");
-  LEFTFOLD_RETURN_IF_ERROR(connection.status());
   writer_ = *std::move(opened);
   return absl::OkStatus();
 }
