@@ -100,11 +100,12 @@ Acceptance<Es...> Accept(Es... events) {
 }
 
 // The aggregate is a struct of static overloads:
-//   kCategory; Commands, Creates (the commands that may leave the id empty), Events, State,
-//   kStateVersion Validate(const Command&, Violations&)                              form only, all
-//   violations at once Decide(const Command&, const State&, const CommandContext&)        pure
-//   Evolve(State&, const Event&)                                       total: it accepts every
-//   event in every state
+//   kCategory; Commands, Creates (the commands that may leave the id empty), Events
+//   State, kStateVersion: with a protobuf message as State there are snapshots of it, and
+//     kStateVersion says what their bytes mean: bump it when Evolve or a field's meaning changes
+//   Validate(const Command&, Violations&): form only, all violations at once
+//   Decide(const Command&, const State&, const CommandContext&): pure
+//   Evolve(State&, const Event&): total, it accepts every event in every state
 template <class A, class Command>
 concept Validates = requires(const Command& c, Violations& v) {
   { A::Validate(c, v) } -> std::same_as<void>;

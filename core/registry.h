@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <google/protobuf/message.h>
 
+#include <concepts>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -33,6 +34,12 @@ struct AggregateEntry {
   std::function<ErasedState()> new_state;
   // DATA_LOSS for an event that does not decode or that the aggregate does not know.
   std::function<absl::Status(void* state, const RecordedEvent&)> evolve;
+  // Full name of the state's message. Empty when the state is none: it has no snapshots then, and
+  // the two below are not there.
+  std::string state_type;
+  std::function<std::string(const void* state)> save;
+  // False when the bytes are none of the state's; it may have changed then.
+  std::function<bool(void* state, const std::string& bytes)> restore;
 };
 
 struct CommandEntry {
@@ -212,6 +219,15 @@ void Registry::Add() {
     if (known.ok() && !*known) return internal::UnknownType(recorded);
     return known.status();
   };
+  if constexpr (std::derived_from<State, Message>) {
+    aggregate.state_type = State::descriptor()->full_name();
+    aggregate.save = [](const void* state) {
+      return static_cast<const State*>(state)->SerializeAsString();
+    };
+    aggregate.restore = [](void* state, const std::string& bytes) {
+      return static_cast<State*>(state)->ParseFromString(bytes);
+    };
+  }
   A::Commands::ForEach([&]<class Command>() {
     CommandEntry& entry = commands_.emplace_back();
     entry.request = Command::descriptor();

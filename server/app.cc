@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/sqlite_snapshots.h"
 #include "projector/projector.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_pool.h"
@@ -25,6 +26,7 @@
 #include "server/token.h"
 #include "sql/connection.h"
 #include "write_api/command_handler.h"
+#include "write_api/snapshotter.h"
 
 namespace leftfold {
 namespace {
@@ -67,7 +69,10 @@ class App::Implementation {
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reading_{"reading", 2};
   ThreadPool feeding_{"feeding", 2};
+  ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+  std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;
   std::unique_ptr<RawAppender> appender_;
   std::unique_ptr<AppendSessions> sessions_;
@@ -105,7 +110,10 @@ absl::Status App::Implementation::Start() {
 absl::Status App::Implementation::StartWriteSide() {
   const auto token = LoadOrMakeToken(options_.data);
   if (!token.ok()) return token.status();
-  commands_ = std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_);
+  snapshots_ = std::make_unique<SqliteSnapshots>(options_.data + "/log");
+  snapshotter_ = std::make_unique<Snapshotter>(*store_, *snapshots_, snapshotting_);
+  commands_ =
+      std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_, snapshotter_.get());
   LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
   appender_ = std::make_unique<RawAppender>(registry_, *store_, feeding_);
   sessions_ = std::make_unique<AppendSessions>(*appender_, rpc::ToRpcStatus);
@@ -174,8 +182,10 @@ void App::Implementation::Stop() {
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool :
-       {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_, &reading_})
+       {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_, &reading_,
+        &snapshotting_}) {
     pool->Stop();
+  }
 }
 
 App::App(std::unique_ptr<Implementation> implementation)

@@ -437,6 +437,7 @@ namespace leftfold::@name@ {
 namespace {
 
 using testing::Given;
+using testing::GoldenFold;
 using testing::ViewFixture;
 
 // `message` with a name.
@@ -476,6 +477,14 @@ TEST(@Agg@Test, IsRenamedUnlessItHasThatNameAlready) {
   Given<@Agg@>(Created("North")).When(Rename("North")).ThenNothing();
   const auto refusal = Given<@Agg@>().When(Rename("South")).ThenRejected("@AGG@_NOT_FOUND");
   EXPECT_EQ(refusal.code(), absl::StatusCode::kNotFound);
+}
+
+TEST(@Agg@Test, ItsStatesMeanWhatTheyMeantInSnapshots) {
+  GoldenFold<@Agg@> fold;
+  fold.Add(Created("North")).Add(Renamed("South"));
+  EXPECT_EQ(fold.Value(), "e55d0bc914dab0d0")
+      << "Evolve or the state has changed: bump kStateVersion, then put the new value here";
+  EXPECT_EQ(@Agg@::kStateVersion, 1) << "bumped: put the number and the new value here";
 }
 
 TEST(@Agg@DirectoryTest, ShowsTheLastNameAndVersion) {

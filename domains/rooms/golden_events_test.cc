@@ -4,12 +4,14 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <set>
 #include <string>
 
 #include "core/status.h"
 #include "domains/rooms/room.h"
 #include "domains/rooms/test_events.h"
+#include "testing/given.h"
 
 namespace leftfold::rooms {
 namespace {
@@ -51,6 +53,17 @@ const Golden kGolden[] = {
      "schedule_id: 's1' occurrence_at { seconds: 1767605400 }"},
     {"SessionEnded", "0a0273311206089889eeca06",
      "schedule_id: 's1' occurrence_at { seconds: 1767605400 }"},
+};
+
+// What the first so many of them fold to, under each kStateVersion that was released. Snapshots of
+// it are in files: add lines, never change those that are here. A new golden event adds a line of
+// this version; a state that means something else has the next version and a line of it.
+const struct {
+  int state_version;
+  int events;
+  const char* states;
+} kGoldenFolds[] = {
+    {1, 16, "415983fdd5b89d78"},
 };
 
 template <class F>
@@ -101,6 +114,23 @@ TEST(GoldenEvents, StillFoldToTheSameRoom) {
     invitees { type: "user" id: "ada" state: INVITATION_STATE_ACCEPTED }
     invitees { type: "group" id: "g7" state: INVITATION_STATE_DECLINED })");
   EXPECT_EQ(state.DebugString(), expected.DebugString());
+}
+
+TEST(GoldenEvents, StillFoldToWhatSnapshotsOfThisStateVersionMean) {
+  int events = 0;
+  for (const auto& golden : kGoldenFolds) {
+    if (golden.state_version != Room::kStateVersion) continue;
+    events = golden.events;
+    testing::GoldenFold<Room> fold;
+    int folded = 0;
+    ForEachGolden([&](const auto& event, const Golden&) {
+      if (folded++ < golden.events) fold.Add(event);
+    });
+    EXPECT_EQ(fold.Value(), golden.states)
+        << "after " << golden.events << " events; has the state come to mean something else? Then "
+        << "bump kStateVersion";
+  }
+  EXPECT_EQ(events, std::ssize(kGolden)) << "there is no line of all events and this kStateVersion";
 }
 
 }  // namespace
