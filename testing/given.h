@@ -97,7 +97,7 @@ class Past {
  public:
   template <class E>
   void Add(const E& event) {
-    A::Evolve(state_, event);
+    EvolveBy<A>(state_, event);
   }
   Past At(absl::Time now) && {
     context_.now = now;
@@ -128,11 +128,12 @@ Past<A> Given(const Es&... events) {
   return past;
 }
 
-// A view in memory, fed by hand.
-template <View V>
+// A view in memory, fed by hand. It reads old events through the upcasters of `Aggregates`.
+template <View V, Aggregate... Aggregates>
 class ViewFixture {
  public:
   explicit ViewFixture(std::string category) : category_(std::move(category)) {
+    (registry_.Add<Aggregates>(), ...);
     registry_.Add<V>();
     auto opened = sql::OpenViewInMemory(registry_.views().front(), Digest{});
     EXPECT_TRUE(opened.ok()) << opened.status();
