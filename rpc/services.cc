@@ -293,6 +293,17 @@ std::string_view CallFacts::Header(std::string_view name) const {
                              : std::string_view(it->second.data(), it->second.size());
 }
 
+std::vector<HeaderLine> CallFacts::Headers() const {
+  const auto& headers = context_->client_metadata();
+  std::vector<HeaderLine> lines;
+  lines.reserve(headers.size());
+  for (const auto& [name, value] : headers) {
+    lines.emplace_back(std::string_view(name.data(), name.size()),
+                       std::string_view(value.data(), value.size()));
+  }
+  return lines;
+}
+
 UnaryCall::UnaryCall(const internal::Method& method, grpc::CallbackServerContext* context,
                      grpc::ServerUnaryReactor* reactor, grpc::ByteBuffer* response,
                      MessagePtr request)

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace leftfold::rpc {
@@ -28,6 +29,9 @@ inline constexpr int kReceivedBytesMax = 16 << 20;
 // Deepest nesting of messages in a request; deeper ones are MALFORMED_REQUEST.
 inline constexpr int kRequestDepthMax = 64;
 
+// Name (lower-case) and value of a header; views into the call.
+using HeaderLine = std::pair<std::string_view, std::string_view>;
+
 // What a call says besides its request. Valid until the call is finished; the views too.
 // Thread-safe: it only reads.
 class CallFacts {
@@ -38,6 +42,9 @@ class CallFacts {
   // The first header of this (lower-case) name, "" when there is none: "authorization",
   // "x-correlation-id", "traceparent".
   std::string_view Header(std::string_view name) const;
+  // All of them, those of gRPC itself too; a name may come several times. In no order that means
+  // anything.
+  std::vector<HeaderLine> Headers() const;
   // Who calls; "anonymous" until authentication exists.
   std::string_view Actor() const { return "anonymous"; }
   // "ipv4:127.0.0.1:40000".

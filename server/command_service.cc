@@ -10,14 +10,16 @@ namespace {
 
 void Serve(CommandHandler& handler, const CommandEntry& entry, const std::string& bearer,
            rpc::UnaryCall call) {
-  Caller caller = CallerOf(call.facts(), bearer);
+  absl::StatusOr<Caller> caller = CallerOf(call.facts().Headers(), bearer);
+  if (!caller.ok()) return call.Finish(caller.status());
+  caller->actor = call.facts().Actor();
   auto command = call.TakeRequest();
   const auto* method = internal::MethodTaking(*entry.request);
   const auto* prototype =
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(method->output_type());
   auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
   handler.Handle(
-      entry, std::move(command), std::move(caller),
+      entry, std::move(command), *std::move(caller),
       [shared, prototype](absl::StatusOr<core::v1::CommandReceipt> receipt) {
         if (!receipt.ok()) return shared->Finish(receipt.status());
         rpc::MessagePtr response(prototype->New());

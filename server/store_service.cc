@@ -72,10 +72,12 @@ absl::Status ServeAppends(const StoreEngines& engines, const std::string& bearer
   RawAppender& appender = engines.appender;
   LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
       *v1::AppendRequest::descriptor(), [&appender, bearer](rpc::UnaryCall call) {
-        const Caller caller = CallerOf(call.facts(), bearer);
+        absl::StatusOr<Caller> caller = CallerOf(call.facts().Headers(), bearer);
+        if (!caller.ok()) return call.Finish(caller.status());
+        caller->actor = call.facts().Actor();
         auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
         const rpc::MessagePtr request = shared->TakeRequest();
-        appender.Append(As<v1::AppendRequest>(*request), caller,
+        appender.Append(As<v1::AppendRequest>(*request), *caller,
                         [shared](absl::StatusOr<v1::AppendReceipt> receipt) {
                           if (!receipt.ok()) return shared->Finish(receipt.status());
                           v1::AppendResponse response;
@@ -86,8 +88,11 @@ absl::Status ServeAppends(const StoreEngines& engines, const std::string& bearer
   AppendSessions& sessions = engines.sessions;
   return services.HandleSession(
       *v1::AppendSessionRequest::descriptor(), [&sessions, bearer](rpc::SessionStream& stream) {
-        auto session = sessions.Open(CallerOf(stream.facts(), bearer),
-                                     std::make_shared<StreamSessionSink>(stream));
+        absl::StatusOr<Caller> caller = CallerOf(stream.facts().Headers(), bearer);
+        if (!caller.ok()) return stream.Finish(caller.status());
+        caller->actor = stream.facts().Actor();
+        auto session =
+            sessions.Open(*std::move(caller), std::make_shared<StreamSessionSink>(stream));
         if (!session.ok()) return stream.Finish(session.status());
         stream.Observe(
             {.on_read = [session = *session](

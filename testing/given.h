@@ -98,7 +98,7 @@ class Past {
  public:
   template <class E>
   void Add(const E& event) {
-    A::Evolve(state_, event);
+    EvolveBy<A>(state_, event);
   }
   Past At(absl::Time now) && {
     context_.now = now;
@@ -141,6 +141,11 @@ class GoldenFold {
     states_.AddLengthPrefixed(state_.SerializeAsString());
     return *this;
   }
+  GoldenFold& AddStored(const core::v1::RecordedEvent& event) {
+    EXPECT_TRUE(FoldStored<A>(event, state_)) << event.type();
+    states_.AddLengthPrefixed(state_.SerializeAsString());
+    return *this;
+  }
   // 16 hexadecimal digits. To be asked once.
   std::string Value() { return ToHex(AsBytes(states_.Finish())).substr(0, 16); }
 
@@ -149,11 +154,12 @@ class GoldenFold {
   Sha256 states_;
 };
 
-// A view in memory, fed by hand.
-template <View V>
+// A view in memory, fed by hand. It reads old events through the upcasters of `Aggregates`.
+template <View V, Aggregate... Aggregates>
 class ViewFixture {
  public:
   explicit ViewFixture(std::string category) : category_(std::move(category)) {
+    (registry_.Add<Aggregates>(), ...);
     registry_.Add<V>();
     auto opened = sql::OpenViewInMemory(registry_.views().front(), Digest{});
     EXPECT_TRUE(opened.ok()) << opened.status();

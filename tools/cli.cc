@@ -98,8 +98,15 @@ CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   tail->add_option("--category", options.category, "of this category only");
+  tail->add_option("--stream-prefix", options.stream_prefix, "of streams that begin so only");
+  tail->add_option("--type", options.types, "of this type only, its full name; may be repeated")
+      ->allow_extra_args(false);
+  tail->add_option("--correlation", options.correlation, "with this correlation id only");
   tail->add_flag("--follow", options.follow, "wait for more");
-  tail->footer("Example: leftfold tail --data ./data --category room --follow");
+  tail->footer(
+      "Examples: leftfold tail --data ./data --category room --follow\n"
+      "          leftfold tail --correlation order-17\n"
+      "          leftfold tail --stream-prefix room-oak --type leftfold.rooms.v1.RoomRenamed");
   return tail;
 }
 

@@ -522,6 +522,12 @@ TEST(@Agg@DirectoryTest, IsReadPageByPageWithoutScanningTheTable) {
 }  // namespace
 }  // namespace leftfold::@name@
 )text"},
+    {"domains/@name@/golden/leftfold.@name@.v1.@Agg@Created.1.txt", R"text(0a054e6f727468
+{"name":"North"}
+)text"},
+    {"domains/@name@/golden/leftfold.@name@.v1.@Agg@Renamed.1.txt", R"text(0a05536f757468
+{"name":"South"}
+)text"},
 };
 
 }  // namespace leftfold::tools

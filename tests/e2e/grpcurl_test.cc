@@ -430,6 +430,25 @@ void GrpcurlOnRooms::WatchTheRoomEnd() {
   EXPECT_EQ(See<v1::GetRoomResponse>(R"(, "room_id": "oak")").room().version(), version_);
 }
 
+TEST_F(GrpcurlOnRooms, HeadersGoIntoEventsThatAreFoundByThem) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  Do<v1::CreateRoomResponse>(R"(, "name": "Oak")");
+  Do<v1::RenameRoomResponse>(
+      R"(, "name": "Elm")",
+      "-H 'x-correlation-id: order-17' -H 'traceparent: " + trace + "' -H 'lf-meta-tenant: acme'");
+  const Ran found = Run("leftfold tail --correlation order-17");
+  EXPECT_EQ(Count(found.output, "\n"), 1) << found.output;
+  EXPECT_THAT(found.output, HasSubstr(R"({"position":"2")"));
+  EXPECT_THAT(found.output, HasSubstr(R"("correlationId":"order-17")"));
+  EXPECT_THAT(found.output, HasSubstr("\"traceparent\":\"" + trace + "\""));
+  EXPECT_THAT(found.output, HasSubstr(R"("headers":{"tenant":"acme"})"));
+  const GrpcError refused = RefusalOf(Line<v1::RenameRoomResponse>(
+      R"({"room_id": "oak", "name": "Ash"})",
+      "-format-error -H 'x-correlation-id: " + std::string(129, 'x') + "'"));
+  EXPECT_EQ(refused.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(refused.metadata.at("fields"), "x-correlation-id");
+}
+
 TEST_F(GrpcurlOnRooms, EveryRpcAnswersWithJson) {
   SendCommandsToALivingRoom();
   AskEveryQuery();

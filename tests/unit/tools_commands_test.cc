@@ -120,6 +120,36 @@ TEST_F(Commands, TailReadsBesideTheServerAndWithoutIt) {
   }
 }
 
+TEST_F(Commands, TailPrintsWhatEveryFilterWants) {
+  const std::string call = "call " + server_->write_address + kCommands;
+  const std::string headers = " -H 'x-correlation-id: order-17' -H 'lf-meta-tenant: acme'";
+  EXPECT_EQ(
+      Leftfold(call + R"(RenameRoom '{"room_id": "oak", "name": "Ash"}')" + headers).exit_code, 0);
+  EXPECT_EQ(
+      Leftfold(call + R"(CreateRoom '{"room_id": "elm", "name": "Elm"}')" + headers).exit_code, 0);
+  const auto positions = [&](const std::string& filters) {
+    const Ran ran = Leftfold(WithData("tail " + filters));
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    std::string found;
+    const std::string mark = "{\"position\":\"";
+    for (std::size_t at = ran.output.find(mark); at != std::string::npos;
+         at = ran.output.find(mark, at + 1)) {
+      found += ran.output[at + mark.size()];
+    }
+    return found;
+  };
+  EXPECT_EQ(positions("--correlation order-17"), "34");
+  EXPECT_EQ(positions("--correlation order-1"), "");
+  EXPECT_EQ(positions("--stream-prefix room-o"), "123");
+  EXPECT_EQ(positions("--type leftfold.rooms.v1.RoomCreated"), "14");
+  EXPECT_EQ(positions("--type leftfold.rooms.v1.RoomCreated --type leftfold.rooms.v1.RoomRenamed"),
+            "1234");
+  EXPECT_EQ(positions("--correlation order-17 --stream-prefix room-o"), "3");
+  EXPECT_EQ(positions("--correlation order-17 --type leftfold.rooms.v1.RoomCreated --from 4"), "4");
+  EXPECT_THAT(Leftfold(WithData("tail --correlation order-17")).output,
+              HasSubstr(R"("headers":{"tenant":"acme"})"));
+}
+
 TEST_F(Commands, TailFollows) {
   ChildProcess follower({LEFTFOLD_BINARY, "tail", "--from", "3", "--follow", "--data", data()});
   EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Ash"})").exit_code, 0);
