@@ -9,6 +9,7 @@
 #include "tools/backup.h"
 #include "tools/call.h"
 #include "tools/config.h"
+#include "tools/export.h"
 #include "tools/new_domain.h"
 #include "tools/replay.h"
 #include "tools/restore.h"
@@ -31,6 +32,8 @@ struct CommandLine {
   tools::NewDomainOptions new_domain;
   tools::BackupOptions backup;
   tools::RestoreOptions restore;
+  tools::ExportOptions export_to;
+  tools::ImportOptions import_from;
 };
 
 void AddData(CLI::App& command, std::string& data) {
@@ -143,6 +146,29 @@ CLI::App* AddRestore(CLI::App& app, tools::RestoreOptions& options) {
   return restore;
 }
 
+CLI::App* AddExport(CLI::App& app, tools::ExportOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("export", "Write the log as lines of JSON, beside a server too");
+  command->add_option("--to", options.to,
+                      "file; one that is there is continued; else standard output");
+  command->add_option("--from", options.from, "begin with this position")
+      ->check(CLI::PositiveNumber);
+  command->footer(
+      "A header, then each event with leaf and chain, and each accepted command.\n"
+      "Examples: leftfold export --data ./data --to log.jsonl\n"
+      "          leftfold export --data ./data --from 1000 | gzip > new.jsonl.gz");
+  return command;
+}
+
+CLI::App* AddImport(CLI::App& app, tools::ImportOptions& options) {
+  CLI::App* command = app.add_subcommand("import", "Read what `export` wrote into a log");
+  command->add_option("--from", options.from, "file; - reads standard input")->required();
+  command->footer(
+      "On a stopped server. Goes on where the log ends; refuses the first line that does not fit.\n"
+      "Example: leftfold import --from log.jsonl --data ./other");
+  return command;
+}
+
 CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
   CLI::App* command = app.add_subcommand("new-domain", "Write the two folders of a new domain");
   command->add_option("name", options.name, "name of the domain: small letters, digits, _")
@@ -173,9 +199,12 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   CLI::App* verify = AddVerify(app);
   CLI::App* backup = AddBackup(app, line.backup);
   CLI::App* restore = AddRestore(app, line.restore);
+  CLI::App* export_to = AddExport(app, line.export_to);
+  CLI::App* import_from = AddImport(app, line.import_from);
   CLI::App* views = app.add_subcommand("views", "List the views of a running server");
   views->footer("Example: leftfold views --data ./data");
-  for (CLI::App* command : {serve, replay, tail, verify, backup, restore, views}) {
+  for (CLI::App* command :
+       {serve, replay, tail, verify, backup, restore, export_to, import_from, views}) {
     AddData(*command, data.emplace(command, line.serve.data).first->second);
   }
   config_file = tools::ConfigFileOf({argv + 1, argv + argc});
@@ -200,8 +229,12 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (*verify) return tools::Verify(registry, data[verify]);
   line.backup.data = data[backup];
   line.restore.data = data[restore];
+  line.export_to.data = data[export_to];
+  line.import_from.data = data[import_from];
   if (*backup) return tools::Backup(line.backup);
   if (*restore) return tools::Restore(line.restore);
+  if (*export_to) return tools::Export(line.export_to);
+  if (*import_from) return tools::Import(line.import_from);
   if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
   return kUsage;

@@ -206,6 +206,17 @@ TEST_F(Commands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBu
   EXPECT_EQ(Leftfold(WithData("replay --all --verify")).exit_code, 0);
 }
 
+TEST_F(Commands, AnExportGoesThroughAPipeIntoAnotherLog) {
+  const std::string copy = folder_.path() + "/copy";
+  const Ran piped =
+      Leftfold(WithData("export") + " | " LEFTFOLD_BINARY " import --from - --data " + copy);
+  EXPECT_EQ(piped.exit_code, 0) << piped.output;
+  EXPECT_THAT(piped.output, HasSubstr("2 events, up to position 2"));
+  EXPECT_EQ(Leftfold("tail --data " + copy).output, Leftfold(WithData("tail")).output);
+  EXPECT_EQ(Leftfold(WithData("export --from 3 --to " + copy + "/rest")).exit_code, 0);
+  EXPECT_EQ(Leftfold(WithData("import --from " + copy + "/rest")).exit_code, 1);
+}
+
 TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
   const Ran listed = Leftfold(WithData("views"));
   EXPECT_EQ(listed.exit_code, 0);
@@ -217,7 +228,8 @@ TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
 TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {
   const testing::TemporaryFolder folder;
   const std::string data = folder.path() + "/typo";
-  for (const char* command : {"tail", "verify", "replay --all", "views", "backup --to x"}) {
+  for (const char* command :
+       {"tail", "verify", "replay --all", "views", "export", "backup --to x"}) {
     const Ran ran = Leftfold(std::string(command) + " --data " + data);
     EXPECT_EQ(ran.exit_code, 1) << command;
     EXPECT_THAT(ran.output, HasSubstr(data)) << command;
