@@ -181,9 +181,8 @@ void App::Implementation::Stop() {
   StopWriteSide();
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool :
-       {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_, &reading_,
-        &snapshotting_}) {
+  for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
+                           &reading_, &snapshotting_}) {
     pool->Stop();
   }
 }

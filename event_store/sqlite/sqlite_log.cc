@@ -111,6 +111,12 @@ std::int64_t StreamIdIn(sql::Connection& connection, std::string_view stream) {
 
 }  // namespace
 
+int LogFormat() { return static_cast<int>(std::size(kMigrations)); }
+
+absl::Status MigrateLog(sql::Connection& writer, int format) {
+  return writer.Migrate(kMigrations, format);
+}
+
 absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,
                                                            const LogIndex::Options& options) {
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db"));
@@ -126,8 +132,7 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
                                                      .application_id = kLogApplicationId});
     if (!writer.ok()) return writer.status();
     log->writer_ = *std::move(writer);
-    LEFTFOLD_RETURN_IF_ERROR(
-        log->writer_->Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
+    LEFTFOLD_RETURN_IF_ERROR(MigrateLog(*log->writer_));
     LEFTFOLD_RETURN_IF_ERROR(log->CreateStore());
   }
   const auto tail = log->LoadTail();

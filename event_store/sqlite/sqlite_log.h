@@ -28,6 +28,11 @@ inline constexpr int kLogCheckpointPages = 4'000;
 // Never change: it is stored in every log file.
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
 
+// The number of migrations: user_version of a log file of today.
+int LogFormat();
+// Brings a new or older file to a format, today's unless told otherwise.
+absl::Status MigrateLog(sql::Connection& writer, int format = LogFormat());
+
 class SqliteLog final : public Log, private IndexSource {
  public:
   static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder,
