@@ -481,7 +481,9 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
   const std::string common = "grpc.health.v1.Health\ngrpc.reflection.v1alpha.ServerReflection\n";
   const std::string writes = "grpcurl -plaintext 127.0.0.1:50051 ";
   const std::string reads = "grpcurl -plaintext 127.0.0.1:50052 ";
-  EXPECT_EQ(Run(writes + "list").output, common + "leftfold.rooms.v1.RoomCommandService\n");
+  EXPECT_EQ(Run(writes + "list").output, common +
+                                             "leftfold.rooms.v1.RoomCommandService\n"
+                                             "leftfold.store.v1.EventStoreService\n");
   EXPECT_EQ(Run(reads + "list").output, common + "leftfold.rooms.v1.RoomQueryService\n");
   EXPECT_EQ(Run("grpcurl -plaintext 127.0.0.1:50053 list").output,
             common + "leftfold.admin.v1.AdminService\n");

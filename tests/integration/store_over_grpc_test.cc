@@ -326,7 +326,7 @@ TEST_F(StoreOverGrpc, MalformedFieldsAreNamedAllAtOnce) {
 }
 
 TEST_F(StoreOverGrpc, AnotherProcessOfTheSystemAppendsAsTheEngineItself) {
-  store::v1::AppendRequest request = AppendTo("note-2");
+  store::v1::AppendRequest request = AppendTo("note-2", 3);
   *request.add_records() = JsonRecord("note-1", "not json");
   auto* check = request.add_checks();
   check->set_stream("note-1");
@@ -338,7 +338,7 @@ TEST_F(StoreOverGrpc, AnotherProcessOfTheSystemAppendsAsTheEngineItself) {
   request.mutable_engine()->set_created_id("created");
   const AppendReceipt receipt = Appended(request, true);
   EXPECT_EQ(receipt.engine().version(), 0);
-  EXPECT_THAT(receipt.engine().versions(), ElementsAre(0, 0));
+  EXPECT_THAT(receipt.engine().versions(), ElementsAre(0, 2)) << "the streams of checks first";
   EXPECT_EQ(receipt.engine().aggregate_id(), "oak");
   ReadAllRequest read;
   read.set_raw_metadata(true);

@@ -277,7 +277,10 @@ TEST_F(SubscriptionTest, AMessageEndsAtItsBytesAndAtItsEvents) {
     largest.streams[0].events[0].tags.push_back(
         {std::string(126, 'k') + std::to_string(10 + i), std::string(512, 'v')});
   }
-  for (AppendRequest* request : {&large, &largest}) {
+  // Small payloads in large metadata: fewer fit than are read.
+  AppendRequest heavy = AppendOf("room-oak", std::vector<std::string>(10, "x"));
+  heavy.metadata = largest.metadata;
+  for (AppendRequest* request : {&large, &largest, &heavy}) {
     on_.store().Append(std::move(*request), [](const auto& receipt) { ASSERT_TRUE(receipt.ok()); });
   }
   Run();
@@ -285,7 +288,7 @@ TEST_F(SubscriptionTest, AMessageEndsAtItsBytesAndAtItsEvents) {
   request.set_raw_metadata(true);
   const auto client = Subscribe(request);
   Run();
-  EXPECT_EQ(client->Positions().size(), 1'006u);
+  EXPECT_EQ(client->Positions().size(), 1'016u);
   for (const auto& message : client->messages) {
     EXPECT_LE(message.events().events_size(), static_cast<int>(kReaderMessageEvents));
     if (message.events().events_size() > 1) {
@@ -538,6 +541,18 @@ TEST_F(Continuity, AnEventThatWasAlteredOrRenumberedBreaksTheChain) {
   for (std::size_t i = 7; i < renumbered.size(); ++i)
     renumbered[i].set_position(static_cast<std::int64_t>(i) + 1);
   EXPECT_EQ(FaultIn(renumbered, {}), there);
+}
+
+TEST_F(Continuity, AHoleIsFoundThoughTheChainWasLinkedAnew) {
+  auto events = Events({});
+  events.erase(events.begin() + 7);
+  Digest chain = on_.All()[6].chain;
+  for (std::size_t i = 7; i < events.size(); ++i) {
+    RecordedEvent linked = on_.All()[i + 1];
+    chain = ChainOf(chain, linked);
+    events[i].set_chain(std::string(AsBytes(chain)));
+  }
+  EXPECT_EQ(FaultIn(events, {}), std::to_string(events[7].position()));
 }
 
 TEST_F(Continuity, ACaughtUpBeyondWhatWasDeliveredIsFound) {
