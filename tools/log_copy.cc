@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -14,15 +13,6 @@
 
 namespace leftfold::tools {
 namespace {
-
-// What a reader leaves beside a file in WAL mode.
-void RemoveSideFiles(const std::string& folder) {
-  std::error_code error;
-  const std::string wal = folder + "/events.db-wal";
-  if (std::filesystem::file_size(wal, error) != 0 || error) return;
-  std::filesystem::remove(wal, error);
-  std::filesystem::remove(folder + "/events.db-shm", error);
-}
 
 absl::Status NotABeginning(const std::string& folder, const LogExtent& extent) {
   return Error(absl::StatusCode::kFailedPrecondition,
@@ -134,7 +124,6 @@ absl::Status VerifyCopy(const std::string& folder, const Head& head, const Steps
     return Error(absl::StatusCode::kDataLoss, "the copy in {} ends at position {}, not {}", folder,
                  verified->head.position.value, head.position.value);
   }
-  RemoveSideFiles(folder);
   return SyncFolder(folder);
 }
 

@@ -49,7 +49,7 @@ absl::StatusOr<Head> CopyLogAgain(LogFileReader& source, const CopyEnd& end,
                                   const Steps& steps);
 
 // Verifies a copy on which nobody works, all but whether payloads decode, and that it ends at
-// `head`. Leaves no file beside it. Steps "verify".
+// `head`; syncs its folder. Steps "verify".
 absl::Status VerifyCopy(const std::string& folder, const Head& head, const Steps& steps);
 
 }  // namespace leftfold::tools

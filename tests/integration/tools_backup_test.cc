@@ -33,6 +33,12 @@ class Backups : public Transfer {
   absl::StatusOr<BackupResult> TakeBackup(const Steps& steps = kNoSteps) {
     return BackupLog({.data = log_.data(), .to = Path("backup"), .sizes = kSmall}, steps);
   }
+  Lines FilesIn(const std::string& folder) const {
+    Lines files;
+    for (const auto& entry : fs::directory_iterator(Path(folder)))
+      files.push_back(entry.path().filename());
+    return files;
+  }
   absl::StatusOr<BackupResult> UpdateBackup(const Steps& steps = kNoSteps) {
     return BackupLog({.data = log_.data(), .to = Path("backup"), .update = true, .sizes = kSmall},
                      steps);
@@ -63,10 +69,11 @@ TEST_F(Backups, ABackupIsExactlyWhatTheLogWasAtItsStart) {
 
 TEST_F(Backups, ABackupIsOneFileThatCanBeWrittenTo) {
   ASSERT_TRUE(TakeBackup().ok());
-  Lines files;
-  for (const auto& entry : fs::directory_iterator(Path("backup/log")))
-    files.push_back(entry.path().filename());
-  EXPECT_EQ(files, Lines{"events.db"});
+  EXPECT_EQ(FilesIn("backup/log"), Lines{"events.db"});
+  EXPECT_EQ(SQLite::Database(Path("backup/log/events.db"), SQLite::OPEN_READONLY)
+                .execAndGet("PRAGMA journal_mode")
+                .getString(),
+            "delete");
   ThreadPool pool("writer", 1);
   const SystemClock clock;
   {
