@@ -100,7 +100,7 @@ class Feed : public std::enable_shared_from_this<Feed> {
 // gone before it.
 class Feeds {
  public:
-  Feeds(EventStore& store, Executor& work) : store_(store), work_(work) {}
+  Feeds(EventStore& store, Executor& work);
   Feeds(const Feeds&) = delete;
   Feeds& operator=(const Feeds&) = delete;
 

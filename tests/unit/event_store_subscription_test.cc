@@ -114,8 +114,9 @@ class SubscriptionTest : public ::testing::Test {
     return client;
   }
   void Append(const std::string& stream, int events) {
-    on_.store().Append(AppendOf(stream, std::vector<std::string>(events, "x")),
-                       [](const absl::StatusOr<Receipt>& receipt) { ASSERT_TRUE(receipt.ok()); });
+    on_.store().Append(
+        AppendOf(stream, std::vector<std::string>(static_cast<std::size_t>(events), "x")),
+        [](const absl::StatusOr<Receipt>& receipt) { ASSERT_TRUE(receipt.ok()); });
   }
   void Run(absl::Duration duration = absl::Milliseconds(100)) { on_.scheduler().RunFor(duration); }
   void ExpectContinuous(const Client& client, const EventFilter& filter = {}) {
