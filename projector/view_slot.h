@@ -19,7 +19,7 @@ namespace leftfold {
 // between these two limits: with few events watchers hear of them soon; beyond 1 /
 // kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
 // written page serves. The first event after a pause is folded at once.
-inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(1);
+inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
 // After this a view that stopped for lack of space, or of the store, tries again.
