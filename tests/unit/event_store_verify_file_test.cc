@@ -86,13 +86,16 @@ TEST_F(VerifyFile, EveryMissingEventIsFoundAtItsPosition) {
 }
 
 TEST_F(VerifyFile, AnEndThatIsCutOffIsFoundThoughTheStoreRefusesToOpen) {
-  const std::string folder = Copy();
-  Tamper(folder, "DELETE FROM events WHERE position >= 7");
+  // Categories tell of it,
+  std::string folder = Copy();
+  Tamper(folder, "DELETE FROM commands WHERE number >= 5; DELETE FROM events WHERE position >= 7");
   EXPECT_EQ(OpenSqliteEventStoreReadOnly(folder).status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("at position 7: "));
-  // Commands tell of it too.
+  EXPECT_THAT(std::string(Verify(folder).message()),
+              HasSubstr("at position 7: the event is missing"));
+  // and commands do.
+  folder = Copy();
   Tamper(folder,
-         "UPDATE categories SET last_position = 6 WHERE name <> 'claim_name'; "
+         "DELETE FROM events WHERE position >= 7; "
          "UPDATE categories SET last_position = 5 WHERE name = 'room'; "
          "UPDATE categories SET last_position = 0 WHERE name = 'order'");
   EXPECT_THAT(std::string(Verify(folder).message()),
