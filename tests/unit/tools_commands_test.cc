@@ -20,20 +20,10 @@ namespace fs = std::filesystem;
 using testing::ChildProcess;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Ran {
-  std::string output;  // Both streams.
-  int exit_code = 0;
-};
+using testing::Ran;
 
 Ran Leftfold(const std::string& arguments, const std::string& input = "") {
-  ChildProcess process(
-      {"/bin/bash", "-c",
-       "printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments + " 2>&1"});
-  Ran ran;
-  ran.output = process.ReadAll();
-  ran.exit_code = process.Wait();
-  return ran;
+  return testing::RunShell("printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments);
 }
 
 constexpr const char* kCommands = " leftfold.rooms.v1.RoomCommandService/";

@@ -12,23 +12,13 @@
 namespace leftfold {
 namespace {
 
-using testing::ChildProcess;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Ran {
-  std::string output;  // Both streams.
-  int exit_code = 0;
-};
+using testing::Ran;
 
 Ran Leftfold(const std::string& environment, const std::string& arguments) {
-  ChildProcess process({"/bin/bash", "-c",
-                        "unset LEFTFOLD_DATA LEFTFOLD_CONFIG; " + environment +
-                            " " LEFTFOLD_BINARY " " + arguments + " 2>&1"});
-  Ran ran;
-  ran.output = process.ReadAll();
-  ran.exit_code = process.Wait();
-  return ran;
+  return testing::RunShell("unset LEFTFOLD_DATA LEFTFOLD_CONFIG; " + environment +
+                           " " LEFTFOLD_BINARY " " + arguments);
 }
 
 // `leftfold tail` names the data folder that it was given when there is no log in it.
