@@ -1,11 +1,10 @@
 #include "core/page.h"
 
 #include <absl/strings/escaping.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <memory>
 
+#include "core/deterministic_bytes.h"
 #include "core/reject.h"
 #include "core/sha256.h"
 
@@ -15,17 +14,6 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr std::size_t kSealBytes = 8;
-
-std::string DeterministicBytes(const pb::Message& message) {
-  std::string bytes;
-  {
-    pb::io::StringOutputStream stream(&bytes);
-    pb::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
-  return bytes;
-}
 
 std::string Seal(std::string_view arguments, std::string_view key) {
   const Digest digest =

@@ -29,14 +29,6 @@ absl::Status DiskFull() {
                         kDiskRetryDelay);
 }
 
-absl::Status IdReused(const std::string& command_id) {
-  return Reject(
-      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
-      fmt::format("command_id {} was used with other content; take a new id for a new command",
-                  command_id),
-      {{"command_id", command_id}});
-}
-
 // What a check asks for, "" when `actual` fulfils it.
 std::string Unfulfilled(const StreamCheck& check, Version actual) {
   if (std::holds_alternative<NoStream>(check)) return actual == kNoEventYet ? "" : "-1";
@@ -140,7 +132,7 @@ class SequencedStore::GroupBuilder {
       stored = *std::move(found);
     }
     if (!stored) return std::nullopt;
-    if (stored->request_hash != record.request_hash) return IdReused(record.command_id);
+    if (stored->request_hash != record.request_hash) return CommandIdReused(record.command_id);
     return stored->receipt;
   }
 

@@ -1,12 +1,11 @@
 #include "write_api/command_handler.h"
 
 #include <absl/strings/match.h>
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "core/deterministic_bytes.h"
 #include "core/reject.h"
 #include "core/status.h"
 #include "leftfold/core/v1/claims.pb.h"
@@ -19,17 +18,6 @@ namespace pb = google::protobuf;
 constexpr std::string_view kClaimCategoryPrefix = "claim_";
 constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
 constexpr std::size_t kLoadBatchEvents = 1'000;
-
-std::string DeterministicBytes(const pb::Message& message) {
-  std::string bytes;
-  {
-    pb::io::StringOutputStream stream(&bytes);
-    pb::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
-  return bytes;
-}
 
 bool IsCommandId(std::string_view id) {
   return id.size() <= kCommandIdBytesMax &&
@@ -53,14 +41,6 @@ absl::Status VersionConflict(const std::string& stream, Version expected, Versio
                 {{"stream", stream},
                  {"expected", fmt::to_string(expected.value)},
                  {"actual", fmt::to_string(actual.value)}});
-}
-
-absl::Status IdReused(const std::string& command_id) {
-  return Reject(
-      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
-      fmt::format("command_id {} was used with other content; take a new id for a new command",
-                  command_id),
-      {{"command_id", command_id}});
 }
 
 StreamCheck Unchanged(Version version) {
@@ -276,7 +256,7 @@ bool CommandHandler::EnterOnce(Job& job) {
     }
   }
   if (reused) {
-    job.done(IdReused(id));
+    job.done(CommandIdReused(id));
     return false;
   }
   job.done = [this, id, done = std::move(job.done)](absl::StatusOr<Receipt> result) {
@@ -288,7 +268,7 @@ bool CommandHandler::EnterOnce(Job& job) {
   if (!stored.ok()) {
     job.done(stored.status());
   } else if ((*stored)->request_hash != hash) {
-    job.done(IdReused(id));
+    job.done(CommandIdReused(id));
   } else {
     job.done((*stored)->receipt);
   }
