@@ -1,9 +1,11 @@
 #include "tools/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <string>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "server/app.h"
 #include "tools/call.h"
@@ -18,7 +20,9 @@ namespace leftfold {
 namespace {
 
 constexpr const char* kVersion = "leftfold 0.1.0";  // As in CMakeLists.txt.
-constexpr int kUsage = 2;                           // Exit code.
+// Exit codes.
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
 
 // The options of all subcommands, and what was chosen.
 struct CommandLine {
@@ -143,7 +147,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   config_file = tools::ConfigFileOf({argv + 1, argv + argc});
   if (!config_file.empty()) {
     if (const absl::Status read = tools::ReadConfigFile(config_file, app); !read.ok()) {
-      fmt::print(stderr, "leftfold: {}\n", ToStd(read.message()));
+      Log("leftfold: {}", ToStd(read.message()));
       return kUsage;
     }
   }
@@ -168,7 +172,10 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
 }  // namespace
 
 int Main(const Registry& registry, int argc, const char* const* argv) {
-  return Run(registry, argc, argv);
+  const int exit_code = Run(registry, argc, argv);
+  if (FlushOutput()) return exit_code;
+  Log("leftfold: cannot write to standard output");
+  return std::max(exit_code, kFailed);
 }
 
 }  // namespace leftfold

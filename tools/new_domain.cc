@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/ids.h"
+#include "core/log.h"
 #include "core/status.h"
 #include "tools/new_domain_templates.h"
 
@@ -194,12 +195,12 @@ absl::Status Write(const fs::path& file, const std::string& text) {
 }
 
 int Fail(const absl::Status& status, int exit_code) {
-  fmt::print(stderr, "leftfold new-domain: {}\n", ToStd(status.message()));
+  Log("leftfold new-domain: {}", ToStd(status.message()));
   return exit_code;
 }
 
 void PrintNextSteps(const NewDomainOptions& options) {
-  fmt::print("{}", Filled(R"(
+  Print("{}", Filled(R"(
 next:
   git add proto/leftfold/@name@ domains/@name@ && make format build && build/release/tests/leftfold_domain_@name@_test
   make run, and elsewhere:
@@ -207,7 +208,7 @@ next:
   build/release/leftfold call 127.0.0.1:50052 leftfold.@name@.v1.@Agg@QueryService/Get@Agg@ '{"@agg@_id": "first"}'
 Then write your own events, rules and views in proto/leftfold/@name@/v1 and domains/@name@; CONTRIBUTING.md says in which order.
 )",
-                          options.name, options.aggregate));
+                     options.name, options.aggregate));
 }
 
 }  // namespace
@@ -230,7 +231,7 @@ int NewDomain(const NewDomainOptions& options) {
   for (const NewFile& file : *files) {
     const fs::path path = root / file.path;
     if (const absl::Status written = Write(path, file.text); !written.ok()) return Fail(written, 1);
-    fmt::print("wrote {}\n", path.lexically_normal().string());
+    Print("wrote {}\n", path.lexically_normal().string());
   }
   PrintNextSteps(options);
   return 0;

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "event_store/verify.h"
 #include "server/thread_pool.h"
@@ -23,7 +24,7 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventSt
   const auto current = sql::ReadCurrent(views, view.name, view.version);
   if (!current.ok()) return current.status();
   if (!*current) {
-    fmt::print("{}: not built yet\n", view.name);
+    Print("{}: not built yet\n", view.name);
     return absl::OkStatus();
   }
   auto reader = sql::OpenViewReader(sql::ViewPath(views, view.name, **current));
@@ -43,7 +44,7 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventSt
   if (chain != checkpoint->chain)
     return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain",
                  at.value);
-  fmt::print("{}: checkpoint {} is on the chain\n", view.name, at.value);
+  Print("{}: checkpoint {} is on the chain\n", view.name, at.value);
   return absl::OkStatus();
 }
 
@@ -61,22 +62,22 @@ absl::Status VerifyWithProgress(EventStore& store) {
 int Verify(const Registry& registry, const std::string& data) {
   auto store = OpenLogForReading(data);
   if (!store.ok()) {
-    fmt::print(stderr, "leftfold verify: {}\n", ToStd(store.status().message()));
+    Log("leftfold verify: {}", ToStd(store.status().message()));
     return 1;
   }
   if (const absl::Status log = VerifyWithProgress(**store); !log.ok()) {
-    fmt::print("FAULT: {}\n{}\n", ToStd(log.message()), kWhatToDo);
+    Print("FAULT: {}\n{}\n", ToStd(log.message()), kWhatToDo);
     return 1;
   }
   int faults = 0;
   for (const ViewEntry& view : registry.views()) {
     const absl::Status status = VerifyView(view, data + "/views", **store);
     if (status.ok()) continue;
-    fmt::print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name,
-               ToStd(status.message()), view.name);
+    Print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name, ToStd(status.message()),
+          view.name);
     faults = 1;
   }
-  if (faults == 0) fmt::print("no fault found\n");
+  if (faults == 0) Print("no fault found\n");
   return faults;
 }
 

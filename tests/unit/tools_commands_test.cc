@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <filesystem>
 #include <memory>
@@ -158,6 +159,33 @@ TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
   EXPECT_THAT(listed.output, HasSubstr("room_directory"));
   StopServer();
   EXPECT_EQ(Leftfold(WithData("views")).exit_code, 1);
+}
+
+TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
+  StopServer();
+  for (const char* command : {"tail", "verify", "replay --all", "tail --follow"}) {
+    const Ran ran = Leftfold(WithData(command) + " >/dev/full");
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_EQ(ran.output, "leftfold: cannot write to standard output\n") << command;
+  }
+}
+
+TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
+  StopServer();
+  fs::remove_all(data() + "/views");
+  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
+      .exec("UPDATE events SET payload = x'0f' WHERE position = 1");
+  ChildProcess server({"/bin/bash", "-c",
+                       "exec " LEFTFOLD_BINARY " serve --data " + data() +
+                           " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
+                           " --admin-listen 127.0.0.1:0 2>/dev/full"});
+  const std::string address = server.ValueAfter("queries listening on ");
+  EXPECT_THAT(Leftfold("call " + address + kQueries + "GetRoom -",
+                       R"({"room_id": "oak", "min_position": "1"})")
+                  .output,
+              HasSubstr("VIEW_STOPPED"));
+  server.Kill(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
 }
 
 TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {
