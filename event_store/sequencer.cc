@@ -359,9 +359,7 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
   auto events = log_->ReadStream(stream, options);
   if (!events.ok()) return events;
   for (const RecordedEvent& event : *events) {
-    const Digest leaf = LeafOf(event.event_id, event.encoding, event.type, event.payload,
-                               event.metadata, EncodeTags(event.tags));
-    if (leaf != event.leaf) {
+    if (LeafOf(event) != event.leaf) {
       return Reject(
           core::v1::ERROR_REASON_DATA_LOSS,
           fmt::format("the event at position {} is not what was recorded; run `leftfold verify`",

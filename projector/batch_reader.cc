@@ -8,6 +8,7 @@ namespace {
 std::size_t CountLinked(const std::vector<RecordedEvent>& events) {
   std::size_t linked = events.empty() ? 0 : 1;
   while (linked < events.size() && events[linked].position == events[linked - 1].position.Next() &&
+         events[linked].leaf == LeafOf(events[linked]) &&
          events[linked].chain == ChainOf(events[linked - 1].chain, events[linked])) {
     ++linked;
   }

@@ -30,6 +30,14 @@ absl::Status OffTheChain(Position position) {
                 {{"position", fmt::to_string(position.value)}});
 }
 
+absl::Status Changed(Position position) {
+  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
+                fmt::format("the event at position {} is not what was recorded; run `leftfold "
+                            "verify` and restore a backup",
+                            position.value),
+                {{"position", fmt::to_string(position.value)}});
+}
+
 // Positions between two deletions of old changes.
 constexpr std::int64_t kForgetEvery = 1'000;
 
@@ -198,6 +206,7 @@ absl::Status ViewRunner::FoldOne(const RecordedEvent& event, bool follows,
                                  sql::ConnectionWriteTx& tx, sql::Checkpoint& next) {
   if (!follows) {
     if (event.position != next.position.Next()) return Hole(next.position.Next());
+    if (LeafOf(event) != event.leaf) return Changed(event.position);
     if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
   }
   tx.SetPosition(event.position);

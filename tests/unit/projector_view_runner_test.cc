@@ -171,12 +171,41 @@ TEST_F(ProjectorViewRunner, RefusesSqlsOwnClock) {
 
 TEST_F(ProjectorViewRunner, StopsWhereTheChainDoesNotFit) {
   store_.AddNames({"a", "b", "c"});
-  store_.events[1].leaf[7] ^= 1;
+  store_.events[1].stream = "room-x";
   const auto runner = Open(store_);
   EXPECT_EQ(runner->Step(), Progress::kStopped);
   EXPECT_EQ(ReasonOf(runner->stopped()), "DATA_LOSS");
+  EXPECT_THAT(std::string(runner->stopped().message()), HasSubstr("chain"));
   EXPECT_EQ(MetadataOf(runner->stopped(), "position"), "2");
   EXPECT_EQ(Rows(), "1: a");
+}
+
+TEST_F(ProjectorViewRunner, StopsAtAnEventThatIsNotWhatWasRecorded) {
+  store_.AddNames({"a", "b", "c"});
+  for (const bool change_type : {false, true}) {
+    const RecordedEvent recorded = store_.events[1];
+    if (change_type) {
+      store_.events[1].type += "X";
+    } else {
+      store_.events[1].payload.back() ^= 1;
+    }
+    BatchReader reader(store_);
+    // Read alone, shared from its begin and from the event itself on, and delivered.
+    for (int way = 0; way < 4; ++way) {
+      SCOPED_TRACE(fmt::format("{} {}", change_type, way));
+      std::filesystem::remove(path_);
+      const auto runner = Open(store_);
+      if (way == 2) runner->Step(Position{1});
+      const Progress progress = way == 0   ? runner->Step()
+                                : way == 3 ? runner->Offer(At({1, 2, 3}))
+                                           : runner->Step(reader);
+      EXPECT_EQ(progress, Progress::kStopped);
+      EXPECT_EQ(ReasonOf(runner->stopped()), "DATA_LOSS");
+      EXPECT_EQ(MetadataOf(runner->stopped(), "position"), "2");
+      EXPECT_EQ(Rows(), "1: a");
+    }
+    store_.events[1] = recorded;
+  }
 }
 
 TEST_F(ProjectorViewRunner, ReopenedContinuesAtItsCheckpoint) {

@@ -153,6 +153,22 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   EXPECT_THAT(spoiled.output, HasSubstr("restore a backup"));
 }
 
+TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
+  StopServer();
+  const std::string log = data() + "/log/events.db";
+  for (const char* change :
+       {"UPDATE events SET payload = x'0A03456C6E' WHERE position = 2",
+        "UPDATE types SET name = name || 'X' WHERE name = 'leftfold.rooms.v1.RoomRenamed'"}) {
+    fs::copy_file(log, log + ".sound");
+    SQLite::Database(log, SQLite::OPEN_READWRITE).exec(change);
+    const Ran ran = Leftfold(WithData("replay room_directory"));
+    EXPECT_EQ(ran.exit_code, 1) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("the event at position 2 is not what was recorded"));
+    fs::rename(log + ".sound", log);
+  }
+  EXPECT_EQ(Leftfold(WithData("replay room_directory")).exit_code, 0);
+}
+
 TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
   const Ran listed = Leftfold(WithData("views"));
   EXPECT_EQ(listed.exit_code, 0);
