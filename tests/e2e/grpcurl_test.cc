@@ -324,7 +324,7 @@ void GrpcurlOnRooms::SendCommandsToALivingRoom() {
   Do<v1::RescheduleSessionResponse>(
       R"(, "schedule_id": "daily", "cron": "30 9 * * *", "duration_minutes": 45)");
   const std::string session =
-      R"(, "schedule_id": "daily", "occurrence_at": "2030-01-07T09:30:00Z")";
+      R"(, "schedule_id": "daily", "occurrence_at": "2024-01-07T09:30:00Z")";
   Do<v1::StartSessionResponse>(session, token);
   Do<v1::EndSessionResponse>(session, token);
   Do<v1::InviteResponse>(R"(, "invitees": [{"type": "user", "id": "ada"},)"
