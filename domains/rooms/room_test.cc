@@ -71,6 +71,17 @@ void ExpectNameRules() {
   Given<Room>().When(Named<Command>("a\nb")).ThenInvalid("INVALID_TEXT");
   Given<Room>().When(Named<Command>(std::string("a\0b", 3))).ThenInvalid("INVALID_TEXT");
   Given<Room>().When(Named<Command>("a\x7F")).ThenInvalid("INVALID_TEXT");
+  for (const char* blank : {"\u00A0", "\u3000", "\uFEFF", " \u200B\u2060", "\u00AD"}) {
+    Given<Room>().When(Named<Command>(blank)).ThenInvalid("NAME_EMPTY");
+  }
+  for (const char* control : {"a\xC2\x85", "\u202Eb", "a\u2028", "\u2066\u2069 c"}) {
+    Given<Room>().When(Named<Command>(control)).ThenInvalid("INVALID_TEXT");
+  }
+  for (const char* name : {"Große Eiche", "会议室　一", "\u200Fאלון", "🌳"}) {
+    Violations violations;
+    Room::Validate(Named<Command>(name), violations);
+    EXPECT_TRUE(violations.empty()) << name;
+  }
   const auto status = Given<Room>()
                           .When(Named<Command>(std::string(kNameBytesMax + 1, 'x')))
                           .ThenInvalid("NAME_TOO_LONG");
