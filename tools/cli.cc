@@ -1,5 +1,7 @@
 #include "tools/cli.h"
 
+#include <absl/strings/numbers.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
@@ -33,9 +35,30 @@ struct CommandLine {
   tools::NewDomainOptions new_domain;
 };
 
+// Says in plain words what CLI11's own checks say in numbers of double.
+CLI::Validator AtLeast(int minimum) {
+  return CLI::Validator(
+      [minimum](const std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= minimum) return "";
+        return fmt::format("must be {} or more", minimum);
+      },
+      "");
+}
+
+// An empty folder would be the root of the file system.
+CLI::Validator NotEmpty() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        return text.empty() ? "must not be empty" : "";
+      },
+      "");
+}
+
 void AddData(CLI::App& command, std::string& data) {
   command.add_option("--data", data, "data folder")
       ->envname("LEFTFOLD_DATA")
+      ->check(NotEmpty())
       ->capture_default_str();
 }
 
@@ -69,7 +92,7 @@ CLI::App* AddReplay(CLI::App& app, tools::ReplayOptions& options) {
   replay
       ->add_option("--until", options.until,
                    "fold up to this position, keep the file, switch nothing")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   replay->footer(
       "A running server does it itself; on a stopped one this process does.\n"
       "Examples: leftfold replay room_directory --data ./data\n          leftfold replay --all "
@@ -87,7 +110,9 @@ CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
                    "the request; - reads it from standard input; with `describe` the symbol")
       ->capture_default_str();
   call->add_option("-H,--header", options.headers, "'name: value' to send along");
-  call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")->capture_default_str();
+  call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")
+      ->check(AtLeast(0))
+      ->capture_default_str();
   call->footer(
       "Examples: leftfold call 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/CreateRoom "
       "'{\"name\": \"Oak\"}'\n"
@@ -99,7 +124,7 @@ CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
 CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
   CLI::App* tail = app.add_subcommand("tail", "Print recorded events, one JSON object a line");
   tail->add_option("--from", options.from, "begin with this position")
-      ->check(CLI::PositiveNumber)
+      ->check(AtLeast(1))
       ->capture_default_str();
   tail->add_option("--category", options.category, "of this category only");
   tail->add_flag("--follow", options.follow, "wait for more");

@@ -99,6 +99,28 @@ TEST_F(Configuration, AWrongCommandLineIsExitCodeTwo) {
   }
 }
 
+// Of the commands that only read: one that writes would do so at the root of the file system when
+// this test is red. All have the option from the same function.
+TEST_F(Configuration, AnEmptyDataFolderIsRefused) {
+  const std::string config = " --config " + WriteFile("data = \"\"\n");
+  for (const std::string command : {"tail", "verify", "views"}) {
+    for (const std::string& arguments : {command + " --data ''", command + config}) {
+      const Ran ran = Leftfold("", arguments);
+      EXPECT_EQ(ran.exit_code, 2) << arguments;
+      EXPECT_THAT(ran.output, HasSubstr("must not be empty")) << arguments;
+    }
+  }
+}
+
+TEST_F(Configuration, ANumberOutOfRangeIsToldInPlainWords) {
+  EXPECT_EQ(Leftfold("", "tail --from 0").output,
+            "--from: must be 1 or more\nRun with --help for more information.\n");
+  EXPECT_THAT(Leftfold("", "replay a --until -1").output,
+              HasSubstr("--until: must be 1 or more\n"));
+  EXPECT_THAT(Leftfold("", "call a:1 list --timeout -1").output,
+              HasSubstr("--timeout: must be 0 or more\n"));
+}
+
 TEST_F(Configuration, TheVersionIsThatOfTheProject) {
   std::ifstream file(LEFTFOLD_SOURCE_DIR "/CMakeLists.txt");
   const std::string text((std::istreambuf_iterator<char>(file)), {});
