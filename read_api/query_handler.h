@@ -32,7 +32,7 @@ class QueryHandler {
   //   INVALID_FIELDS      min_position is no position
   //   READ_MODEL_BEHIND   {view, applied, min_position}, RetryInfo
   //   VIEW_REBUILDING     {view}, RetryInfo
-  //   VIEW_STOPPED        {view, position, reason}, RetryInfo: only beyond what the view had
+  //   VIEW_STOPPED        {view, applied, reason}, RetryInfo: only beyond what the view had
   //   applied QUEUE_FULL          RetryInfo STOPPING            RetryInfo INTERNAL without
   //   ErrorInfo: a SQL error, whose text is for the log
   void Handle(const ViewEntry& view, const QueryEntry& query,

@@ -40,6 +40,7 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   };
   using Waiters = std::multimap<Position, Waiter>;
 
+  absl::Status StoppedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<bool> IsReadableLocked(Position min_position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes out the waiters that have an answer now.
@@ -152,11 +153,16 @@ absl::StatusOr<bool> ServedView::IsReadable(Position min_position) const {
   return IsReadableLocked(min_position);
 }
 
+absl::Status ServedView::StoppedLocked() const {
+  return Stopped(name_, condition_.readable ? std::optional(condition_.applied) : std::nullopt,
+                 condition_.reason);
+}
+
 absl::StatusOr<bool> ServedView::IsReadableLocked(Position min_position) const {
   if (stopping_) return Stopping();
   const bool stopped = condition_.state == ViewCondition::State::kStopped;
   if (condition_.readable && min_position <= condition_.applied) return true;
-  if (stopped) return StoppedAt(name_, condition_.applied, condition_.reason);
+  if (stopped) return StoppedLocked();
   if (!condition_.readable) return Rebuilding(name_);
   return false;
 }
@@ -227,9 +233,7 @@ void ServedView::SettleWaiters() {
 absl::Status ServedView::CannotLease() const {
   if (stopping_) return Stopping();
   if (condition_.readable) return absl::OkStatus();
-  return condition_.state == ViewCondition::State::kStopped
-             ? StoppedAt(name_, condition_.applied, condition_.reason)
-             : Rebuilding(name_);
+  return condition_.state == ViewCondition::State::kStopped ? StoppedLocked() : Rebuilding(name_);
 }
 
 absl::StatusOr<Lease> ServedView::Open(const std::string& path, std::int64_t serving) {

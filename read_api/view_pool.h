@@ -101,7 +101,7 @@ class ViewPool final : public ViewListener {
   ViewCondition ConditionOf(const ViewEntry& view) const;
 
   // Can the view be read at `min_position` now? true: yes; false: not yet, but it may come
-  // (WaitFor); else VIEW_REBUILDING, VIEW_STOPPED {view, position, reason} or STOPPING.
+  // (WaitFor); else VIEW_REBUILDING, VIEW_STOPPED {view, applied, reason} or STOPPING.
   absl::StatusOr<bool> IsReadable(const ViewEntry& view, Position min_position) const;
   // Calls `done` when IsReadable is no longer false, at most min(kFreshnessWaitMax, time_left -
   // kAnswerReserve) from now; then with READ_MODEL_BEHIND {view, applied, min_position}. QUEUE_FULL
