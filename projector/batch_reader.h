@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,8 +50,12 @@ class BatchReader {
   absl::StatusOr<Batch> After(Position position, std::size_t events_max, std::size_t bytes_max);
 
  private:
+  // What of the newest batch follows the position, if it reaches there.
+  std::optional<Batch> InNewest(Position position);
+
   EventStore& store_;
-  Mutex mu_;  // Held over the read: who comes meanwhile wants the same batch.
+  Mutex reading_mu_;  // Held over a read: who finds nothing meanwhile wants the same batch.
+  Mutex mu_;
   std::shared_ptr<const Events> newest_ ABSL_GUARDED_BY(mu_);
 };
 
