@@ -229,8 +229,12 @@ void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx, Position end) {
 }
 
 ViewRunner::Progress ViewRunner::StopAt(Position position, const absl::Status& reason) {
-  stopped_ = absl::Status(reason.code(), fmt::format("stopped at position {}: {}", position.value,
-                                                     ToStd(reason.message())));
+  // What is lost without a reason for clients is the file, not the log.
+  const bool damaged = absl::IsDataLoss(reason) && ReasonOf(reason).empty();
+  stopped_ = absl::Status(
+      reason.code(),
+      fmt::format("stopped at position {}: {}{}", position.value, ToStd(reason.message()),
+                  damaged ? fmt::format("; rebuild it: leftfold replay {}", view_.name) : ""));
   reason.ForEachPayload(
       [this](auto url, const absl::Cord& payload) { stopped_.SetPayload(url, payload); });
   stopped_at_ = position;

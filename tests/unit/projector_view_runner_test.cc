@@ -1,6 +1,9 @@
 // One view, one file: order, duplicates, gaps, poison, chain, disk full, changes.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "core/reject.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
@@ -256,6 +259,27 @@ TEST_F(ProjectorViewRunner, ResumesWhenTheDiskHasSpaceAgain) {
   EXPECT_EQ(runner->Step(), Progress::kFolded);
   EXPECT_EQ(runner->checkpoint(), Position{501});
   EXPECT_EQ(runner->connection().Value("SELECT count(*) FROM name"), 501);
+}
+
+TEST_F(ProjectorViewRunner, SaysWhatToDoWhereItsFileIsDamaged) {
+  store_.AddNames({"a"});
+  std::int64_t page = 0, page_size = 0;
+  {
+    const auto runner = Open(store_);
+    runner->Step();
+    page = runner->connection().Value("SELECT rootpage FROM sqlite_schema WHERE name = 'name'");
+    page_size = runner->connection().Value("PRAGMA page_size");
+  }
+  {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp((page - 1) * page_size);
+    file << std::string(static_cast<std::size_t>(page_size), '\x55');
+  }
+  const auto runner = Open(store_);
+  store_.AddNames({"b"});
+  EXPECT_EQ(runner->Step(), Progress::kStopped);
+  EXPECT_THAT(std::string(runner->stopped().message()),
+              AllOf(HasSubstr("damaged"), HasSubstr("rebuild it: leftfold replay names")));
 }
 
 TEST_F(ProjectorViewRunner, StepsNoFurtherThanItsLimit) {
