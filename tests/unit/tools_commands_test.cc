@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -202,6 +203,21 @@ TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
               HasSubstr("VIEW_STOPPED"));
   server.Kill(SIGTERM);
   EXPECT_EQ(server.Wait(), 0);
+}
+
+TEST_F(Commands, APortInUseIsOneLine) {
+  const Ran ran =
+      Leftfold("serve --data " + folder_.path() + "/other --write-listen " +
+               server_->write_address + " --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.output, ::testing::StartsWith("leftfold: cannot listen on "));
+  EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+TEST(CommandsWithoutData, AFolderThatCannotBeMadeIsNamed) {
+  const Ran ran = Leftfold("serve --data /dev/null/data");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.output, HasSubstr("cannot make the data folder /dev/null/data: Not a directory"));
 }
 
 TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {
