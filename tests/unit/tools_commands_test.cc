@@ -205,6 +205,21 @@ TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
   EXPECT_EQ(server.Wait(), 0);
 }
 
+TEST_F(Commands, AServerDrainsWhenItsTerminalGoesUnlessItWasToldToStay) {
+  server_->process.Kill(SIGHUP);
+  EXPECT_THAT(server_->process.ReadAll(), HasSubstr("stopping: "));
+  EXPECT_EQ(server_->process.Wait(), 0);
+  ChildProcess staying({"/bin/bash", "-c",
+                        "trap '' HUP; exec " LEFTFOLD_BINARY " serve --data " + data() +
+                            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
+                            " --admin-listen 127.0.0.1:0"});
+  const std::string address = staying.ValueAfter("commands listening on ");
+  staying.Kill(SIGHUP);
+  EXPECT_EQ(Leftfold("call " + address + " list").exit_code, 0);
+  staying.Kill(SIGTERM);
+  EXPECT_EQ(staying.Wait(), 0);
+}
+
 TEST_F(Commands, APortInUseIsOneLine) {
   const Ran ran =
       Leftfold("serve --data " + folder_.path() + "/other --write-listen " +
