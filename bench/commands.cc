@@ -54,8 +54,14 @@ struct Measured {
   double cpu_us = 0;  // Of the server, per answer.
 };
 
+// Which room a caller renames with its n-th command of all.
+using RoomOf = int (*)(int caller, std::int64_t n);
+int NextRoom(int, std::int64_t n) { return static_cast<int>(n % kRooms); }
+int OneRoom(int, std::int64_t) { return 0; }
+int OwnRoom(int caller, std::int64_t) { return caller; }
+
 Measured Measure(const Options& options, const testing::ChildProcess& server, RoomClient& client,
-                 int in_flight) {
+                 int in_flight, RoomOf room_of = NextRoom) {
   static std::atomic<std::int64_t> serial = 0;
   const double cpu_before = server.CpuSeconds();
   const std::int64_t serial_before = serial;
@@ -63,8 +69,8 @@ Measured Measure(const Options& options, const testing::ChildProcess& server, Ro
       ClosedLoop(in_flight, absl::Seconds(options.seconds / 3), absl::Seconds(options.seconds),
                  [&](int caller, std::function<void(bool)> done) {
                    const std::int64_t n = ++serial;
-                   client.Rename(caller, RoomId(static_cast<int>(n % kRooms)),
-                                 fmt::format("Oak {}", n), std::move(done));
+                   client.Rename(caller, RoomId(room_of(caller, n)), fmt::format("Oak {}", n),
+                                 std::move(done));
                  });
   if (load.failures > 0) Die(fmt::format("{} commands failed", load.failures));
   const auto calls = static_cast<double>(serial - serial_before);
@@ -133,6 +139,23 @@ void MeasureCommands(const Options& options, std::vector<Row>& rows) {
                   Median(empty_many.cpu_us), "", true});
   rows.push_back(
       {"write + fdatasync of 4 KiB, p50", "us", Median(sync_us), std::nullopt, "", true});
+}
+
+void MeasureHot(const Options& options, std::vector<Row>& rows) {
+  testing::ServerProcess server(options.leftfold, options.data + "/hot");
+  RoomClient client(server.write_address);
+  fmt::print("hot: {} clients on one room and on as many rooms, {} repeats of {} s …\n", kInFlight,
+             options.repeats, options.seconds);
+  for (int room = 0; room < kInFlight; ++room) client.Create(RoomId(room));
+  Medians one, own;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    one.Add(Measure(options, server.process, client, kInFlight, OneRoom));
+    own.Add(Measure(options, server.process, client, kInFlight, OwnRoom));
+  }
+  const double rate = Median(one.per_second);
+  const double apart = Median(own.per_second);
+  rows.push_back({"commands on one aggregate, 256 in flight", "1/s", rate, apart,
+                  ">= 0.6 of 256 aggregates", rate >= 0.6 * apart});
 }
 
 void MeasureIdle(const Options& options, std::vector<Row>& rows) {

@@ -20,8 +20,8 @@ int main(int argc, char** argv) {
   app.add_option("--rebuild-events", options.rebuild_events, "events in the rebuilt log")
       ->capture_default_str();
   app.add_option("--only", options.only,
-                 "one section: idle, commands, watch or rebuild; saves nothing")
-      ->check(CLI::IsMember({"idle", "commands", "watch", "rebuild"}));
+                 "one section: idle, commands, hot, load, watch or rebuild; saves nothing")
+      ->check(CLI::IsMember({"idle", "commands", "hot", "load", "watch", "rebuild"}));
   app.add_flag("--empty-server", empty_server,
                "serve RPCs that do nothing (the ceiling; started by the bench itself)");
   CLI11_PARSE(app, argc, argv);

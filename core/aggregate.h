@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/event.h"
@@ -100,11 +101,18 @@ Acceptance<Es...> Accept(Es... events) {
 }
 
 // The aggregate is a struct of static overloads:
-//   kCategory; Commands, Creates (the commands that may leave the id empty), Events, State,
-//   kStateVersion Validate(const Command&, Violations&)                              form only, all
-//   violations at once Decide(const Command&, const State&, const CommandContext&)        pure
-//   Evolve(State&, const Event&)                                       total: it accepts every
-//   event in every state
+//   kCategory; Commands, Creates (the commands that may leave the id empty), Events
+//   State, kStateVersion: with a protobuf message as State there are snapshots of it, and
+//     kStateVersion says what their bytes mean: bump it when Evolve or a field's meaning changes
+//   Validate(const Command&, Violations&): form only, all violations at once
+//   Decide(const Command&, const State&, const CommandContext&): pure
+//   Evolve(State&, const Event&): total, it accepts every event in every state
+// And, where events that are in logs are no longer written:
+//   Upcasts: their types, none of them in Events
+//   Upcast(const OldEvent&) -> Types<…>::List: pure and total, the events of Events that stand for
+//     the old one now, in order; several where it was split, none where it no longer means anything
+// The fold of the aggregate, of views and of reactors then gets these in its place, all of them
+// with its position, version and metadata; what is stored never changes (docs/adr/0010).
 template <class A, class Command>
 concept Validates = requires(const Command& c, Violations& v) {
   { A::Validate(c, v) } -> std::same_as<void>;
@@ -116,6 +124,38 @@ concept Decides = requires(const Command& c, const typename A::State& s, const C
 template <class A, class Event>
 concept Evolves = requires(typename A::State& s, const Event& e) {
   { A::Evolve(s, e) } -> std::same_as<void>;
+};
+
+namespace internal {
+
+template <class A>
+struct UpcastsOf {
+  using Type = Types<>;
+};
+template <class A>
+requires requires { typename A::Upcasts; }
+struct UpcastsOf<A> {
+  using Type = typename A::Upcasts;
+};
+
+template <class List, class Events>
+inline constexpr bool kIsListOf = false;
+template <class... Es, class Events>
+inline constexpr bool kIsListOf<std::vector<std::variant<Es...>>, Events> =
+    (Events::template kContains<Es> && ...);
+
+}  // namespace internal
+
+// Types<> where A has no Upcasts.
+template <class A>
+using UpcastsOf = typename internal::UpcastsOf<A>::Type;
+// Every type that may be in a stream of A.
+template <class A>
+using StoredEvents = Concat<typename A::Events, UpcastsOf<A>>;
+
+template <class A, class Old>
+concept UpcastsEvent = requires(const Old& e) {
+  requires internal::kIsListOf<decltype(A::Upcast(e)), typename A::Events>;
 };
 
 template <class A>
@@ -141,6 +181,24 @@ constexpr void CheckComplete() {
     static_assert(Evolves<A, Event>,
                   "listed in Events, but Evolve(State&, const Event&) is missing");
   });
+  UpcastsOf<A>::ForEach([]<class Old>() {
+    static_assert(!A::Events::template kContains<Old>, "listed in both Events and Upcasts");
+    static_assert(UpcastsEvent<A, Old>,
+                  "listed in Upcasts, but Upcast(const Old&) -> Types<…>::List, all of them of "
+                  "Events, is missing");
+  });
+}
+
+// Folds one event into the state: an old one as those that stand for it now.
+template <class A, class Event>
+void EvolveBy(typename A::State& state, const Event& event) {
+  if constexpr (UpcastsOf<A>::template kContains<Event>) {
+    for (const auto& current : A::Upcast(event)) {
+      std::visit([&](const auto& e) { A::Evolve(state, e); }, current);
+    }
+  } else {
+    A::Evolve(state, event);
+  }
 }
 
 }  // namespace leftfold

@@ -76,6 +76,11 @@ std::optional<Uuid> ParseUuid(std::string_view text) {
   return uuid;
 }
 
+bool IsCommandId(std::string_view id) {
+  return id.size() <= kCommandIdBytesMax &&
+         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7F; });
+}
+
 bool IsAggregateId(std::string_view id) {
   return !id.empty() && id.size() <= kAggregateIdBytesMax &&
          std::all_of(id.begin(), id.end(), [](char c) {

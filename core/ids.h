@@ -29,6 +29,8 @@ inline constexpr std::size_t kAggregateIdBytesMax = 128;
 inline constexpr std::size_t kCategoryBytesMax = 64;
 inline constexpr std::size_t kCommandIdBytesMax = 128;
 
+// Printable ASCII without spaces, at most kCommandIdBytesMax bytes; "" too.
+bool IsCommandId(std::string_view id);
 // [A-Za-z0-9._~-]{1,128}
 bool IsAggregateId(std::string_view id);
 // [a-z][a-z0-9_]{0,63}

@@ -16,7 +16,7 @@ void WriteText(std::FILE* file, std::string_view text);
 
 // One line on stderr.
 template <class... Args>
-void Log(fmt::format_string<Args...> format, Args&&... args) {
+void LogLine(fmt::format_string<Args...> format, Args&&... args) {
   WriteText(stderr, fmt::format(format, std::forward<Args>(args)...) + "\n");
 }
 

@@ -5,8 +5,8 @@
 
 #include <memory>
 
-#include "core/deterministic_bytes.h"
 #include "core/reject.h"
+#include "core/serialize.h"
 #include "core/sha256.h"
 
 namespace leftfold {

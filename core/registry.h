@@ -2,12 +2,17 @@
 #define CORE_REGISTRY_H_
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/functional/function_ref.h>
 #include <absl/status/statusor.h>
 #include <google/protobuf/message.h>
 
+#include <algorithm>
+#include <concepts>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +36,15 @@ struct AggregateEntry {
   std::string_view category;
   int state_version = 0;
   std::function<ErasedState()> new_state;
-  // DATA_LOSS for an event that does not decode or that the aggregate does not know.
+  // Reads an event of an old type through its upcaster. DATA_LOSS for an event that does not decode
+  // or that the aggregate does not know.
   std::function<absl::Status(void* state, const RecordedEvent&)> evolve;
+  // Full name of the state's message. Empty when the state is none: it has no snapshots then, and
+  // the two below are not there.
+  std::string state_type;
+  std::function<std::string(const void* state)> save;
+  // False when the bytes are none of the state's; it may have changed then.
+  std::function<bool(void* state, const std::string& bytes)> restore;
 };
 
 struct CommandEntry {
@@ -73,18 +85,28 @@ struct ViewEntry {
   std::string_view name;
   int version = 0;
   std::string_view schema;
-  // Folds one event if the view handles its type; returns whether it does. DATA_LOSS when it does
-  // not decode.
+  // Folds one event if the view handles its type; returns whether it does. An event of an old type
+  // that the view does not itself handle is folded as those that stand for it now. DATA_LOSS when
+  // it does not decode.
   std::function<absl::StatusOr<bool>(const RecordedEvent&, WriteTx&)> fold;
   std::vector<QueryEntry> queries;
   std::vector<WatchEntry> watches;
 };
 
+// Reads an event of an old type as those that stand for it now.
+struct Upcaster {
+  std::vector<const google::protobuf::Descriptor*> gives;  // Types of what it may give.
+  // Calls `each` with one after the other; false when the payload does not decode.
+  bool (*read)(std::string_view payload,
+               absl::FunctionRef<void(const google::protobuf::Message&)> each);
+};
+using Upcasters = absl::flat_hash_map<std::string, Upcaster>;  // By the old type's full name.
+
 // All that the domains brought: typed code in, plain data out, so that the engines are not
 // templates and know no domain. Filled once at start, then read by all threads. Entries never move.
 class Registry {
  public:
-  Registry() = default;
+  Registry();
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
 
@@ -98,8 +120,33 @@ class Registry {
   const std::deque<ViewEntry>& views() const { return views_; }
   // nullptr when there is none.
   const ViewEntry* FindView(std::string_view name) const;
+  // An empty message of each type of event that may be in the log: what aggregates write, what they
+  // wrote once and read through an upcaster, and the engines' own (leftfold/core/v1/claims.proto).
+  // By full name.
+  const std::map<std::string, const google::protobuf::Message*, std::less<>>& events() const {
+    return events_;
+  }
+  const Upcasters& upcasters() const { return upcasters_; }
+
+  // Whether a payload can be folded by those who know its type: INVALID_ARGUMENT
+  // PAYLOAD_DOES_NOT_DECODE {type} when the type is one of events(), and the payload is JSON, or no
+  // message of the type (invalid UTF-8 in a string is one cause), or has a field that the type does
+  // not have, at any depth {field_number, message}. OK for all other types: nobody here folds them.
+  // What is in a google.protobuf.Any is not looked at. For whoever appends what no aggregate
+  // decided. Thread-safe.
+  absl::Status CheckPayload(std::string_view type, Encoding encoding,
+                            std::string_view payload) const;
 
  private:
+  template <class Event>
+  void AddEvent() {
+    events_.emplace(Event::descriptor()->full_name(), &Event::default_instance());
+  }
+  // Dies when another aggregate has one for the same type.
+  void AddUpcaster(const std::string& type, Upcaster upcaster);
+
+  std::map<std::string, const google::protobuf::Message*, std::less<>> events_;
+  Upcasters upcasters_;
   std::deque<AggregateEntry> aggregates_;
   std::deque<CommandEntry> commands_;
   std::deque<ViewEntry> views_;
@@ -116,27 +163,93 @@ bool IsSystem(const google::protobuf::Descriptor& request);
 absl::Status Undecodable(const RecordedEvent& event);
 absl::Status UnknownType(const RecordedEvent& event);
 
-// Decodes `recorded` as its own type and hands it to `f`; false when the type is not in `Events`.
+// The payload of a stored event, and what it is a message of.
+struct StoredPayload {
+  std::string_view type;
+  std::string_view bytes;
+  Encoding encoding;
+};
+
+// Decodes `payload` as its own type and hands it to `f`; nullopt when the type is not in `Events`,
+// false when it does not decode.
 template <class Events, class F>
-absl::StatusOr<bool> Dispatch(const RecordedEvent& recorded, F&& f) {
-  using Handler = bool (*)(const RecordedEvent&, F&);
+std::optional<bool> DispatchPayload(const StoredPayload& payload, F& f) {
+  using Handler = bool (*)(std::string_view bytes, F&);
   static const auto* const kHandlers = [] {
     auto* map = new absl::flat_hash_map<std::string, Handler>;
     Events::ForEach([&]<class E>() {
-      map->emplace(E::descriptor()->full_name(), [](const RecordedEvent& r, F& fn) {
+      map->emplace(E::descriptor()->full_name(), [](std::string_view bytes, F& fn) {
         E event;
-        if (!event.ParseFromString(r.payload)) return false;
+        if (!event.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
         fn(event);
         return true;
       });
     });
     return map;
   }();
-  const auto it = kHandlers->find(recorded.type);
-  if (it == kHandlers->end()) return false;
-  if (recorded.encoding != Encoding::kProtobuf || !it->second(recorded, f))
-    return Undecodable(recorded);
+  const auto it = kHandlers->find(ToAbsl(payload.type));
+  if (it == kHandlers->end()) return std::nullopt;
+  return payload.encoding == Encoding::kProtobuf && it->second(payload.bytes, f);
+}
+
+// Decodes `recorded` as its own type and hands it to `f`; false when the type is not in `Events`.
+template <class Events, class F>
+absl::StatusOr<bool> Dispatch(const RecordedEvent& recorded, F&& f) {
+  const std::optional<bool> decoded =
+      DispatchPayload<Events>({recorded.type, recorded.payload, recorded.encoding}, f);
+  if (!decoded) return false;
+  if (!*decoded) return Undecodable(recorded);
   return true;
+}
+
+// Hands `f` the events that stand for `recorded` now, as far as they are in `Events`; false when it
+// is of no old type, or of one for which none of `Events` stands.
+template <class Events, class F>
+absl::StatusOr<bool> DispatchUpcast(const RecordedEvent& recorded, const Upcasters& upcasters,
+                                    F& f) {
+  using google::protobuf::Message;
+  using Handler = void (*)(const Message&, F&);
+  static const auto* const kHandlers = [] {
+    auto* map = new absl::flat_hash_map<const google::protobuf::Descriptor*, Handler>;
+    Events::ForEach([&]<class E>() {
+      map->emplace(E::descriptor(),
+                   [](const Message& event, F& fn) { fn(static_cast<const E&>(event)); });
+    });
+    return map;
+  }();
+  const auto it = upcasters.find(recorded.type);
+  if (it == upcasters.end()) return false;
+  const Upcaster& upcaster = it->second;
+  if (std::none_of(upcaster.gives.begin(), upcaster.gives.end(),
+                   [](const auto* type) { return kHandlers->contains(type); })) {
+    return false;
+  }
+  if (recorded.encoding != Encoding::kProtobuf) return Undecodable(recorded);
+  const bool decoded = upcaster.read(recorded.payload, [&](const Message& event) {
+    const auto handler = kHandlers->find(event.GetDescriptor());
+    if (handler != kHandlers->end()) handler->second(event, f);
+  });
+  if (!decoded) return Undecodable(recorded);
+  return true;
+}
+
+template <class A, class Old>
+Upcaster UpcasterOf() {
+  Upcaster upcaster;
+  using Variant = typename decltype(A::Upcast(std::declval<const Old&>()))::value_type;
+  [&]<class... Es>(std::variant<Es...>*) {
+    upcaster.gives = {Es::descriptor()...};
+  }(static_cast<Variant*>(nullptr));
+  upcaster.read = [](std::string_view payload,
+                     absl::FunctionRef<void(const google::protobuf::Message&)> each) {
+    Old old;
+    if (!old.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return false;
+    for (const auto& current : A::Upcast(old)) {
+      std::visit([&](const auto& event) { each(event); }, current);
+    }
+    return true;
+  };
+  return upcaster;
 }
 
 template <class A>
@@ -195,6 +308,18 @@ WatchEntry EntryOfWatch() {
 
 }  // namespace internal
 
+// Folds a stored event into a state of A, one of an old type through its upcaster: for views that
+// keep events and fold them when they are asked. False when its type is none of A's, or it does not
+// decode.
+template <Aggregate A>
+bool FoldStored(const core::v1::RecordedEvent& stored, typename A::State& state) {
+  auto apply = [&](const auto& event) { EvolveBy<A>(state, event); };
+  const Encoding encoding = stored.has_message() ? Encoding::kProtobuf : Encoding::kJson;
+  return internal::DispatchPayload<StoredEvents<A>>(
+             {stored.type(), stored.message().value(), encoding}, apply)
+      .value_or(false);
+}
+
 template <Aggregate A>
 void Registry::Add() {
   CheckComplete<A>();
@@ -207,11 +332,24 @@ void Registry::Add() {
     return ErasedState(new State(), [](void* state) { delete static_cast<State*>(state); });
   };
   aggregate.evolve = [](void* state, const RecordedEvent& recorded) -> absl::Status {
-    auto apply = [state](const auto& event) { A::Evolve(*static_cast<State*>(state), event); };
-    const absl::StatusOr<bool> known = internal::Dispatch<typename A::Events>(recorded, apply);
+    auto apply = [state](const auto& event) { EvolveBy<A>(*static_cast<State*>(state), event); };
+    const absl::StatusOr<bool> known = internal::Dispatch<StoredEvents<A>>(recorded, apply);
     if (known.ok() && !*known) return internal::UnknownType(recorded);
     return known.status();
   };
+  if constexpr (std::derived_from<State, Message>) {
+    aggregate.state_type = State::descriptor()->full_name();
+    aggregate.save = [](const void* state) {
+      return static_cast<const State*>(state)->SerializeAsString();
+    };
+    aggregate.restore = [](void* state, const std::string& bytes) {
+      return static_cast<State*>(state)->ParseFromString(bytes);
+    };
+  }
+  StoredEvents<A>::ForEach([&]<class Event>() { AddEvent<Event>(); });
+  UpcastsOf<A>::ForEach([&]<class Old>() {
+    AddUpcaster(Old::descriptor()->full_name(), internal::UpcasterOf<A, Old>());
+  });
   A::Commands::ForEach([&]<class Command>() {
     CommandEntry& entry = commands_.emplace_back();
     entry.request = Command::descriptor();
@@ -237,10 +375,13 @@ void Registry::Add() {
   view.name = V::kName;
   view.version = V::kVersion;
   view.schema = V::kSchema;
-  view.fold = [](const RecordedEvent& recorded, WriteTx& tx) {
+  view.fold = [&upcasters = upcasters_](const RecordedEvent& recorded,
+                                        WriteTx& tx) -> absl::StatusOr<bool> {
     const EventMeta meta{recorded};
     auto fold = [&](const auto& event) { V::On(event, meta, tx); };
-    return internal::Dispatch<typename V::Handles>(recorded, fold);
+    auto handled = internal::Dispatch<typename V::Handles>(recorded, fold);
+    if (upcasters.empty() || !handled.ok() || *handled) return handled;
+    return internal::DispatchUpcast<typename V::Handles>(recorded, upcasters, fold);
   };
   V::Queries::ForEach([&]<class Query>() {
     view.queries.push_back({Query::descriptor(), [](const Message& m, ReadTx& tx) {

@@ -7,7 +7,7 @@
 namespace leftfold {
 
 void Die(std::string_view message) {
-  Log("leftfold: fatal: {}", message);
+  LogLine("leftfold: fatal: {}", message);
   std::abort();
 }
 

@@ -50,5 +50,20 @@ struct Types<> {
   static void ForEach(F&&) {}
 };
 
+namespace internal {
+
+template <class A, class B>
+struct Concatenated;
+template <class... As, class... Bs>
+struct Concatenated<Types<As...>, Types<Bs...>> {
+  using Type = Types<As..., Bs...>;
+};
+
+}  // namespace internal
+
+// The types of both lists, those of `A` first.
+template <class A, class B>
+using Concat = typename internal::Concatenated<A, B>::Type;
+
 }  // namespace leftfold
 #endif  // CORE_TYPES_H_

@@ -76,6 +76,9 @@ struct AppendRequest {
   // Streams are distinct; the first is the one whose version the result names. Checks are judged
   // before any event is written, all of them, and every violation is reported.
   std::vector<StreamAppend> streams;
+  // Whose next event stands next in the log: an index into `streams` for each event. Empty: all
+  // events of the first stream, then all of the second, and so on.
+  std::vector<std::uint32_t> order = {};
   std::string metadata;  // Bytes of an EventMetadata; kept with each event.
   std::optional<AppendCondition> condition;
   std::optional<CommandRecord> command;
@@ -121,6 +124,7 @@ struct ReadStreamOptions {
 // Which events a reader wants: those for which all that is given holds. The default is every event.
 struct EventFilter {
   std::vector<std::string> categories = {};  // In one of these.
+  std::string stream = {};                   // In this one.
   std::string stream_prefix = {};            // The stream's name begins so.
   std::string correlation_id = {};           // The metadata carry it.
   std::vector<QueryItem> items = {};         // One of these fits; at most kQueryItemsMax.

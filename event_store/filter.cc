@@ -22,11 +22,13 @@ bool MatchesAny(const std::vector<QueryItem>& items, std::string_view type,
 }
 
 bool EventFilter::MatchesAll() const {
-  return categories.empty() && stream_prefix.empty() && correlation_id.empty() && items.empty();
+  return categories.empty() && stream.empty() && stream_prefix.empty() && correlation_id.empty() &&
+         items.empty();
 }
 
 bool EventFilter::Matches(const RecordedEvent& event) const {
   if (!categories.empty() && !Contains(categories, CategoryOf(event.stream))) return false;
+  if (!stream.empty() && event.stream != stream) return false;
   if (!event.stream.starts_with(stream_prefix)) return false;
   if (!items.empty() && !MatchesAny(items, event.type, event.tags)) return false;
   return correlation_id.empty() || EventMeta{event}.metadata().correlation_id() == correlation_id;

@@ -72,6 +72,15 @@ absl::Status CheckForm(const AppendRequest& request) {
       bytes += event.payload.size();
     }
   }
+  if (!request.order.empty()) {
+    std::vector<std::size_t> placed(request.streams.size());
+    for (const std::uint32_t index : request.order) {
+      if (index >= placed.size() || ++placed[index] > request.streams[index].events.size())
+        return Malformed("order", "must name the stream of each event");
+    }
+    if (request.order.size() != events)
+      return Malformed("order", "must name the stream of each event");
+  }
   if (request.command && (request.command->command_id.empty() ||
                           request.command->command_id.size() > kCommandIdBytesMax)) {
     return Malformed("command_id", fmt::format("must have 1 to {} bytes", kCommandIdBytesMax));

@@ -100,10 +100,7 @@ class SequencedStore::GroupBuilder {
     }
     std::vector<Version> versions;
     if (absl::Status status = CheckStreams(request, versions); !status.ok()) return status;
-    std::size_t event_index = 0;
-    for (std::size_t i = 0; i < request.streams.size(); ++i) {
-      Write(queued.request, queued.request.streams[i], queued.leaves, event_index, versions[i]);
-    }
+    WriteAll(queued, versions);
     Receipt receipt;
     receipt.version = versions.front();
     receipt.position = head_.position;
@@ -192,13 +189,44 @@ class SequencedStore::GroupBuilder {
     return *head;
   }
 
-  void Write(const AppendRequest& request, StreamAppend& stream, const std::vector<Digest>& leaves,
-             std::size_t& event_index, Version& version) {
-    if (stream.events.empty()) return;
+  // Places all events, and brings `versions` (one for each stream) forward.
+  void WriteAll(Queued& queued, std::vector<Version>& versions) {
+    AppendRequest& request = queued.request;
+    const Digest* leaf = queued.leaves.data();
+    if (request.order.empty()) {
+      for (std::size_t i = 0; i < request.streams.size(); ++i) {
+        const std::size_t count = request.streams[i].events.size();
+        Write(request, request.streams[i], {0, count}, leaf, versions[i]);
+        leaf += count;
+      }
+      return;
+    }
+    // By stream: how many of its events are placed, and where its leaves begin.
+    std::vector<std::size_t> placed(request.streams.size());
+    std::vector<const Digest*> leaves;
+    for (const StreamAppend& stream : request.streams) {
+      leaves.push_back(leaf);
+      leaf += stream.events.size();
+    }
+    for (const std::uint32_t i : request.order) {
+      const std::size_t n = placed[i]++;
+      Write(request, request.streams[i], {n, n + 1}, leaves[i] + n, versions[i]);
+    }
+  }
+
+  struct Range {
+    std::size_t begin;
+    std::size_t end;
+  };
+  // Places some events of a stream; `leaf` is the first one's.
+  void Write(const AppendRequest& request, StreamAppend& stream, Range range, const Digest* leaf,
+             Version& version) {
+    if (range.begin == range.end) return;
     const std::string category(CategoryOf(stream.stream));
     auto [last, added] = group_.category_heads.try_emplace(category);
     if (added) last->second = store_.category_heads_[category];
-    for (NewEvent& event : stream.events) {
+    for (std::size_t n = range.begin; n < range.end; ++n) {
+      NewEvent& event = stream.events[n];
       RecordedEvent& recorded = group_.events.emplace_back();
       recorded.position = head_.position.Next();
       recorded.stream = stream.stream;
@@ -211,7 +239,7 @@ class SequencedStore::GroupBuilder {
       recorded.tags = std::move(event.tags);
       recorded.recorded_at = absl::FromUnixMicros(recorded_us_);
       recorded.category_previous = std::exchange(last->second, recorded.position);
-      recorded.leaf = leaves[event_index++];
+      recorded.leaf = *leaf++;
       recorded.chain = ChainOf(head_.chain, recorded);
       head_ = {recorded.position, recorded.chain};
     }

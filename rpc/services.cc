@@ -107,7 +107,7 @@ grpc::ByteBuffer Serialised(const pb::Message& message) {
 }
 
 void LogToStderr(std::string_view method, const absl::Status& status) {
-  Log("{}: {}", method, ToStd(status.ToString()));
+  LogLine("{}: {}", method, ToStd(status.ToString()));
 }
 
 }  // namespace
@@ -124,6 +124,7 @@ struct Method {
   const Shape* shape = nullptr;
   UnaryHandler unary;
   StreamHandler stream;
+  SessionHandler session;
 
   absl::StatusOr<MessagePtr> Parse(const grpc::ByteBuffer& bytes) const;
   // Logs what clients do not see.
@@ -132,6 +133,8 @@ struct Method {
                                        const grpc::ByteBuffer* in, grpc::ByteBuffer* out) const;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeStream(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* in) const;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ServeSession(
+      grpc::CallbackServerContext* context) const;
 };
 
 absl::StatusOr<MessagePtr> Method::Parse(const grpc::ByteBuffer& bytes) const {
@@ -223,6 +226,58 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* Method::ServeStream(
   return reactor;  // Alive until this call's set-up is over, whatever the handler did.
 }
 
+// Deletes itself when gRPC is done with it, which is after Finish only.
+class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                             public SessionStream {
+ public:
+  SessionReactor(const Method& method, grpc::CallbackServerContext* context)
+      : method_(method), context_(context) {}
+
+  CallFacts facts() const override { return CallFacts(*context_); }
+  void Observe(SessionEvents events) override { events_ = std::move(events); }
+  void Read() override { StartRead(&in_); }
+  void Write(const pb::Message& response) override {
+    out_ = Serialised(response);
+    StartWrite(&out_);
+  }
+  void Finish(const absl::Status& status) override {
+    grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>::Finish(method_.ForWire(status));
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (!events_.on_read) return;
+    if (!ok) return events_.on_read(MessagePtr());
+    absl::StatusOr<MessagePtr> message = method_.Parse(in_);
+    in_.Clear();
+    events_.on_read(std::move(message));
+  }
+  void OnWriteDone(bool ok) override {
+    if (events_.on_written) events_.on_written(ok);
+  }
+  void OnCancel() override {
+    if (events_.on_cancelled) events_.on_cancelled();
+  }
+  void OnDone() override { delete this; }
+
+  const Method& method_;
+  grpc::CallbackServerContext* context_;
+  SessionEvents events_;
+  grpc::ByteBuffer in_;
+  grpc::ByteBuffer out_;
+};
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Method::ServeSession(
+    grpc::CallbackServerContext* context) const {
+  auto* reactor = new SessionReactor(*this, context);
+  if (services->refusing_.load(std::memory_order_relaxed)) {
+    reactor->Finish(StoppingStatus());
+  } else {
+    session(*reactor);
+  }
+  return reactor;
+}
+
 }  // namespace internal
 
 absl::Duration CallFacts::TimeLeft() const {
@@ -236,6 +291,17 @@ std::string_view CallFacts::Header(std::string_view name) const {
   const auto it = headers.find(grpc::string_ref(name.data(), name.size()));
   return it == headers.end() ? std::string_view()
                              : std::string_view(it->second.data(), it->second.size());
+}
+
+std::vector<HeaderLine> CallFacts::Headers() const {
+  const auto& headers = context_->client_metadata();
+  std::vector<HeaderLine> lines;
+  lines.reserve(headers.size());
+  for (const auto& [name, value] : headers) {
+    lines.emplace_back(std::string_view(name.data(), name.size()),
+                       std::string_view(value.data(), value.size()));
+  }
+  return lines;
 }
 
 UnaryCall::UnaryCall(const internal::Method& method, grpc::CallbackServerContext* context,
@@ -298,10 +364,19 @@ class Services::Assembled final : public grpc::Service {
     const int index = static_cast<int>(methods_.size()) - 1;
     using grpc::internal::RpcMethod;
     const bool streams = descriptor->server_streaming();
-    const auto kind = streams ? RpcMethod::SERVER_STREAMING : RpcMethod::NORMAL_RPC;
+    const bool session = descriptor->client_streaming();
+    const auto kind = session   ? RpcMethod::BIDI_STREAMING
+                      : streams ? RpcMethod::SERVER_STREAMING
+                                : RpcMethod::NORMAL_RPC;
     AddMethod(new grpc::internal::RpcServiceMethod(method.path.c_str(), kind,
                                                    nullptr));  // Owned by the base class.
-    if (streams) {
+    if (session) {
+      MarkMethodRawCallback(
+          index, new grpc::internal::CallbackBidiHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
+                     [&method](grpc::CallbackServerContext* context) {
+                       return method.ServeSession(context);
+                     }));
+    } else if (streams) {
       MarkMethodRawCallback(
           index,
           new grpc::internal::CallbackServerStreamingHandler<grpc::ByteBuffer, grpc::ByteBuffer>(
@@ -326,15 +401,18 @@ Services::Services(ErrorLog error_log)
     : error_log_(error_log ? std::move(error_log) : LogToStderr) {}
 Services::~Services() = default;
 
-absl::StatusOr<internal::Method*> Services::Add(const pb::Descriptor& request, bool streaming) {
+absl::StatusOr<internal::Method*> Services::Add(const pb::Descriptor& request, Kind kind) {
   const pb::MethodDescriptor* method = leftfold::internal::MethodTaking(request);
   if (method == nullptr) {
     return Error(absl::StatusCode::kNotFound, "no RPC in {} takes {}", request.file()->name(),
                  request.full_name());
   }
-  if (method->client_streaming() || method->server_streaming() != streaming) {
+  if (method->client_streaming() != (kind == Kind::kSession) ||
+      method->server_streaming() != (kind != Kind::kUnary)) {
     return Error(absl::StatusCode::kInvalidArgument, "{} is not {}", method->full_name(),
-                 streaming ? "server-streaming" : "unary");
+                 kind == Kind::kUnary    ? "unary"
+                 : kind == Kind::kStream ? "server-streaming"
+                                         : "bidirectional");
   }
   auto& service = services_[method->service()->full_name()];
   if (service == nullptr) service = std::make_unique<Assembled>();
@@ -345,14 +423,20 @@ absl::StatusOr<internal::Method*> Services::Add(const pb::Descriptor& request, b
 }
 
 absl::Status Services::HandleUnary(const pb::Descriptor& request, UnaryHandler handler) {
-  const absl::StatusOr<internal::Method*> method = Add(request, false);
+  const absl::StatusOr<internal::Method*> method = Add(request, Kind::kUnary);
   if (method.ok()) (*method)->unary = std::move(handler);
   return method.status();
 }
 
 absl::Status Services::HandleStream(const pb::Descriptor& request, StreamHandler handler) {
-  const absl::StatusOr<internal::Method*> method = Add(request, true);
+  const absl::StatusOr<internal::Method*> method = Add(request, Kind::kStream);
   if (method.ok()) (*method)->stream = std::move(handler);
+  return method.status();
+}
+
+absl::Status Services::HandleSession(const pb::Descriptor& request, SessionHandler handler) {
+  const absl::StatusOr<internal::Method*> method = Add(request, Kind::kSession);
+  if (method.ok()) (*method)->session = std::move(handler);
   return method.status();
 }
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace leftfold::rpc {
@@ -28,6 +29,9 @@ inline constexpr int kReceivedBytesMax = 16 << 20;
 // Deepest nesting of messages in a request; deeper ones are MALFORMED_REQUEST.
 inline constexpr int kRequestDepthMax = 64;
 
+// Name (lower-case) and value of a header; views into the call.
+using HeaderLine = std::pair<std::string_view, std::string_view>;
+
 // What a call says besides its request. Valid until the call is finished; the views too.
 // Thread-safe: it only reads.
 class CallFacts {
@@ -38,6 +42,9 @@ class CallFacts {
   // The first header of this (lower-case) name, "" when there is none: "authorization",
   // "x-correlation-id", "traceparent".
   std::string_view Header(std::string_view name) const;
+  // All of them, those of gRPC itself too; a name may come several times. In no order that means
+  // anything.
+  std::vector<HeaderLine> Headers() const;
   // Who calls; "anonymous" until authentication exists.
   std::string_view Actor() const { return "anonymous"; }
   // "ipv4:127.0.0.1:40000".
@@ -120,9 +127,38 @@ class ServerStream {
   ~ServerStream() = default;
 };
 
+// What happens to a session. Called on gRPC threads, must not block.
+struct SessionEvents {
+  // The message that was asked for, checked like any request; nullptr when the client has closed
+  // its sending side or is gone; the error of a message that was refused.
+  std::function<void(absl::StatusOr<MessagePtr> message)> on_read;
+  // As in StreamEvents.
+  std::function<void(bool ok)> on_written;
+  std::function<void()> on_cancelled;
+};
+
+// A bidirectional call in the hands of its handler, as ServerStream. At most one read and one write
+// are outstanding; what is not asked for waits at the client (flow control).
+class SessionStream {
+ public:
+  virtual CallFacts facts() const = 0;
+  // Once, before the handler returns and before the first Read and Write.
+  virtual void Observe(SessionEvents events) = 0;
+  // Asks for the next message: on_read follows, once. Not after on_read has ended the stream.
+  virtual void Read() = 0;
+  virtual void Write(const google::protobuf::Message& response) = 0;
+  // Ends the call; not while a write is outstanding. The stream may be gone then.
+  virtual void Finish(const absl::Status& status) = 0;
+
+ protected:
+  SessionStream() = default;
+  ~SessionStream() = default;
+};
+
 // Handlers run on gRPC threads and must not block: what waits goes to an executor.
 using UnaryHandler = std::function<void(UnaryCall)>;
 using StreamHandler = std::function<void(ServerStream&)>;
+using SessionHandler = std::function<void(SessionStream&)>;
 
 // gRPC services assembled from handlers instead of generated base classes, so that no domain holds
 // gRPC code. A handler serves the RPC in its request's own file which takes that request. Before a
@@ -148,6 +184,7 @@ class Services {
   // ALREADY_EXISTS for a second handler.
   absl::Status HandleUnary(const google::protobuf::Descriptor& request, UnaryHandler handler);
   absl::Status HandleStream(const google::protobuf::Descriptor& request, StreamHandler handler);
+  absl::Status HandleSession(const google::protobuf::Descriptor& request, SessionHandler handler);
 
   // Full names of the proto services, in alphabetical order.
   std::vector<std::string> names() const;
@@ -158,8 +195,8 @@ class Services {
  private:
   friend struct internal::Method;
   class Assembled;
-  absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request,
-                                        bool streaming);
+  enum class Kind { kUnary, kStream, kSession };
+  absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request, Kind kind);
 
   ErrorLog error_log_;
   std::atomic<bool> refusing_ = false;

@@ -82,12 +82,12 @@ bool IsForClients(const absl::Status& status) {
   return status.GetPayload(ToAbsl(kErrorInfoUrl)).has_value();
 }
 
-grpc::Status ToGrpc(const absl::Status& status) {
-  if (status.ok()) return grpc::Status::OK;
+google::rpc::Status ToRpcStatus(const absl::Status& status) {
   const bool for_clients = IsForClients(status);
   const std::string message = for_clients ? Cut(ToStd(status.message()), kStatusMessageBytesMax)
                                           : std::string(GeneralText(status.code()));
   google::rpc::Status details;
+  if (status.ok()) return details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
   Add(details, kErrorInfoUrl, ErrorInfoOf(status));
@@ -97,7 +97,14 @@ grpc::Status ToGrpc(const absl::Status& status) {
     if (TooLarge(details) && !ShortenBadRequest(details, *any))
       details.mutable_details()->RemoveLast();
   });
-  return {static_cast<grpc::StatusCode>(status.code()), message, details.SerializeAsString()};
+  return details;
+}
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  const google::rpc::Status details = ToRpcStatus(status);
+  return {static_cast<grpc::StatusCode>(status.code()), details.message(),
+          details.SerializeAsString()};
 }
 
 }  // namespace leftfold::rpc

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "google/rpc/status.pb.h"
+
 namespace leftfold::rpc {
 
 // Clients cut calls off whose trailers are larger than 8 KiB, and the text travels twice
@@ -24,6 +26,8 @@ bool IsForClients(const absl::Status& status);
 // original. Too long texts are cut; of too many details the last are left out (of a BadRequest its
 // last violations), never ErrorInfo.
 grpc::Status ToGrpc(const absl::Status& status);
+// The same as a message, for answers inside of a stream.
+google::rpc::Status ToRpcStatus(const absl::Status& status);
 
 }  // namespace leftfold::rpc
 #endif  // RPC_STATUS_H_

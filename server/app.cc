@@ -10,20 +10,24 @@
 
 #include "core/log.h"
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/sqlite_snapshots.h"
 #include "projector/projector.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_pool.h"
 #include "read_api/watch_hub.h"
 #include "rpc/server.h"
 #include "rpc/services.h"
+#include "rpc/status.h"
 #include "server/admin_service.h"
 #include "server/command_service.h"
 #include "server/query_service.h"
 #include "server/role_lock.h"
+#include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
 #include "sql/connection.h"
 #include "write_api/command_handler.h"
+#include "write_api/snapshotter.h"
 
 namespace leftfold {
 namespace {
@@ -61,11 +65,19 @@ class App::Implementation {
   std::unique_ptr<RoleLock> project_lock_;
   ThreadPool writer_{"log writer", 1};
   ThreadPool completions_{"completions", 2};
+  ThreadPool indexing_{"indexing", 1, ThreadPool::Priority::kBackground};
   ThreadPool loading_{"loading", 2};
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reading_{"reading", 2};
+  ThreadPool feeding_{"feeding", 2};
+  ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+  std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;
+  std::unique_ptr<RawAppender> appender_;
+  std::unique_ptr<AppendSessions> sessions_;
+  std::unique_ptr<Feeds> feeds_;
   std::unique_ptr<read_api::ViewPool> view_pool_;
   std::unique_ptr<read_api::WatchHub> watches_;
   std::unique_ptr<read_api::QueryHandler> queries_;
@@ -87,7 +99,8 @@ absl::Status App::Implementation::Start() {
   if (!project_lock.ok()) return project_lock.status();
   project_lock_ = *std::move(project_lock);
   auto store = OpenSqliteEventStore(
-      options_.data + "/log", {.writer = &writer_, .completions = &completions_, .clock = &clock_});
+      options_.data + "/log",
+      {.writer = &writer_, .completions = &completions_, .clock = &clock_, .behind = &indexing_});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
@@ -98,8 +111,20 @@ absl::Status App::Implementation::Start() {
 absl::Status App::Implementation::StartWriteSide() {
   const auto token = LoadOrMakeToken(options_.data);
   if (!token.ok()) return token.status();
-  commands_ = std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_);
+  snapshots_ = std::make_unique<SqliteSnapshots>(options_.data + "/log");
+  snapshotter_ = std::make_unique<Snapshotter>(*store_, *snapshots_, snapshotting_);
+  commands_ =
+      std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_, snapshotter_.get());
   LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
+  appender_ = std::make_unique<RawAppender>(registry_, *store_, feeding_);
+  sessions_ = std::make_unique<AppendSessions>(*appender_, rpc::ToRpcStatus);
+  feeds_ = std::make_unique<Feeds>(*store_, feeding_);
+  LEFTFOLD_RETURN_IF_ERROR(ServeStore({.store = *store_,
+                                       .appender = *appender_,
+                                       .sessions = *sessions_,
+                                       .feeds = *feeds_,
+                                       .work = feeding_},
+                                      *token, write_services_));
   auto server = rpc::RpcServer::Start(
       {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
   if (!server.ok()) return server.status();
@@ -138,6 +163,8 @@ absl::Status App::Implementation::StartAdmin() {
 }
 
 void App::Implementation::StopWriteSide() {
+  if (sessions_ != nullptr) sessions_->Stop();
+  if (feeds_ != nullptr) feeds_->Stop();
   if (write_server_ != nullptr) write_server_->Drain(options_.drain);
 }
 
@@ -155,8 +182,10 @@ void App::Implementation::Stop() {
   StopWriteSide();
   StopReadSide();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool : {&loading_, &writer_, &completions_, &projecting_, &reading_})
+  for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
+                           &reading_, &snapshotting_}) {
     pool->Stop();
+  }
 }
 
 App::App(std::unique_ptr<Implementation> implementation)
@@ -207,7 +236,7 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   rpc::InitProcess();
   auto app = App::Start(registry, options);
   if (!app.ok()) {
-    Log("leftfold: {}", ToStd(app.status().message()));
+    LogLine("leftfold: {}", ToStd(app.status().message()));
     return 1;
   }
   const std::string write = (*app)->write_address();

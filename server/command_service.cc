@@ -3,29 +3,23 @@
 #include <memory>
 #include <utility>
 
+#include "server/caller.h"
+
 namespace leftfold {
 namespace {
 
-Caller CallerOf(const rpc::CallFacts& facts, const std::string& bearer) {
-  Caller caller;
-  caller.actor = facts.Actor();
-  caller.correlation_id = facts.Header("x-correlation-id");
-  caller.causation_id = facts.Header("x-causation-id");
-  caller.traceparent = facts.Header("traceparent");
-  caller.trusted = facts.Header("authorization") == bearer;
-  return caller;
-}
-
 void Serve(CommandHandler& handler, const CommandEntry& entry, const std::string& bearer,
            rpc::UnaryCall call) {
-  Caller caller = CallerOf(call.facts(), bearer);
+  absl::StatusOr<Caller> caller = CallerOf(call.facts().Headers(), bearer);
+  if (!caller.ok()) return call.Finish(caller.status());
+  caller->actor = call.facts().Actor();
   auto command = call.TakeRequest();
   const auto* method = internal::MethodTaking(*entry.request);
   const auto* prototype =
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(method->output_type());
   auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
   handler.Handle(
-      entry, std::move(command), std::move(caller),
+      entry, std::move(command), *std::move(caller),
       [shared, prototype](absl::StatusOr<core::v1::CommandReceipt> receipt) {
         if (!receipt.ok()) return shared->Finish(receipt.status());
         rpc::MessagePtr response(prototype->New());

@@ -11,9 +11,8 @@
 
 namespace leftfold {
 
-// Serves every command of the registry: what goes into events from the call's headers is
-//   x-correlation-id, x-causation-id, traceparent; `authorization: Bearer TOKEN` makes the caller
-//   trusted.
+// Serves every command of the registry. server/caller.h says which headers go into its events, and
+// which are refused.
 // All arguments but `token` must outlive the services.
 absl::Status ServeCommands(const Registry& registry, CommandHandler& handler,
                            const std::string& token, rpc::Services& services);

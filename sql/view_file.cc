@@ -78,6 +78,15 @@ absl::Status SyncFolder(const std::string& path) {
   return status;
 }
 
+absl::Status ReplaceCurrent(const std::string& views, std::string_view name,
+                            std::string_view text) {
+  const std::string path = CurrentPath(views, name);
+  const std::string temporary = path + ".new";
+  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text));
+  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
+  return SyncFolder(ViewFolder(views, name));
+}
+
 absl::Status CreateTables(Connection& connection, const ViewEntry& view,
                           const Digest& first_chain) {
   LEFTFOLD_RETURN_IF_ERROR(connection.Begin());
@@ -122,16 +131,24 @@ absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
 
 absl::Status WriteCurrent(const std::string& views, std::string_view name,
                           const Generation& generation) {
-  const std::string folder = ViewFolder(views, name);
-  const std::string path = CurrentPath(views, name);
   std::string text = generation.FileName() + "\n";
-  for (const Generation& other : ReadCurrentLines(path)) {
+  for (const Generation& other : ListCurrent(views, name)) {
     if (other.version != generation.version) text += other.FileName() + "\n";
   }
-  const std::string temporary = path + ".new";
-  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text));
-  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
-  return SyncFolder(folder);
+  return ReplaceCurrent(views, name, text);
+}
+
+std::vector<Generation> ListCurrent(const std::string& views, std::string_view name) {
+  return ReadCurrentLines(CurrentPath(views, name));
+}
+
+absl::Status RemoveFromCurrent(const std::string& views, std::string_view name,
+                               const Generation& generation) {
+  std::string text;
+  for (const Generation& other : ListCurrent(views, name)) {
+    if (!(other == generation)) text += other.FileName() + "\n";
+  }
+  return ReplaceCurrent(views, name, text);
 }
 
 absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views,

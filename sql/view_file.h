@@ -44,6 +44,12 @@ absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
 // Switches: writes a temporary file, fsyncs, renames, fsyncs the folder.
 absl::Status WriteCurrent(const std::string& views, std::string_view name,
                           const Generation& generation);
+// The served generations of all versions.
+std::vector<Generation> ListCurrent(const std::string& views, std::string_view name);
+// Takes a generation out of CURRENT, so that its version is built anew at the next start; its files
+// stay until then.
+absl::Status RemoveFromCurrent(const std::string& views, std::string_view name,
+                               const Generation& generation);
 // A number that no file in the folder has.
 absl::StatusOr<std::int64_t> NextGenerationNumber(const std::string& views, std::string_view name);
 // All generations that lie in the folder, of all versions.

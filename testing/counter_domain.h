@@ -11,6 +11,7 @@
 #include "leftfold/rooms/v1/commands.pb.h"
 #include "leftfold/rooms/v1/events.pb.h"
 #include "leftfold/rooms/v1/queries.pb.h"
+#include "leftfold/rooms/v1/state.pb.h"
 #include "testing/event_store_contract.h"
 
 // A tiny domain for tests of the engines. It borrows the messages of rooms, because commands must
@@ -24,11 +25,7 @@ struct Counter {
                          rooms::v1::DeleteRoomRequest>;
   using Creates = Types<rooms::v1::CreateRoomRequest>;
   using Events = Types<rooms::v1::RoomCreated, rooms::v1::RoomRenamed, rooms::v1::RoomDeleted>;
-  struct State {
-    bool exists = false;
-    std::string claimed;
-    std::string name;
-  };
+  using State = rooms::v1::RoomState;  // Its description is the claimed name.
   static constexpr int kStateVersion = 1;
   using Decision = leftfold::Decision<Events>;
 
@@ -37,7 +34,7 @@ struct Counter {
 
   static Decision Decide(const rooms::v1::CreateRoomRequest& command, const State& state,
                          const CommandContext&) {
-    if (state.exists) return Reject(rooms::v1::ERROR_REASON_ROOM_EXISTS, "it is there");
+    if (state.exists()) return Reject(rooms::v1::ERROR_REASON_ROOM_EXISTS, "it is there");
     rooms::v1::RoomCreated created;
     created.set_name(command.name());
     return Accept(created).Take(
@@ -46,25 +43,27 @@ struct Counter {
   }
   static Decision Decide(const rooms::v1::RenameRoomRequest& command, const State& state,
                          const CommandContext& context) {
-    if (!state.exists) return Reject(rooms::v1::ERROR_REASON_ROOM_NOT_FOUND, "it is not there");
-    if (command.name() == state.name) return Accept();
+    if (!state.exists()) return Reject(rooms::v1::ERROR_REASON_ROOM_NOT_FOUND, "it is not there");
+    if (command.name() == state.name()) return Accept();
     rooms::v1::RoomRenamed renamed;
     renamed.set_name(command.name());
     return Accept(renamed).Created(context.NewId(0));
   }
   static Decision Decide(const rooms::v1::DeleteRoomRequest&, const State& state,
                          const CommandContext&) {
-    if (!state.exists) return Reject(rooms::v1::ERROR_REASON_ROOM_NOT_FOUND, "it is not there");
-    return Accept(rooms::v1::RoomDeleted()).Release("counter_name", state.claimed);
+    if (!state.exists()) return Reject(rooms::v1::ERROR_REASON_ROOM_NOT_FOUND, "it is not there");
+    return Accept(rooms::v1::RoomDeleted()).Release("counter_name", state.description());
   }
 
   static void Evolve(State& state, const rooms::v1::RoomCreated& event) {
-    state = {true, event.name(), event.name()};
+    state.set_exists(true);
+    state.set_name(event.name());
+    state.set_description(event.name());
   }
   static void Evolve(State& state, const rooms::v1::RoomRenamed& event) {
-    state.name = event.name();
+    state.set_name(event.name());
   }
-  static void Evolve(State& state, const rooms::v1::RoomDeleted&) { state = {}; }
+  static void Evolve(State& state, const rooms::v1::RoomDeleted&) { state.Clear(); }
 };
 
 // One row a counter; its trail shows every name in the order of the events.

@@ -19,12 +19,16 @@ StoreKind MemoryStore() {
 }
 
 StoreKind SqliteStore() {
-  return {"sqlite", [](const std::string& folder, Executor& writer, Executor& completions,
-                       const Clock& clock) {
-            auto store = OpenSqliteEventStore(folder, {&writer, &completions, &clock});
-            if (!store.ok()) Die(store.status().ToString());
-            return *std::move(store);
-          }};
+  return {
+      "sqlite",
+      [](const std::string& folder, Executor& writer, Executor& completions, const Clock& clock) {
+        // Small batches, so that even short tests read from the index's file.
+        auto store = OpenSqliteEventStore(
+            folder,
+            {.writer = &writer, .completions = &completions, .clock = &clock, .index_batch = 16});
+        if (!store.ok()) Die(store.status().ToString());
+        return *std::move(store);
+      }};
 }
 
 std::vector<StoreKind> AllStores() { return {MemoryStore(), SqliteStore()}; }

@@ -34,7 +34,7 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
 int Fail(const std::string& what, int exit_code = kFailed) {
-  Log("leftfold call: {}", what);
+  LogLine("leftfold call: {}", what);
   return exit_code;
 }
 
@@ -89,12 +89,12 @@ absl::StatusOr<const pb::MethodDescriptor*> FindMethod(const CallOptions& option
 
 int PrintError(const grpc::Status& status) {
   const int code = static_cast<int>(status.error_code());
-  Log("error {} ({}): {}", absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), code,
-      status.error_message());
+  LogLine("error {} ({}): {}", absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), code,
+          status.error_message());
   google::rpc::Status details;
   details.ParseFromString(status.error_details());
   for (const pb::Any& detail : details.details()) {
-    Log("  {}", ToJson(detail, {}));
+    LogLine("  {}", ToJson(detail, {}));
   }
   return kFailed;
 }

@@ -10,10 +10,13 @@
 #include "core/log.h"
 #include "core/status.h"
 #include "server/app.h"
+#include "tools/backup.h"
 #include "tools/call.h"
 #include "tools/config.h"
+#include "tools/export.h"
 #include "tools/new_domain.h"
 #include "tools/replay.h"
+#include "tools/restore.h"
 #include "tools/tail.h"
 #include "tools/verify.h"
 #include "tools/views.h"
@@ -33,6 +36,10 @@ struct CommandLine {
   tools::CallOptions call;
   tools::TailOptions tail;
   tools::NewDomainOptions new_domain;
+  tools::BackupOptions backup;
+  tools::RestoreOptions restore;
+  tools::ExportOptions export_to;
+  tools::ImportOptions import_from;
 };
 
 // Says in plain words what CLI11's own checks say in numbers of double.
@@ -127,9 +134,74 @@ CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
       ->check(AtLeast(1))
       ->capture_default_str();
   tail->add_option("--category", options.category, "of this category only");
+  tail->add_option("--stream-prefix", options.stream_prefix, "of streams that begin so only");
+  tail->add_option("--type", options.types, "of this type only, its full name; may be repeated")
+      ->allow_extra_args(false);
+  tail->add_option("--correlation", options.correlation, "with this correlation id only");
   tail->add_flag("--follow", options.follow, "wait for more");
-  tail->footer("Example: leftfold tail --data ./data --category room --follow");
+  tail->footer(
+      "Examples: leftfold tail --data ./data --category room --follow\n"
+      "          leftfold tail --correlation order-17\n"
+      "          leftfold tail --stream-prefix room-oak --type leftfold.rooms.v1.RoomRenamed");
   return tail;
+}
+
+CLI::App* AddVerify(CLI::App& app) {
+  CLI::App* verify = app.add_subcommand("verify", "Check the whole log and the views' checkpoints");
+  verify->footer(
+      "Exit code 1 and the first fault when there is one. There is no repair: restore a backup, "
+      "rebuild views.\n"
+      "Example: leftfold verify --data ./data");
+  return verify;
+}
+
+CLI::App* AddBackup(CLI::App& app, tools::BackupOptions& options) {
+  CLI::App* backup = app.add_subcommand(
+      "backup", "Copy the log into a folder, beside a server too, and verify it");
+  backup->add_option("--to", options.to, "new or empty folder, which becomes a data folder")
+      ->required();
+  backup->add_flag("--update", options.update, "bring an earlier backup in that folder up to date");
+  backup->footer(
+      "Interrupted, it goes on the next time.\n"
+      "Examples: leftfold backup --data ./data --to /backup/monday\n"
+      "          leftfold backup --data ./data --to /backup/monday --update");
+  return backup;
+}
+
+CLI::App* AddRestore(CLI::App& app, tools::RestoreOptions& options) {
+  CLI::App* restore =
+      app.add_subcommand("restore", "Make a backup, up to a position or a time, the log");
+  restore->add_option("--from", options.from, "folder of the backup")->required();
+  restore->add_option("--until", options.until,
+                      "last position, or time like 2026-11-21T07:24:42Z; an append is never cut");
+  restore->add_flag("--replace", options.replace, "set the log that is there aside");
+  restore->footer(
+      "On a stopped server. Views that had gone further are built anew at the next start.\n"
+      "Examples: leftfold restore --from /backup/monday --data ./data --replace\n"
+      "          leftfold restore --from ./data --data ./other --until 2026-11-21T07:24:42Z");
+  return restore;
+}
+
+CLI::App* AddExport(CLI::App& app, tools::ExportOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("export", "Write the log as lines of JSON, beside a server too");
+  command->add_option("--to", options.to,
+                      "file; one that is there is continued; else standard output");
+  command->add_option("--from", options.from, "begin with this position")->check(AtLeast(1));
+  command->footer(
+      "A header, then each event with leaf and chain, and each accepted command.\n"
+      "Examples: leftfold export --data ./data --to log.jsonl\n"
+      "          leftfold export --data ./data --from 1000 | gzip > new.jsonl.gz");
+  return command;
+}
+
+CLI::App* AddImport(CLI::App& app, tools::ImportOptions& options) {
+  CLI::App* command = app.add_subcommand("import", "Read what `export` wrote into a log");
+  command->add_option("--from", options.from, "file; - reads standard input")->required();
+  command->footer(
+      "On a stopped server. Goes on where the log ends; refuses the first line that does not fit.\n"
+      "Example: leftfold import --from log.jsonl --data ./other");
+  return command;
 }
 
 CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
@@ -159,20 +231,21 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   CLI::App* call = AddCall(app, line.call);
   CLI::App* tail = AddTail(app, line.tail);
   CLI::App* new_domain = AddNewDomain(app, line.new_domain);
-  CLI::App* verify = app.add_subcommand("verify", "Check the whole log and the views' checkpoints");
-  verify->footer(
-      "Exit code 1 and the first fault when there is one. There is no repair: restore a backup, "
-      "rebuild views.\n"
-      "Example: leftfold verify --data ./data");
+  CLI::App* verify = AddVerify(app);
+  CLI::App* backup = AddBackup(app, line.backup);
+  CLI::App* restore = AddRestore(app, line.restore);
+  CLI::App* export_to = AddExport(app, line.export_to);
+  CLI::App* import_from = AddImport(app, line.import_from);
   CLI::App* views = app.add_subcommand("views", "List the views of a running server");
   views->footer("Example: leftfold views --data ./data");
-  for (CLI::App* command : {serve, replay, tail, verify, views}) {
+  for (CLI::App* command :
+       {serve, replay, tail, verify, backup, restore, export_to, import_from, views}) {
     AddData(*command, data.emplace(command, line.serve.data).first->second);
   }
   config_file = tools::ConfigFileOf({argv + 1, argv + argc});
   if (!config_file.empty()) {
     if (const absl::Status read = tools::ReadConfigFile(config_file, app); !read.ok()) {
-      Log("leftfold: {}", ToStd(read.message()));
+      LogLine("leftfold: {}", ToStd(read.message()));
       return kUsage;
     }
   }
@@ -189,6 +262,14 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (*call) return tools::Call(line.call);
   if (*tail) return tools::Tail(data[tail], line.tail);
   if (*verify) return tools::Verify(registry, data[verify]);
+  line.backup.data = data[backup];
+  line.restore.data = data[restore];
+  line.export_to.data = data[export_to];
+  line.import_from.data = data[import_from];
+  if (*backup) return tools::Backup(line.backup);
+  if (*restore) return tools::Restore(line.restore);
+  if (*export_to) return tools::Export(line.export_to);
+  if (*import_from) return tools::Import(line.import_from);
   if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
   return kUsage;
@@ -199,7 +280,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
 int Main(const Registry& registry, int argc, const char* const* argv) {
   const int exit_code = Run(registry, argc, argv);
   if (FlushOutput()) return exit_code;
-  Log("leftfold: cannot write to standard output");
+  LogLine("leftfold: cannot write to standard output");
   return std::max(exit_code, kFailed);
 }
 

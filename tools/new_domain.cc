@@ -42,20 +42,68 @@ constexpr std::string_view kTakenDomains[] = {"absl", "fmt",    "grpc",     "adm
                                               "rpc",  "sql",    "store",    "testing",  "tools",
                                               "v1",   "std",    "all",      "proto"};
 // What the generated code calls something else, as an aggregate in snake_case.
-constexpr std::string_view kTakenAggregates[] = {
-    "command",        "commands",   "creates",   "decide",          "events",
-    "evolve",         "handles",    "queries",   "state",           "unordered_elements_are",
-    "validate",       "watches",    "is_empty",  "reason_of",       "status_or",
-    "accept",         "acceptance", "aggregate", "answer",          "applied_position",
-    "as_blob",        "claim",      "clock",     "command_context", "create",
-    "created",        "cursor",     "decided",   "decision",        "deleted",
-    "digest",         "encoding",   "error",     "error_reason",    "event_meta",
-    "find_row",       "given",      "heartbeat", "metadata",        "named",
-    "new_event",      "null",       "page",      "position",        "read_tx",
-    "recorded_event", "register",   "registry",  "reject",          "rename",
-    "renamed",        "rows",       "tag",       "types",           "uuid",
-    "validate_name",  "version",    "view",      "view_fixture",    "violations",
-    "write_tx"};
+constexpr std::string_view kTakenAggregates[] = {"command",
+                                                 "commands",
+                                                 "creates",
+                                                 "decide",
+                                                 "events",
+                                                 "evolve",
+                                                 "handles",
+                                                 "queries",
+                                                 "state",
+                                                 "unordered_elements_are",
+                                                 "validate",
+                                                 "watches",
+                                                 "is_empty",
+                                                 "reason_of",
+                                                 "status_or",
+                                                 "golden_fold",
+                                                 "accept",
+                                                 "acceptance",
+                                                 "aggregate",
+                                                 "answer",
+                                                 "applied_position",
+                                                 "as_blob",
+                                                 "claim",
+                                                 "clock",
+                                                 "command_context",
+                                                 "create",
+                                                 "created",
+                                                 "cursor",
+                                                 "decided",
+                                                 "decision",
+                                                 "deleted",
+                                                 "digest",
+                                                 "encoding",
+                                                 "error",
+                                                 "error_reason",
+                                                 "event_meta",
+                                                 "find_row",
+                                                 "given",
+                                                 "heartbeat",
+                                                 "metadata",
+                                                 "named",
+                                                 "new_event",
+                                                 "null",
+                                                 "page",
+                                                 "position",
+                                                 "read_tx",
+                                                 "recorded_event",
+                                                 "register",
+                                                 "registry",
+                                                 "reject",
+                                                 "rename",
+                                                 "renamed",
+                                                 "rows",
+                                                 "tag",
+                                                 "types",
+                                                 "uuid",
+                                                 "validate_name",
+                                                 "version",
+                                                 "view",
+                                                 "view_fixture",
+                                                 "violations",
+                                                 "write_tx"};
 
 template <std::size_t kSize>
 bool IsIn(const std::string_view (&words)[kSize], std::string_view word) {
@@ -199,7 +247,7 @@ absl::Status Write(const fs::path& file, const std::string& text) {
 }
 
 int Fail(const absl::Status& status, int exit_code) {
-  Log("leftfold new-domain: {}", ToStd(status.message()));
+  LogLine("leftfold new-domain: {}", ToStd(status.message()));
   return exit_code;
 }
 

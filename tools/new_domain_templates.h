@@ -437,6 +437,7 @@ namespace leftfold::@name@ {
 namespace {
 
 using testing::Given;
+using testing::GoldenFold;
 using testing::ViewFixture;
 
 // `message` with a name.
@@ -478,6 +479,14 @@ TEST(@Agg@Test, IsRenamedUnlessItHasThatNameAlready) {
   EXPECT_EQ(refusal.code(), absl::StatusCode::kNotFound);
 }
 
+TEST(@Agg@Test, ItsStatesMeanWhatTheyMeantInSnapshots) {
+  GoldenFold<@Agg@> fold;
+  fold.Add(Created("North")).Add(Renamed("South"));
+  EXPECT_EQ(fold.Value(), "e55d0bc914dab0d0")
+      << "Evolve or the state has changed: bump kStateVersion, then put the new value here";
+  EXPECT_EQ(@Agg@::kStateVersion, 1) << "bumped: put the number and the new value here";
+}
+
 TEST(@Agg@DirectoryTest, ShowsTheLastNameAndVersion) {
   ViewFixture<@Agg@Directory> view("@agg@");
   view.Fold("a", Created("North")).Fold("b", Created("East")).Fold("a", Renamed("South"));
@@ -512,6 +521,12 @@ TEST(@Agg@DirectoryTest, IsReadPageByPageWithoutScanningTheTable) {
 
 }  // namespace
 }  // namespace leftfold::@name@
+)text"},
+    {"domains/@name@/golden/leftfold.@name@.v1.@Agg@Created.1.txt", R"text(0a054e6f727468
+{"name":"North"}
+)text"},
+    {"domains/@name@/golden/leftfold.@name@.v1.@Agg@Renamed.1.txt", R"text(0a05536f757468
+{"name":"South"}
 )text"},
 };
 

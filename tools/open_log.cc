@@ -7,13 +7,16 @@
 
 namespace leftfold::tools {
 
-absl::StatusOr<std::unique_ptr<EventStore>> OpenLogForReading(const std::string& data) {
-  const std::string folder = data + "/log";
+absl::Status CheckLogExists(const std::string& data) {
   std::error_code error;
-  if (!std::filesystem::exists(folder, error)) {
-    return Error(absl::StatusCode::kNotFound, "there is no log in {}; is --data right?", folder);
-  }
-  return OpenSqliteEventStoreReadOnly(folder);
+  if (std::filesystem::exists(data + "/log/events.db", error)) return absl::OkStatus();
+  return Error(absl::StatusCode::kNotFound, "there is no log in {}/log; is the folder right?",
+               data);
+}
+
+absl::StatusOr<std::unique_ptr<EventStore>> OpenLogForReading(const std::string& data) {
+  LEFTFOLD_RETURN_IF_ERROR(CheckLogExists(data));
+  return OpenSqliteEventStoreReadOnly(data + "/log");
 }
 
 }  // namespace leftfold::tools

@@ -10,6 +10,9 @@
 
 namespace leftfold::tools {
 
+// NOT_FOUND when a data folder has no log, saying where it was looked for.
+absl::Status CheckLogExists(const std::string& data);
+
 // The log of a data folder for reading, beside a server or alone. NOT_FOUND when there is none,
 // saying where it was looked for.
 absl::StatusOr<std::unique_ptr<EventStore>> OpenLogForReading(const std::string& data);

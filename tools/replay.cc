@@ -92,7 +92,7 @@ absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::str
 int Report(const std::string& view, const ReplayOptions& options,
            const absl::StatusOr<RebuildProgress>& result) {
   if (!result.ok()) {
-    Log("leftfold replay {}: {}", view, ToStd(result.status().message()));
+    LogLine("leftfold replay {}: {}", view, ToStd(result.status().message()));
     return 1;
   }
   const std::int64_t position = result->position.value;
@@ -131,7 +131,7 @@ int ForEach(const std::vector<std::string>& views, const ReplayOptions& options,
 }
 
 int Fail(const absl::Status& status) {
-  Log("leftfold replay: {}", ToStd(status.message()));
+  LogLine("leftfold replay: {}", ToStd(status.message()));
   return 1;
 }
 
@@ -178,7 +178,7 @@ int Online(const std::string& address, const ReplayOptions& options) {
 
 int Replay(const Registry& registry, const std::string& data, const ReplayOptions& options) {
   if (options.all != options.view.empty() || (options.verify && options.until > 0)) {
-    Log("leftfold replay: name one view, or --all; --verify and --until exclude each other");
+    LogLine("leftfold replay: name one view, or --all; --verify and --until exclude each other");
     return 2;
   }
   const auto holder = RoleLock::FindHolder(data, kRole);

@@ -16,7 +16,7 @@ namespace {
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 
 int Fail(const absl::Status& status) {
-  Log("leftfold tail: {}", ToStd(status.message()));
+  LogLine("leftfold tail: {}", ToStd(status.message()));
   return 1;
 }
 
@@ -27,6 +27,9 @@ int Tail(const std::string& data, const TailOptions& options) {
   if (!store.ok()) return Fail(store.status());
   ReadAllOptions read{.from = Position{options.from - 1}};
   if (!options.category.empty()) read.filter.categories = {options.category};
+  if (!options.types.empty()) read.filter.items = {{.types = options.types}};
+  read.filter.stream_prefix = options.stream_prefix;
+  read.filter.correlation_id = options.correlation;
   while (true) {
     const auto page = (*store)->ReadAll(read);
     if (!page.ok()) return Fail(page.status());

@@ -3,12 +3,17 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace leftfold::tools {
 
+// All that is given must hold of an event.
 struct TailOptions {
-  std::int64_t from = 1;  // The first position to print.
-  std::string category;   // Empty: all.
+  std::int64_t from = 1;           // The first position to print.
+  std::string category;            // Empty: all.
+  std::string stream_prefix;       // How the name of the stream begins.
+  std::vector<std::string> types;  // One of these, full names; none: all.
+  std::string correlation;         // The correlation id; empty: any or none.
   bool follow = false;
 };
 

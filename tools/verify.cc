@@ -1,16 +1,16 @@
 #include "tools/verify.h"
 
-#include <unistd.h>
-
 #include <cstdio>
+#include <memory>
 
 #include "core/log.h"
 #include "core/status.h"
-#include "event_store/verify.h"
-#include "server/thread_pool.h"
+#include "event_store/sqlite/verify_log_file.h"
+#include "server/role_lock.h"
 #include "sql/view_file.h"
+#include "tools/log_copy.h"
 #include "tools/open_log.h"
-#include "tools/progress_bar.h"
+#include "tools/payload_check.h"
 
 namespace leftfold::tools {
 namespace {
@@ -18,9 +18,11 @@ namespace {
 constexpr std::string_view kWhatToDo =
     "There is no repair: an event that was changed or lost cannot be made up. Stop the server, "
     "keep this folder for an\n"
-    "inquiry, restore a backup from before the fault, and let the views be built anew from it.";
+    "inquiry, and put a backup from before the fault in its place: leftfold restore --from BACKUP "
+    "--data DIR --replace.\n"
+    "Views that had gone further are then built anew.";
 
-absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventStore& store) {
+absl::Status VerifyView(const ViewEntry& view, const std::string& views, LogFileReader& log) {
   const auto current = sql::ReadCurrent(views, view.name, view.version);
   if (!current.ok()) return current.status();
   if (!*current) {
@@ -31,52 +33,75 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, EventSt
   if (!reader.ok()) return reader.status();
   const auto checkpoint = sql::ReadCheckpoint(**reader);
   if (!checkpoint.ok()) return checkpoint.status();
-  const Position at = checkpoint->position;
-  Digest chain = FirstChain(store.StoreId());
-  if (at != kBeforeFirst) {
-    const auto read = store.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
-    if (!read.ok()) return read.status();
-    if (read->events.empty() || read->events.front().position != at) {
-      return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is beyond the log", at.value);
-    }
-    chain = read->events.front().chain;
-  }
-  if (chain != checkpoint->chain)
-    return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain",
-                 at.value);
-  Print("{}: checkpoint {} is on the chain\n", view.name, at.value);
+  const std::int64_t at = checkpoint->position.value;
+  const auto chain = log.ChainAt(checkpoint->position);
+  if (!chain.ok()) return chain.status();
+  if (!*chain) return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is beyond the log", at);
+  if (**chain != checkpoint->chain)
+    return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain", at);
+  Print("{}: checkpoint {} is on the chain\n", view.name, at);
   return absl::OkStatus();
 }
 
-absl::Status VerifyWithProgress(EventStore& store) {
-  const SystemClock clock;
-  ProgressBar bar("log", clock, stdout, isatty(STDOUT_FILENO) == 1);
-  const absl::Status log =
-      VerifyLog(store, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
-  bar.Finish();
-  return log;
-}
-
-}  // namespace
-
-int Verify(const Registry& registry, const std::string& data) {
-  auto store = OpenLogForReading(data);
-  if (!store.ok()) {
-    Log("leftfold verify: {}", ToStd(store.status().message()));
-    return 1;
-  }
-  if (const absl::Status log = VerifyWithProgress(**store); !log.ok()) {
-    Print("FAULT: {}\n{}\n", ToStd(log.message()), kWhatToDo);
+// The exit code, after printing what was found.
+int VerifyViews(const Registry& registry, const std::string& data) {
+  auto log = LogFileReader::Open(data + "/log");
+  if (!log.ok()) {
+    LogLine("leftfold verify: {}", ToStd(log.status().message()));
     return 1;
   }
   int faults = 0;
   for (const ViewEntry& view : registry.views()) {
-    const absl::Status status = VerifyView(view, data + "/views", **store);
+    const absl::Status status = VerifyView(view, data + "/views", **log);
     if (status.ok()) continue;
     Print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name, ToStd(status.message()),
           view.name);
     faults = 1;
   }
+  return faults;
+}
+
+void Report(const LogExtent& extent, const PayloadCheck& payloads, bool at_rest) {
+  Print("{} events and {} commands of store {}\nchain at position {}: {}\n",
+        extent.head.position.value, extent.command_number, extent.store_id,
+        extent.head.position.value, ToHex(AsBytes(extent.head.chain)));
+  for (const auto& [type, count] : payloads.unknown())
+    Print("{} events of {}: this binary does not know the type, so not decoded\n", count, type);
+  if (!at_rest) {
+    Print(
+        "a server writes here: pages, and command ids recorded twice, are checked when none does, "
+        "or in a backup\n");
+  }
+}
+
+}  // namespace
+
+int Verify(const Registry& registry, const std::string& data) {
+  if (const absl::Status there = CheckLogExists(data); !there.ok()) {
+    LogLine("leftfold verify: {}", ToStd(there.message()));
+    return 1;
+  }
+  const bool at_rest = !RoleLock::FindHolder(data, "write").ok();
+  PayloadCheck payloads;
+  absl::StatusOr<LogExtent> extent;
+  {
+    const Steps bars = BarsOn(stdout);
+    extent = VerifyLogFile(
+        data + "/log",
+        {.at_rest = at_rest,
+         .payload = [&](const RecordedEvent& event) { return payloads.Check(event); },
+         .progress = [&](std::int64_t done, std::int64_t total) { bars("log", done, total); }});
+  }
+  if (absl::IsDataLoss(extent.status())) {
+    Print("FAULT: {}\n{}\n", ToStd(extent.status().message()), kWhatToDo);
+    return 1;
+  }
+  if (!extent.ok()) {
+    LogLine("leftfold verify: {}", ToStd(extent.status().message()));
+    return 1;
+  }
+  Report(*extent, payloads, at_rest);
+  const int faults = VerifyViews(registry, data);
   if (faults == 0) Print("no fault found\n");
   return faults;
 }

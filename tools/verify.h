@@ -7,9 +7,9 @@
 
 namespace leftfold::tools {
 
-// `leftfold verify`: the log by VerifyLog, then whether each served view's checkpoint is on its
-// chain. Works beside a server. 1 when there is a fault; the first one is printed with its
-// position.
+// `leftfold verify`: the log by VerifyLogFile, whatever state it is in, and its payloads; then
+// whether each served view's checkpoint is on its chain. Works beside a server, which leaves some
+// checks out. 1 when there is a fault; the first one is printed with its position.
 int Verify(const Registry& registry, const std::string& data);
 
 }  // namespace leftfold::tools

@@ -12,7 +12,7 @@ namespace leftfold::tools {
 int Views(const std::string& data) {
   const auto holder = RoleLock::FindHolder(data, "project");
   if (!holder.ok() || holder->address.empty()) {
-    Log("leftfold views: no server runs on {}", data);
+    LogLine("leftfold views: no server runs on {}", data);
     return 1;
   }
   const auto stub = admin::v1::AdminService::NewStub(
@@ -21,7 +21,7 @@ int Views(const std::string& data) {
   admin::v1::ListViewsResponse response;
   const grpc::Status status = stub->ListViews(&context, admin::v1::ListViewsRequest(), &response);
   if (!status.ok()) {
-    Log("leftfold views: {}", status.error_message());
+    LogLine("leftfold views: {}", status.error_message());
     return 1;
   }
   Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", "view", "version", "generation", "state",

@@ -5,24 +5,18 @@
 #include <algorithm>
 #include <limits>
 
-#include "core/deterministic_bytes.h"
 #include "core/reject.h"
+#include "core/serialize.h"
 #include "core/status.h"
 #include "leftfold/core/v1/claims.pb.h"
+#include "write_api/aggregate_loader.h"
 
 namespace leftfold {
 namespace {
 
 namespace pb = google::protobuf;
 
-constexpr std::string_view kClaimCategoryPrefix = "claim_";
 constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
-constexpr std::size_t kLoadBatchEvents = 1'000;
-
-bool IsCommandId(std::string_view id) {
-  return id.size() <= kCommandIdBytesMax &&
-         std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c < 0x7F; });
-}
 
 core::v1::CommandReceipt ToProto(const Receipt& receipt) {
   core::v1::CommandReceipt out;
@@ -141,8 +135,8 @@ struct CommandHandler::Joined {
 };
 
 CommandHandler::CommandHandler(const Registry& registry, EventStore& store, const Clock& clock,
-                               Executor& work)
-    : store_(store), clock_(clock), work_(work) {
+                               Executor& work, Snapshotter* snapshotter)
+    : store_(store), clock_(clock), work_(work), snapshotter_(snapshotter) {
   for (const CommandEntry& entry : registry.commands()) {
     const pb::Descriptor& type = *entry.request;
     Fields fields{internal::MethodTaking(type), type.FindFieldByNumber(1),
@@ -338,35 +332,28 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
     MutexLock lock(lane->mu);
     aggregate = lane->queue.front().entry->aggregate;
   }
-  ErasedState state = aggregate->new_state();
-  Version version = kNoEventYet;
-  absl::Status status;
-  while (status.ok()) {
-    const auto events =
-        store_.ReadStream(lane->stream, {.from = version.Next(), .events_max = kLoadBatchEvents});
-    status = events.status();
-    if (!events.ok() || events->empty()) break;
-    for (const RecordedEvent& event : *events) {
-      if (status = aggregate->evolve(state.get(), event); !status.ok()) break;
-    }
-    version = events->back().version;
-  }
+  auto loaded = LoadAggregate(*aggregate, lane->stream, store_,
+                              snapshotter_ == nullptr ? nullptr : &snapshotter_->snapshots());
   Replies replies;
   bool load = false;
+  bool snapshot = false;
   {
     MutexLock lock(lane->mu);
     lane->loading = false;
-    if (status.ok()) {
-      lane->state = std::move(state);
-      lane->version = version;
+    if (loaded.ok()) {
+      lane->state = std::move(loaded->state);
+      lane->version = loaded->version;
+      lane->snapshot = loaded->snapshot;
       lane->broken = std::make_shared<std::atomic<bool>>(false);
+      snapshot = SnapshotIsDue(*lane, *aggregate, loaded->version);
       DecideQueued(lane, replies);
     } else {
-      for (Job& job : lane->queue) replies.emplace_back(std::move(job.done), status);
+      for (Job& job : lane->queue) replies.emplace_back(std::move(job.done), loaded.status());
       lane->queue.clear();
     }
     load = MustLoad(*lane);
   }
+  if (snapshot) snapshotter_->Ask(*aggregate, lane->stream);
   Give(replies);
   if (load) work_.Post([this, lane] { Load(lane); });
 }
@@ -462,14 +449,18 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
                                absl::StatusOr<Receipt> result) {
   Replies replies;
   bool load = false;
+  bool snapshot = false;
+  const AggregateEntry* aggregate = nullptr;
   {
     MutexLock lock(lane->mu);
     const auto it = lane->pending.find(ticket);
     Lane::Pending pending = std::move(it->second);
+    aggregate = pending.job.entry->aggregate;
     const auto next = lane->pending.erase(it);
     const bool stale = !result.ok() || result->duplicate;
     const Position committed = result.ok() ? result->position : kBeforeFirst;
     if (stale) lane->state.reset();
+    if (!stale) snapshot = SnapshotIsDue(*lane, *aggregate, result->version);
     const bool again =
         absl::IsAborted(result.status()) && ++pending.job.attempts < kDecideAttemptsMax;
     if (again) {
@@ -493,6 +484,16 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
   }
   Give(replies);
   if (load) work_.Post([this, lane] { Load(lane); });
+  if (snapshot) snapshotter_->Ask(*aggregate, lane->stream);
+}
+
+bool CommandHandler::SnapshotIsDue(Lane& lane, const AggregateEntry& aggregate, Version durable) {
+  if (snapshotter_ == nullptr || aggregate.state_type.empty() ||
+      durable.value - lane.snapshot.value < kSnapshotEvery) {
+    return false;
+  }
+  lane.snapshot = durable;
+  return true;
 }
 
 absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Claim> claims,

@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,9 +21,12 @@
 #include "event_store/event_store.h"
 #include "leftfold/core/v1/receipt.pb.h"
 #include "write_api/lanes.h"
+#include "write_api/snapshotter.h"
 
 namespace leftfold {
 
+// Categories of reservation streams begin so. Never change: they are stored.
+inline constexpr std::string_view kClaimCategoryPrefix = "claim_";
 // Commands that wait for an aggregate to be loaded. Beyond, as with the limits below: QUEUE_FULL
 // with RetryInfo.
 inline constexpr std::size_t kLaneQueueMax = 1'024;
@@ -54,12 +58,16 @@ struct Caller {
 // ones before it left, while those are still on their way to the disk; every answer, a rejection
 // too, is given only when all that it was decided on is durable. A commit that fails drops the
 // tentative state, and the commands that stood on it are decided again. Cold loads run on `work`.
-// No thread, no clock, no wait inside. Thread-safe; must outlive its calls.
+// Aggregates whose state is a message are loaded from their snapshots where there are any, and have
+// new ones taken after kSnapshotEvery durable events. No thread, no clock, no wait inside.
+// Thread-safe; must outlive its calls.
 class CommandHandler {
  public:
   using Done = std::function<void(absl::StatusOr<core::v1::CommandReceipt>)>;
 
-  CommandHandler(const Registry& registry, EventStore& store, const Clock& clock, Executor& work);
+  // Without a snapshotter every load folds all events.
+  CommandHandler(const Registry& registry, EventStore& store, const Clock& clock, Executor& work,
+                 Snapshotter* snapshotter = nullptr);
   ~CommandHandler();
 
   // Calls `done` once, possibly before it returns. `command` is of the type `entry.request`. Errors
@@ -98,10 +106,14 @@ class CommandHandler {
   absl::Status AddClaims(const std::string& owner, std::vector<Claim> claims,
                          AppendRequest& request);
   void Give(Replies& replies);
+  // Whether the lane, durable up to `durable`, is to have a new snapshot now.
+  bool SnapshotIsDue(Lane& lane, const AggregateEntry& aggregate, Version durable)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu);
 
   EventStore& store_;
   const Clock& clock_;
   Executor& work_;
+  Snapshotter* const snapshotter_;
   Lanes lanes_;
   absl::flat_hash_map<const CommandEntry*, std::unique_ptr<Fields>> fields_;
   Mutex mu_;

@@ -64,6 +64,8 @@ struct Lane {
   Mutex mu;
   ErasedState state ABSL_GUARDED_BY(mu){nullptr, [](void*) {}};  // nullptr: to be loaded.
   Version version ABSL_GUARDED_BY(mu) = kNoEventYet;
+  // Of the snapshot that the state was loaded from, or that was asked for since.
+  Version snapshot ABSL_GUARDED_BY(mu) = kNoEventYet;
   bool loading ABSL_GUARDED_BY(mu) = false;
   // Of the appends that were decided on this state (AppendRequest::broken).
   std::shared_ptr<std::atomic<bool>> broken ABSL_GUARDED_BY(mu);

@@ -57,7 +57,7 @@ struct Room {
             v1::EntityInvited, v1::InvitationRevoked, v1::InvitationAccepted,
             v1::InvitationDeclined, v1::ExternalRoomLinked, v1::SessionStarted, v1::SessionEnded>;
   using State = v1::RoomState;
-  static constexpr int kStateVersion = 1;
+  static constexpr int kStateVersion = 1;  // Bump it when Evolve or the state's meaning changes.
   using Decision = leftfold::Decision<Events>;
 
   static void Validate(const v1::CreateRoomRequest& command, Violations& violations);

@@ -7,23 +7,11 @@
 #include <string>
 
 #include "core/page.h"
+#include "core/registry.h"
 #include "domains/rooms/documents.h"
 
 namespace leftfold::rooms {
 namespace {
-
-// Folds one stored event; false when it does not decode or is none of a room's.
-bool Fold(const core::v1::RecordedEvent& recorded, Room::State& state) {
-  bool folded = false;
-  Room::Events::ForEach([&]<class Event>() {
-    if (folded || Event::descriptor()->full_name() != recorded.type()) return;
-    Event event;
-    if (!Decode(recorded.message().value(), event)) return;
-    Room::Evolve(state, event);
-    folded = true;
-  });
-  return folded;
-}
 
 // The state after the event of `version`; nullopt when a row does not decode.
 std::optional<Room::State> StateAt(std::string_view room_id, std::int64_t version, ReadTx& tx) {
@@ -46,7 +34,7 @@ std::optional<Room::State> StateAt(std::string_view room_id, std::int64_t versio
       room_id, last, version);
   core::v1::RecordedEvent recorded;
   while (rows.Next()) {
-    if (!Decode(rows.Blob(0), recorded) || !Fold(recorded, state)) return std::nullopt;
+    if (!Decode(rows.Blob(0), recorded) || !FoldStored<Room>(recorded, state)) return std::nullopt;
   }
   return state;
 }

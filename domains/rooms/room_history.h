@@ -39,7 +39,7 @@ struct RoomHistory {
       PRIMARY KEY (room, version)
     ) STRICT, WITHOUT ROWID;
   )";
-  using Handles = Room::Events;
+  using Handles = StoredEvents<Room>;  // As they were recorded, the old ones too.
   using Queries = Types<v1::ListRoomEventsRequest, v1::GetRoomAtRequest>;
   using Watches = Types<>;
 

@@ -10,6 +10,7 @@
 #include "core/mutex.h"
 #include "core/status.h"
 #include "event_store/log.h"
+#include "event_store/read_page.h"
 #include "event_store/sequencer.h"
 
 namespace leftfold {
@@ -78,25 +79,14 @@ class MemoryLog final : public Log {
 
   absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
     MutexLock lock(mu_);
-    Batch batch(options.events_max, options.bytes_max);
+    ReadPage page(options);
     const auto count = static_cast<std::int64_t>(events_.size());
-    const bool forward = options.direction == Direction::kForward;
     // Position p lies at index p - 1.
-    std::int64_t index = forward ? std::max<std::int64_t>(options.from.value, 0)
-                                 : std::min(options.from.value - 2, count - 1);
-    Position through = options.from;
-    std::size_t passed_over = 0;
-    for (; index >= 0 && index < count; index += forward ? 1 : -1) {
-      if (passed_over >= kScanEventsMax || batch.full()) break;
-      const RecordedEvent& event = events_[static_cast<std::size_t>(index)];
-      if (!options.filter.Matches(event)) {
-        ++passed_over;
-      } else if (!batch.Take(event)) {
-        break;
-      }
-      through = event.position;
-    }
-    return ReadAllResult{std::move(batch.events), through};
+    std::int64_t index = page.forward() ? std::max<std::int64_t>(options.from.value, 0)
+                                        : std::min(options.from.value - 2, count - 1);
+    for (; !page.full() && index >= 0 && index < count; index += page.forward() ? 1 : -1)
+      page.Offer(events_[static_cast<std::size_t>(index)]);
+    return page.Take();
   }
 
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
@@ -146,7 +136,6 @@ class MemoryLog final : public Log {
       events.push_back(event);
       return true;
     }
-    bool full() const { return events.size() >= events_max; }
     const std::size_t events_max;
     const std::size_t bytes_max;
     std::size_t bytes = 0;

@@ -48,7 +48,10 @@ class ReadOnlyStore final : public EventStore {
 
 absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
     const std::string& folder, const SqliteStoreOptions& options) {
-  auto log = SqliteLog::Open(folder, SqliteLog::Mode::kWrite);
+  auto log = SqliteLog::Open(
+      folder, {.mode = LogIndex::Mode::kWrite,
+               .behind = options.behind != nullptr ? options.behind : options.completions,
+               .batch = options.index_batch});
   if (!log.ok()) return log.status();
   return std::make_unique<SequencedStore>(*std::move(log), *options.writer, *options.completions,
                                           *options.clock);
@@ -56,7 +59,7 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
 
 absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(
     const std::string& folder) {
-  auto log = SqliteLog::Open(folder, SqliteLog::Mode::kReadOnly);
+  auto log = SqliteLog::Open(folder, {.mode = LogIndex::Mode::kReadOnly});
   if (!log.ok()) return log.status();
   return std::make_unique<ReadOnlyStore>(*std::move(log));
 }

@@ -9,6 +9,7 @@
 #include "core/clock.h"
 #include "core/executor.h"
 #include "event_store/event_store.h"
+#include "event_store/sqlite/log_index.h"
 
 namespace leftfold {
 
@@ -17,6 +18,8 @@ struct SqliteStoreOptions {
   Executor* writer = nullptr;
   Executor* completions = nullptr;
   const Clock* clock = nullptr;
+  Executor* behind = nullptr;  // Writes the index; may be slow. nullptr: `completions`.
+  std::size_t index_batch = kIndexBatchMax;
 };
 
 // Makes the folder and the file where there are none. The caller holds the "write" lock of the data

@@ -7,6 +7,7 @@
 
 #include "core/reject.h"
 #include "core/status.h"
+#include "event_store/read_page.h"
 
 namespace leftfold {
 namespace {
@@ -22,10 +23,9 @@ constexpr std::string_view kMigrations[] = {R"sql(
   CREATE TABLE events(
     position INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, version INTEGER NOT NULL, type_id INTEGER NOT NULL,
     encoding INTEGER NOT NULL, event_id BLOB NOT NULL, payload BLOB NOT NULL, metadata BLOB NOT NULL, tags BLOB,
-    recorded_at INTEGER NOT NULL, category_previous INTEGER NOT NULL, leaf BLOB NOT NULL, chain BLOB NOT NULL,
-    UNIQUE (stream_id, version)) STRICT;
+    recorded_at INTEGER NOT NULL, category_previous INTEGER NOT NULL, leaf BLOB NOT NULL, chain BLOB NOT NULL) STRICT;
   CREATE TABLE commands(
-    number INTEGER PRIMARY KEY, command_id TEXT NOT NULL UNIQUE, request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, command_id TEXT NOT NULL, request_hash BLOB NOT NULL, aggregate_id TEXT NOT NULL,
     created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
 )sql"};
 
@@ -35,6 +35,8 @@ constexpr std::string_view kMigrations[] = {R"sql(
   "e.category_previous, e.leaf, e.chain"
 #define LEFTFOLD_EVENT_TABLES \
   "events e JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id"
+
+constexpr Position kEndOfLog{std::numeric_limits<std::int64_t>::max()};
 
 template <class Bytes>
 void CopyInto(std::string_view from, Bytes& to) {
@@ -59,18 +61,6 @@ RecordedEvent EventIn(const Rows& row) {
   return event;
 }
 
-// Takes rows until a limit is reached; the first is taken whatever its size.
-std::vector<RecordedEvent> Take(Rows& rows, std::size_t events_max, std::size_t bytes_max) {
-  std::vector<RecordedEvent> events;
-  std::size_t bytes = 0;
-  while (events.size() < events_max && rows.Next()) {
-    bytes += rows.Blob(5).size();
-    if (bytes > bytes_max && !events.empty()) break;
-    events.push_back(EventIn(rows));
-  }
-  return events;
-}
-
 template <class... Args>
 Rows Bound(Cursor& cursor, const Args&... args) {
   int index = 0;
@@ -86,35 +76,51 @@ Rows Bound(Cursor& cursor, const Args&... args) {
   return Rows(cursor);
 }
 
-std::optional<StoredCommand> CommandIn(sql::Connection& connection, std::string_view command_id) {
-  Rows rows =
-      Bound(connection.Prepare(
-                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
-                "WHERE command_id = ?"),
-            command_id);
-  if (!rows.Next()) return std::nullopt;
+StoredCommand CommandIn(const Rows& row) {
   StoredCommand found;
-  CopyInto(rows.Blob(0), found.request_hash);
-  found.receipt = {Version{rows.Int(3)}, Position{rows.Int(4)}, rows.Text(1), rows.Text(2), true};
+  CopyInto(row.Blob(0), found.request_hash);
+  found.receipt = {Version{row.Int(3)}, Position{row.Int(4)}, row.Text(1), row.Text(2), true};
   return found;
 }
 
-// Found at the end of the stream's part of the index: no row of a stream changes with an append,
-// which would cost a page of its own.
-Version StreamVersionIn(sql::Connection& connection, std::string_view stream) {
-  Rows rows = Bound(
-      connection.Prepare(
-          "SELECT version FROM events WHERE stream_id = (SELECT id FROM streams WHERE name = ?) "
-          "ORDER BY version DESC LIMIT 1"),
-      stream);
-  return rows.Next() ? Version{rows.Int(0)} : kNoEventYet;
+std::optional<StoredCommand> CommandNumbered(sql::Connection& connection, std::int64_t number) {
+  Rows rows =
+      Bound(connection.Prepare(
+                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                "WHERE number = ?"),
+            number);
+  return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
+}
+
+// Among the commands that the index does not know yet.
+std::optional<StoredCommand> CommandAfter(sql::Connection& connection, std::int64_t number,
+                                          std::string_view command_id) {
+  Rows rows =
+      Bound(connection.Prepare(
+                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                "WHERE number > ? AND command_id = ?"),
+            number, command_id);
+  return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
+}
+
+// 0 when there is no such stream.
+std::int64_t StreamIdIn(sql::Connection& connection, std::string_view stream) {
+  Rows rows = Bound(connection.Prepare("SELECT id FROM streams WHERE name = ?"), stream);
+  return rows.Next() ? rows.Int(0) : 0;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder, Mode mode) {
+int LogFormat() { return static_cast<int>(std::size(kMigrations)); }
+
+absl::Status MigrateLog(sql::Connection& writer, int format) {
+  return writer.Migrate(kMigrations, format);
+}
+
+absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,
+                                                           const LogIndex::Options& options) {
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db"));
-  if (mode == Mode::kWrite) {
+  if (options.mode == LogIndex::Mode::kWrite) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error)
@@ -126,13 +132,17 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
                                                      .application_id = kLogApplicationId});
     if (!writer.ok()) return writer.status();
     log->writer_ = *std::move(writer);
-    LEFTFOLD_RETURN_IF_ERROR(
-        log->writer_->Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
+    LEFTFOLD_RETURN_IF_ERROR(MigrateLog(*log->writer_));
     LEFTFOLD_RETURN_IF_ERROR(log->CreateStore());
   }
   const auto tail = log->LoadTail();
   if (!tail.ok()) return tail.status();
   LEFTFOLD_RETURN_IF_ERROR(log->CheckTail(*tail));
+  auto index = LogIndex::Open(folder, options, *log);
+  if (!index.ok()) return index.status();
+  log->index_ = *std::move(index);
+  if (options.mode == LogIndex::Mode::kWrite)
+    log->last_command_ = log->writer_->Value("SELECT max(number) FROM commands");
   return log;
 }
 
@@ -151,7 +161,7 @@ absl::Status SqliteLog::CreateStore() {
 
 absl::StatusOr<Tail> SqliteLog::LoadTail() {
   Tail tail;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     connection.Begin().IgnoreError();  // A failure is kept in the connection.
     Rows store(connection.Prepare("SELECT store_id FROM store"));
     if (store.Next()) tail.store_id = store.Text(0);
@@ -201,34 +211,12 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
                 {{"position", fmt::to_string(tail.head.position.value)}});
 }
 
-absl::Status SqliteLog::Read(const std::function<void(sql::Connection&)>& read) {
-  std::unique_ptr<sql::Connection> connection;
-  {
-    MutexLock lock(mu_);
-    if (!idle_.empty()) {
-      connection = std::move(idle_.back());
-      idle_.pop_back();
-    }
-  }
-  if (connection == nullptr) {
-    auto opened = sql::Connection::Open(path_, {.application_id = kLogApplicationId});
-    if (!opened.ok()) return opened.status();
-    connection = *std::move(opened);
-  }
-  read(*connection);
-  absl::Status status = connection->status();
-  if (!status.ok()) return status;  // The connection is closed with it.
-  MutexLock lock(mu_);
-  if (idle_.size() < kIdleReadersMax) idle_.push_back(std::move(connection));
-  return status;
-}
-
 absl::Status SqliteLog::BeginGroup() { return writer_->Begin(); }
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
-  const Version version = StreamVersionIn(*writer_, stream);
+  const std::int64_t id = StreamIdIn(*writer_, stream);
   if (!writer_->status().ok()) return writer_->status();
-  return version;
+  return id == 0 ? kNoEventYet : index_->LastVersion(id);
 }
 
 std::int64_t SqliteLog::CategoryId(std::string_view category) {
@@ -305,31 +293,104 @@ void SqliteLog::WriteEvents(const Group& group) {
 }
 
 void SqliteLog::WriteCommands(const Group& group) {
+  std::int64_t number = last_command_;
   for (const LoggedCommand& command : group.commands) {
-    Cursor& insert = writer_->Prepare(
-        "INSERT INTO commands(command_id, request_hash, aggregate_id, created_id, version, "
-        "position) VALUES (?, ?, ?, ?, ?, ?)");
-    insert.BindText(1, command.record.command_id);
-    insert.BindBlob(2, AsBytes(command.record.request_hash));
-    insert.BindText(3, command.record.aggregate_id);
-    insert.BindText(4, command.record.created_id);
-    insert.Bind(5, command.version.value);
-    insert.Bind(6, command.position.value);
+    Cursor& insert = writer_->Prepare("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)");
+    insert.Bind(1, ++number);
+    insert.BindText(2, command.record.command_id);
+    insert.BindBlob(3, AsBytes(command.record.request_hash));
+    insert.BindText(4, command.record.aggregate_id);
+    insert.BindText(5, command.record.created_id);
+    insert.Bind(6, command.version.value);
+    insert.Bind(7, command.position.value);
     insert.Step();
     insert.Reset();
   }
 }
 
-absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) {
-  Rows rows = Bound(writer_->Prepare("SELECT e.position, t.name, e.tags FROM events e "
-                                     "JOIN types t ON t.id = e.type_id WHERE e.position > ?"),
-                    condition.after.value);
-  while (rows.Next()) {
-    if (MatchesAny(condition.fail_if_events_match, rows.Text(1), DecodeTags(rows.Blob(2))))
-      return Position{rows.Int(0)};
+void SqliteLog::AddToIndex(const Group& group) {
+  IndexBatch batch;
+  for (const RecordedEvent& event : group.events) {
+    batch.events.push_back({event.position, StreamId(event.stream), event.version,
+                            TermsOf(event.stream, event.type, event.tags, event.metadata)});
   }
-  if (!writer_->status().ok()) return writer_->status();
-  return kBeforeFirst;
+  for (const LoggedCommand& command : group.commands)
+    batch.commands.push_back({++last_command_, command.record.command_id});
+  IndexProgress through = index_->Through();
+  through.command = last_command_;
+  if (!group.events.empty()) {
+    through.position = group.events.back().position;
+    through.chain = group.events.back().chain;
+  }
+  index_->Add(batch, through);
+}
+
+absl::StatusOr<bool> SqliteLog::Fits(const IndexProgress& progress) {
+  bool fits = false;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    if (progress.position == kBeforeFirst) {
+      fits = true;
+    } else {
+      Rows rows = Bound(connection.Prepare("SELECT chain FROM events WHERE position = ?"),
+                        progress.position.value);
+      fits = rows.Next() && rows.Blob(0) == AsBytes(progress.chain);
+    }
+    Rows rows(connection.Prepare("SELECT max(number) FROM commands"));
+    fits = fits && rows.Next() && progress.command <= rows.Int(0);
+  });
+  if (!status.ok()) return status;
+  return fits;
+}
+
+absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
+    const IndexProgress& progress, std::size_t count) {
+  IndexBatch batch;
+  IndexProgress through = progress;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    const auto most = static_cast<std::int64_t>(count);
+    Rows events =
+        Bound(connection.Prepare("SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
+                                 "e.stream_id, e.version "
+                                 "FROM " LEFTFOLD_EVENT_TABLES
+                                 " WHERE e.position > ? ORDER BY e.position LIMIT ?"),
+              progress.position.value, most);
+    while (events.Next()) {
+      through.position = Position{events.Int(0)};
+      batch.events.push_back({through.position, events.Int(6), Version{events.Int(7)},
+                              TermsOf(events.TextView(1), events.TextView(2),
+                                      DecodeTags(events.Blob(3)), events.Blob(4))});
+      CopyInto(events.Blob(5), through.chain);
+    }
+    Rows commands = Bound(connection.Prepare("SELECT number, command_id FROM commands "
+                                             "WHERE number > ? ORDER BY number LIMIT ?"),
+                          progress.command, most);
+    while (commands.Next()) {
+      through.command = commands.Int(0);
+      batch.commands.push_back({through.command, commands.Text(1)});
+    }
+  });
+  if (!status.ok()) return status;
+  return std::pair(std::move(batch), through);
+}
+
+absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) {
+  const TermQuery query = QueryOf(condition.fail_if_events_match);
+  // An item without types and tags fits every event.
+  if (query.alternatives.empty()) return condition.after.Next();
+  Position from = condition.after.Next();
+  while (true) {
+    const auto found = index_->Find(query, from, Direction::kForward);
+    if (!found.ok()) return found.status();
+    if (!*found) return kBeforeFirst;
+    Rows rows = Bound(writer_->Prepare("SELECT t.name, e.tags FROM events e "
+                                       "JOIN types t ON t.id = e.type_id WHERE e.position = ?"),
+                      (*found)->value);
+    if (rows.Next() &&
+        MatchesAny(condition.fail_if_events_match, rows.TextView(0), DecodeTags(rows.Blob(1))))
+      return **found;
+    if (!writer_->status().ok()) return writer_->status();
+    from = (*found)->Next();
+  }
 }
 
 absl::Status SqliteLog::Commit(const Group& group) {
@@ -340,7 +401,10 @@ absl::Status SqliteLog::Commit(const Group& group) {
   WriteEvents(group);
   WriteCommands(group);
   absl::Status committed = writer_->Commit();
-  if (committed.ok()) return committed;
+  if (committed.ok()) {
+    AddToIndex(group);
+    return committed;
+  }
   writer_->Rollback();
   // Ids that the lost transaction made are not there.
   stream_ids_.clear();
@@ -350,15 +414,24 @@ absl::Status SqliteLog::Commit(const Group& group) {
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::string_view command_id) {
-  const std::optional<StoredCommand> found = CommandIn(*writer_, command_id);
+  const auto number = index_->FindCommand(command_id);
+  if (!number.ok()) return number.status();
+  if (!*number) return std::nullopt;
+  std::optional<StoredCommand> found = CommandNumbered(*writer_, **number);
   if (!writer_->status().ok()) return writer_->status();
   return found;
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_view command_id) {
+  const auto number = index_->FindCommand(command_id);
+  if (!number.ok()) return number.status();
+  const bool complete = writer_ != nullptr;
+  if (!*number && complete) return std::nullopt;
   std::optional<StoredCommand> found;
-  const absl::Status status =
-      Read([&](sql::Connection& connection) { found = CommandIn(connection, command_id); });
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    found = *number ? CommandNumbered(connection, **number)
+                    : CommandAfter(connection, index_->Through().command, command_id);
+  });
   if (!status.ok()) return status;
   return found;
 }
@@ -366,52 +439,108 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_
 absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_view stream,
                                                                  const ReadStreamOptions& options) {
   std::vector<RecordedEvent> events;
-  const absl::Status status = Read([&](sql::Connection& connection) {
-    Cursor& statement =
-        options.direction == Direction::kForward
-            ? connection.Prepare(
-                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                  " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version >= ? "
-                  "ORDER BY e.version")
-            : connection.Prepare(
-                  "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                  " WHERE e.stream_id = (SELECT id FROM streams WHERE name = ?) AND e.version <= ? "
-                  "ORDER BY e.version DESC");
-    Rows rows = Bound(statement, stream, options.from.value);
-    events = Take(rows, options.events_max, options.bytes_max);
+  absl::Status found;
+  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+    const auto positions = PositionsOf(connection, stream, options);
+    found = positions.status();
+    if (!positions.ok()) return;
+    std::size_t bytes = 0;
+    for (const Position position : *positions) {
+      Rows rows = Bound(connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS
+                                           " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?"),
+                        position.value);
+      if (!rows.Next()) return;
+      bytes += rows.Blob(5).size();
+      if (bytes > options.bytes_max && !events.empty()) return;
+      events.push_back(EventIn(rows));
+    }
   });
-  if (!status.ok()) return status;
+  if (!found.ok()) return found;
+  if (!read.ok()) return read;
   return events;
 }
 
+absl::StatusOr<std::vector<Position>> SqliteLog::PositionsOf(sql::Connection& connection,
+                                                             std::string_view stream,
+                                                             const ReadStreamOptions& options) {
+  const std::int64_t id = StreamIdIn(connection, stream);
+  if (id == 0) return std::vector<Position>();
+  const bool forward = options.direction == Direction::kForward;
+  std::vector<Position> newer;
+  if (writer_ == nullptr) {
+    // Only a reader beside the writer finds the log longer than its index.
+    Cursor& after_index = forward
+                              ? connection.Prepare(
+                                    "SELECT position FROM events WHERE position > ? AND "
+                                    "stream_id = ? AND version >= ? ORDER BY position LIMIT ?")
+                              : connection.Prepare(
+                                    "SELECT position FROM events WHERE position > ? AND stream_id "
+                                    "= ? AND version <= ? ORDER BY position DESC LIMIT ?");
+    for (Rows rows = Bound(after_index, index_->Through().position.value, id, options.from.value,
+                           static_cast<std::int64_t>(options.events_max));
+         rows.Next();) {
+      newer.push_back(Position{rows.Int(0)});
+    }
+  }
+  auto indexed = index_->StreamPositions(id, options.from, options.direction, options.events_max);
+  if (!indexed.ok()) return indexed.status();
+  std::vector<Position> positions = forward ? std::move(*indexed) : std::move(newer);
+  const std::vector<Position>& rest = forward ? newer : *indexed;
+  for (std::size_t i = 0; i < rest.size() && positions.size() < options.events_max; ++i)
+    positions.push_back(rest[i]);
+  return positions;
+}
+
 absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
-  ReadAllResult result{{}, options.from};
-  const absl::Status status = Read([&](sql::Connection& connection) {
-    Cursor& statement =
-        options.direction == Direction::kForward
-            ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.position > ? ORDER BY e.position")
-            : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.position < ? ORDER BY e.position DESC");
-    Rows rows = Bound(statement, options.from.value);
-    std::size_t bytes = 0;
-    std::size_t passed_over = 0;
-    while (passed_over < kScanEventsMax && result.events.size() < options.events_max &&
-           rows.Next()) {
-      RecordedEvent event = EventIn(rows);
-      const Position position = event.position;
-      if (options.filter.Matches(event)) {
-        bytes += event.payload.size();
-        if (bytes > options.bytes_max && !result.events.empty()) break;
-        result.events.push_back(std::move(event));
-      } else {
-        ++passed_over;
-      }
-      result.through = position;
+  ReadPage page(options);
+  const TermQuery query = QueryOf(options.filter);
+  // Only a reader beside the writer finds the log longer than its index.
+  const bool narrowed = !query.alternatives.empty();
+  const Position indexed = narrowed ? index_->Through().position : kBeforeFirst;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    if (page.forward()) {
+      if (narrowed && page.through() < indexed) ReadIndexed(connection, query, indexed, page);
+      if (!page.full()) Scan(connection, kEndOfLog, page);
+    } else {
+      if (page.through() > indexed.Next()) Scan(connection, indexed, page);
+      if (narrowed && indexed > kBeforeFirst && !page.full())
+        ReadIndexed(connection, query, indexed, page);
     }
   });
   if (!status.ok()) return status;
-  return result;
+  return page.Take();
+}
+
+// Forward up to `end` (inclusive); backward down to it (exclusive).
+void SqliteLog::Scan(sql::Connection& connection, Position end, ReadPage& page) {
+  Cursor& statement =
+      page.forward()
+          ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                               " WHERE e.position > ? AND e.position <= ? ORDER BY e.position")
+          : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                               " WHERE e.position < ? AND e.position > ? ORDER BY e.position DESC");
+  Rows rows = Bound(statement, page.through().value, end.value);
+  while (!page.full() && rows.Next()) page.Offer(EventIn(rows));
+}
+
+// Forward up to `indexed`; backward from there or before.
+void SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
+                            ReadPage& page) {
+  const Direction direction = page.forward() ? Direction::kForward : Direction::kBackward;
+  while (!page.full() && (page.forward() || page.through() > Position{1})) {
+    const Position from = page.forward()
+                              ? page.through().Next()
+                              : Position{std::min(page.through().value - 1, indexed.value)};
+    const auto found = index_->Find(query, from, direction);
+    if (!found.ok())
+      Die(fmt::format("the index cannot be read: {}", ToStd(found.status().message())));
+    if (!*found || **found > indexed) return page.Skip(page.forward() ? indexed : Position{1});
+    Rows rows = Bound(connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS
+                                         " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?"),
+                      (*found)->value);
+    if (!rows.Next()) return;
+    page.Offer(EventIn(rows));
+  }
 }
 
 absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreamsOptions& options) {
@@ -419,21 +548,26 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
   const std::string first = options.category.empty() ? "" : options.category + "-";
   const std::string end = options.category.empty() ? "\x7F" : options.category + ".";
   std::vector<StreamInfo> streams;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  absl::Status found;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     Rows rows =
-        Bound(connection.Prepare(
-                  "SELECT s.name, (SELECT max(version) FROM events e WHERE e.stream_id = s.id) "
-                  "FROM streams s WHERE s.name > ? AND s.name < ? ORDER BY s.name LIMIT ?"),
+        Bound(connection.Prepare("SELECT name, id FROM streams WHERE name > ? AND name < ? "
+                                 "ORDER BY name LIMIT ?"),
               std::max(options.after, first), end, static_cast<std::int64_t>(options.streams_max));
-    while (rows.Next()) streams.push_back({rows.Text(0), Version{rows.Int(1)}});
+    while (found.ok() && rows.Next()) {
+      const auto version = VersionOf(connection, rows.Int(1));
+      found = version.status();
+      if (version.ok()) streams.push_back({rows.Text(0), *version});
+    }
   });
+  if (!found.ok()) return found;
   if (!status.ok()) return status;
   return streams;
 }
 
 absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
   Position before;
-  const absl::Status status = Read([&](sql::Connection& connection) {
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
     connection.Begin().IgnoreError();  // A failure is kept in the connection.
     std::int64_t first_after = 1;
     {
@@ -458,10 +592,22 @@ absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
   return before;
 }
 
+absl::StatusOr<Version> SqliteLog::VersionOf(sql::Connection& connection, std::int64_t stream_id) {
+  if (writer_ == nullptr) {
+    Rows rows = Bound(connection.Prepare("SELECT version FROM events WHERE position > ? AND "
+                                         "stream_id = ? ORDER BY position DESC LIMIT 1"),
+                      index_->Through().position.value, stream_id);
+    if (rows.Next()) return Version{rows.Int(0)};
+  }
+  return index_->LastVersion(stream_id);
+}
+
 absl::StatusOr<Version> SqliteLog::StreamVersion(std::string_view stream) {
-  Version version = kNoEventYet;
-  const absl::Status status =
-      Read([&](sql::Connection& connection) { version = StreamVersionIn(connection, stream); });
+  absl::StatusOr<Version> version = kNoEventYet;
+  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+    const std::int64_t id = StreamIdIn(connection, stream);
+    if (id != 0) version = VersionOf(connection, id);
+  });
   if (!status.ok()) return status;
   return version;
 }

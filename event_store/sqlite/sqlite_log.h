@@ -4,20 +4,21 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
-#include "core/mutex.h"
+#include "core/executor.h"
 #include "event_store/log.h"
+#include "event_store/read_page.h"
+#include "event_store/sqlite/log_index.h"
+#include "event_store/sqlite/reader_pool.h"
 #include "sql/connection.h"
 
 namespace leftfold {
 
-// Reading connections that are kept open between reads.
-inline constexpr std::size_t kIdleReadersMax = 8;
 // Ids of streams that the writer remembers; when there are more, it forgets all and asks again.
 inline constexpr std::size_t kStreamIdsMax = 262'144;
 // Pages that the write-ahead log holds before the writer copies them back: fewer and longer
@@ -27,10 +28,15 @@ inline constexpr int kLogCheckpointPages = 4'000;
 // Never change: it is stored in every log file.
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
 
-class SqliteLog final : public Log {
+// The number of migrations: user_version of a log file of today.
+int LogFormat();
+// Brings a new or older file to a format, today's unless told otherwise.
+absl::Status MigrateLog(sql::Connection& writer, int format = LogFormat());
+
+class SqliteLog final : public Log, private IndexSource {
  public:
-  enum class Mode { kWrite, kReadOnly };
-  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder, Mode mode);
+  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder,
+                                                         const LogIndex::Options& index);
 
   Tail GetTail() override;
   absl::Status BeginGroup() override;
@@ -47,13 +53,21 @@ class SqliteLog final : public Log {
   absl::StatusOr<Position> PositionBefore(absl::Time time) override;
 
  private:
-  explicit SqliteLog(std::string path) : path_(std::move(path)) {}
+  explicit SqliteLog(const std::string& path) : path_(path), readers_(path, kLogApplicationId) {}
   absl::Status CreateStore();
   absl::StatusOr<Tail> LoadTail();
   absl::Status CheckTail(const Tail& tail);
-  // Runs `read` on a reading connection of its own: one statement, which is a transaction by
-  // itself, or several after Begin.
-  absl::Status Read(const std::function<void(sql::Connection&)>& read);
+  absl::StatusOr<bool> Fits(const IndexProgress& progress) override;
+  absl::StatusOr<std::pair<IndexBatch, IndexProgress>> ReadAfter(const IndexProgress& progress,
+                                                                 std::size_t count) override;
+  absl::StatusOr<std::vector<Position>> PositionsOf(sql::Connection& connection,
+                                                    std::string_view stream,
+                                                    const ReadStreamOptions& options);
+  absl::StatusOr<Version> VersionOf(sql::Connection& connection, std::int64_t stream_id);
+  void Scan(sql::Connection& connection, Position end, ReadPage& page);
+  void ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
+                   ReadPage& page);
+  void AddToIndex(const Group& group);
   void WriteEvents(const Group& group);
   void WriteCommands(const Group& group);
   std::int64_t StreamId(const std::string& stream);
@@ -66,8 +80,9 @@ class SqliteLog final : public Log {
   absl::flat_hash_map<std::string, std::int64_t> stream_ids_;
   absl::flat_hash_map<std::string, std::int64_t> category_ids_;
   absl::flat_hash_map<std::string, std::int64_t> type_ids_;
-  Mutex mu_;
-  std::vector<std::unique_ptr<sql::Connection>> idle_ ABSL_GUARDED_BY(mu_);
+  std::int64_t last_command_ = 0;
+  std::unique_ptr<LogIndex> index_;
+  ReaderPool readers_;
 };
 
 }  // namespace leftfold

@@ -350,6 +350,14 @@ TEST_P(EventStoreContract, EachPartOfAFilterSelects) {
   EXPECT_THAT(positions({.categories = {"room"}, .items = {{.types = {"Moved"}}}}), ElementsAre(4));
 }
 
+TEST_P(EventStoreContract, AFilterOfOneStreamLeavesOutThoseWhoseNamesGoOn) {
+  Write(AppendOf("room-a", {"1"}));
+  Write(AppendOf("room-a2", {"2"}));
+  Write(AppendOf("room-a", {"3"}));
+  EXPECT_THAT(All({.from = kBeforeFirst, .filter = {.stream = "room-a"}}),
+              ElementsAre("1:room-a@0=1", "3:room-a@1=3"));
+}
+
 TEST_P(EventStoreContract, AFilteredReadTellsHowFarItHasLooked) {
   Write(AppendOf("room-a", {"1", "2"}));
   Write(AppendOf("desk-a", {"3"}));
@@ -596,6 +604,30 @@ TEST_P(EventStoreContract, WhatIsTooLargeIsRefusedWithLimitMaximumAndActual) {
     EXPECT_EQ(MetadataOf(status, "limit"), c.limit);
     EXPECT_EQ(MetadataOf(status, "maximum"), std::to_string(c.maximum));
     EXPECT_EQ(MetadataOf(status, "actual"), std::to_string(c.actual));
+  }
+  EXPECT_EQ(store().GetHead().position, kBeforeFirst);
+}
+
+TEST_P(EventStoreContract, EventsStandInTheOrderThatTheAppendGives) {
+  AppendRequest request = AppendOf("room-a", {"a0", "a1", "a2"});
+  request.streams.push_back(AppendOf("desk-b", {"b0"}).streams.front());
+  request.streams.push_back(AppendOf("room-c", {"c0", "c1"}).streams.front());
+  request.order = {2, 0, 1, 0, 2, 0};
+  const auto receipt = Append(request);
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_THAT(All({}), ElementsAre("1:room-c@0=c0", "2:room-a@0=a0", "3:desk-b@0=b0",
+                                   "4:room-a@1=a1", "5:room-c@1=c1", "6:room-a@2=a2"));
+  EXPECT_THAT(receipt->versions, ElementsAre(Version{2}, Version{0}, Version{1}));
+  EXPECT_TRUE(VerifyLog(store(), [](auto, auto) {}).ok());
+}
+
+TEST_P(EventStoreContract, AnOrderThatDoesNotFitTheEventsIsRefused) {
+  using Order = std::vector<std::uint32_t>;
+  for (const Order& order : {Order{0}, Order{0, 0}, Order{0, 1, 1}, Order{0, 2}, Order{1, 0, 1}}) {
+    AppendRequest request = AppendOf("room-a", {"a0"});
+    request.streams.push_back(AppendOf("desk-b", {"b0"}).streams.front());
+    request.order = order;
+    EXPECT_EQ(ReasonOf(Append(std::move(request)).status()), "INVALID_FIELDS");
   }
   EXPECT_EQ(store().GetHead().position, kBeforeFirst);
 }

@@ -138,7 +138,8 @@ class Grpcurl : public ::testing::Test {
   void ExpectAsShown(const Shown& shown) const {
     SCOPED_TRACE(shown.command);
     Ran ran;
-    if (shown.command.find("/Watch") != std::string::npos) {  // Has no end.
+    if (shown.command.find("/Watch") != std::string::npos ||
+        shown.command.find("/Subscribe") != std::string::npos) {  // Has no end.
       ChildProcess stream = Start(shown.command);
       ran.output = NextMessage(stream);
       EXPECT_THAT(ran.output, HasSubstr("\n}\n"));
@@ -209,6 +210,26 @@ TEST_F(GrpcurlInDocuments, TheThreeLinesThatServePrintsRun) {
     EXPECT_EQ(ran.exit_code, 0) << rest << "\n" << ran.output;
     EXPECT_THAT(ran.output, HasSubstr(part)) << rest;
   }
+}
+
+// A reader of the raw log without any .proto file sees what is in a typed payload.
+TEST_F(Grpcurl, TheRawLogShowsTypedPayloadsAsJson) {
+  const std::string create =
+      "grpcurl -plaintext -d '{\"room_id\": \"oak\", \"name\": \"Old oak\"}' 127.0.0.1:50051 "
+      "leftfold.rooms.v1.RoomCommandService/CreateRoom";
+  ASSERT_EQ(Run(create).exit_code, 0);
+  const std::string store = " 127.0.0.1:50051 leftfold.store.v1.EventStoreService/";
+  for (const std::string& line :
+       {"-d '{\"stream\": \"room-oak\"}'" + store + "ReadStream", store + "ReadAll"}) {
+    const Ran ran = Run("grpcurl -plaintext " + line);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("\"type.googleapis.com/leftfold.rooms.v1.RoomCreated\""));
+    EXPECT_THAT(ran.output, HasSubstr("\"name\": \"Old oak\""));
+  }
+  const Ran health =
+      Run("grpcurl -plaintext -d '{\"service\": \"leftfold.store.v1.EventStoreService\"}' "
+          "127.0.0.1:50051 grpc.health.v1.Health/Check");
+  EXPECT_THAT(health.output, HasSubstr("SERVING"));
 }
 
 // grpcurl's exit code is this plus the gRPC code.
@@ -399,6 +420,25 @@ void GrpcurlOnRooms::WatchTheRoomEnd() {
   EXPECT_EQ(See<v1::GetRoomResponse>(R"(, "room_id": "oak")").room().version(), version_);
 }
 
+TEST_F(GrpcurlOnRooms, HeadersGoIntoEventsThatAreFoundByThem) {
+  const std::string trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  Do<v1::CreateRoomResponse>(R"(, "name": "Oak")");
+  Do<v1::RenameRoomResponse>(
+      R"(, "name": "Elm")",
+      "-H 'x-correlation-id: order-17' -H 'traceparent: " + trace + "' -H 'lf-meta-tenant: acme'");
+  const Ran found = Run("leftfold tail --correlation order-17");
+  EXPECT_EQ(Count(found.output, "\n"), 1) << found.output;
+  EXPECT_THAT(found.output, HasSubstr(R"({"position":"2")"));
+  EXPECT_THAT(found.output, HasSubstr(R"("correlationId":"order-17")"));
+  EXPECT_THAT(found.output, HasSubstr("\"traceparent\":\"" + trace + "\""));
+  EXPECT_THAT(found.output, HasSubstr(R"("headers":{"tenant":"acme"})"));
+  const GrpcError refused = RefusalOf(Line<v1::RenameRoomResponse>(
+      R"({"room_id": "oak", "name": "Ash"})",
+      "-format-error -H 'x-correlation-id: " + std::string(129, 'x') + "'"));
+  EXPECT_EQ(refused.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(refused.metadata.at("fields"), "x-correlation-id");
+}
+
 TEST_F(GrpcurlOnRooms, EveryRpcAnswersWithJson) {
   SendCommandsToALivingRoom();
   AskEveryQuery();
@@ -431,7 +471,9 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
   const std::string common = "grpc.health.v1.Health\ngrpc.reflection.v1alpha.ServerReflection\n";
   const std::string writes = "grpcurl -plaintext 127.0.0.1:50051 ";
   const std::string reads = "grpcurl -plaintext 127.0.0.1:50052 ";
-  EXPECT_EQ(Run(writes + "list").output, common + "leftfold.rooms.v1.RoomCommandService\n");
+  EXPECT_EQ(Run(writes + "list").output, common +
+                                             "leftfold.rooms.v1.RoomCommandService\n"
+                                             "leftfold.store.v1.EventStoreService\n");
   EXPECT_EQ(Run(reads + "list").output, common + "leftfold.rooms.v1.RoomQueryService\n");
   EXPECT_EQ(Run("grpcurl -plaintext 127.0.0.1:50053 list").output,
             common + "leftfold.admin.v1.AdminService\n");

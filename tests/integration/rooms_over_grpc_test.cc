@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/registry.h"
+#include "event_store/sqlite/sqlite_event_store.h"
 #include "server/app.h"
 #include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
@@ -52,6 +53,17 @@ class RoomsOverGrpc : public ::testing::Test {
     const grpc::Status status = client_->Call(request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response.receipt();
+  }
+
+  grpc::Status CreateWith(const std::vector<std::pair<std::string, std::string>>& headers,
+                          const std::string& id, CreateRoomResponse* response) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + RoomsClient::kDeadline));
+    for (const auto& [name, value] : headers) context.AddMetadata(name, value);
+    CreateRoomRequest request;
+    request.set_room_id(id);
+    request.set_name("Oak");
+    return client_->commands().CreateRoom(&context, request, response);
   }
 
   grpc::Status Rename(const std::string& id, const std::string& name, RenameRoomResponse* response,
@@ -263,6 +275,63 @@ TEST_F(RoomsOverGrpc, AMalformedIdOrVersionIsAMalformedQuery) {
   rooms::v1::GetRoomAtRequest at;
   at.set_version(-1);
   expect_refused(at, rooms::v1::GetRoomAtResponse(), "room_id, version");
+}
+
+TEST_F(RoomsOverGrpc, HeadersAreKeptWithTheEventsAndFindThem) {
+  const std::string traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  CreateRoomResponse created;
+  const grpc::Status made = CreateWith({{"x-correlation-id", "order-17"},
+                                        {"x-causation-id", "cart-3"},
+                                        {"traceparent", traceparent},
+                                        {"lf-meta-tenant", "acme"},
+                                        {"lf-meta-locale", "de-CH"}},
+                                       "oak", &created);
+  ASSERT_TRUE(made.ok()) << made.error_message();
+  RenameRoomResponse renamed;
+  ASSERT_TRUE(Rename("oak", "Elm", &renamed).ok());
+
+  rooms::v1::ListRoomEventsRequest request;
+  request.set_room_id("oak");
+  request.set_min_position(renamed.receipt().position());
+  rooms::v1::ListRoomEventsResponse listed;
+  ASSERT_TRUE(client_->Call(request, &listed).ok());
+  ASSERT_EQ(listed.events_size(), 2);
+  const core::v1::RecordedEvent& first = listed.events(0);
+  EXPECT_EQ(first.correlation_id(), "order-17");
+  EXPECT_EQ(first.causation_id(), "cart-3");
+  EXPECT_EQ(first.traceparent(), traceparent);
+  EXPECT_EQ(first.actor(), "anonymous");
+  EXPECT_EQ(first.headers_size(), 2);
+  EXPECT_EQ(first.headers().at("tenant"), "acme");
+  EXPECT_EQ(first.headers().at("locale"), "de-CH");
+  EXPECT_EQ(listed.events(1).correlation_id(), "");
+  EXPECT_EQ(listed.events(1).headers_size(), 0);
+
+  const auto log = OpenSqliteEventStoreReadOnly(folder_.path() + "/log");
+  ASSERT_TRUE(log.ok()) << log.status();
+  const auto found =
+      (*log)->ReadAll({.from = kBeforeFirst, .filter = {.correlation_id = "order-17"}});
+  ASSERT_TRUE(found.ok()) << found.status();
+  ASSERT_EQ(found->events.size(), 1u);
+  EXPECT_EQ(found->events.front().position, Position{1});
+}
+
+TEST_F(RoomsOverGrpc, HeadersThatCannotBeKeptAreRefusedAndNothingIsStored) {
+  CreateRoomResponse response;
+  const GrpcError error =
+      ErrorOf(CreateWith({{"x-correlation-id", std::string(129, 'x')}}, "oak", &response));
+  EXPECT_EQ(error.code, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(error.reason, "INVALID_FIELDS");
+  EXPECT_EQ(error.metadata.at("fields"), "x-correlation-id");
+  const GrpcError binary =
+      ErrorOf(CreateWith({{"lf-meta-photo-bin", std::string("\0\xff", 2)}}, "oak", &response));
+  EXPECT_EQ(binary.reason, "INVALID_FIELDS");
+  EXPECT_EQ(binary.metadata.at("fields"), "lf-meta-photo-bin");
+  const GrpcError large =
+      ErrorOf(CreateWith({{"lf-meta-large", std::string(4'097, 'x')}}, "oak", &response));
+  EXPECT_EQ(large.reason, "LIMIT_EXCEEDED");
+  EXPECT_EQ(large.metadata.at("limit"), "kHeadersBytesMax");
+  EXPECT_EQ(Create("oak", "Oak").position(), "1");
 }
 
 TEST_F(RoomsOverGrpc, ASystemCommandNeedsTheToken) {

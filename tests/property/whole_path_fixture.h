@@ -14,12 +14,14 @@
 #include "core/registry.h"
 #include "core/status.h"
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/sqlite_snapshots.h"
 #include "projector/projector.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_pool.h"
 #include "read_api/watch_hub.h"
 #include "testing/virtual_scheduler.h"
 #include "write_api/command_handler.h"
+#include "write_api/snapshotter.h"
 
 namespace leftfold::testing {
 
@@ -47,7 +49,10 @@ class WholePath {
         store_(Must(OpenSqliteEventStore(
             folder + "/log",
             {.writer = &scheduler_.Serial(), .completions = &scheduler_.Pool(), .clock = &clock}))),
-        commands_(std::make_unique<CommandHandler>(registry, *store_, clock, scheduler_.Pool())),
+        snapshots_(std::make_unique<SqliteSnapshots>(folder + "/log")),
+        snapshotter_(std::make_unique<Snapshotter>(*store_, *snapshots_, scheduler_.Pool())),
+        commands_(std::make_unique<CommandHandler>(registry, *store_, clock, scheduler_.Pool(),
+                                                   snapshotter_.get())),
         pool_(std::make_unique<read_api::ViewPool>(registry, scheduler_.Pool())),
         watches_(std::make_unique<read_api::WatchHub>(registry, *pool_, scheduler_.Pool())),
         queries_(std::make_unique<read_api::QueryHandler>(registry, *pool_)) {
@@ -111,6 +116,8 @@ class WholePath {
   const Registry& registry_;
   VirtualScheduler scheduler_;
   std::unique_ptr<EventStore> store_;
+  std::unique_ptr<SnapshotStore> snapshots_;
+  std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;
   std::unique_ptr<read_api::ViewPool> pool_;
   std::unique_ptr<read_api::WatchHub> watches_;

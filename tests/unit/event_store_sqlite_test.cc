@@ -40,8 +40,9 @@ class SqliteEventStore : public ::testing::Test {
     EXPECT_GT(file.exec(sql), 0);
   }
   absl::StatusOr<std::unique_ptr<EventStore>> TryOpen() {
-    return OpenSqliteEventStore(
-        log_.folder(), {&log_.scheduler().Serial(), &log_.scheduler().Pool(), &log_.clock()});
+    return OpenSqliteEventStore(log_.folder(), {.writer = &log_.scheduler().Serial(),
+                                                .completions = &log_.scheduler().Pool(),
+                                                .clock = &log_.clock()});
   }
 
   StoreOnScheduler log_{SqliteStore()};

@@ -112,6 +112,36 @@ TEST_F(Commands, TailReadsBesideTheServerAndWithoutIt) {
   }
 }
 
+TEST_F(Commands, TailPrintsWhatEveryFilterWants) {
+  const std::string call = "call " + server_->write_address + kCommands;
+  const std::string headers = " -H 'x-correlation-id: order-17' -H 'lf-meta-tenant: acme'";
+  EXPECT_EQ(
+      Leftfold(call + R"(RenameRoom '{"room_id": "oak", "name": "Ash"}')" + headers).exit_code, 0);
+  EXPECT_EQ(
+      Leftfold(call + R"(CreateRoom '{"room_id": "elm", "name": "Elm"}')" + headers).exit_code, 0);
+  const auto positions = [&](const std::string& filters) {
+    const Ran ran = Leftfold(WithData("tail " + filters));
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    std::string found;
+    const std::string mark = "{\"position\":\"";
+    for (std::size_t at = ran.output.find(mark); at != std::string::npos;
+         at = ran.output.find(mark, at + 1)) {
+      found += ran.output[at + mark.size()];
+    }
+    return found;
+  };
+  EXPECT_EQ(positions("--correlation order-17"), "34");
+  EXPECT_EQ(positions("--correlation order-1"), "");
+  EXPECT_EQ(positions("--stream-prefix room-o"), "123");
+  EXPECT_EQ(positions("--type leftfold.rooms.v1.RoomCreated"), "14");
+  EXPECT_EQ(positions("--type leftfold.rooms.v1.RoomCreated --type leftfold.rooms.v1.RoomRenamed"),
+            "1234");
+  EXPECT_EQ(positions("--correlation order-17 --stream-prefix room-o"), "3");
+  EXPECT_EQ(positions("--correlation order-17 --type leftfold.rooms.v1.RoomCreated --from 4"), "4");
+  EXPECT_THAT(Leftfold(WithData("tail --correlation order-17")).output,
+              HasSubstr(R"("headers":{"tenant":"acme"})"));
+}
+
 TEST_F(Commands, TailFollows) {
   ChildProcess follower({LEFTFOLD_BINARY, "tail", "--from", "3", "--follow", "--data", data()});
   EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Ash"})").exit_code, 0);
@@ -151,7 +181,62 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   const Ran spoiled = Leftfold(WithData("verify"));
   EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
   EXPECT_THAT(spoiled.output, HasSubstr("FAULT: at position 1: "));
-  EXPECT_THAT(spoiled.output, HasSubstr("restore a backup"));
+  EXPECT_THAT(spoiled.output, HasSubstr("leftfold restore --from BACKUP"));
+}
+
+TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
+  StopServer();
+  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
+      .exec("DELETE FROM events WHERE position = 2");
+  const Ran refused =
+      Leftfold(WithData("serve --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 "
+                        "--admin-listen 127.0.0.1:0"));
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.output, HasSubstr("run `leftfold verify`, restore a backup"));
+  const Ran verified = Leftfold(WithData("verify"));
+  EXPECT_EQ(verified.exit_code, 1) << verified.output;
+  EXPECT_THAT(verified.output, HasSubstr("FAULT: at position 2: "));
+}
+
+TEST_F(Commands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBuiltAnew) {
+  const std::string backup = folder_.path() + "/backup";
+  EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Ash"})").exit_code, 0);
+  EXPECT_EQ(Query("GetRoom", R"({"room_id": "oak", "min_position": "3"})").exit_code, 0);
+  const Ran taken = Leftfold(WithData("backup --to " + backup));
+  EXPECT_EQ(taken.exit_code, 0) << taken.output;
+  EXPECT_THAT(taken.output, HasSubstr("3 events and 0 commands of store "));
+  EXPECT_THAT(taken.output, HasSubstr("chain at position 3: "));
+  EXPECT_EQ(Leftfold("verify --data " + backup).exit_code, 0);
+  EXPECT_EQ(Leftfold(WithData("backup --to " + backup)).exit_code, 1);
+  EXPECT_EQ(Leftfold(WithData("backup --update --to " + backup)).exit_code, 0);
+  const std::string restore = "restore --replace --from " + backup;
+  EXPECT_THAT(Leftfold(WithData(restore)).output, HasSubstr("is held by process"));
+  StopServer();
+  EXPECT_EQ(Leftfold(WithData("restore --from " + backup)).exit_code, 1);
+  EXPECT_EQ(Leftfold(WithData(restore + " --until then")).exit_code, 2);
+  const Ran restored = Leftfold(WithData(restore + " --until 2"));
+  EXPECT_EQ(restored.exit_code, 0) << restored.output;
+  EXPECT_THAT(restored.output, HasSubstr("restored up to position 2"));
+  EXPECT_THAT(restored.output, HasSubstr("log.replaced-"));
+  EXPECT_THAT(restored.output, HasSubstr("view room_directory (1-1.db): its checkpoint 3 is "));
+  server_ = std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data());
+  EXPECT_EQ(Command("CreateRoom", R"({"room_id": "new", "name": "New"})").exit_code, 0);
+  const Ran room = Query("GetRoom", R"({"room_id": "oak", "min_position": "3"})");
+  EXPECT_THAT(room.output, HasSubstr("\"name\": \"Elm\""));
+  StopServer();
+  EXPECT_EQ(Leftfold(WithData("verify")).exit_code, 0);
+  EXPECT_EQ(Leftfold(WithData("replay --all --verify")).exit_code, 0);
+}
+
+TEST_F(Commands, AnExportGoesThroughAPipeIntoAnotherLog) {
+  const std::string copy = folder_.path() + "/copy";
+  const Ran piped =
+      Leftfold(WithData("export") + " | " LEFTFOLD_BINARY " import --from - --data " + copy);
+  EXPECT_EQ(piped.exit_code, 0) << piped.output;
+  EXPECT_THAT(piped.output, HasSubstr("2 events, up to position 2"));
+  EXPECT_EQ(Leftfold("tail --data " + copy).output, Leftfold(WithData("tail")).output);
+  EXPECT_EQ(Leftfold(WithData("export --from 3 --to " + copy + "/rest")).exit_code, 0);
+  EXPECT_EQ(Leftfold(WithData("import --from " + copy + "/rest")).exit_code, 1);
 }
 
 TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
@@ -238,7 +323,8 @@ TEST(CommandsWithoutData, AFolderThatCannotBeMadeIsNamed) {
 TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {
   const testing::TemporaryFolder folder;
   const std::string data = folder.path() + "/typo";
-  for (const char* command : {"tail", "verify", "replay --all", "views"}) {
+  for (const char* command :
+       {"tail", "verify", "replay --all", "views", "export", "backup --to x"}) {
     const Ran ran = Leftfold(std::string(command) + " --data " + data);
     EXPECT_EQ(ran.exit_code, 1) << command;
     EXPECT_THAT(ran.output, HasSubstr(data)) << command;

@@ -608,6 +608,22 @@ TEST_F(WriteApiCommandHandler, ClaimingAgainIsToldOnlyAfterTheCommitItStandsOn) 
   EXPECT_EQ(Told(again), "b1 v0 p2");
 }
 
+TEST_F(WriteApiCommandHandler, HoldingAClaimAlreadyIsToldOnlyAfterTheCommitItWasDecidedOn) {
+  Do(TakeValue("b1", "7"));
+  store().Hold();
+  rooms::v1::LinkExternalRoomRequest link;
+  link.set_room_id("b1");
+  Caller trusted;
+  trusted.trusted = true;
+  const SentPtr linked = Do(link, trusted);
+  const SentPtr again = Do(TakeValue("b1", "7"));  // Neither an event nor a claim is to be stored.
+  EXPECT_EQ(Told(again), "-");
+  store().Release();
+  Run();
+  EXPECT_EQ(Told(linked), "b1 v1 p3");
+  EXPECT_EQ(Told(again), "b1 v1 p3");
+}
+
 TEST_F(WriteApiCommandHandler, CommandsBehindARefusedClaimAreStillAnswered) {
   Do(TakeValue("b1", "7"));
   const SentPtr refused = Send(TakeValue("b2", "7"));

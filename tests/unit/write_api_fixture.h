@@ -14,10 +14,13 @@
 #include <vector>
 
 #include "core/reject.h"
+#include "event_store/memory/memory_snapshots.h"
 #include "testing/counter_domain.h"
 #include "testing/event_store_contract.h"
 #include "testing/forwarding_store.h"
+#include "testing/virtual_scheduler.h"
 #include "write_api/command_handler.h"
+#include "write_api/snapshotter.h"
 
 // What the command handler's tests share: a store whose commits can be held back or made to fail,
 // and a domain whose commands take and release a claim, or need the token.
@@ -125,7 +128,9 @@ class GatedStore final : public testing::ForwardingStore {
                                                         const ReadStreamOptions& options) override {
     ++reads;
     if (!read_failure.ok()) return read_failure;
-    return store_.ReadStream(stream, options);
+    auto events = store_.ReadStream(stream, options);
+    if (events.ok()) events_read += events->size();
+    return events;
   }
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
     if (!read_failure.ok()) return read_failure;
@@ -134,6 +139,7 @@ class GatedStore final : public testing::ForwardingStore {
 
   int appends = 0;
   int reads = 0;                        // Of streams.
+  std::size_t events_read = 0;          // By them.
   absl::Status read_failure;            // Of every such read.
   std::function<void()> before_append;  // What another writer does just before.
 
@@ -236,15 +242,18 @@ class WriteApi : public ::testing::Test {
     Start();
   }
   void Stop() {
+    background_.DropAll();
     handler_.reset();
+    snapshotter_.reset();
     store_.reset();
   }
   // A new handler, as after a restart.
   void Start() {
     Stop();
     store_ = std::make_unique<GatedStore>(base_.store(), base_.scheduler().Pool());
+    snapshotter_ = std::make_unique<Snapshotter>(*store_, *snapshots_, background_.Pool());
     handler_ = std::make_unique<CommandHandler>(registry_, *store_, base_.clock(),
-                                                base_.scheduler().Pool());
+                                                base_.scheduler().Pool(), snapshotter_.get());
   }
 
   // Hands the command over; nothing runs yet.
@@ -262,7 +271,7 @@ class WriteApi : public ::testing::Test {
                    });
     return sent;
   }
-  // Hands it over and runs until nothing is left to do.
+  // Hands it over and runs until nothing is left to do but snapshots.
   template <class Command>
   SentPtr Do(const Command& command, Caller caller = {}) {
     SentPtr sent = Send(command, std::move(caller));
@@ -270,6 +279,7 @@ class WriteApi : public ::testing::Test {
     return sent;
   }
   void Run() { base_.scheduler().RunUntilIdle(); }
+  void TakeSnapshots() { background_.RunUntilIdle(); }
   // Another writer of the log.
   void AppendDirectly(AppendRequest request) {
     base_.store().Append(std::move(request), [](const absl::StatusOr<Receipt>& receipt) {
@@ -287,6 +297,14 @@ class WriteApi : public ::testing::Test {
     return lines;
   }
   GatedStore& store() { return *store_; }
+  SnapshotStore& snapshots() { return *snapshots_; }
+  Snapshotter& snapshotter() { return *snapshotter_; }
+  testing::VirtualScheduler& background() { return background_; }
+  // From the next Start on.
+  void UseSnapshots(std::unique_ptr<SnapshotStore> snapshots) {
+    Stop();
+    snapshots_ = std::move(snapshots);
+  }
   testing::StoreOnScheduler& base() { return base_; }
   const Registry& registry() const { return registry_; }
 
@@ -300,7 +318,10 @@ class WriteApi : public ::testing::Test {
 
   Registry registry_;
   testing::StoreOnScheduler base_;
+  testing::VirtualScheduler background_{1};  // Of the snapshots alone.
+  std::unique_ptr<SnapshotStore> snapshots_ = std::make_unique<MemorySnapshots>();
   std::unique_ptr<GatedStore> store_;
+  std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> handler_;
 };
 

@@ -1,4 +1,4 @@
-#include "core/deterministic_bytes.h"
+#include "core/serialize.h"
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>

@@ -1,0 +1,129 @@
+#include "core/json.h"
+
+#include <cstddef>
+
+namespace leftfold {
+namespace {
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsHex(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+// Reads the text once. Each function takes what it is named after off the front and says whether it
+// was there.
+class Scanner {
+ public:
+  explicit Scanner(std::string_view text) : text_(text) {}
+
+  bool Value(int depth) {
+    if (depth > kJsonDepthMax) return false;
+    Space();
+    switch (Peek()) {
+      case '{':
+        return Object(depth);
+      case '[':
+        return Array(depth);
+      case '"':
+        return String();
+      case 't':
+        return Word("true");
+      case 'f':
+        return Word("false");
+      case 'n':
+        return Word("null");
+      default:
+        return Number();
+    }
+  }
+  bool End() {
+    Space();
+    return at_ == text_.size();
+  }
+
+ private:
+  // '\0' at the end, which no rule wants.
+  char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  bool Take(char c) {
+    if (Peek() != c || at_ == text_.size()) return false;
+    ++at_;
+    return true;
+  }
+  void Space() {
+    while (Peek() == ' ' || Peek() == '\t' || Peek() == '\n' || Peek() == '\r') ++at_;
+  }
+  bool Word(std::string_view word) {
+    if (text_.substr(at_, word.size()) != word) return false;
+    at_ += word.size();
+    return true;
+  }
+  bool Digits() {
+    if (!IsDigit(Peek())) return false;
+    while (IsDigit(Peek())) ++at_;
+    return true;
+  }
+  bool Number() {
+    Take('-');
+    if (!Take('0') && !Digits()) return false;
+    if (Take('.') && !Digits()) return false;
+    if (Take('e') || Take('E')) {
+      if (!Take('+')) Take('-');
+      return Digits();
+    }
+    return true;
+  }
+  bool String() {
+    if (!Take('"')) return false;
+    while (at_ < text_.size() && Peek() != '"') {
+      if (static_cast<unsigned char>(Peek()) < 0x20) return false;
+      if (Take('\\') && !Escaped()) return false;
+      ++at_;
+    }
+    return Take('"');
+  }
+  // Stays on the last character of it.
+  bool Escaped() {
+    if (Peek() == 'u') {
+      for (int i = 0; i < 4; ++i) {
+        ++at_;
+        if (!IsHex(Peek())) return false;
+      }
+      return true;
+    }
+    return at_ < text_.size() &&
+           std::string_view("\"\\/bfnrt").find(Peek()) != std::string_view::npos;
+  }
+  bool Array(int depth) {
+    Take('[');
+    Space();
+    if (Take(']')) return true;
+    do {
+      if (!Value(depth + 1)) return false;
+      Space();
+    } while (Take(','));
+    return Take(']');
+  }
+  bool Object(int depth) {
+    Take('{');
+    Space();
+    if (Take('}')) return true;
+    do {
+      Space();
+      if (!String()) return false;
+      Space();
+      if (!Take(':') || !Value(depth + 1)) return false;
+      Space();
+    } while (Take(','));
+    return Take('}');
+  }
+
+  const std::string_view text_;
+  std::size_t at_ = 0;
+};
+
+}  // namespace
+
+bool IsJson(std::string_view text) {
+  Scanner scanner(text);
+  return scanner.Value(1) && scanner.End();
+}
+
+}  // namespace leftfold

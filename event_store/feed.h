@@ -1,0 +1,137 @@
+#ifndef EVENT_STORE_FEED_H_
+#define EVENT_STORE_FEED_H_
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+#include <google/protobuf/message.h>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "core/executor.h"
+#include "core/mutex.h"
+#include "event_store/event_store.h"
+
+namespace leftfold {
+
+// Reads and subscriptions open at a time. Beyond: TOO_MANY_READERS with RetryInfo.
+inline constexpr std::size_t kReadersMax = 10'000;
+// A message to a reader ends when it has so many events, or so many bytes (as serialised).
+inline constexpr std::size_t kReaderMessageEvents = 256;
+inline constexpr std::size_t kReaderMessageBytes = 128 << 10;
+// What a reader that does not read costs at the most: one message of one event, whatever its size.
+// Others cost kReaderMessageBytes and an event.
+inline constexpr std::size_t kReaderBytesMax = 2 << 20;
+// A subscriber that waits looks for new events this often, though nobody told it of any.
+inline constexpr absl::Duration kReaderPollInterval = absl::Milliseconds(500);
+inline constexpr absl::Duration kSubscriptionHeartbeat = absl::Seconds(10);
+// Events that the filter does not want, after which a reader is told how far it is.
+inline constexpr std::int64_t kCheckpointEvents = 10'000;
+// A live subscriber that is further behind than this is told that it is.
+inline constexpr std::int64_t kFellBehindEvents = 1'000;
+
+// Where a feed's messages go; the server implements it over an RPC stream. Write is called again
+// only after Feed::OnWritten; Finish exactly once, last, and not while a write is outstanding.
+// Neither may block, and neither is called while the other runs. Both are called from tasks and may
+// call the feed back.
+class FeedSink {
+ public:
+  virtual ~FeedSink() = default;
+  // Valid during the call.
+  virtual void Write(const google::protobuf::Message& message) = 0;
+  virtual void Finish(const absl::Status& status) = 0;
+};
+
+class Feeds;
+
+// One open read or subscription: a loop that reads the store, writes a message, and reads on when
+// that is through, so that a slow client costs one message. Thread-safe; calls after the end do
+// nothing.
+class Feed : public std::enable_shared_from_this<Feed> {
+ public:
+  virtual ~Feed() = default;
+  // Begins; nothing is written before. Once.
+  void Start() { Hint(); }
+  // The write is through; false: the client is gone, which cancels.
+  void OnWritten(bool ok);
+  // The client is gone. Finish(CANCELLED) follows, after the outstanding write's OnWritten.
+  void Cancel() { End(absl::CancelledError()); }
+
+ protected:
+  enum class Next { kWrite, kAgain, kWait, kEnd };
+
+  Feed(Feeds& feeds, std::shared_ptr<FeedSink> sink) : feeds_(feeds), sink_(std::move(sink)) {}
+
+  // Does one bounded piece of work, at no time two of them. kWrite: `message()` is to be written.
+  // kWait: there is nothing beyond `waits_past()`. An error ends the feed.
+  virtual absl::StatusOr<Next> Step() = 0;
+  virtual const google::protobuf::Message& message() const = 0;
+  virtual Position waits_past() const { return kBeforeFirst; }
+  // A poll came while it waited: whether to step.
+  virtual bool OnPoll(Position head) { return head > waits_past(); }
+
+  EventStore& store() const;
+
+ private:
+  friend class Feeds;
+  // Something may have changed: step unless that is not possible now.
+  void Hint();
+  void End(absl::Status status);
+  void Post() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Run();
+  void Finish(const absl::Status& status);
+
+  Feeds& feeds_;
+  const std::shared_ptr<FeedSink> sink_;
+  Mutex mu_;
+  bool running_ ABSL_GUARDED_BY(mu_) = false;  // Run is posted or runs.
+  bool again_ ABSL_GUARDED_BY(mu_) = false;    // A hint came meanwhile.
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+  std::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
+};
+
+// Owns what all feeds of a process share: their number, the executor on which they step (and may
+// block on reads), and their wake-ups. The store's notifications are hints; a poll finds what they
+// lose. Owns no thread. Thread-safe. Both arguments must outlive it; the executor's tasks must be
+// gone before it.
+class Feeds {
+ public:
+  Feeds(EventStore& store, Executor& work);
+  Feeds(const Feeds&) = delete;
+  Feeds& operator=(const Feeds&) = delete;
+
+  // Counts the feed as open until it has finished; TOO_MANY_READERS, or STOPPING after Stop.
+  absl::Status Admit(const std::shared_ptr<Feed>& feed);
+  // Every open feed ends with STOPPING, those to come too.
+  void Stop();
+  std::size_t open() const;
+
+  EventStore& store() { return store_; }
+  Executor& work() { return work_; }
+
+ private:
+  friend class Feed;
+  // Hints the feed when the head is past `position`, or at the poll after.
+  void Wait(const std::shared_ptr<Feed>& feed, Position position);
+  void Close(Feed* feed);
+  void OnHead();
+  void OnPoll();
+
+  EventStore& store_;
+  Executor& work_;
+  mutable Mutex mu_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  absl::flat_hash_map<Feed*, std::weak_ptr<Feed>> open_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::weak_ptr<Feed>> waiting_ ABSL_GUARDED_BY(mu_);
+  // The store has been asked to call when the head is past this; at most one call is outstanding,
+  // so that feeds that come and go on a quiet log leave nothing behind.
+  std::optional<Position> asked_past_ ABSL_GUARDED_BY(mu_);
+  bool poll_posted_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_FEED_H_

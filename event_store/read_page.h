@@ -1,0 +1,50 @@
+#ifndef EVENT_STORE_READ_PAGE_H_
+#define EVENT_STORE_READ_PAGE_H_
+
+#include <cstddef>
+#include <utility>
+
+#include "event_store/event_store.h"
+
+namespace leftfold {
+
+// What one ReadAll returns, filled in the order of reading until a limit is reached.
+class ReadPage {
+ public:
+  explicit ReadPage(const ReadAllOptions& options)
+      : options_(options), result_{{}, options.from}, full_(options.events_max == 0) {}
+
+  // The next event, wanted or not. The first wanted one is taken whatever its size.
+  void Offer(const RecordedEvent& event) {
+    result_.through = event.position;
+    if (!options_.filter.Matches(event)) {
+      full_ = ++passed_over_ >= kScanEventsMax;
+      return;
+    }
+    bytes_ += event.payload.size();
+    if (bytes_ > options_.bytes_max && !result_.events.empty()) {
+      result_.through = Position{event.position.value - (forward() ? 1 : -1)};
+      full_ = true;
+      return;
+    }
+    result_.events.push_back(event);
+    full_ = result_.events.size() >= options_.events_max;
+  }
+  // Nothing that is wanted lies between what was offered and `position`, itself included.
+  void Skip(Position position) { result_.through = position; }
+
+  bool full() const { return full_; }
+  bool forward() const { return options_.direction == Direction::kForward; }
+  Position through() const { return result_.through; }
+  ReadAllResult Take() { return std::move(result_); }
+
+ private:
+  const ReadAllOptions& options_;
+  ReadAllResult result_;
+  std::size_t bytes_ = 0;
+  std::size_t passed_over_ = 0;
+  bool full_;
+};
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_READ_PAGE_H_

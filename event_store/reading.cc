@@ -1,0 +1,120 @@
+#include "event_store/reading.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/ids.h"
+#include "core/status.h"
+#include "core/timestamp.h"
+#include "event_store/feed.h"
+#include "event_store/limits.h"
+#include "leftfold/store/v1/errors.pb.h"
+
+namespace leftfold::reading {
+namespace {
+
+constexpr std::size_t kPayloadBytes = kReaderMessageBytes / 2;  // The rest is for what is around.
+
+std::vector<Tag> ToTags(const google::protobuf::RepeatedPtrField<core::v1::Tag>& tags) {
+  std::vector<Tag> out;
+  for (const core::v1::Tag& tag : tags) out.push_back({tag.key(), tag.value()});
+  return out;
+}
+
+// The types that both want; nothing given wants all.
+std::vector<std::string> Both(const std::vector<std::string>& a,
+                              const std::vector<std::string>& b) {
+  if (a.empty()) return b;
+  if (b.empty()) return a;
+  std::vector<std::string> both;
+  for (const std::string& type : a) {
+    if (std::find(b.begin(), b.end(), type) != b.end()) both.push_back(type);
+  }
+  return both;
+}
+
+}  // namespace
+
+void CheckPartition(std::int32_t partition, Violations& violations) {
+  if (partition != 0) violations.Add("partition", "must be 0: this log has one partition");
+}
+
+void CheckTime(const google::protobuf::Timestamp& time, Violations& violations) {
+  if (!IsPlausible(time)) violations.Add("time", "must be in the years 1970 to 9999");
+}
+
+void CheckCount(std::int64_t max_count, Violations& violations) {
+  if (max_count < 0) violations.Add("max_count", "must be 0 (no limit) or more");
+}
+
+EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violations) {
+  EventFilter out;
+  for (const std::string& category : filter.categories()) {
+    if (!IsCategory(category))
+      violations.Add("filter.categories", "must be categories, [a-z][a-z0-9_]{0,63}");
+    out.categories.push_back(category);
+  }
+  out.stream = filter.stream();
+  out.stream_prefix = filter.stream_prefix();
+  out.correlation_id = filter.correlation_id();
+  const std::vector<std::string> types(filter.types().begin(), filter.types().end());
+  const std::vector<Tag> tags = ToTags(filter.tags());
+  for (const store::v1::QueryItem& given : filter.items()) {
+    const std::vector<std::string> wanted(given.types().begin(), given.types().end());
+    QueryItem item{Both(types, wanted), ToTags(given.tags())};
+    if (item.types.empty() && !(types.empty() && wanted.empty())) continue;  // No event has both.
+    item.tags.insert(item.tags.end(), tags.begin(), tags.end());
+    out.items.push_back(std::move(item));
+  }
+  if (filter.items().empty() && !(types.empty() && tags.empty()))
+    out.items.push_back({types, tags});
+  if (!filter.items().empty() && out.items.empty())
+    violations.Add("filter.items", "no event has a type of `types` and of an item");
+  if (out.categories.size() > kQueryTermsMax)
+    violations.Add("filter.categories", fmt::format("at most {} are allowed", kQueryTermsMax));
+  if (const absl::Status status = CheckForm(out.items); !status.ok())
+    violations.Add("filter", ToStd(status.message()));
+  return out;
+}
+
+std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max, bool raw_metadata,
+                 google::protobuf::RepeatedPtrField<core::v1::RecordedEvent>& events) {
+  constexpr std::size_t kFrame = 8;  // Tag and length around it.
+  std::size_t bytes = 0;
+  std::size_t count = 0;
+  while (count < std::min(from.size(), events_max)) {
+    core::v1::RecordedEvent event = ToProto(from[count]);
+    if (raw_metadata) event.set_raw_metadata(from[count].metadata);
+    bytes += event.ByteSizeLong() + kFrame;
+    if (bytes > kReaderMessageBytes && count > 0) break;
+    *events.Add() = std::move(event);
+    ++count;
+  }
+  return count;
+}
+
+ReadAllOptions BatchOptions(Position from, Direction direction, const EventFilter& filter) {
+  return {.from = from,
+          .direction = direction,
+          .events_max = kReaderMessageEvents,
+          .bytes_max = kPayloadBytes,
+          .filter = filter};
+}
+
+absl::Status Diverged(Position position, Position head, std::string_view why) {
+  return Reject(
+      store::v1::ERROR_REASON_LOG_DIVERGED,
+      fmt::format("{}: another log answers, or an older copy of it was restored; find "
+                  "out which before you go on (position {}, head {})",
+                  why, position.value, head.value),
+      {{"position", fmt::to_string(position.value)}, {"head", fmt::to_string(head.value)}});
+}
+
+absl::Status HoleAt(Position position) {
+  return Reject(
+      core::v1::ERROR_REASON_DATA_LOSS,
+      fmt::format("the log lacks the event at position {}; run `leftfold verify`", position.value),
+      {{"position", fmt::to_string(position.value)}});
+}
+
+}  // namespace leftfold::reading

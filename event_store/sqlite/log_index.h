@@ -1,0 +1,164 @@
+#ifndef EVENT_STORE_SQLITE_LOG_INDEX_H_
+#define EVENT_STORE_SQLITE_LOG_INDEX_H_
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/executor.h"
+#include "core/mutex.h"
+#include "event_store/event_store.h"
+#include "event_store/sqlite/reader_pool.h"
+#include "sql/connection.h"
+
+namespace leftfold {
+
+// Never change: it is stored in every index file.
+inline constexpr std::int32_t kIndexApplicationId = 0x4C46'4958;  // "LFIX"
+// Events and commands that one transaction brings into the file.
+inline constexpr std::size_t kIndexBatchMax = 8'192;
+// Batches in memory at which the log's writer brings them into the file itself.
+inline constexpr std::size_t kIndexTailBatchesMax = 32;
+
+// What an event is found by: a category, a type, a tag or a correlation id, as the 64 bit FNV-1a
+// hash (RFC 9923) of its kind and text. Two may fall together, so what is found must be looked at.
+// Never change: they are stored.
+using Term = std::int64_t;
+std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
+                          const std::vector<Tag>& tags, std::string_view metadata);
+
+// Finds events that have one term of each group (and so on for each alternative).
+using TermGroups = std::vector<std::vector<Term>>;
+struct TermQuery {
+  std::vector<TermGroups> alternatives;  // Empty: terms do not narrow the filter.
+};
+TermQuery QueryOf(const EventFilter& filter);
+TermQuery QueryOf(const std::vector<QueryItem>& items);
+
+// An event and a command on their way into the index.
+struct IndexedEvent {
+  Position position;
+  std::int64_t stream = 0;  // In the log's table of streams.
+  Version version;
+  std::vector<Term> terms;
+};
+struct IndexedCommand {
+  std::int64_t number = 0;  // In the log's table of commands.
+  std::string command_id;
+};
+struct IndexBatch {
+  std::vector<IndexedEvent> events;      // In the order of their positions, without a gap.
+  std::vector<IndexedCommand> commands;  // In the order of their numbers.
+};
+
+// How far the file reaches. The chain value shows whether it is of the log beside it.
+struct IndexProgress {
+  Position position;
+  std::int64_t command = 0;
+  Digest chain{};
+};
+
+// Where the index reads what it must bring into its file.
+class IndexSource {
+ public:
+  virtual ~IndexSource() = default;
+  // Whether the log holds all that the index has seen, and the same.
+  virtual absl::StatusOr<bool> Fits(const IndexProgress& progress) = 0;
+  // What comes after `progress`, at most `count` of each, and how far that is.
+  virtual absl::StatusOr<std::pair<IndexBatch, IndexProgress>> ReadAfter(
+      const IndexProgress& progress, std::size_t count) = 0;
+};
+
+// Positions of the log's events by stream and version and by term, and the log's command ids, in a
+// file of its own, `<folder>/index.db`: what is random by nature stays out of the log's
+// transactions. The newest
+// part is in memory; it goes to the file in large batches, sorted, behind the writer. The file is
+// made again from the log when it is missing, damaged or of another log. Thread-safe.
+class LogIndex {
+ public:
+  // kWrite: brings the file up to the end of the log first; then batches run on `behind`, which
+  // must have run or dropped its tasks before the index goes. kReadOnly: takes the file as it is.
+  enum class Mode { kWrite, kReadOnly };
+  struct Options {
+    Mode mode = Mode::kReadOnly;
+    Executor* behind = nullptr;  // Of kWrite.
+    std::size_t batch = kIndexBatchMax;
+  };
+  static absl::StatusOr<std::unique_ptr<LogIndex>> Open(const std::string& folder,
+                                                        const Options& options,
+                                                        IndexSource& source);
+  ~LogIndex();
+
+  // What a commit has added, and how far the log reaches now. By the log's writer, after the
+  // commit.
+  void Add(const IndexBatch& batch, const IndexProgress& through);
+
+  // Everything up to here can be found.
+  IndexProgress Through();
+  // The number of the command with this id; nullopt when none of those that can be found has it.
+  absl::StatusOr<std::optional<std::int64_t>> FindCommand(std::string_view command_id);
+  // The stream's last version, kNoEventYet when none can be found.
+  absl::StatusOr<Version> LastVersion(std::int64_t stream);
+  // Positions of the stream's events from a version on, at most `count`.
+  absl::StatusOr<std::vector<Position>> StreamPositions(std::int64_t stream, Version from,
+                                                        Direction direction, std::size_t count);
+  // Forward: the first position >= `from` that fits. Backward: the last one <= `from`. nullopt:
+  // none of those that can be found.
+  absl::StatusOr<std::optional<Position>> Find(const TermQuery& query, Position from,
+                                               Direction direction);
+
+ private:
+  // Positions of the newest events of a stream, whose versions have no gap.
+  struct StreamTail {
+    std::int64_t first_version = 0;
+    std::vector<std::int64_t> positions;
+  };
+  // The newest events and commands. Positions of a term ascend.
+  struct Tail {
+    absl::flat_hash_map<Term, std::vector<std::int64_t>> postings;
+    absl::flat_hash_map<std::int64_t, StreamTail> streams;
+    absl::flat_hash_map<std::string, std::int64_t> commands;
+    std::size_t size = 0;
+  };
+  class Seeker;
+  // What memory has of a stream, from its first version there on.
+  StreamTail InMemory(std::int64_t stream);
+  std::int64_t FileBound();
+
+  LogIndex(const std::string& folder, const Options& options, IndexSource& source);
+  void TakeFile();
+  absl::Status OpenFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
+  void FlushBehind();
+  // Brings one batch into the file. False when there is nothing more.
+  absl::StatusOr<bool> FlushOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
+  void LoadFences() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
+
+  const std::string path_;
+  const Options options_;
+  IndexSource& source_;
+  ReaderPool readers_;
+
+  Mutex file_mu_;  // Taken before mu_.
+  std::unique_ptr<sql::Connection> writer_ ABSL_GUARDED_BY(file_mu_);
+
+  Mutex mu_;
+  IndexProgress in_file_ ABSL_GUARDED_BY(mu_);
+  IndexProgress through_ ABSL_GUARDED_BY(mu_);
+  Tail growing_ ABSL_GUARDED_BY(mu_);
+  Tail flushing_ ABSL_GUARDED_BY(mu_);  // Older than growing_; on its way into the file.
+  bool flush_posted_ ABSL_GUARDED_BY(mu_) = false;
+  // The largest id in the file among those with the same first two bytes. A new UUIDv7 is larger
+  // than all of them, and so needs no look into the file.
+  std::map<std::string, std::string> fences_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_SQLITE_LOG_INDEX_H_

@@ -1,0 +1,37 @@
+#ifndef EVENT_STORE_SQLITE_VERIFY_LOG_FILE_H_
+#define EVENT_STORE_SQLITE_VERIFY_LOG_FILE_H_
+
+#include <absl/status/statusor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/event.h"
+#include "event_store/sqlite/log_file.h"
+
+namespace leftfold {
+
+struct VerifyLogFileOptions {
+  // Nobody writes to the file. Then SQLite's own check of pages and indexes and the search for
+  // doubled command ids are made too: each is one long read, which would keep a writer from
+  // checkpointing.
+  bool at_rest = true;
+  // What else must be true of an event; nullptr: nothing.
+  std::function<absl::Status(const RecordedEvent&)> payload = nullptr;
+  // At the start and after each page.
+  std::function<void(std::int64_t done, std::int64_t total)> progress = nullptr;
+};
+
+// Checks a log's file as far as it reaches at the start, whatever its state:
+//   every event and command (EventChecker, CommandChecker), and `payload` of each event;
+//   the end: no category and no command reaches beyond the last event;
+//   that the indexes lead to each event, stream, category and type, and no further;
+//   tables, application_id and user_version; SQLite's integrity_check.
+// Reads only. DATA_LOSS names the first fault, by position where it has one; other errors mean that
+// the file could not be read. Needs memory for one number a stream.
+absl::StatusOr<LogExtent> VerifyLogFile(const std::string& folder,
+                                        const VerifyLogFileOptions& options);
+
+}  // namespace leftfold
+#endif  // EVENT_STORE_SQLITE_VERIFY_LOG_FILE_H_

@@ -1,0 +1,40 @@
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/json.h"
+
+namespace leftfold {
+namespace {
+
+TEST(Json, EveryKindOfValueIsTaken) {
+  for (const char* text : {"null", "true", "false", "0", "-0", "12", "-1.5e+10", "1E-2", "0.1",
+                           R"("")", R"("ä\n\u00e4\\")", "[]", "[1, [2], {}]", "{}",
+                           R"( {"a": {"b": [1, null]}, "a": 2} )", "\t\r\n1\n"}) {
+    EXPECT_TRUE(IsJson(text)) << text;
+  }
+}
+
+TEST(Json, WhatSomeReadersWouldNotTakeIsRefused) {
+  for (const char* text : {"",        " ",       "nul",         "True",         "01",         "-",
+                           "1.",      ".5",      "1e",          "+1",           "NaN",        "'a'",
+                           R"("a)",   R"("\x")", R"("\u00g0")", "\"a\nb\"",     "[1,]",       "[1",
+                           "[,1]",    "{a: 1}",  R"({"a"})",    R"({"a": 1,})", R"({"a": 1)", "1 2",
+                           "// x\n1", R"("\)",   R"("\u12)"}) {
+    EXPECT_FALSE(IsJson(text)) << text;
+  }
+  EXPECT_FALSE(IsJson(std::string("1\0", 2)));
+}
+
+TEST(Json, NestingHasALimit) {
+  const auto nested = [](int depth) {
+    return std::string(static_cast<std::size_t>(depth), '[') +
+           std::string(static_cast<std::size_t>(depth), ']');
+  };
+  EXPECT_TRUE(IsJson(nested(kJsonDepthMax)));
+  EXPECT_FALSE(IsJson(nested(kJsonDepthMax + 1)));
+  EXPECT_FALSE(IsJson(std::string(1'000'000, '[')));
+}
+
+}  // namespace
+}  // namespace leftfold

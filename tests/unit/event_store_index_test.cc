@@ -1,0 +1,249 @@
+#include <SQLiteCpp/Database.h>
+#include <SQLiteCpp/Statement.h>
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "event_store/event_store.h"
+#include "event_store/sqlite/sqlite_event_store.h"
+#include "testing/event_store_contract.h"
+
+namespace leftfold {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AppendOf;
+using testing::CommandOf;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr std::size_t kBatch = 16;
+
+// Takes tasks and never runs them.
+class NeverExecutor final : public Executor {
+ public:
+  void Post(std::function<void()>) override {}
+  void PostAfter(absl::Duration, std::function<void()>) override {}
+};
+
+// A log whose index goes to its file after 16 events and commands.
+class LogIndexTest : public ::testing::Test {
+ protected:
+  LogIndexTest() { Open(); }
+
+  void Open(Executor* behind = nullptr) {
+    store_.reset();
+    auto store = OpenSqliteEventStore(folder_.path(), {.writer = &scheduler_.Serial(),
+                                                       .completions = &scheduler_.Pool(),
+                                                       .clock = &clock_,
+                                                       .behind = behind,
+                                                       .index_batch = kBatch});
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+  }
+  std::string IndexPath() const { return folder_.path() + "/index.db"; }
+  std::int64_t InIndex(const std::string& sql) const {
+    SQLite::Database file(IndexPath(), SQLite::OPEN_READONLY);
+    return file.execAndGet(sql).getInt64();
+  }
+  void Append(AppendRequest request) {
+    absl::Status status = absl::UnknownError("not answered");
+    store_->Append(std::move(request), [&](const auto& receipt) { status = receipt.status(); });
+    scheduler_.RunUntilIdle();
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  // One event of a category and a command `<prefix><i>` each.
+  void Fill(int count, const std::string& prefix) {
+    for (int i = 0; i < count; ++i) {
+      AppendRequest request = AppendOf(i % 10 == 3 ? "desk-d" : "room-a", {fmt::to_string(i)});
+      request.streams[0].events[0].tags = {{"n", fmt::to_string(i % 7)}};
+      Append(CommandOf(std::move(request), fmt::format("{}{}", prefix, i)));
+    }
+  }
+  void ExpectAllFound(EventStore& store, int count, const std::string& prefix) {
+    for (int i = 0; i < count; ++i) {
+      const auto found = store.FindCommand(fmt::format("{}{}", prefix, i));
+      ASSERT_TRUE(found.ok() && found->has_value()) << prefix << i;
+    }
+    EXPECT_FALSE(store.FindCommand(prefix + "none").value().has_value());
+  }
+  static std::vector<std::string> Desks(EventStore& store) {
+    const auto read = store.ReadAll({.from = kBeforeFirst, .filter = {.categories = {"desk"}}});
+    EXPECT_TRUE(read.ok()) << read.status();
+    std::vector<std::string> payloads;
+    for (const RecordedEvent& event : read->events) payloads.push_back(event.payload);
+    return payloads;
+  }
+
+  testing::TemporaryFolder folder_;
+  testing::FakeClock clock_;
+  testing::VirtualScheduler scheduler_{1};
+  std::unique_ptr<EventStore> store_;
+};
+
+TEST_F(LogIndexTest, WhatIsInTheFileAndWhatIsInMemoryAreFoundAlike) {
+  Fill(42, "c");
+  EXPECT_EQ(InIndex("SELECT position FROM progress"), 40);
+  ExpectAllFound(*store_, 42, "c");
+  EXPECT_THAT(Desks(*store_), ElementsAre("3", "13", "23", "33"));
+}
+
+TEST_F(LogIndexTest, OpeningBringsTheFileToTheEndOfTheLog) {
+  Fill(5, "c");
+  Open();
+  EXPECT_EQ(InIndex("SELECT position FROM progress"), 5);
+  EXPECT_EQ(InIndex("SELECT count(*) FROM command_ids"), 5);
+  ExpectAllFound(*store_, 5, "c");
+}
+
+TEST_F(LogIndexTest, IdsInAnyOrderAreFoundAfterTheyHaveGoneToTheFile) {
+  Fill(20, "019b");
+  Fill(20, "f");
+  Fill(20, "lf:");
+  Fill(20, "0");
+  Open();
+  for (const std::string prefix : {"019b", "f", "lf:", "0"}) ExpectAllFound(*store_, 20, prefix);
+}
+
+TEST_F(LogIndexTest, AMissingFileIsMadeAgain) {
+  Fill(40, "c");
+  store_.reset();
+  fs::remove(IndexPath());
+  Open();
+  ExpectAllFound(*store_, 40, "c");
+  EXPECT_THAT(Desks(*store_), ElementsAre("3", "13", "23", "33"));
+}
+
+TEST_F(LogIndexTest, ADamagedFileIsMadeAgain) {
+  Fill(40, "c");
+  store_.reset();
+  std::ofstream(IndexPath(), std::ios::in | std::ios::binary).write("damaged!damaged!", 16);
+  Open();
+  ExpectAllFound(*store_, 40, "c");
+}
+
+TEST_F(LogIndexTest, TheFileOfAnotherLogIsMadeAgain) {
+  Fill(40, "c");
+  Open();
+  store_.reset();
+  const std::string kept = folder_.path() + "/kept";
+  fs::rename(IndexPath(), kept);
+  for (const char* suffix : {"", "-wal", "-shm"})
+    fs::remove(folder_.path() + "/events.db" + suffix);
+  Open();
+  Fill(50, "d");
+  store_.reset();
+  fs::rename(kept, IndexPath());
+  Open();
+  ExpectAllFound(*store_, 50, "d");
+  EXPECT_FALSE(store_->FindCommand("c1").value().has_value());
+}
+
+TEST_F(LogIndexTest, AFileThatIsAheadOfARestoredLogIsMadeAgain) {
+  Fill(20, "c");
+  store_.reset();
+  const std::string older = folder_.path() + "/older";
+  fs::copy_file(folder_.path() + "/events.db", older);
+  Open();
+  Fill(20, "d");
+  Open();
+  store_.reset();
+  fs::rename(older, folder_.path() + "/events.db");
+  Open();
+  ExpectAllFound(*store_, 20, "c");
+  EXPECT_FALSE(store_->FindCommand("d1").value().has_value());
+  Fill(20, "d");
+  ExpectAllFound(*store_, 20, "d");
+}
+
+TEST_F(LogIndexTest, AReaderBesideTheWriterFindsWhatIsNotInTheFileYet) {
+  Fill(40, "c");
+  auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Fill(10, "later");
+  ExpectAllFound(**reader, 40, "c");
+  ExpectAllFound(**reader, 10, "later");
+  EXPECT_THAT(Desks(**reader), ElementsAre("3", "13", "23", "33", "3"));
+  const auto backward = (*reader)->ReadAll({.from = Position{100},
+                                            .direction = Direction::kBackward,
+                                            .events_max = 2,
+                                            .filter = {.categories = {"desk"}}});
+  EXPECT_EQ(backward->through, Position{34});
+}
+
+TEST_F(LogIndexTest, AReaderWithoutAFileFindsEverythingInTheLog) {
+  Fill(20, "c");
+  store_.reset();
+  fs::remove(IndexPath());
+  auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  ExpectAllFound(**reader, 20, "c");
+  EXPECT_THAT(Desks(**reader), ElementsAre("3", "13"));
+  EXPECT_FALSE(fs::exists(IndexPath()));
+}
+
+TEST_F(LogIndexTest, TheWriterBringsTooMuchMemoryIntoTheFileItself) {
+  NeverExecutor never;
+  Open(&never);
+  const int events = static_cast<int>(kIndexTailBatchesMax * kBatch);
+  Append(AppendOf("room-a", std::vector<std::string>(static_cast<std::size_t>(events - 1), "x")));
+  EXPECT_EQ(InIndex("SELECT count(*) FROM progress"), 0);
+  Append(AppendOf("room-a", {"x"}));
+  EXPECT_EQ(InIndex("SELECT position FROM progress"), events);
+}
+
+TEST_F(LogIndexTest, StreamsAreReadFromTheFileAndFromMemoryAsOne) {
+  Fill(42, "c");
+  const auto read = [&](EventStore& store, ReadStreamOptions options) {
+    std::vector<std::string> payloads;
+    const auto events = store.ReadStream("desk-d", options);
+    EXPECT_TRUE(events.ok()) << events.status();
+    for (const RecordedEvent& event : *events) payloads.push_back(event.payload);
+    return payloads;
+  };
+  auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Append(AppendOf("desk-d", {"new", "newer"}));
+  for (EventStore* store : {store_.get(), reader->get()}) {
+    EXPECT_THAT(read(*store, {}), ElementsAre("3", "13", "23", "33", "new", "newer"));
+    EXPECT_THAT(read(*store, {.from = Version{3}, .events_max = 2}), ElementsAre("33", "new"));
+    EXPECT_THAT(read(*store, {.from = Version{5}}), ElementsAre("newer"));
+    EXPECT_THAT(read(*store, {.from = Version{6}}), IsEmpty());
+    EXPECT_THAT(read(*store, {.from = Version{99}, .direction = Direction::kBackward}),
+                ElementsAre("newer", "new", "33", "23", "13", "3"));
+    EXPECT_THAT(
+        read(*store, {.from = Version{4}, .direction = Direction::kBackward, .events_max = 2}),
+        ElementsAre("new", "33"));
+    EXPECT_EQ(store->StreamVersion("desk-d").value(), Version{5});
+    EXPECT_EQ(store->StreamVersion("desk-x").value(), kNoEventYet);
+    EXPECT_THAT(*store->ListStreams({.category = "desk"}),
+                ElementsAre(StreamInfo{"desk-d", Version{5}}));
+  }
+}
+
+TEST_F(LogIndexTest, AConditionLooksIntoTheFileAndIntoMemory) {
+  Fill(40, "c");
+  const auto refused = [&](std::vector<QueryItem> items, std::int64_t after) {
+    AppendRequest request = AppendOf("room-b", {"x"});
+    request.condition = AppendCondition{std::move(items), Position{after}};
+    absl::Status status;
+    store_->Append(std::move(request), [&](const auto& receipt) { status = receipt.status(); });
+    scheduler_.RunUntilIdle();
+    return absl::IsAborted(status);
+  };
+  // n=3 last came with event 38 (i = 37 is n=2, i = 38 is n=3 at position 39).
+  EXPECT_TRUE(refused({{.tags = {{"n", "3"}}}}, 0));
+  EXPECT_TRUE(refused({{.tags = {{"n", "3"}}}}, 38));
+  EXPECT_FALSE(refused({{.tags = {{"n", "3"}}}}, 39));
+  EXPECT_FALSE(refused({{.types = {"Other"}, .tags = {{"n", "4"}}}}, 0));
+}
+
+}  // namespace
+}  // namespace leftfold

@@ -1,0 +1,337 @@
+// Every way to change a log's file is found, with its position.
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+
+#include "event_store/sqlite/verify_log_file.h"
+#include "testing/log_on_disk.h"
+#include "tools/payload_check.h"
+
+namespace leftfold {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::AppendOf;
+using testing::ContentOf;
+using testing::DecidedCommand;
+using ::testing::HasSubstr;
+using testing::LogOnDisk;
+using testing::Tamper;
+using ::testing::UnorderedElementsAre;
+
+class VerifyFile : public ::testing::Test {
+ protected:
+  VerifyFile() {
+    log_.Fill();
+    log_.Close();
+  }
+  // A copy of the sound file, to be damaged.
+  std::string Copy() {
+    const std::string folder = folder_.path() + "/" + std::to_string(++copies_);
+    fs::create_directories(folder);
+    fs::copy(log_.log() + "/events.db", folder + "/events.db");
+    return folder;
+  }
+  static absl::Status Verify(const std::string& folder) {
+    return VerifyLogFile(folder, {}).status();
+  }
+  void ExpectFault(const std::string& sql, const std::string& where) {
+    const std::string folder = Copy();
+    ASSERT_GT(Tamper(folder, "PRAGMA foreign_keys = OFF; " + sql), 0) << sql;
+    const absl::Status status = Verify(folder);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << sql;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(where)) << sql;
+  }
+
+  LogOnDisk log_;
+  testing::TemporaryFolder folder_;
+  int copies_ = 0;
+};
+
+TEST_F(VerifyFile, ASoundLogHasNoFault) {
+  const auto extent = VerifyLogFile(log_.log(), {});
+  ASSERT_TRUE(extent.ok()) << extent.status();
+  EXPECT_EQ(extent->head.position, Position{8});
+  EXPECT_EQ(extent->command_number, 6);
+}
+
+TEST_F(VerifyFile, AnEmptyLogHasNoFault) {
+  LogOnDisk empty;
+  empty.Close();
+  EXPECT_EQ(Verify(empty.log()), absl::OkStatus());
+}
+
+TEST_F(VerifyFile, EveryChangedColumnOfAnEventIsFoundAtItsPosition) {
+  for (const std::string change :
+       {"position = 99", "stream_id = 2, version = 1", "version = 7", "type_id = 9", "encoding = 1",
+        "encoding = 256", "event_id = zeroblob(16)", "event_id = CAST(event_id || x'00' AS BLOB)",
+        "payload = x'00'", "metadata = x'00'", "tags = x'010000006b0100000076'", "tags = x'05'",
+        "recorded_at = recorded_at + 1", "category_previous = 1", "leaf = zeroblob(32)",
+        "leaf = CAST(leaf || x'00' AS BLOB)", "chain = zeroblob(32)",
+        "chain = CAST(chain || x'00' AS BLOB)"}) {
+    ExpectFault("UPDATE events SET " + change + " WHERE position = 4", "at position 4: ");
+  }
+}
+
+TEST_F(VerifyFile, EveryMissingEventIsFoundAtItsPosition) {
+  for (int position = 1; position <= 8; ++position) {
+    ExpectFault("DELETE FROM events WHERE position = " + std::to_string(position),
+                "at position " + std::to_string(position) + ": ");
+  }
+}
+
+TEST_F(VerifyFile, AnEndThatIsCutOffIsFoundThoughTheStoreRefusesToOpen) {
+  const std::string folder = Copy();
+  Tamper(folder, "DELETE FROM events WHERE position >= 7");
+  EXPECT_EQ(OpenSqliteEventStoreReadOnly(folder).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("at position 7: "));
+  // Commands tell of it too.
+  Tamper(folder,
+         "UPDATE categories SET last_position = 6 WHERE name <> 'claim_name'; "
+         "UPDATE categories SET last_position = 5 WHERE name = 'room'; "
+         "UPDATE categories SET last_position = 0 WHERE name = 'order'");
+  EXPECT_THAT(std::string(Verify(folder).message()),
+              HasSubstr("at position 7: the record of command c5"));
+}
+
+TEST_F(VerifyFile, TheFirstOfSeveralFaultsIsNamed) {
+  ExpectFault(
+      "UPDATE events SET payload = x'00' WHERE position IN (3, 6); "
+      "DELETE FROM events WHERE position = 8",
+      "at position 3: ");
+}
+
+TEST_F(VerifyFile, ChangedRowsOfNamesAreFound) {
+  ExpectFault("UPDATE streams SET name = 'room-z' WHERE name = 'room-b'", "at position 3: ");
+  ExpectFault("UPDATE streams SET category_id = 2 WHERE name = 'room-b'",
+              "stream room-b: its row leads to category claim_name");
+  ExpectFault("UPDATE streams SET category_id = 99 WHERE name = 'room-b'",
+              "stream room-b: its row leads to category that is not there");
+  ExpectFault("DELETE FROM streams WHERE name = 'order-1'", "at position 7: ");
+  ExpectFault("INSERT INTO streams(category_id, name) VALUES (1, 'room-new')", "room-new");
+  ExpectFault("UPDATE categories SET name = 'zoo' WHERE name = 'order'", "at position 7: ");
+  ExpectFault("UPDATE categories SET last_position = 3 WHERE name = 'room'", "at position 8: ");
+  ExpectFault("UPDATE categories SET last_position = 10 WHERE name = 'room'", "at position 9: ");
+  ExpectFault("DELETE FROM categories WHERE name = 'order'", "at position 7: ");
+  ExpectFault("UPDATE types SET name = 'test.Other'", "at position 1: ");
+  ExpectFault("DELETE FROM types", "at position 1: ");
+  ExpectFault("UPDATE store SET store_id = '00000000-0000-7000-8000-000000000000'",
+              "at position 1: ");
+  ExpectFault("DELETE FROM store", "no store id");
+}
+
+TEST_F(VerifyFile, ChangedCommandsAreFoundAsFarAsEventsTell) {
+  ExpectFault("DELETE FROM commands WHERE command_id = 'c1'", "at position 2: ");
+  ExpectFault("DELETE FROM commands WHERE command_id = 'c3'", "command number 3 is missing");
+  ExpectFault("DELETE FROM commands WHERE command_id = 'c6'", "at position 8: ");
+  ExpectFault("DELETE FROM commands", "at position 2: the record of its command c1 is missing");
+  ExpectFault("UPDATE commands SET command_id = 'x' WHERE command_id = 'c2'",
+              "at position 3: the record of its command c2 is missing");
+  ExpectFault("UPDATE commands SET request_hash = x'00' WHERE command_id = 'c2'", "c2");
+  ExpectFault("UPDATE commands SET aggregate_id = 'b' WHERE command_id = 'c4'",
+              "at position 6: the record of command c4");
+  ExpectFault("UPDATE commands SET version = 3 WHERE command_id = 'c1'",
+              "at position 2: the record of command c1");
+  ExpectFault("UPDATE commands SET version = -2 WHERE command_id = 'c3'",
+              "at position 3: the record of command c3");
+  ExpectFault("UPDATE commands SET position = 5 WHERE command_id = 'c4'",
+              "at position 6: the record of its command c4");
+  ExpectFault("UPDATE commands SET position = 9 WHERE command_id = 'c6'", "at position 9: ");
+  ExpectFault("UPDATE commands SET position = 1 WHERE command_id = 'c3'",
+              "the record of command c3");
+  ExpectFault("UPDATE commands SET number = 99 WHERE command_id = 'c6'", "at position 8: ");
+}
+
+TEST_F(VerifyFile, ACommandThatIsRecordedTwiceIsFoundOrCannotBe) {
+  const std::string folder = Copy();
+  try {
+    Tamper(folder,
+           "INSERT INTO commands SELECT 7, 'c3', request_hash, aggregate_id, created_id, "
+           "version, 8 FROM commands WHERE command_id = 'c3'");
+  } catch (const SQLite::Exception& e) {
+    EXPECT_THAT(e.what(), HasSubstr("UNIQUE"));
+    return;
+  }
+  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("two records of command c3"));
+}
+
+TEST_F(VerifyFile, TheMarksOfTheFileAreChecked) {
+  std::string folder = Copy();
+  Tamper(folder, "PRAGMA application_id = 1");
+  EXPECT_EQ(Verify(folder).code(), absl::StatusCode::kDataLoss);
+  folder = Copy();
+  Tamper(folder, "PRAGMA user_version = 0");
+  EXPECT_EQ(Verify(folder).code(), absl::StatusCode::kDataLoss);
+  folder = Copy();
+  Tamper(folder, "PRAGMA user_version = 1000");
+  EXPECT_EQ(Verify(folder).code(), absl::StatusCode::kFailedPrecondition);
+  folder = Copy();
+  Tamper(folder, "DROP TABLE commands");
+  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("commands"));
+  folder = Copy();
+  Tamper(folder, "DROP TABLE store");
+  EXPECT_EQ(Verify(folder).code(), absl::StatusCode::kDataLoss);
+  folder = Copy();
+  Tamper(folder, "CREATE TABLE more(x)");
+  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("table more"));
+  EXPECT_EQ(Verify(folder_.path() + "/none").code(), absl::StatusCode::kNotFound);
+}
+
+// What is not sealed by events: of these a change may stay unseen.
+std::vector<std::string> Sealed(const std::string& folder) {
+  SQLite::Database file(folder + "/events.db", SQLite::OPEN_READONLY);
+  std::vector<std::string> rows;
+  for (const char* sql :
+       {"SELECT * FROM store", "SELECT * FROM categories", "SELECT * FROM streams",
+        "SELECT * FROM types", "SELECT * FROM events",
+        "SELECT number, command_id, version, position FROM commands WHERE command_id <> 'c3'"}) {
+    SQLite::Statement statement(file, sql);
+    while (statement.executeStep()) {
+      std::string row;
+      for (int i = 0; i < statement.getColumnCount(); ++i) {
+        const SQLite::Column column = statement.getColumn(i);
+        row += ToHex({static_cast<const char*>(column.getBlob()),
+                      static_cast<std::size_t>(column.getBytes())}) +
+               "|";
+      }
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+TEST_F(VerifyFile, AFlippedByteAnywhereIsFoundOrChangesNothing) {
+  const std::uint64_t seed = testing::SeedOr(1);
+  SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const std::vector<std::string> sound = Sealed(log_.log());
+  const std::string original = log_.log() + "/events.db";
+  const auto size = static_cast<std::int64_t>(fs::file_size(original));
+  int found = 0;
+  constexpr int kFlips = 1'000;
+  const std::string folder = Copy();
+  for (int i = 0; i < kFlips; ++i) {
+    fs::remove(folder + "/events.db-wal");
+    fs::remove(folder + "/events.db-shm");
+    fs::copy(original, folder + "/events.db", fs::copy_options::overwrite_existing);
+    const std::int64_t at = std::uniform_int_distribution<std::int64_t>(0, size - 1)(random);
+    {
+      std::fstream file(folder + "/events.db", std::ios::in | std::ios::out | std::ios::binary);
+      file.seekg(at);
+      const int byte = file.get();
+      file.seekp(at);
+      file.put(static_cast<char>(byte ^ (1 << (random() % 8))));
+    }
+    if (!Verify(folder).ok()) {
+      ++found;
+      continue;
+    }
+    std::vector<std::string> now;
+    try {
+      now = Sealed(folder);
+    } catch (const SQLite::Exception& e) {
+      now = {e.what()};
+    }
+    ASSERT_EQ(now, sound) << "the byte at " << at << " was flipped, and verify says nothing";
+  }
+  EXPECT_GT(found, kFlips / 100);  // Most of the file is free space.
+}
+
+TEST_F(VerifyFile, AnIndexFileThatDoesNotLeadToAnEventIsFound) {
+  log_.Reopen();  // Brings the index to the end of the log.
+  log_.Close();
+  const auto damaged = [&](const std::string& sql) {
+    const std::string folder = Copy();
+    fs::copy(log_.log() + "/index.db", folder + "/index.db");
+    SQLite::Database(folder + "/index.db", SQLite::OPEN_READWRITE).exec(sql);
+    return folder;
+  };
+  EXPECT_EQ(Verify(damaged("PRAGMA user_version")), absl::OkStatus());
+  EXPECT_THAT(
+      std::string(Verify(damaged("DELETE FROM stream_events WHERE position = 4")).message()),
+      HasSubstr("at position 4: the index"));
+  EXPECT_THAT(
+      std::string(
+          Verify(damaged("UPDATE stream_events SET position = 5 WHERE position = 6")).message()),
+      HasSubstr("at position 6: the index"));
+  // Of another log, it will be made again.
+  EXPECT_EQ(Verify(damaged("UPDATE progress SET chain = zeroblob(32)")), absl::OkStatus());
+  const std::string folder = Copy();
+  std::ofstream(folder + "/index.db") << "no database, but long enough to be taken for one";
+  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("delete it while nothing runs"));
+}
+
+TEST_F(VerifyFile, AnIndexThatLeadsNowhereIsFound) {
+  for (const std::string index : {"sqlite_autoindex_streams_1", "sqlite_autoindex_types_1",
+                                  "sqlite_autoindex_categories_1"}) {
+    const std::string folder = Copy();
+    std::int64_t root = 0;
+    {
+      const SQLite::Database file(folder + "/events.db", SQLite::OPEN_READONLY);
+      SQLite::Statement query(file, "SELECT rootpage FROM sqlite_schema WHERE name = ?");
+      query.bind(1, index);
+      ASSERT_TRUE(query.executeStep());
+      root = query.getColumn(0).getInt64();
+    }
+    {
+      // An empty leaf page of an index.
+      std::fstream file(folder + "/events.db", std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp((root - 1) * 4096);
+      file.write("\x0a\0\0\0\0\x10\0\0", 8);
+    }
+    for (const bool at_rest : {true, false}) {
+      EXPECT_EQ(VerifyLogFile(folder, {.at_rest = at_rest}).status().code(),
+                absl::StatusCode::kDataLoss)
+          << index;
+    }
+  }
+}
+
+TEST_F(VerifyFile, BesideAWriterItChecksWhatWasThereAtTheStart) {
+  log_.Reopen();
+  int pages = 0;
+  const auto extent = VerifyLogFile(
+      log_.log(), {.at_rest = false, .payload = nullptr, .progress = [&](auto, auto) {
+                     ++pages;
+                     log_.Append(DecidedCommand("room-a", {"more"}, "m1-" + std::to_string(pages)));
+                     log_.Append(DecidedCommand("room-c", {"more"}, "m2-" + std::to_string(pages)));
+                     log_.Append(DecidedCommand("room-c", {}, "m3-" + std::to_string(pages)));
+                     log_.Append(AppendOf("zoo-1", {"more"}));
+                   }});
+  ASSERT_TRUE(extent.ok()) << extent.status();
+  EXPECT_GT(pages, 1);
+  EXPECT_EQ(extent->head.position, Position{8});
+}
+
+TEST_F(VerifyFile, PayloadsOfKnownTypesMustDecodeAndUnknownOnesAreCounted) {
+  log_.Reopen();
+  AppendRequest request = AppendOf("room-p", {""});
+  request.streams.front().events.front().type = "leftfold.core.v1.Tag";
+  log_.Append(request);
+  request.streams.front().events.front().payload = "\xFF\xFF";
+  request.streams.front().events.front().encoding = Encoding::kJson;
+  log_.Append(request);
+  tools::PayloadCheck sound;
+  const auto check = [&](tools::PayloadCheck& payloads) {
+    return VerifyLogFile(
+               log_.log(),
+               {.at_rest = false,
+                .payload = [&](const RecordedEvent& event) { return payloads.Check(event); }})
+        .status();
+  };
+  EXPECT_EQ(check(sound), absl::OkStatus());
+  EXPECT_THAT(sound.unknown(), UnorderedElementsAre(::testing::Pair("test.Happened", 8)));
+  request.streams.front().events.front().encoding = Encoding::kProtobuf;
+  log_.Append(request);
+  tools::PayloadCheck payloads;
+  EXPECT_EQ(std::string(check(payloads).message()),
+            "at position 11: its payload is no leftfold.core.v1.Tag");
+}
+
+}  // namespace
+}  // namespace leftfold

@@ -1,0 +1,24 @@
+#ifndef TOOLS_FILES_H_
+#define TOOLS_FILES_H_
+
+#include <absl/status/status.h>
+#include <absl/status/statusor.h>
+
+#include <string>
+
+namespace leftfold::tools {
+
+// What is renamed or made in a folder is there after a power loss once the folder was synced.
+absl::Status SyncFolder(const std::string& path);
+// `to` must not be there, or be an empty folder. Syncs the folder of `to`.
+absl::Status RenameFolder(const std::string& from, const std::string& to);
+// Each takes the other's name at one moment. Syncs the folder of `b`.
+absl::Status ExchangeFolders(const std::string& a, const std::string& b);
+absl::Status RemoveFolder(const std::string& path);
+// True too when it is not there.
+absl::StatusOr<bool> IsEmptyFolder(const std::string& path);
+// Without slashes at the end, so that a suffix can be added to the name.
+std::string WithoutSlash(std::string path);
+
+}  // namespace leftfold::tools
+#endif  // TOOLS_FILES_H_

@@ -1,0 +1,184 @@
+#include "tools/restore.h"
+
+#include <absl/strings/numbers.h>
+#include <absl/time/clock.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/log.h"
+#include "core/status.h"
+#include "server/role_lock.h"
+#include "sql/view_file.h"
+#include "tools/files.h"
+#include "tools/open_log.h"
+
+namespace leftfold::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kUsage = 2;  // Exit code.
+
+absl::StatusOr<Position> UntilOf(LogFileReader& source, const LogExtent& extent,
+                                 const std::string& until) {
+  if (until.empty()) return extent.head.position;
+  std::int64_t number = 0;
+  if (absl::SimpleAtoi(until, &number)) {
+    if (number >= 1 && number <= extent.head.position.value) return Position{number};
+    return Error(absl::StatusCode::kOutOfRange, "--until must be from 1 to {}, where that log ends",
+                 extent.head.position.value);
+  }
+  absl::Time time;
+  std::string error;
+  if (!absl::ParseTime(absl::RFC3339_full, until, &time, &error)) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "--until must be a position or a time like 2026-11-21T07:24:42Z ({})", error);
+  }
+  const auto position = source.PositionUpTo(time);
+  if (!position.ok() || *position > kBeforeFirst) return position;
+  return Error(absl::StatusCode::kOutOfRange, "nothing was recorded up to {}", until);
+}
+
+absl::StatusOr<CopyEnd> EndOf(LogFileReader& source, const LogExtent& extent,
+                              const std::string& until) {
+  const auto position = UntilOf(source, extent, until);
+  if (!position.ok()) return position.status();
+  if (*position == extent.head.position) return CopyEnd{*position, extent.command_number};
+  const auto end = source.AppendEnd(*position);
+  if (!end.ok()) return end.status();
+  if (*end == kBeforeFirst) {
+    return Error(absl::StatusCode::kOutOfRange,
+                 "position {} lies within the first append, which is not cut", position->value);
+  }
+  const auto commands = source.CommandsUpTo(*end);
+  if (!commands.ok()) return commands.status();
+  return CopyEnd{*end, *commands};
+}
+
+// "" when the file's checkpoint is on the log, or when the server itself will see that it is of no
+// use.
+absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const std::string& file) {
+  auto reader = sql::OpenViewReader(file);
+  if (!reader.ok()) return "";
+  const auto checkpoint = sql::ReadCheckpoint(**reader);
+  if (!checkpoint.ok()) return "";
+  const auto chain = log.ChainAt(checkpoint->position);
+  if (!chain.ok()) return chain.status();
+  if (!*chain)
+    return fmt::format("its checkpoint {} is beyond the log", checkpoint->position.value);
+  if (**chain == checkpoint->chain) return "";
+  return fmt::format("its checkpoint {} is not on the log's chain", checkpoint->position.value);
+}
+
+absl::StatusOr<std::vector<std::string>> TakeViewsOut(LogFileReader& log,
+                                                      const std::string& views) {
+  std::vector<std::string> taken;
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(views, error)) {
+    names.push_back(entry.path().filename());
+  }
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
+    for (const sql::Generation& generation : sql::ListCurrent(views, name)) {
+      const auto wrong = OffTheLog(log, sql::ViewPath(views, name, generation));
+      if (!wrong.ok()) return wrong.status();
+      if (wrong->empty()) continue;
+      LEFTFOLD_RETURN_IF_ERROR(sql::RemoveFromCurrent(views, name, generation));
+      taken.push_back(fmt::format("{} ({}): {}", name, generation.FileName(), *wrong));
+    }
+  }
+  return taken;
+}
+
+// A name beside the log that is free.
+std::string NameForOldLog(const std::string& data) {
+  const std::string name =
+      fmt::format("{}/log.replaced-{}", data,
+                  absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone()));
+  std::string free = name;
+  std::error_code error;
+  for (int n = 2; fs::exists(free, error); ++n) free = fmt::format("{}-{}", name, n);
+  return free;
+}
+
+// Puts the new log in its place. The old one takes the new one's name, which was made the one that
+// it shall have: so it is at no time where an interrupted restore is cleared away.
+absl::StatusOr<std::string> SwitchLogs(const std::string& partial, const std::string& data,
+                                       const Steps& steps) {
+  const std::string log = data + "/log";
+  const auto empty = IsEmptyFolder(log);
+  if (!empty.ok()) return empty.status();
+  steps("switch", 0, 1);
+  std::string aside;
+  if (*empty) {
+    LEFTFOLD_RETURN_IF_ERROR(RenameFolder(partial, log));
+  } else {
+    aside = NameForOldLog(data);
+    LEFTFOLD_RETURN_IF_ERROR(RenameFolder(partial, aside));
+    steps("switch", 0, 1);
+    if (const absl::Status exchanged = ExchangeFolders(aside, log); !exchanged.ok()) {
+      LEFTFOLD_RETURN_IF_ERROR(RenameFolder(aside, partial));
+      return exchanged;
+    }
+  }
+  steps("switch", 1, 1);
+  return aside;
+}
+
+}  // namespace
+
+absl::StatusOr<RestoreResult> RestoreLog(const RestoreOptions& options, const Steps& steps) {
+  LEFTFOLD_RETURN_IF_ERROR(CheckLogExists(options.from));
+  auto source = LogFileReader::Open(options.from + "/log");
+  if (!source.ok()) return source.status();
+  const auto extent = (*source)->ReadExtent();
+  if (!extent.ok()) return extent.status();
+  const auto end = EndOf(**source, *extent, options.until);
+  if (!end.ok()) return end.status();
+  const auto write_lock = RoleLock::Take(options.data, "write");
+  if (!write_lock.ok()) return write_lock.status();
+  const auto project_lock = RoleLock::Take(options.data, "project");
+  if (!project_lock.ok()) return project_lock.status();
+  const auto empty = IsEmptyFolder(options.data + "/log");
+  if (!empty.ok()) return empty.status();
+  if (!*empty && !options.replace) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "there is a log in {}/log; --replace sets it aside", options.data);
+  }
+  const std::string partial = options.data + "/log.partial";
+  const auto head = CopyLogAgain(**source, *end, partial, /*seal=*/false, options.sizes, steps);
+  if (!head.ok()) return head.status();
+  LEFTFOLD_RETURN_IF_ERROR(VerifyCopy(partial, *head, steps));
+  RestoreResult result{extent->store_id, *head, "", {}};
+  steps("views", 0, 1);
+  {
+    auto restored = LogFileReader::Open(partial);
+    if (!restored.ok()) return restored.status();
+    auto views = TakeViewsOut(**restored, options.data + "/views");
+    if (!views.ok()) return views.status();
+    result.views = *std::move(views);
+  }
+  auto aside = SwitchLogs(partial, options.data, steps);
+  if (!aside.ok()) return aside.status();
+  result.set_aside = *std::move(aside);
+  return result;
+}
+
+int Restore(const RestoreOptions& options) {
+  const auto result = RestoreLog(options, BarsOn(stdout));
+  if (!result.ok()) {
+    LogLine("leftfold restore: {}", ToStd(result.status().message()));
+    return absl::IsInvalidArgument(result.status()) ? kUsage : 1;
+  }
+  Print("{}/log: restored up to position {}, store {}, verified\nchain there: {}\n", options.data,
+        result->head.position.value, result->store_id, ToHex(AsBytes(result->head.chain)));
+  if (!result->set_aside.empty()) Print("the log that was there is in {}\n", result->set_aside);
+  for (const std::string& view : result->views)
+    Print("view {}; it is built anew at the next start\n", view);
+  return 0;
+}
+
+}  // namespace leftfold::tools
