@@ -106,6 +106,11 @@ Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type,
       .Finish();
 }
 
+Digest LeafOf(const RecordedEvent& event) {
+  return LeafOf(event.event_id, event.encoding, event.type, event.payload, event.metadata,
+                EncodeTags(event.tags));
+}
+
 Digest ChainOf(const Digest& previous, const RecordedEvent& event) {
   return Sha256()
       .Add(AsBytes(previous))

@@ -75,6 +75,8 @@ std::vector<Tag> DecodeTags(std::string_view bytes);
 // tags); these lengths have 64 bit. Never change.
 Digest LeafOf(const Uuid& event_id, Encoding encoding, std::string_view type,
               std::string_view payload, std::string_view metadata, std::string_view encoded_tags);
+// What the event's leaf must be.
+Digest LeafOf(const RecordedEvent& event);
 // chain = SHA-256(previous ‖ leaf ‖ position ‖ version ‖ recorded_at µs ‖ category_previous ‖
 // length-prefixed stream), all integers and the length 64 bit little-endian. Never change.
 Digest ChainOf(const Digest& previous, const RecordedEvent& event);

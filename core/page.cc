@@ -1,6 +1,7 @@
 #include "core/page.h"
 
 #include <absl/strings/escaping.h>
+#include <absl/strings/numbers.h>
 
 #include <memory>
 
@@ -22,6 +23,12 @@ std::string Seal(std::string_view arguments, std::string_view key) {
 }
 
 }  // namespace
+
+absl::Status InvalidPageToken() {
+  return Reject(
+      core::v1::ERROR_REASON_INVALID_PAGE_TOKEN,
+      "page_token was not made by this query with these arguments; start again without it");
+}
 
 absl::StatusOr<Page> Page::Of(const pb::Message& request) {
   const pb::Descriptor* type = request.GetDescriptor();
@@ -49,12 +56,19 @@ absl::StatusOr<Page> Page::Of(const pb::Message& request) {
   if (!absl::WebSafeBase64Unescape(token, &bytes) || bytes.size() < kSealBytes ||
       bytes.substr(0, kSealBytes) !=
           Seal(page.arguments_, std::string_view(bytes).substr(kSealBytes))) {
-    return Reject(
-        core::v1::ERROR_REASON_INVALID_PAGE_TOKEN,
-        "page_token was not made by this query with these arguments; start again without it");
+    return InvalidPageToken();
   }
   page.after_ = bytes.substr(kSealBytes);
   return page;
+}
+
+absl::StatusOr<std::int64_t> Page::NumberAfter(std::int64_t first, std::int64_t end) const {
+  std::int64_t number = 0;
+  if (after_.empty()) return first;
+  if (!absl::SimpleAtoi(after_, &number) || number <= first || number >= end) {
+    return InvalidPageToken();
+  }
+  return number;
 }
 
 std::string Page::TokenAfter(std::string_view key) const {

@@ -88,6 +88,14 @@ absl::Status WithRetryAfter(absl::Status status, absl::Duration delay) {
   return status;
 }
 
+absl::Status CommandIdReused(const std::string& command_id) {
+  return Reject(
+      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
+      fmt::format("command_id {} was used with other content; take a new id for a new command",
+                  command_id),
+      {{"command_id", command_id}});
+}
+
 std::string ReasonOf(const absl::Status& status) {
   return Detail<google::rpc::ErrorInfo>(status, kErrorInfoUrl).reason();
 }

@@ -43,6 +43,9 @@ absl::Status Reject(ReasonEnum reason, std::string_view message, const Metadata&
 // Adds a RetryInfo detail with the delay after which another attempt makes sense.
 absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
 
+// The refusal of a command whose id another command has used.
+absl::Status CommandIdReused(const std::string& command_id);
+
 // The reason of a status made by Reject, "" when there is none.
 std::string ReasonOf(const absl::Status& status);
 // A metadata value of a status made by Reject, "" when there is none.

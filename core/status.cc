@@ -1,13 +1,13 @@
 #include "core/status.h"
 
-#include <cstdio>
 #include <cstdlib>
+
+#include "core/log.h"
 
 namespace leftfold {
 
 void Die(std::string_view message) {
-  fmt::print(stderr, "leftfold: fatal: {}\n", message);
-  std::fflush(stderr);
+  LogLine("leftfold: fatal: {}", message);
   std::abort();
 }
 

@@ -52,10 +52,7 @@ absl::StatusOr<std::string> EventChecker::Misfit(const RecordedEvent& event) {
   if (event.category_previous != previous)
     return fmt::format("category_previous is {}, not {}", event.category_previous.value,
                        previous.value);
-  if (LeafOf(event.event_id, event.encoding, event.type, event.payload, event.metadata,
-             EncodeTags(event.tags)) != event.leaf) {
-    return "its content is not what was recorded (leaf)";
-  }
+  if (LeafOf(event) != event.leaf) return "its content is not what was recorded (leaf)";
   if (ChainOf(head_.chain, event) != event.chain) return "the chain is broken";
   previous = event.position;
   version->second = event.version;

@@ -29,14 +29,6 @@ absl::Status DiskFull() {
                         kDiskRetryDelay);
 }
 
-absl::Status IdReused(const std::string& command_id) {
-  return Reject(
-      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
-      fmt::format("command_id {} was used with other content; take a new id for a new command",
-                  command_id),
-      {{"command_id", command_id}});
-}
-
 // What a check asks for, "" when `actual` fulfils it.
 std::string Unfulfilled(const StreamCheck& check, Version actual) {
   if (std::holds_alternative<NoStream>(check)) return actual == kNoEventYet ? "" : "-1";
@@ -137,7 +129,7 @@ class SequencedStore::GroupBuilder {
       stored = *std::move(found);
     }
     if (!stored) return std::nullopt;
-    if (stored->request_hash != record.request_hash) return IdReused(record.command_id);
+    if (stored->request_hash != record.request_hash) return CommandIdReused(record.command_id);
     return stored->receipt;
   }
 
@@ -395,9 +387,7 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
   auto events = log_->ReadStream(stream, options);
   if (!events.ok()) return events;
   for (const RecordedEvent& event : *events) {
-    const Digest leaf = LeafOf(event.event_id, event.encoding, event.type, event.payload,
-                               event.metadata, EncodeTags(event.tags));
-    if (leaf != event.leaf) {
+    if (LeafOf(event) != event.leaf) {
       return Reject(
           core::v1::ERROR_REASON_DATA_LOSS,
           fmt::format("the event at position {} is not what was recorded; run `leftfold verify`",

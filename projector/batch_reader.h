@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -13,14 +14,16 @@
 namespace leftfold {
 
 // Reads the log for several views: the newest batch is kept, so that views which follow the head
-// read each event and compute its chain value once together. Thread-safe.
+// read each event and compute its leaf and its chain value once together. Thread-safe.
 class BatchReader {
  public:
   explicit BatchReader(EventStore& store) : store_(store) {}
 
   struct Events {
     std::vector<RecordedEvent> all;
-    std::size_t linked = 0;  // So many from the first on are linked by position and chain.
+    // So many from the first on are linked by position and chain, and all of them but the first
+    // are what was recorded.
+    std::size_t linked = 0;
   };
   // A run of events that begins right after a position; keeps its memory alive.
   class Batch {
@@ -32,8 +35,8 @@ class BatchReader {
       return events_ == nullptr ? std::span<const RecordedEvent>()
                                 : std::span(events_->all).subspan(begin_);
     }
-    // How many of events() are known to follow one another. What the first one follows is for the
-    // caller to check.
+    // How many of events() are known to follow one another and to be what was recorded. The first
+    // one, and what it follows, is for the caller to check.
     std::size_t linked() const {
       return events_ == nullptr || events_->linked < begin_ ? 0 : events_->linked - begin_;
     }
@@ -47,8 +50,12 @@ class BatchReader {
   absl::StatusOr<Batch> After(Position position, std::size_t events_max, std::size_t bytes_max);
 
  private:
+  // What of the newest batch follows the position, if it reaches there.
+  std::optional<Batch> InNewest(Position position);
+
   EventStore& store_;
-  Mutex mu_;  // Held over the read: who comes meanwhile wants the same batch.
+  Mutex reading_mu_;  // Held over a read: who finds nothing meanwhile wants the same batch.
+  Mutex mu_;
   std::shared_ptr<const Events> newest_ ABSL_GUARDED_BY(mu_);
 };
 

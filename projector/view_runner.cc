@@ -30,6 +30,14 @@ absl::Status OffTheChain(Position position) {
                 {{"position", fmt::to_string(position.value)}});
 }
 
+absl::Status Changed(Position position) {
+  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
+                fmt::format("the event at position {} is not what was recorded; run `leftfold "
+                            "verify` and restore a backup",
+                            position.value),
+                {{"position", fmt::to_string(position.value)}});
+}
+
 // Positions between two deletions of old changes.
 constexpr std::int64_t kForgetEvery = 1'000;
 
@@ -198,6 +206,7 @@ absl::Status ViewRunner::FoldOne(const RecordedEvent& event, bool follows,
                                  sql::ConnectionWriteTx& tx, sql::Checkpoint& next) {
   if (!follows) {
     if (event.position != next.position.Next()) return Hole(next.position.Next());
+    if (LeafOf(event) != event.leaf) return Changed(event.position);
     if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
   }
   tx.SetPosition(event.position);
@@ -220,8 +229,12 @@ void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx, Position end) {
 }
 
 ViewRunner::Progress ViewRunner::StopAt(Position position, const absl::Status& reason) {
-  stopped_ = absl::Status(reason.code(), fmt::format("stopped at position {}: {}", position.value,
-                                                     ToStd(reason.message())));
+  // What is lost without a reason for clients is the file, not the log.
+  const bool damaged = absl::IsDataLoss(reason) && ReasonOf(reason).empty();
+  stopped_ = absl::Status(
+      reason.code(),
+      fmt::format("stopped at position {}: {}{}", position.value, ToStd(reason.message()),
+                  damaged ? fmt::format("; rebuild it: leftfold replay {}", view_.name) : ""));
   reason.ForEachPayload(
       [this](auto url, const absl::Cord& payload) { stopped_.SetPayload(url, payload); });
   stopped_at_ = position;

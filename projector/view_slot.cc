@@ -1,9 +1,9 @@
 #include "projector/view_slot.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
+#include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
 
@@ -75,8 +75,8 @@ absl::Status ViewSlot::OpenFile(EventStore& store) {
   // may tell of a log that lost its end: that is for people to see, not for us to cover up.
   const bool damaged = absl::IsDataLoss(failure) && ReasonOf(failure).empty();
   if (!damaged && !absl::IsNotFound(failure)) return failure;
-  fmt::print(stderr, "leftfold: view {} cannot be served from {}: {}; it is built anew\n",
-             view.name, path, ToStd(failure.message()));
+  LogLine("leftfold: view {} cannot be served from {}: {}; it is built anew", view.name, path,
+          ToStd(failure.message()));
   return BeginBuilding(store);
 }
 
@@ -152,7 +152,7 @@ void ViewSlot::Tell(const absl::Status& reason) {
   if (listener != nullptr) listener->OnStopped(view.name, reason);
   const std::string message(reason.message());
   if (std::exchange(told, message) == message) return;
-  fmt::print(stderr, "leftfold: view {}: {}\n", view.name, message);
+  LogLine("leftfold: view {}: {}", view.name, message);
 }
 
 absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,

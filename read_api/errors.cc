@@ -40,18 +40,19 @@ absl::Status Behind(std::string_view view, Position applied, Position min_positi
                         kRetryWhenBehind);
 }
 
-absl::Status StoppedAt(std::string_view view, Position applied, const absl::Status& reason) {
+absl::Status Stopped(std::string_view view, std::optional<Position> applied,
+                     const absl::Status& reason) {
   // A reason that was made for clients may be shown; others may hold paths.
   const std::string name = ReasonOf(reason);
   const std::string text =
       name.empty() ? "INTERNAL" : fmt::format("{}: {}", name, ToStd(reason.message()));
+  Metadata metadata = {{"view", std::string(view)}, {"reason", text}};
+  if (applied) metadata.emplace_back("applied", fmt::to_string(applied->value));
+  const std::string state =
+      applied ? fmt::format("has applied {}", applied->value) : "is not built yet";
   return WithRetryAfter(
       Reject(core::v1::ERROR_REASON_VIEW_STOPPED,
-             fmt::format("the view {} stopped at position {} and needs an operator: {}", view,
-                         applied.value, text),
-             {{"view", std::string(view)},
-              {"position", fmt::to_string(applied.value)},
-              {"reason", text}}),
+             fmt::format("the view {} {} and needs an operator: {}", view, state, text), metadata),
       kRetryWhenStopped);
 }
 

@@ -4,6 +4,7 @@
 #include <absl/status/status.h>
 
 #include <cstddef>
+#include <optional>
 #include <string_view>
 
 #include "core/types.h"
@@ -16,9 +17,10 @@ absl::Status Stopping();
 absl::Status Rebuilding(std::string_view view);
 // Metadata: applied, min_position.
 absl::Status Behind(std::string_view view, Position applied, Position min_position);
-// Metadata: position, reason. Of a `reason` that was not made for clients only "INTERNAL" is shown:
-// it may hold paths.
-absl::Status StoppedAt(std::string_view view, Position applied, const absl::Status& reason);
+// Metadata: reason and, where the view can be read, `applied`. Of a `reason` that was not made for
+// clients only "INTERNAL" is shown: it may hold paths.
+absl::Status Stopped(std::string_view view, std::optional<Position> applied,
+                     const absl::Status& reason);
 // `limit` of `what` ("calls wait for a connection") are there. Metadata: limit.
 absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t limit);
 

@@ -26,6 +26,7 @@ QueryHandler::QueryHandler(const Registry& registry, ViewPool& pool) : pool_(poo
   for (const ViewEntry& view : registry.views()) {
     for (const QueryEntry& query : view.queries) {
       Fields& fields = fields_[&query];
+      fields.checked = CheckedFieldsOf(registry, *query.request);
       fields.min_position = StringField(*query.request, "min_position");
       const auto* method = leftfold::internal::MethodTaking(*query.request);
       if (method != nullptr)
@@ -40,6 +41,9 @@ void QueryHandler::Handle(const ViewEntry& view, const QueryEntry& query,
   const auto fields = fields_.find(&query);
   if (fields == fields_.end())
     Die(fmt::format("a query of {} is not of this handler's registry", view.name));
+  if (absl::Status form = CheckForm(*request, fields->second.checked); !form.ok()) {
+    return std::move(done)(std::move(form));
+  }
   const absl::StatusOr<std::optional<Position>> min_position =
       PositionIn(*request, fields->second.min_position);
   if (!min_position.ok()) return std::move(done)(min_position.status());

@@ -29,10 +29,10 @@ class QueryHandler {
   // min(kFreshnessWaitMax, time_left - kAnswerReserve); `time_left` is what the client's deadline
   // leaves, InfiniteDuration when there is none. Then answers from one consistent state and sets
   // `applied_position` to its position. Errors besides the domain's own:
-  //   INVALID_FIELDS      min_position is no position
+  //   INVALID_FIELDS      min_position is no position, or see CheckForm
   //   READ_MODEL_BEHIND   {view, applied, min_position}, RetryInfo
   //   VIEW_REBUILDING     {view}, RetryInfo
-  //   VIEW_STOPPED        {view, position, reason}, RetryInfo: only beyond what the view had
+  //   VIEW_STOPPED        {view, applied, reason}, RetryInfo: only beyond what the view had
   //   applied QUEUE_FULL          RetryInfo STOPPING            RetryInfo INTERNAL without
   //   ErrorInfo: a SQL error, whose text is for the log
   void Handle(const ViewEntry& view, const QueryEntry& query,
@@ -41,6 +41,7 @@ class QueryHandler {
 
  private:
   struct Fields {
+    CheckedFields checked;
     const google::protobuf::FieldDescriptor* min_position = nullptr;
     const google::protobuf::FieldDescriptor* applied_position = nullptr;  // Of the response.
   };

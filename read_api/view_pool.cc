@@ -1,12 +1,14 @@
 #include "read_api/view_pool.h"
 
 #include <absl/strings/numbers.h>
+#include <fmt/format.h>
 #include <google/protobuf/descriptor.h>
 
 #include <algorithm>
 #include <deque>
 #include <utility>
 
+#include "core/ids.h"
 #include "core/reject.h"
 #include "core/status.h"
 #include "read_api/errors.h"
@@ -40,6 +42,7 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   };
   using Waiters = std::multimap<Position, Waiter>;
 
+  absl::Status StoppedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::StatusOr<bool> IsReadableLocked(Position min_position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes out the waiters that have an answer now.
@@ -152,11 +155,16 @@ absl::StatusOr<bool> ServedView::IsReadable(Position min_position) const {
   return IsReadableLocked(min_position);
 }
 
+absl::Status ServedView::StoppedLocked() const {
+  return Stopped(name_, condition_.readable ? std::optional(condition_.applied) : std::nullopt,
+                 condition_.reason);
+}
+
 absl::StatusOr<bool> ServedView::IsReadableLocked(Position min_position) const {
   if (stopping_) return Stopping();
   const bool stopped = condition_.state == ViewCondition::State::kStopped;
   if (condition_.readable && min_position <= condition_.applied) return true;
-  if (stopped) return StoppedAt(name_, condition_.applied, condition_.reason);
+  if (stopped) return StoppedLocked();
   if (!condition_.readable) return Rebuilding(name_);
   return false;
 }
@@ -227,9 +235,7 @@ void ServedView::SettleWaiters() {
 absl::Status ServedView::CannotLease() const {
   if (stopping_) return Stopping();
   if (condition_.readable) return absl::OkStatus();
-  return condition_.state == ViewCondition::State::kStopped
-             ? StoppedAt(name_, condition_.applied, condition_.reason)
-             : Rebuilding(name_);
+  return condition_.state == ViewCondition::State::kStopped ? StoppedLocked() : Rebuilding(name_);
 }
 
 absl::StatusOr<Lease> ServedView::Open(const std::string& path, std::int64_t serving) {
@@ -410,6 +416,42 @@ absl::StatusOr<std::optional<Position>> PositionIn(const google::protobuf::Messa
   if (digits && absl::SimpleAtoi(text, &position.value)) return position;
   Violations violations;
   violations.Add(field->name(), "is no position; pass one that a receipt or an answer gave");
+  return violations.ToStatus();
+}
+
+CheckedFields CheckedFieldsOf(const Registry& registry, const google::protobuf::Descriptor& type) {
+  using google::protobuf::FieldDescriptor;
+  CheckedFields fields;
+  const FieldDescriptor* first = type.FindFieldByNumber(1);
+  const bool id = first != nullptr && StringField(type, first->name().c_str()) != nullptr &&
+                  std::any_of(registry.commands().begin(), registry.commands().end(),
+                              [&](const CommandEntry& command) {
+                                const auto* own = command.request->FindFieldByNumber(1);
+                                return own != nullptr && own->name() == first->name();
+                              });
+  if (id) fields.id = first;
+  const FieldDescriptor* version = type.FindFieldByName("version");
+  if (version != nullptr && !version->is_repeated() &&
+      version->type() == FieldDescriptor::TYPE_INT64) {
+    fields.version = version;
+  }
+  return fields;
+}
+
+absl::Status CheckForm(const google::protobuf::Message& request, const CheckedFields& fields) {
+  const google::protobuf::Reflection& reflection = *request.GetReflection();
+  Violations violations;
+  std::string scratch;
+  const bool given = fields.id != nullptr &&
+                     (!fields.id->has_presence() || reflection.HasField(request, fields.id));
+  if (given && !IsAggregateId(reflection.GetStringReference(request, fields.id, &scratch))) {
+    violations.Add(
+        fields.id->name(),
+        fmt::format("must be 1 to {} characters of A-Z a-z 0-9 . _ ~ -", kAggregateIdBytesMax));
+  }
+  if (fields.version != nullptr && reflection.GetInt64(request, fields.version) < 0) {
+    violations.Add(fields.version->name(), "must not be negative");
+  }
   return violations.ToStatus();
 }
 

@@ -101,7 +101,7 @@ class ViewPool final : public ViewListener {
   ViewCondition ConditionOf(const ViewEntry& view) const;
 
   // Can the view be read at `min_position` now? true: yes; false: not yet, but it may come
-  // (WaitFor); else VIEW_REBUILDING, VIEW_STOPPED {view, position, reason} or STOPPING.
+  // (WaitFor); else VIEW_REBUILDING, VIEW_STOPPED {view, applied, reason} or STOPPING.
   absl::StatusOr<bool> IsReadable(const ViewEntry& view, Position min_position) const;
   // Calls `done` when IsReadable is no longer false, at most min(kFreshnessWaitMax, time_left -
   // kAnswerReserve) from now; then with READ_MODEL_BEHIND {view, applied, min_position}. QUEUE_FULL
@@ -134,6 +134,16 @@ class ViewPool final : public ViewListener {
 // nullptr. Empty is nullopt. INVALID_FIELDS when it is no position.
 absl::StatusOr<std::optional<Position>> PositionIn(const google::protobuf::Message& request,
                                                    const google::protobuf::FieldDescriptor* field);
+// Fields of a request that the engine checks; nullptr where it has none.
+struct CheckedFields {
+  // Field 1 where it has the name that commands give an aggregate's id, which is their field 1. A
+  // filter that may be empty has another number, or is optional.
+  const google::protobuf::FieldDescriptor* id = nullptr;
+  const google::protobuf::FieldDescriptor* version = nullptr;  // int64
+};
+CheckedFields CheckedFieldsOf(const Registry& registry, const google::protobuf::Descriptor& type);
+// INVALID_FIELDS, all at once: an id that no aggregate can have, a negative version.
+absl::Status CheckForm(const google::protobuf::Message& request, const CheckedFields& fields);
 // The field if the message has it, with this name and type, not repeated; else nullptr.
 const google::protobuf::FieldDescriptor* StringField(const google::protobuf::Descriptor& type,
                                                      const char* name);

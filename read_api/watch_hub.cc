@@ -31,6 +31,7 @@ constexpr Position kNothing{-1};
 // The engine's fields of one watch, found once.
 struct WatchFields {
   const pb::Message* response = nullptr;  // The prototype.
+  CheckedFields checked;                  // Of the request.
   const pb::FieldDescriptor* position = nullptr;
   const pb::FieldDescriptor* heartbeat = nullptr;
   const pb::FieldDescriptor* deleted = nullptr;            // Documents only.
@@ -40,12 +41,13 @@ struct WatchFields {
   const pb::FieldDescriptor* resume_position = nullptr;    // Of the request; may be missing.
 };
 
-WatchFields FieldsOf(const WatchEntry& watch) {
+WatchFields FieldsOf(const Registry& registry, const WatchEntry& watch) {
   const auto* method = leftfold::internal::MethodTaking(*watch.request);
   if (method == nullptr) Die(fmt::format("no RPC takes the watch {}", watch.request->full_name()));
   const pb::Descriptor& response = *method->output_type();
   WatchFields fields;
   fields.response = pb::MessageFactory::generated_factory()->GetPrototype(&response);
+  fields.checked = CheckedFieldsOf(registry, *watch.request);
   fields.position = StringField(response, "position");
   fields.heartbeat = BoolField(response, "heartbeat");
   fields.deleted = BoolField(response, "deleted");
@@ -157,9 +159,10 @@ class WatchHub::OneWatcher final : public Watcher, public std::enable_shared_fro
 // watcher is ever worked on twice at once.
 class WatchHub::Group : public std::enable_shared_from_this<Group> {
  public:
-  Group(const ViewEntry& view, ViewPool& pool, Executor& executor, std::shared_ptr<Shared> shared)
+  Group(const Registry& registry, const ViewEntry& view, ViewPool& pool, Executor& executor,
+        std::shared_ptr<Shared> shared)
       : view_(view), pool_(pool), executor_(executor), shared_(std::move(shared)) {
-    for (const WatchEntry& watch : view.watches) fields_.emplace(&watch, FieldsOf(watch));
+    for (const WatchEntry& watch : view.watches) fields_.emplace(&watch, FieldsOf(registry, watch));
   }
 
   const ViewEntry& view() const { return view_; }
@@ -263,6 +266,9 @@ void WatchHub::Group::Start(const WatcherPtr& watcher) {
     return End(watcher, QueueFull(view_.name, "watches are open", std::size_t{kWatchersMax}));
   }
   if (shared_->stopping) return End(watcher, Stopping());
+  if (absl::Status form = CheckForm(*watcher->request, watcher->fields->checked); !form.ok()) {
+    return End(watcher, form);
+  }
   const auto min_position = PositionIn(*watcher->request, watcher->fields->min_position);
   const auto resume = PositionIn(*watcher->request, watcher->fields->resume_position);
   if (!min_position.ok()) return End(watcher, min_position.status());
@@ -776,7 +782,7 @@ void WatchHub::Group::FillChanges(OneWatcher& watcher, ReadTx& tx, Cache& cache)
 WatchHub::WatchHub(const Registry& registry, ViewPool& pool, Executor& executor)
     : shared_(std::make_shared<Shared>()) {
   for (const ViewEntry& view : registry.views()) {
-    auto group = std::make_shared<Group>(view, pool, executor, shared_);
+    auto group = std::make_shared<Group>(registry, view, pool, executor, shared_);
     by_name_.emplace(view.name, group.get());
     groups_.emplace(&view, std::move(group));
   }

@@ -5,10 +5,12 @@
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <limits>
 #include <mutex>
 #include <utility>
@@ -99,6 +101,8 @@ void InitProcess() {
     // The client is told what is malformed in a typed error; a line a request on stderr helps
     // nobody.
     google::protobuf::SetLogHandler(nullptr);
+    // What gRPC has to say comes back as an error, which we tell in our words.
+    if (std::getenv("GRPC_VERBOSITY") == nullptr) gpr_set_log_function([](gpr_log_func_args*) {});
   });
 }
 

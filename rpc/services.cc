@@ -8,12 +8,12 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <cstdint>
-#include <cstdio>
 #include <deque>
 #include <limits>
 #include <unordered_map>
 #include <utility>
 
+#include "core/log.h"
 #include "core/registry.h"
 #include "core/reject.h"
 #include "core/status.h"
@@ -107,7 +107,7 @@ grpc::ByteBuffer Serialised(const pb::Message& message) {
 }
 
 void LogToStderr(std::string_view method, const absl::Status& status) {
-  fmt::print(stderr, "{}: {}\n", method, ToStd(status.ToString()));
+  LogLine("{}: {}", method, ToStd(status.ToString()));
 }
 
 }  // namespace

@@ -48,6 +48,15 @@ admin::v1::RebuildViewResponse ToProto(const RebuildProgress& progress) {
   return response;
 }
 
+// Operators are told of a full disk, which clients of the other APIs are not.
+grpc::Status ToOperator(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status) || rpc::IsForClients(status)) return rpc::ToGrpc(status);
+  return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_DISK_FULL,
+                            fmt::format("the disk with the data folder is full: free space and try "
+                                        "again ({})",
+                                        ToStd(status.message()))));
+}
+
 }  // namespace
 
 grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::ListViewsRequest*,
@@ -73,7 +82,7 @@ grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
   if (!action.ok()) return rpc::ToGrpc(action.status());
   auto rebuild =
       projector_.NewRebuild(request->view(), *action, Position{request->until_position()});
-  if (!rebuild.ok()) return rpc::ToGrpc(rebuild.status());
+  if (!rebuild.ok()) return ToOperator(rebuild.status());
   while (true) {
     if (context->IsCancelled())
       return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
@@ -81,7 +90,7 @@ grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
       return rpc::ToGrpc(
           Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
     const auto progress = (*rebuild)->Step();
-    if (!progress.ok()) return rpc::ToGrpc(progress.status());
+    if (!progress.ok()) return ToOperator(progress.status());
     if (!writer->Write(ToProto(*progress)))
       return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
     if (progress->finished) return grpc::Status::OK;

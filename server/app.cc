@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/log.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/sqlite_snapshots.h"
 #include "projector/projector.h"
@@ -225,28 +226,33 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  // The terminal has gone, and under nohup that is no reason to stop.
+  struct sigaction on_hangup {};
+  if (sigaction(SIGHUP, nullptr, &on_hangup) == 0 && on_hangup.sa_handler != SIG_IGN) {
+    sigaddset(&signals, SIGHUP);
+  }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   rpc::InitProcess();
   auto app = App::Start(registry, options);
   if (!app.ok()) {
-    fmt::print(stderr, "leftfold: {}\n", ToStd(app.status().message()));
+    LogLine("leftfold: {}", ToStd(app.status().message()));
     return 1;
   }
   const std::string write = (*app)->write_address();
   const std::string read = (*app)->read_address();
-  fmt::print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write,
-             read, (*app)->admin_address());
-  fmt::print("data in {}, SQLite {}{}\n", options.data, sql::LibraryVersion(),
-             sql::LibraryHasWalResetFix()
-                 ? ""
-                 : " (before 3.51.3: one connection a file writes and checkpoints)");
-  fmt::print("\ntry:\n  grpcurl -plaintext {} list\n  grpcurl -plaintext {} list\n{}", write, read,
-             DescribeLine(registry, write));
+  Print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write, read,
+        (*app)->admin_address());
+  Print("data in {}, SQLite {}{}\n", options.data, sql::LibraryVersion(),
+        sql::LibraryHasWalResetFix()
+            ? ""
+            : " (before 3.51.3: one connection a file writes and checkpoints)");
+  Print("\ntry:\n  grpcurl -plaintext {} list\n  grpcurl -plaintext {} list\n{}", write, read,
+        DescribeLine(registry, write));
   std::fflush(stdout);
   int received = 0;
   sigwait(&signals, &received);
-  fmt::print("stopping: calls in flight are answered, new ones refused\n");
+  Print("stopping: calls in flight are answered, new ones refused\n");
   std::fflush(stdout);
   (*app)->Stop();
   return 0;

@@ -47,8 +47,8 @@ class App {
   std::unique_ptr<Implementation> implementation_;
 };
 
-// Starts, prints what is listened on and three grpcurl lines to try, and serves until SIGTERM or
-// SIGINT. Returns the exit code.
+// Starts, prints what is listened on and three grpcurl lines to try, and serves until SIGTERM,
+// SIGINT or SIGHUP (not under nohup). Returns the exit code.
 int Serve(const Registry& registry, const ServeOptions& options);
 
 }  // namespace leftfold

@@ -31,6 +31,10 @@ absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data
                                                          const std::string& role) {
   std::error_code error;
   std::filesystem::create_directories(data, error);
+  if (error) {
+    return Error(absl::StatusCode::kInternal, "cannot make the data folder {}: {}", data,
+                 error.message());
+  }
   const std::string path = PathOf(data, role);
   const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) {

@@ -75,6 +75,13 @@ int ChildProcess::Wait() {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+Ran ChildProcess::Finish() {
+  Ran ran;
+  ran.output = ReadAll();
+  ran.exit_code = Wait();
+  return ran;
+}
+
 double ChildProcess::CpuSeconds() const {
   std::ifstream file(fmt::format("/proc/{}/stat", pid_));
   const std::string text((std::istreambuf_iterator<char>(file)), {});
@@ -93,6 +100,10 @@ double ChildProcess::ResidentMegabytes() const {
     if (line.starts_with("VmRSS:")) return std::stod(line.substr(6)) / 1024;
   }
   return 0;
+}
+
+Ran RunShell(const std::string& line) {
+  return ChildProcess({"/bin/bash", "-c", "exec 2>&1; " + line}).Finish();
 }
 
 ServerProcess::ServerProcess(const std::string& binary, const std::string& data)

@@ -8,6 +8,11 @@
 
 namespace leftfold::testing {
 
+struct Ran {
+  std::string output;
+  int exit_code = 0;  // Or 128 + the signal that ended it.
+};
+
 // A real process whose standard output is read line by line. Ends the caller when it cannot be
 // started.
 class ChildProcess {
@@ -25,6 +30,8 @@ class ChildProcess {
   void Kill(int signal) const;
   // Its exit code, or 128 + the signal that ended it.
   int Wait();
+  // The rest of the output, then the exit code.
+  Ran Finish();
   // User and system time so far.
   double CpuSeconds() const;
   double ResidentMegabytes() const;
@@ -38,6 +45,9 @@ class ChildProcess {
   std::string buffer_;
   bool waited_ = false;
 };
+
+// Runs a line of bash to its end; the output is that of both streams.
+Ran RunShell(const std::string& line);
 
 // `leftfold serve` on `data` with free ports.
 struct ServerProcess {

@@ -49,6 +49,10 @@ class RoomsClient {
                     rooms::v1::ListRoomEventsResponse* response) {
     return Do(&rooms::v1::RoomQueryService::Stub::ListRoomEvents, *queries_, request, response);
   }
+  grpc::Status Call(const rooms::v1::GetRoomAtRequest& request,
+                    rooms::v1::GetRoomAtResponse* response) {
+    return Do(&rooms::v1::RoomQueryService::Stub::GetRoomAt, *queries_, request, response);
+  }
   rooms::v1::RoomCommandService::Stub& commands() { return *commands_; }
   rooms::v1::RoomQueryService::Stub& queries() { return *queries_; }
 

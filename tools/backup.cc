@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "server/role_lock.h"
 #include "tools/files.h"
@@ -91,12 +92,12 @@ absl::StatusOr<BackupResult> BackupLog(const BackupOptions& options, const Steps
 int Backup(const BackupOptions& options) {
   const auto result = BackupLog(options, BarsOn(stdout));
   if (!result.ok()) {
-    fmt::print(stderr, "leftfold backup: {}\n", ToStd(result.status().message()));
+    LogLine("leftfold backup: {}", ToStd(result.status().message()));
     return 1;
   }
-  fmt::print("{}: {} events and {} commands of store {}, verified\nchain at position {}: {}\n",
-             WithoutSlash(options.to), result->head.position.value, result->commands,
-             result->store_id, result->head.position.value, ToHex(AsBytes(result->head.chain)));
+  Print("{}: {} events and {} commands of store {}, verified\nchain at position {}: {}\n",
+        WithoutSlash(options.to), result->head.position.value, result->commands, result->store_id,
+        result->head.position.value, ToHex(AsBytes(result->head.chain)));
   return 0;
 }
 

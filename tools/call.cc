@@ -12,13 +12,13 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
-#include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
@@ -34,14 +34,14 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
 int Fail(const std::string& what, int exit_code = kFailed) {
-  fmt::print(stderr, "leftfold call: {}\n", what);
+  LogLine("leftfold call: {}", what);
   return exit_code;
 }
 
 int List(Reflection& reflection) {
   const auto services = reflection.ListServices();
   if (!services.ok()) return Fail(std::string(services.status().message()));
-  for (const std::string& service : *services) fmt::print("{}\n", service);
+  for (const std::string& service : *services) Print("{}\n", service);
   return 0;
 }
 
@@ -61,7 +61,7 @@ int Describe(const CallOptions& options, Reflection& reflection, const pb::Descr
   if (!services.ok()) return Fail(std::string(services.status().message()));
   const auto declaration = DeclarationOf(pool, options.json);
   if (!declaration) return Fail(fmt::format("{} knows no {}", options.address, options.json));
-  fmt::print("{}", *declaration);
+  Print("{}", *declaration);
   return 0;
 }
 
@@ -89,13 +89,12 @@ absl::StatusOr<const pb::MethodDescriptor*> FindMethod(const CallOptions& option
 
 int PrintError(const grpc::Status& status) {
   const int code = static_cast<int>(status.error_code());
-  fmt::print(stderr, "error {} ({}): {}\n",
-             absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), code,
-             status.error_message());
+  LogLine("error {} ({}): {}", absl::StatusCodeToString(static_cast<absl::StatusCode>(code)), code,
+          status.error_message());
   google::rpc::Status details;
   details.ParseFromString(status.error_details());
   for (const pb::Any& detail : details.details()) {
-    fmt::print(stderr, "  {}\n", ToJson(detail, {}));
+    LogLine("  {}", ToJson(detail, {}));
   }
   return kFailed;
 }
@@ -147,8 +146,11 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
     }
     std::string text = ToJson(*response, {.pretty = !method.server_streaming()});
     while (text.ends_with('\n')) text.pop_back();
-    fmt::print("{}\n", text);
-    std::fflush(stdout);
+    Print("{}\n", text);
+    if (!FlushOutput()) {  // Main says it.
+      context.TryCancel();
+      return kFailed;
+    }
   }
   if (!decoded) context.TryCancel();
   const grpc::Status status = call.Finish();

@@ -1,9 +1,13 @@
 #include "tools/cli.h"
 
+#include <absl/strings/numbers.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <string>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "server/app.h"
 #include "tools/backup.h"
@@ -21,7 +25,9 @@ namespace leftfold {
 namespace {
 
 constexpr const char* kVersion = "leftfold 0.1.0";  // As in CMakeLists.txt.
-constexpr int kUsage = 2;                           // Exit code.
+// Exit codes.
+constexpr int kFailed = 1;
+constexpr int kUsage = 2;
 
 // The options of all subcommands, and what was chosen.
 struct CommandLine {
@@ -36,9 +42,30 @@ struct CommandLine {
   tools::ImportOptions import_from;
 };
 
+// Says in plain words what CLI11's own checks say in numbers of double.
+CLI::Validator AtLeast(int minimum) {
+  return CLI::Validator(
+      [minimum](const std::string& text) -> std::string {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= minimum) return "";
+        return fmt::format("must be {} or more", minimum);
+      },
+      "");
+}
+
+// An empty folder would be the root of the file system.
+CLI::Validator NotEmpty() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        return text.empty() ? "must not be empty" : "";
+      },
+      "");
+}
+
 void AddData(CLI::App& command, std::string& data) {
   command.add_option("--data", data, "data folder")
       ->envname("LEFTFOLD_DATA")
+      ->check(NotEmpty())
       ->capture_default_str();
 }
 
@@ -72,7 +99,7 @@ CLI::App* AddReplay(CLI::App& app, tools::ReplayOptions& options) {
   replay
       ->add_option("--until", options.until,
                    "fold up to this position, keep the file, switch nothing")
-      ->check(CLI::PositiveNumber);
+      ->check(AtLeast(1));
   replay->footer(
       "A running server does it itself; on a stopped one this process does.\n"
       "Examples: leftfold replay room_directory --data ./data\n          leftfold replay --all "
@@ -90,7 +117,9 @@ CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
                    "the request; - reads it from standard input; with `describe` the symbol")
       ->capture_default_str();
   call->add_option("-H,--header", options.headers, "'name: value' to send along");
-  call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")->capture_default_str();
+  call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")
+      ->check(AtLeast(0))
+      ->capture_default_str();
   call->footer(
       "Examples: leftfold call 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/CreateRoom "
       "'{\"name\": \"Oak\"}'\n"
@@ -102,7 +131,7 @@ CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
 CLI::App* AddTail(CLI::App& app, tools::TailOptions& options) {
   CLI::App* tail = app.add_subcommand("tail", "Print recorded events, one JSON object a line");
   tail->add_option("--from", options.from, "begin with this position")
-      ->check(CLI::PositiveNumber)
+      ->check(AtLeast(1))
       ->capture_default_str();
   tail->add_option("--category", options.category, "of this category only");
   tail->add_option("--stream-prefix", options.stream_prefix, "of streams that begin so only");
@@ -158,8 +187,7 @@ CLI::App* AddExport(CLI::App& app, tools::ExportOptions& options) {
       app.add_subcommand("export", "Write the log as lines of JSON, beside a server too");
   command->add_option("--to", options.to,
                       "file; one that is there is continued; else standard output");
-  command->add_option("--from", options.from, "begin with this position")
-      ->check(CLI::PositiveNumber);
+  command->add_option("--from", options.from, "begin with this position")->check(AtLeast(1));
   command->footer(
       "A header, then each event with leaf and chain, and each accepted command.\n"
       "Examples: leftfold export --data ./data --to log.jsonl\n"
@@ -217,7 +245,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   config_file = tools::ConfigFileOf({argv + 1, argv + argc});
   if (!config_file.empty()) {
     if (const absl::Status read = tools::ReadConfigFile(config_file, app); !read.ok()) {
-      fmt::print(stderr, "leftfold: {}\n", ToStd(read.message()));
+      LogLine("leftfold: {}", ToStd(read.message()));
       return kUsage;
     }
   }
@@ -250,7 +278,10 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
 }  // namespace
 
 int Main(const Registry& registry, int argc, const char* const* argv) {
-  return Run(registry, argc, argv);
+  const int exit_code = Run(registry, argc, argv);
+  if (FlushOutput()) return exit_code;
+  LogLine("leftfold: cannot write to standard output");
+  return std::max(exit_code, kFailed);
 }
 
 }  // namespace leftfold

@@ -11,6 +11,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "server/role_lock.h"
 #include "tools/files.h"
@@ -187,9 +188,7 @@ class Exporter {
   absl::Status Add(const RecordedEvent& event) {
     if (event.position != head_.position.Next())
       return FaultAt(head_.position.Next(), "the event is missing");
-    const Digest leaf = LeafOf(event.event_id, event.encoding, event.type, event.payload,
-                               event.metadata, EncodeTags(event.tags));
-    if (leaf != event.leaf || ChainOf(head_.chain, event) != event.chain)
+    if (LeafOf(event) != event.leaf || ChainOf(head_.chain, event) != event.chain)
       return FaultAt(event.position, "it is not what was recorded; run `leftfold verify`");
     head_ = {event.position, event.chain};
     return Write(event);
@@ -277,9 +276,8 @@ class Importer {
   absl::Status Compare(const RecordedEvent& event) {
     if (event.position != before_.position.Next())
       return FaultAt(before_.position.Next(), "the event is missing");
-    const Digest leaf = LeafOf(event.event_id, event.encoding, event.type, event.payload,
-                               event.metadata, EncodeTags(event.tags));
-    if (leaf != event.leaf) return FaultAt(event.position, "its content was changed (leaf)");
+    if (LeafOf(event) != event.leaf)
+      return FaultAt(event.position, "its content was changed (leaf)");
     if (ChainOf(before_.chain, event) != event.chain)
       return FaultAt(event.position, "the chain is broken");
     const auto stored = log_.ChainAt(event.position);
@@ -399,12 +397,13 @@ namespace {
 
 int Report(std::string_view tool, std::FILE* out, const absl::StatusOr<TransferResult>& result) {
   if (!result.ok()) {
-    fmt::print(stderr, "leftfold {}: {}\n", tool, ToStd(result.status().message()));
+    LogLine("leftfold {}: {}", tool, ToStd(result.status().message()));
     return 1;
   }
   const std::int64_t end = result->head.position.value;
-  fmt::print(out, "{} events, up to position {}\nchain at position {}: {}\n",
-             end - result->begun_after.value, end, end, ToHex(AsBytes(result->head.chain)));
+  WriteText(out, fmt::format("{} events, up to position {}\nchain at position {}: {}\n",
+                             end - result->begun_after.value, end, end,
+                             ToHex(AsBytes(result->head.chain))));
   return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/ids.h"
+#include "core/log.h"
 #include "core/status.h"
 #include "tools/new_domain_templates.h"
 
@@ -36,21 +37,73 @@ constexpr std::string_view kKeywords[] = {
     "union",    "unix",      "unsigned",  "using",     "virtual",   "void",      "volatile",
     "while",    "xor"};
 // Namespaces and packages of the engines.
-constexpr std::string_view kTakenDomains[] = {
-    "absl", "fmt", "grpc",  "admin",   "core",  "fold", "google", "internal", "read_api",
-    "rpc",  "sql", "store", "testing", "tools", "v1",   "std",    "all",      "proto"};
+constexpr std::string_view kTakenDomains[] = {"absl", "fmt",    "grpc",     "admin",    "core",
+                                              "fold", "google", "internal", "read_api", "leftfold",
+                                              "rpc",  "sql",    "store",    "testing",  "tools",
+                                              "v1",   "std",    "all",      "proto"};
 // What the generated code calls something else, as an aggregate in snake_case.
-constexpr std::string_view kTakenAggregates[] = {
-    "accept",         "acceptance", "aggregate", "answer",          "applied_position",
-    "as_blob",        "claim",      "clock",     "command_context", "create",
-    "created",        "cursor",     "decided",   "decision",        "deleted",
-    "digest",         "encoding",   "error",     "error_reason",    "event_meta",
-    "find_row",       "given",      "heartbeat", "metadata",        "named",
-    "new_event",      "null",       "page",      "position",        "read_tx",
-    "recorded_event", "register",   "registry",  "reject",          "rename",
-    "renamed",        "rows",       "tag",       "types",           "uuid",
-    "validate_name",  "version",    "view",      "view_fixture",    "violations",
-    "write_tx"};
+constexpr std::string_view kTakenAggregates[] = {"command",
+                                                 "commands",
+                                                 "creates",
+                                                 "decide",
+                                                 "events",
+                                                 "evolve",
+                                                 "handles",
+                                                 "queries",
+                                                 "state",
+                                                 "unordered_elements_are",
+                                                 "validate",
+                                                 "watches",
+                                                 "is_empty",
+                                                 "reason_of",
+                                                 "status_or",
+                                                 "golden_fold",
+                                                 "accept",
+                                                 "acceptance",
+                                                 "aggregate",
+                                                 "answer",
+                                                 "applied_position",
+                                                 "as_blob",
+                                                 "claim",
+                                                 "clock",
+                                                 "command_context",
+                                                 "create",
+                                                 "created",
+                                                 "cursor",
+                                                 "decided",
+                                                 "decision",
+                                                 "deleted",
+                                                 "digest",
+                                                 "encoding",
+                                                 "error",
+                                                 "error_reason",
+                                                 "event_meta",
+                                                 "find_row",
+                                                 "given",
+                                                 "heartbeat",
+                                                 "metadata",
+                                                 "named",
+                                                 "new_event",
+                                                 "null",
+                                                 "page",
+                                                 "position",
+                                                 "read_tx",
+                                                 "recorded_event",
+                                                 "register",
+                                                 "registry",
+                                                 "reject",
+                                                 "rename",
+                                                 "renamed",
+                                                 "rows",
+                                                 "tag",
+                                                 "types",
+                                                 "uuid",
+                                                 "validate_name",
+                                                 "version",
+                                                 "view",
+                                                 "view_fixture",
+                                                 "violations",
+                                                 "write_tx"};
 
 template <std::size_t kSize>
 bool IsIn(const std::string_view (&words)[kSize], std::string_view word) {
@@ -194,12 +247,12 @@ absl::Status Write(const fs::path& file, const std::string& text) {
 }
 
 int Fail(const absl::Status& status, int exit_code) {
-  fmt::print(stderr, "leftfold new-domain: {}\n", ToStd(status.message()));
+  LogLine("leftfold new-domain: {}", ToStd(status.message()));
   return exit_code;
 }
 
 void PrintNextSteps(const NewDomainOptions& options) {
-  fmt::print("{}", Filled(R"(
+  Print("{}", Filled(R"(
 next:
   git add proto/leftfold/@name@ domains/@name@ && make format build && build/release/tests/leftfold_domain_@name@_test
   make run, and elsewhere:
@@ -207,7 +260,7 @@ next:
   build/release/leftfold call 127.0.0.1:50052 leftfold.@name@.v1.@Agg@QueryService/Get@Agg@ '{"@agg@_id": "first"}'
 Then write your own events, rules and views in proto/leftfold/@name@/v1 and domains/@name@; CONTRIBUTING.md says in which order.
 )",
-                          options.name, options.aggregate));
+                     options.name, options.aggregate));
 }
 
 }  // namespace
@@ -230,7 +283,7 @@ int NewDomain(const NewDomainOptions& options) {
   for (const NewFile& file : *files) {
     const fs::path path = root / file.path;
     if (const absl::Status written = Write(path, file.text); !written.ok()) return Fail(written, 1);
-    fmt::print("wrote {}\n", path.lexically_normal().string());
+    Print("wrote {}\n", path.lexically_normal().string());
   }
   PrintNextSteps(options);
   return 0;

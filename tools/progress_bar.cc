@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/log.h"
+
 namespace leftfold::tools {
 namespace {
 
@@ -22,7 +24,7 @@ ProgressBar::ProgressBar(std::string title, const Clock& clock, std::FILE* out, 
       start_(clock.Now()) {}
 
 ProgressBar::~ProgressBar() {
-  if (line_open_) fmt::print(out_, "\n");
+  if (line_open_) WriteText(out_, "\n");
   std::fflush(out_);
 }
 
@@ -41,9 +43,9 @@ std::string ProgressBar::Line() const {
 
 void ProgressBar::Print() {
   if (terminal_) {
-    fmt::print(out_, "\r{}\x1b[K", Line());
+    WriteText(out_, "\r" + Line() + "\x1b[K");
   } else {
-    fmt::print(out_, "{}\n", Line());
+    WriteText(out_, Line() + "\n");
   }
   std::fflush(out_);
   printed_at_ = clock_.Now();

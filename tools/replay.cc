@@ -9,6 +9,7 @@
 #include <memory>
 #include <vector>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "projector/projector.h"
@@ -91,21 +92,21 @@ absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::str
 int Report(const std::string& view, const ReplayOptions& options,
            const absl::StatusOr<RebuildProgress>& result) {
   if (!result.ok()) {
-    fmt::print(stderr, "leftfold replay {}: {}\n", view, ToStd(result.status().message()));
+    LogLine("leftfold replay {}: {}", view, ToStd(result.status().message()));
     return 1;
   }
   const std::int64_t position = result->position.value;
   switch (ActionOf(options)) {
     case RebuildAction::kSwitch:
-      fmt::print("{}: generation {} is served, folded up to position {}\n", view,
-                 result->generation, position);
+      Print("{}: generation {} is served, folded up to position {}\n", view, result->generation,
+            position);
       return 0;
     case RebuildAction::kKeep:
-      fmt::print("{}: as of position {} in {}\n", view, position, result->file);
+      Print("{}: as of position {} in {}\n", view, position, result->file);
       return 0;
     case RebuildAction::kVerify:
-      fmt::print("{}: {} at position {}\n", view, result->equal ? "equal" : "DIFFERENT", position);
-      if (!result->equal) fmt::print("  {}\n", result->difference);
+      Print("{}: {} at position {}\n", view, result->equal ? "equal" : "DIFFERENT", position);
+      if (!result->equal) Print("  {}\n", result->difference);
       return result->equal ? 0 : 1;
   }
   return 1;
@@ -130,7 +131,7 @@ int ForEach(const std::vector<std::string>& views, const ReplayOptions& options,
 }
 
 int Fail(const absl::Status& status) {
-  fmt::print(stderr, "leftfold replay: {}\n", ToStd(status.message()));
+  LogLine("leftfold replay: {}", ToStd(status.message()));
   return 1;
 }
 
@@ -177,9 +178,7 @@ int Online(const std::string& address, const ReplayOptions& options) {
 
 int Replay(const Registry& registry, const std::string& data, const ReplayOptions& options) {
   if (options.all != options.view.empty() || (options.verify && options.until > 0)) {
-    fmt::print(
-        stderr,
-        "leftfold replay: name one view, or --all; --verify and --until exclude each other\n");
+    LogLine("leftfold replay: name one view, or --all; --verify and --until exclude each other");
     return 2;
   }
   const auto holder = RoleLock::FindHolder(data, kRole);

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "server/role_lock.h"
 #include "sql/view_file.h"
@@ -169,16 +170,14 @@ absl::StatusOr<RestoreResult> RestoreLog(const RestoreOptions& options, const St
 int Restore(const RestoreOptions& options) {
   const auto result = RestoreLog(options, BarsOn(stdout));
   if (!result.ok()) {
-    fmt::print(stderr, "leftfold restore: {}\n", ToStd(result.status().message()));
+    LogLine("leftfold restore: {}", ToStd(result.status().message()));
     return absl::IsInvalidArgument(result.status()) ? kUsage : 1;
   }
-  fmt::print("{}/log: restored up to position {}, store {}, verified\nchain there: {}\n",
-             options.data, result->head.position.value, result->store_id,
-             ToHex(AsBytes(result->head.chain)));
-  if (!result->set_aside.empty())
-    fmt::print("the log that was there is in {}\n", result->set_aside);
+  Print("{}/log: restored up to position {}, store {}, verified\nchain there: {}\n", options.data,
+        result->head.position.value, result->store_id, ToHex(AsBytes(result->head.chain)));
+  if (!result->set_aside.empty()) Print("the log that was there is in {}\n", result->set_aside);
   for (const std::string& view : result->views)
-    fmt::print("view {}; it is built anew at the next start\n", view);
+    Print("view {}; it is built anew at the next start\n", view);
   return 0;
 }
 

@@ -3,9 +3,9 @@
 #include <absl/time/clock.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "core/event.h"
+#include "core/log.h"
 #include "core/status.h"
 #include "tools/json.h"
 #include "tools/open_log.h"
@@ -16,7 +16,7 @@ namespace {
 constexpr absl::Duration kPollInterval = absl::Milliseconds(100);
 
 int Fail(const absl::Status& status) {
-  fmt::print(stderr, "leftfold tail: {}\n", ToStd(status.message()));
+  LogLine("leftfold tail: {}", ToStd(status.message()));
   return 1;
 }
 
@@ -33,8 +33,8 @@ int Tail(const std::string& data, const TailOptions& options) {
   while (true) {
     const auto page = (*store)->ReadAll(read);
     if (!page.ok()) return Fail(page.status());
-    for (const RecordedEvent& event : page->events) fmt::print("{}\n", ToJson(ToProto(event), {}));
-    std::fflush(stdout);
+    for (const RecordedEvent& event : page->events) Print("{}\n", ToJson(ToProto(event), {}));
+    if (!FlushOutput()) return 1;  // Main says it.
     if (std::exchange(read.from, page->through) != page->through) continue;
     if (!options.follow) return 0;
     absl::SleepFor(kPollInterval);

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "core/log.h"
 #include "core/status.h"
 #include "event_store/sqlite/verify_log_file.h"
 #include "server/role_lock.h"
@@ -25,7 +26,7 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, LogFile
   const auto current = sql::ReadCurrent(views, view.name, view.version);
   if (!current.ok()) return current.status();
   if (!*current) {
-    fmt::print("{}: not built yet\n", view.name);
+    Print("{}: not built yet\n", view.name);
     return absl::OkStatus();
   }
   auto reader = sql::OpenViewReader(sql::ViewPath(views, view.name, **current));
@@ -38,7 +39,7 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, LogFile
   if (!*chain) return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is beyond the log", at);
   if (**chain != checkpoint->chain)
     return Error(absl::StatusCode::kDataLoss, "its checkpoint {} is not on the log's chain", at);
-  fmt::print("{}: checkpoint {} is on the chain\n", view.name, at);
+  Print("{}: checkpoint {} is on the chain\n", view.name, at);
   return absl::OkStatus();
 }
 
@@ -46,29 +47,28 @@ absl::Status VerifyView(const ViewEntry& view, const std::string& views, LogFile
 int VerifyViews(const Registry& registry, const std::string& data) {
   auto log = LogFileReader::Open(data + "/log");
   if (!log.ok()) {
-    fmt::print(stderr, "leftfold verify: {}\n", ToStd(log.status().message()));
+    LogLine("leftfold verify: {}", ToStd(log.status().message()));
     return 1;
   }
   int faults = 0;
   for (const ViewEntry& view : registry.views()) {
     const absl::Status status = VerifyView(view, data + "/views", **log);
     if (status.ok()) continue;
-    fmt::print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name,
-               ToStd(status.message()), view.name);
+    Print("FAULT: {}: {}\nRebuild it: leftfold replay {}\n", view.name, ToStd(status.message()),
+          view.name);
     faults = 1;
   }
   return faults;
 }
 
 void Report(const LogExtent& extent, const PayloadCheck& payloads, bool at_rest) {
-  fmt::print("{} events and {} commands of store {}\nchain at position {}: {}\n",
-             extent.head.position.value, extent.command_number, extent.store_id,
-             extent.head.position.value, ToHex(AsBytes(extent.head.chain)));
+  Print("{} events and {} commands of store {}\nchain at position {}: {}\n",
+        extent.head.position.value, extent.command_number, extent.store_id,
+        extent.head.position.value, ToHex(AsBytes(extent.head.chain)));
   for (const auto& [type, count] : payloads.unknown())
-    fmt::print("{} events of {}: this binary does not know the type, so not decoded\n", count,
-               type);
+    Print("{} events of {}: this binary does not know the type, so not decoded\n", count, type);
   if (!at_rest) {
-    fmt::print(
+    Print(
         "a server writes here: pages, and command ids recorded twice, are checked when none does, "
         "or in a backup\n");
   }
@@ -78,7 +78,7 @@ void Report(const LogExtent& extent, const PayloadCheck& payloads, bool at_rest)
 
 int Verify(const Registry& registry, const std::string& data) {
   if (const absl::Status there = CheckLogExists(data); !there.ok()) {
-    fmt::print(stderr, "leftfold verify: {}\n", ToStd(there.message()));
+    LogLine("leftfold verify: {}", ToStd(there.message()));
     return 1;
   }
   const bool at_rest = !RoleLock::FindHolder(data, "write").ok();
@@ -93,16 +93,16 @@ int Verify(const Registry& registry, const std::string& data) {
          .progress = [&](std::int64_t done, std::int64_t total) { bars("log", done, total); }});
   }
   if (absl::IsDataLoss(extent.status())) {
-    fmt::print("FAULT: {}\n{}\n", ToStd(extent.status().message()), kWhatToDo);
+    Print("FAULT: {}\n{}\n", ToStd(extent.status().message()), kWhatToDo);
     return 1;
   }
   if (!extent.ok()) {
-    fmt::print(stderr, "leftfold verify: {}\n", ToStd(extent.status().message()));
+    LogLine("leftfold verify: {}", ToStd(extent.status().message()));
     return 1;
   }
   Report(*extent, payloads, at_rest);
   const int faults = VerifyViews(registry, data);
-  if (faults == 0) fmt::print("no fault found\n");
+  if (faults == 0) Print("no fault found\n");
   return faults;
 }
 

@@ -2,8 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <cstdio>
-
+#include "core/log.h"
 #include "core/status.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "server/role_lock.h"
@@ -13,7 +12,7 @@ namespace leftfold::tools {
 int Views(const std::string& data) {
   const auto holder = RoleLock::FindHolder(data, "project");
   if (!holder.ok() || holder->address.empty()) {
-    fmt::print(stderr, "leftfold views: no server runs on {}\n", data);
+    LogLine("leftfold views: no server runs on {}", data);
     return 1;
   }
   const auto stub = admin::v1::AdminService::NewStub(
@@ -22,16 +21,16 @@ int Views(const std::string& data) {
   admin::v1::ListViewsResponse response;
   const grpc::Status status = stub->ListViews(&context, admin::v1::ListViewsRequest(), &response);
   if (!status.ok()) {
-    fmt::print(stderr, "leftfold views: {}\n", status.error_message());
+    LogLine("leftfold views: {}", status.error_message());
     return 1;
   }
-  fmt::print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", "view", "version", "generation",
-             "state", "checkpoint", "lag", "reason");
+  Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", "view", "version", "generation", "state",
+        "checkpoint", "lag", "reason");
   for (const auto& view : response.views()) {
     const std::string state =
         admin::v1::ViewStatus::State_Name(view.state()).substr(std::string_view("STATE_").size());
-    fmt::print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", view.name(), view.version(),
-               view.generation(), state, view.checkpoint(), view.lag_events(), view.reason());
+    Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", view.name(), view.version(),
+          view.generation(), state, view.checkpoint(), view.lag_events(), view.reason());
   }
   return 0;
 }

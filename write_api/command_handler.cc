@@ -37,12 +37,12 @@ absl::Status VersionConflict(const std::string& stream, Version expected, Versio
                  {"actual", fmt::to_string(actual.value)}});
 }
 
-absl::Status IdReused(const std::string& command_id) {
-  return Reject(
-      core::v1::ERROR_REASON_COMMAND_ID_REUSED,
-      fmt::format("command_id {} was used with other content; take a new id for a new command",
-                  command_id),
-      {{"command_id", command_id}});
+absl::Status QueueFull(std::string_view what, std::size_t maximum, const std::string& stream) {
+  Metadata metadata = {{"maximum", fmt::to_string(maximum)}};
+  if (!stream.empty()) metadata.emplace_back("stream", stream);
+  return WithRetryAfter(Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+                               fmt::format("{} {} already; retry later", maximum, what), metadata),
+                        kQueueRetryDelay);
 }
 
 StreamCheck Unchanged(Version version) {
@@ -244,21 +244,27 @@ void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Messa
 bool CommandHandler::EnterOnce(Job& job) {
   const std::string id = job.record->command_id;
   const Digest hash = job.record->request_hash;
-  bool reused = false;
+  absl::Status refusal;
   {
     MutexLock lock(mu_);
-    auto [it, first] = in_flight_.try_emplace(id);
-    if (first) {
-      it->second.request_hash = hash;
-    } else if (it->second.request_hash == hash) {
+    const auto it = in_flight_.find(id);
+    if (it == in_flight_.end()) {
+      if (in_flight_.size() >= kCommandIdsMax) {
+        refusal = QueueFull("commands with an id wait for their answers", kCommandIdsMax, "");
+      } else {
+        in_flight_[id].request_hash = hash;
+      }
+    } else if (it->second.request_hash != hash) {
+      refusal = CommandIdReused(id);
+    } else if (it->second.waiting.size() >= kJoinedCallsMax) {
+      refusal = QueueFull("calls with this command_id wait for its answer", kJoinedCallsMax, "");
+    } else {
       it->second.waiting.push_back(std::move(job.done));
       return false;
-    } else {
-      reused = true;
     }
   }
-  if (reused) {
-    job.done(IdReused(id));
+  if (!refusal.ok()) {
+    job.done(std::move(refusal));
     return false;
   }
   job.done = [this, id, done = std::move(job.done)](absl::StatusOr<Receipt> result) {
@@ -270,7 +276,7 @@ bool CommandHandler::EnterOnce(Job& job) {
   if (!stored.ok()) {
     job.done(stored.status());
   } else if ((*stored)->request_hash != hash) {
-    job.done(IdReused(id));
+    job.done(CommandIdReused(id));
   } else {
     job.done((*stored)->receipt);
   }
@@ -291,6 +297,15 @@ void CommandHandler::Finish(const std::string& command_id, const absl::StatusOr<
 }
 
 void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
+  if (lane->unanswered.fetch_add(1) >= kLaneCommandsMax) {
+    --lane->unanswered;
+    const std::string what = fmt::format("commands on {} wait for their answers", lane->stream);
+    return job.done(QueueFull(what, kLaneCommandsMax, lane->stream));
+  }
+  job.done = [lane, done = std::move(job.done)](absl::StatusOr<Receipt> result) {
+    --lane->unanswered;
+    done(std::move(result));
+  };
   Replies replies;
   bool load = false;
   {
@@ -299,11 +314,8 @@ void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
     if (lane->state != nullptr) {
       Decide(lane, std::move(job), replies);
     } else if (lane->queue.size() >= kLaneQueueMax) {
-      absl::Status full = Reject(
-          core::v1::ERROR_REASON_QUEUE_FULL,
-          fmt::format("{} commands wait for {} already; retry later", kLaneQueueMax, lane->stream),
-          {{"stream", lane->stream}, {"maximum", fmt::to_string(kLaneQueueMax)}});
-      replies.emplace_back(std::move(job.done), WithRetryAfter(std::move(full), kQueueRetryDelay));
+      const std::string what = fmt::format("commands wait for {} to be loaded", lane->stream);
+      replies.emplace_back(std::move(job.done), QueueFull(what, kLaneQueueMax, lane->stream));
     } else {
       lane->queue.push_back(std::move(job));
     }

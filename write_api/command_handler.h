@@ -27,8 +27,15 @@ namespace leftfold {
 
 // Categories of reservation streams begin so. Never change: they are stored.
 inline constexpr std::string_view kClaimCategoryPrefix = "claim_";
-// Commands that wait for an aggregate to be loaded. Beyond: QUEUE_FULL with RetryInfo.
+// Commands that wait for an aggregate to be loaded. Beyond, as with the limits below: QUEUE_FULL
+// with RetryInfo.
 inline constexpr std::size_t kLaneQueueMax = 1'024;
+// Commands on one aggregate that are not answered yet: what waits for its state or for the disk.
+inline constexpr std::size_t kLaneCommandsMax = 8'192;
+// Command ids that are not answered yet, and calls with one id that wait for the first one's
+// answer.
+inline constexpr std::size_t kCommandIdsMax = 32'768;
+inline constexpr std::size_t kJoinedCallsMax = 1'024;
 // How often a command is decided again because another writer of the log was faster, before it gets
 // the ABORTED.
 inline constexpr int kDecideAttemptsMax = 8;

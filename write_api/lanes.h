@@ -70,6 +70,7 @@ struct Lane {
   // Of the appends that were decided on this state (AppendRequest::broken).
   std::shared_ptr<std::atomic<bool>> broken ABSL_GUARDED_BY(mu);
   std::int64_t next_order ABSL_GUARDED_BY(mu) = 0;
+  std::atomic<std::size_t> unanswered = 0;    // Commands.
   std::deque<Job> queue ABSL_GUARDED_BY(mu);  // Waits for the state, in order.
   std::int64_t next_ticket ABSL_GUARDED_BY(mu) = 0;
   std::map<std::int64_t, Pending> pending

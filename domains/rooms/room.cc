@@ -160,6 +160,11 @@ Metadata SessionMetadata(const Command& command, const CommandContext& context) 
           {"occurrence_at", ToText(FromProto(command.occurrence_at()))}};
 }
 
+absl::Time LastStarted(const v1::Schedule& schedule) {
+  return schedule.has_last_started_at() ? FromProto(schedule.last_started_at())
+                                        : absl::InfinitePast();
+}
+
 bool HasSessionAt(const v1::Schedule& schedule, absl::Time at) {
   return at <= StopAfter(schedule) && RuleOf(schedule).cron.Next(at - absl::Minutes(1)) == at;
 }
@@ -340,15 +345,22 @@ Room::Decision Room::Decide(const v1::StartSessionRequest& command, const State&
   const v1::Schedule* schedule = FindSchedule(state, command.schedule_id());
   if (schedule == nullptr) return ScheduleNotFound(command.schedule_id(), context);
   const absl::Time at = FromProto(command.occurrence_at());
-  // Sessions begin in order, so that one before the last has begun too.
-  if (schedule->has_last_started_at() && at <= FromProto(schedule->last_started_at())) {
-    return Accept();
-  }
-  if (!HasSessionAt(*schedule, at)) {
+  if (at == LastStarted(*schedule)) return Accept();
+  if (at < LastStarted(*schedule) || !HasSessionAt(*schedule, at)) {
     return Reject(v1::ERROR_REASON_SESSION_NOT_FOUND,
-                  fmt::format("schedule {} has no session that begins at {}", command.schedule_id(),
-                              ToText(at)),
+                  fmt::format("schedule {} has no session at {} that can begin: take a time of its "
+                              "rule, after the session that began last",
+                              command.schedule_id(), ToText(at)),
                   SessionMetadata(command, context));
+  }
+  if (at > context.now + kStartEarlyMax) {
+    Metadata metadata = SessionMetadata(command, context);
+    metadata.emplace_back("now", ToText(context.now));
+    return Reject(v1::ERROR_REASON_SESSION_TOO_EARLY,
+                  fmt::format("the session of schedule {} at {} begins more than {} after now, {}",
+                              command.schedule_id(), ToText(at),
+                              absl::FormatDuration(kStartEarlyMax), ToText(context.now)),
+                  metadata);
   }
   return Accept(OfSession<v1::SessionStarted>(command));
 }
@@ -359,14 +371,13 @@ Room::Decision Room::Decide(const v1::EndSessionRequest& command, const State& s
   const v1::Schedule* schedule = FindSchedule(state, command.schedule_id());
   if (schedule == nullptr) return ScheduleNotFound(command.schedule_id(), context);
   const absl::Time at = FromProto(command.occurrence_at());
-  if (!schedule->has_last_started_at() || at > FromProto(schedule->last_started_at())) {
+  if (at != LastStarted(*schedule)) {
     return Reject(v1::ERROR_REASON_NOT_STARTED,
-                  fmt::format("the session of schedule {} at {} has not begun",
+                  fmt::format("the session of schedule {} at {} is not the one that began last",
                               command.schedule_id(), ToText(at)),
                   SessionMetadata(command, context));
   }
-  const bool running = schedule->running() && at == FromProto(schedule->last_started_at());
-  if (!running) return Accept();
+  if (!schedule->running()) return Accept();
   return Accept(OfSession<v1::SessionEnded>(command));
 }
 

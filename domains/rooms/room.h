@@ -23,9 +23,17 @@ inline constexpr int kInviteesPerCommandMax = 100;
 // Of an invitee's id, a provider's name and an external id; the longest e-mail address has as many.
 inline constexpr std::size_t kForeignIdBytesMax = 254;
 
+// How long before its begin a session may be started: clocks differ. A session far ahead would
+// stand in the way of all before it, for sessions begin in order.
+inline constexpr absl::Duration kStartEarlyMax = absl::Hours(1);
+
 inline constexpr absl::Duration kConflictHorizon = absl::Hours(366 * 24);
 
+// Controls of ASCII and Latin-1, separators of lines, and what turns the direction of writing: text
+// with these does not look like what it is.
 bool HasControlCharacter(std::string_view text, std::string_view allowed = "");
+// Nothing that can be seen: empty, or only blanks of Unicode and marks without width.
+bool IsBlank(std::string_view text);
 // "user", "group" and "email".
 bool IsInviteeType(std::string_view type);
 // 1 to kForeignIdBytesMax bytes without control characters.

@@ -1,8 +1,8 @@
 #include "domains/rooms/room_history.h"
 
-#include <absl/strings/numbers.h>
 #include <fmt/format.h>
 
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -94,8 +94,10 @@ absl::StatusOr<v1::ListRoomEventsResponse> RoomHistory::Answer(
     const v1::ListRoomEventsRequest& query, ReadTx& tx) {
   const absl::StatusOr<Page> page = Page::Of(query);
   if (!page.ok()) return page.status();
-  std::int64_t version = -1;
-  if (!absl::SimpleAtoi(page->after(), &version)) version = -1;
+  const absl::StatusOr<std::int64_t> after =
+      page->NumberAfter(-1, std::numeric_limits<std::int64_t>::max());
+  if (!after.ok()) return after.status();
+  std::int64_t version = *after;
   v1::ListRoomEventsResponse response;
   std::size_t bytes = 0;
   Rows rows = tx.Query(

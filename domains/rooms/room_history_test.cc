@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "core/page.h"
+#include "core/reject.h"
 #include "domains/rooms/test_events.h"
 #include "testing/given.h"
 
@@ -64,6 +66,18 @@ TEST_F(RoomHistoryTest, APageOfLargeEventsIsShort) {
     query.set_page_token(answer->next_page_token());
   } while (!query.page_token().empty());
   EXPECT_EQ(next, 200);
+}
+
+TEST_F(RoomHistoryTest, ATokenOfNoPageIsRefused) {
+  view_.Fold("oak", v1::RoomCreated());
+  v1::ListRoomEventsRequest query = EventsOf("oak");
+  const Page page = *Page::Of(query);
+  for (const char* key : {"-1", "-9223372036854775808", "9223372036854775807", "x", "1.5"}) {
+    query.set_page_token(page.TokenAfter(key));
+    EXPECT_EQ(ReasonOf(view_.Ask(query).status()), "INVALID_PAGE_TOKEN") << key;
+  }
+  query.set_page_token(page.TokenAfter("0"));
+  EXPECT_TRUE(view_.Ask(query).ok());
 }
 
 TEST_F(RoomHistoryTest, MissingRoomsAndVersionsAreNotFound) {

@@ -2,7 +2,6 @@
 
 #include <absl/functional/function_ref.h>
 #include <absl/strings/ascii.h>
-#include <absl/strings/numbers.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -123,9 +122,10 @@ absl::StatusOr<v1::SearchRoomsResponse> RoomSearch::Answer(const v1::SearchRooms
   LEFTFOLD_RETURN_IF_ERROR(CheckText(query.text(), expression));
   const absl::StatusOr<Page> page = Page::Of(query);
   if (!page.ok()) return page.status();
-  int sent =
-      0;  // On the pages before; the best match has no key that a later one could be found by.
-  if (!absl::SimpleAtoi(page->after(), &sent)) sent = 0;
+  // The best match has no key that a later one could be found by: matches on the pages before.
+  const absl::StatusOr<std::int64_t> before = page->NumberAfter(0, kMatchesMax);
+  if (!before.ok()) return before.status();
+  int sent = static_cast<int>(*before);
   const int size = std::min(page->size(), kMatchesMax - sent);
   v1::SearchRoomsResponse response;
   Rows rows = tx.Query(

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "core/page.h"
+#include "core/reject.h"
 #include "domains/rooms/test_events.h"
 #include "testing/given.h"
 
@@ -97,6 +99,18 @@ TEST_F(RoomSearchTest, ListsArePaged) {
   ASSERT_EQ(answer->matches_size(), 1);
   EXPECT_EQ(answer->matches(0).room_id(), "b");
   EXPECT_TRUE(answer->next_page_token().empty());
+}
+
+TEST_F(RoomSearchTest, ATokenOfNoPageIsRefused) {
+  Create("a", "Oak", "");
+  v1::SearchRoomsRequest query = Text("oak");
+  const Page page = *Page::Of(query);
+  for (const char* key : {"-1", "0", "1000", "99999999999", "-2147483648", "x", "1 OR 1"}) {
+    query.set_page_token(page.TokenAfter(key));
+    EXPECT_EQ(ReasonOf(view_.Ask(query).status()), "INVALID_PAGE_TOKEN") << key;
+  }
+  query.set_page_token(page.TokenAfter("999"));
+  EXPECT_TRUE(view_.Ask(query).ok());
 }
 
 TEST_F(RoomSearchTest, TheBestMatchComesFirst) {

@@ -71,6 +71,17 @@ void ExpectNameRules() {
   Given<Room>().When(Named<Command>("a\nb")).ThenInvalid("INVALID_TEXT");
   Given<Room>().When(Named<Command>(std::string("a\0b", 3))).ThenInvalid("INVALID_TEXT");
   Given<Room>().When(Named<Command>("a\x7F")).ThenInvalid("INVALID_TEXT");
+  for (const char* blank : {"\u00A0", "\u3000", "\uFEFF", " \u200B\u2060", "\u00AD"}) {
+    Given<Room>().When(Named<Command>(blank)).ThenInvalid("NAME_EMPTY");
+  }
+  for (const char* control : {"a\xC2\x85", "\u202Eb", "a\u2028", "\u2066\u2069 c"}) {
+    Given<Room>().When(Named<Command>(control)).ThenInvalid("INVALID_TEXT");
+  }
+  for (const char* name : {"Große Eiche", "会议室　一", "\u200Fאלון", "🌳"}) {
+    Violations violations;
+    Room::Validate(Named<Command>(name), violations);
+    EXPECT_TRUE(violations.empty()) << name;
+  }
   const auto status = Given<Room>()
                           .When(Named<Command>(std::string(kNameBytesMax + 1, 'x')))
                           .ThenInvalid("NAME_TOO_LONG");
@@ -352,26 +363,66 @@ TEST(Room, IsLinkedOnce) {
       .ThenInvalid("INVALID_EXTERNAL_ROOM");
 }
 
+v1::SessionRescheduled Rescheduled(const std::string& id, const std::string& cron) {
+  v1::SessionRescheduled event;
+  event.set_schedule_id(id);
+  event.set_cron(cron);
+  event.set_duration_minutes(30);
+  return event;
+}
+
 TEST(Room, SessionsStartAndEndInOrder) {
   using Start = v1::StartSessionRequest;
   using End = v1::EndSessionRequest;
   const std::string first = "2026-01-01T09:00Z";
   const std::string second = "2026-01-02T09:00Z";
+  const std::string third = "2026-01-03T09:00Z";
   const auto scheduled = Scheduled("s", "0 9 * * *");
-  const Past<Room> before = Given<Room>(Created(), scheduled);
+  const absl::Time now = Time("2026-01-04T00:00Z");
+  const Past<Room> before = Given<Room>(Created(), scheduled).At(now);
   before.When(Session<Start>("s", first)).Then(Session<v1::SessionStarted>("s", first));
   const auto early = before.When(Session<End>("s", first)).ThenRejected("NOT_STARTED");
   EXPECT_EQ(early.metadata("occurrence_at"), "2026-01-01T09:00:00+00:00");
   const auto started = Session<v1::SessionStarted>("s", first);
-  const Past<Room> running = Given<Room>(Created(), scheduled, started);
+  const Past<Room> running = Given<Room>(Created(), scheduled, started).At(now);
   running.When(Session<Start>("s", first)).ThenNothing();
   running.When(Session<End>("s", first)).Then(Session<v1::SessionEnded>("s", first));
   running.When(Session<End>("s", second)).ThenRejected("NOT_STARTED");
   running.When(Session<Start>("s", second)).Then(Session<v1::SessionStarted>("s", second));
   const Past<Room> over =
-      Given<Room>(Created(), scheduled, started, Session<v1::SessionEnded>("s", first));
+      Given<Room>(Created(), scheduled, started, Session<v1::SessionEnded>("s", first)).At(now);
   over.When(Session<End>("s", first)).ThenNothing();
   over.When(Session<Start>("s", first)).ThenNothing();
+  // Only the one that began last is known.
+  const Past<Room> later =
+      Given<Room>(Created(), scheduled, Session<v1::SessionStarted>("s", second)).At(now);
+  later.When(Session<Start>("s", first)).ThenRejected("SESSION_NOT_FOUND");
+  later.When(Session<Start>("s", "2026-01-02T08:59Z")).ThenRejected("SESSION_NOT_FOUND");
+  later.When(Session<End>("s", first)).ThenRejected("NOT_STARTED");
+  later.When(Session<End>("s", "2026-01-01T10:11Z")).ThenRejected("NOT_STARTED");
+  later.When(Session<Start>("s", third)).Then(Session<v1::SessionStarted>("s", third));
+  // Also when it is none of the rule any more.
+  const Past<Room> moved =
+      Given<Room>(Created(), scheduled, started, Rescheduled("s", "0 10 * * *")).At(now);
+  moved.When(Session<Start>("s", first)).ThenNothing();
+  moved.When(Session<End>("s", first)).Then(Session<v1::SessionEnded>("s", first));
+}
+
+TEST(Room, ASessionStartsAnHourEarlyAtTheMost) {
+  using Start = v1::StartSessionRequest;
+  const std::string at = "2026-01-01T09:00Z";
+  const auto past = [&](absl::Duration before) {
+    return Given<Room>(Created(), Scheduled("s", "0 9 * * *")).At(Time(at) - before);
+  };
+  past(kStartEarlyMax).When(Session<Start>("s", at)).Then(Session<v1::SessionStarted>("s", at));
+  const auto status = past(kStartEarlyMax + absl::Seconds(1))
+                          .When(Session<Start>("s", at))
+                          .ThenRejected("SESSION_TOO_EARLY");
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.metadata("now"), "2026-01-01T07:59:59+00:00");
+  past(kStartEarlyMax)
+      .When(Session<Start>("s", "9999-12-31T09:00Z"))
+      .ThenRejected("SESSION_TOO_EARLY");
 }
 
 TEST(Room, OnlySessionsOfTheRuleStart) {

@@ -1,14 +1,16 @@
 #include "domains/rooms/upcoming_sessions.h"
 
+#include <absl/strings/numbers.h>
+#include <absl/strings/str_split.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "core/ids.h"
 #include "core/page.h"
 #include "core/reject.h"
 #include "core/timestamp.h"
@@ -21,6 +23,8 @@ namespace {
 static_assert(UpcomingSessions::kRulesPerPage > 2 * kSchedulesMax);
 
 constexpr absl::Duration kInstant = absl::Nanoseconds(1);
+// After `to` this is no session any more: keys have whole seconds, `to` need not.
+constexpr absl::Duration kAfterTheLast = absl::Seconds(1);
 
 template <class Event>
 void StoreRule(const Event& event, const EventMeta& meta, WriteTx& tx) {
@@ -57,16 +61,21 @@ std::string ToKey(const Place& place) {
                      place.schedule_id);
 }
 
-Place PlaceOf(const std::string& key) {
-  Place place;
-  const std::size_t first = key.find('\n');
-  const std::size_t second = key.find('\n', first == std::string::npos ? first : first + 1);
-  if (second == std::string::npos) return place;
+// INVALID_PAGE_TOKEN where `key` is none that ToKey makes of a session of the query.
+absl::StatusOr<Place> PlaceOf(const std::string& key,
+                              const v1::ListUpcomingSessionsRequest& query) {
+  if (key.empty()) return Place();
+  const std::vector<std::string> parts = absl::StrSplit(key, '\n');
   std::int64_t seconds = 0;
-  std::from_chars(key.data() + first + 1, key.data() + second, seconds);
-  place.room_id = key.substr(0, first);
-  place.begin = absl::FromUnixSeconds(seconds);
-  place.schedule_id = key.substr(second + 1);
+  if (parts.size() != 3 || !IsAggregateId(parts[0]) || !absl::SimpleAtoi(parts[1], &seconds) ||
+      !(parts[2].empty() || IsAggregateId(parts[2]))) {
+    return InvalidPageToken();
+  }
+  const Place place{parts[0], absl::FromUnixSeconds(seconds), parts[2]};
+  const bool of_query = FromProto(query.from()) <= place.begin &&
+                        place.begin <= FromProto(query.to()) + kAfterTheLast &&
+                        (query.room_id().empty() || query.room_id() == place.room_id);
+  if (!of_query) return InvalidPageToken();
   return place;
 }
 
@@ -174,13 +183,14 @@ absl::StatusOr<v1::ListUpcomingSessionsResponse> UpcomingSessions::Answer(
   LEFTFOLD_RETURN_IF_ERROR(CheckRange(query));
   const absl::StatusOr<Page> page = Page::Of(query);
   if (!page.ok()) return page.status();
-  const Place place = PlaceOf(page->after());
-  auto [rules, all] = LoadRules(query, place, tx);
+  const absl::StatusOr<Place> place = PlaceOf(page->after(), query);
+  if (!place.ok()) return place.status();
+  auto [rules, all] = LoadRules(query, *place, tx);
   v1::ListUpcomingSessionsResponse response;
   for (auto first = rules.begin(); first != rules.end();) {
     const auto last = std::find_if(
         first, rules.end(), [&](const Rule& rule) { return rule.room_id != first->room_id; });
-    if (!AddSessions(first, last, FromProto(query.from()), place, page->size(), response)) {
+    if (!AddSessions(first, last, FromProto(query.from()), *place, page->size(), response)) {
       const v1::Session& sent = *response.sessions().rbegin();
       response.set_next_page_token(page->TokenAfter(
           ToKey({sent.room_id(), FromProto(sent.starts_at()), sent.schedule_id()})));
@@ -189,10 +199,9 @@ absl::StatusOr<v1::ListUpcomingSessionsResponse> UpcomingSessions::Answer(
     first = last;
   }
   if (!all) {
-    // Nothing is left of these rooms: go on after the last of them. Keys have whole seconds, `to`
-    // need not.
-    response.set_next_page_token(page->TokenAfter(
-        ToKey({rules.back().room_id, FromProto(query.to()) + absl::Seconds(1), ""})));
+    // Nothing is left of these rooms: go on after the last of them.
+    response.set_next_page_token(
+        page->TokenAfter(ToKey({rules.back().room_id, FromProto(query.to()) + kAfterTheLast, ""})));
   }
   return response;
 }

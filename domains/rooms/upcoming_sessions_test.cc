@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/page.h"
+#include "core/reject.h"
 #include "domains/rooms/test_events.h"
 #include "testing/given.h"
 
@@ -49,6 +51,24 @@ class UpcomingSessionsTest : public ::testing::Test {
   testing::ViewFixture<UpcomingSessions> view_{"room"};
   int pages_ = 0;
 };
+
+TEST_F(UpcomingSessionsTest, ATokenOfNoPageIsRefused) {
+  view_.Fold("oak", Scheduled("s", "0 9 * * *"));
+  Query query = Between("2026-01-01T00:00Z", "2026-01-03T00:00Z");
+  query.set_room_id("oak");
+  const Page page = *Page::Of(query);
+  const std::string within = "\n1767258000\n";  // 2026-01-01T09:00Z
+  for (const std::string& key :
+       {std::string("x"), "oak" + within, "a b" + within + "s", "elm" + within + "s",
+        "oak" + within + "s s", "oak" + within + "s\n", std::string("oak\n0\ns"),
+        std::string("oak\n9223372036854775807\ns"), std::string("oak\nsoon\ns")}) {
+    query.set_page_token(page.TokenAfter(key));
+    const bool fits = key == "oak" + within;  // As after the last rule of a page.
+    EXPECT_EQ(ReasonOf(view_.Ask(query).status()), fits ? "" : "INVALID_PAGE_TOKEN") << key;
+  }
+  query.set_page_token(page.TokenAfter("oak" + within + "s"));
+  EXPECT_EQ(view_.Ask(query)->sessions_size(), 1);
+}
 
 TEST_F(UpcomingSessionsTest, TheRulesAreExpandedInOrderOfTheirBegin) {
   view_.Fold("b", Scheduled("s", "0 9 * * *")).Fold("a", Scheduled("late", "0 9 * * *", 30));

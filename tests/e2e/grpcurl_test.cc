@@ -38,15 +38,11 @@ using ::testing::ElementsAre;
 using testing::GrpcError;
 using ::testing::HasSubstr;
 using ::testing::Pair;
+using testing::Ran;
 using testing::ServerProcess;
 using ::testing::UnorderedElementsAre;
 
 constexpr char kTools[] = LEFTFOLD_SOURCE_DIR "/build/tools";
-
-struct Ran {
-  std::string output;  // Both streams.
-  int exit_code = 0;
-};
 
 struct Shown {
   std::string command;
@@ -128,13 +124,7 @@ class Grpcurl : public ::testing::Test {
                          "exec 2>&1; export PATH=" + path + ":$PATH; cd " + folder_->path() +
                              " && exec timeout 60 " + line});
   }
-  Ran Run(const std::string& command) const {
-    ChildProcess process = Start(command);
-    Ran ran;
-    ran.output = process.ReadAll();
-    ran.exit_code = process.Wait();
-    return ran;
-  }
+  Ran Run(const std::string& command) const { return Start(command).Finish(); }
   // The next JSON object that a stream prints; what there is when the output ends before.
   static std::string NextMessage(ChildProcess& stream) {
     std::string message;
@@ -355,7 +345,7 @@ void GrpcurlOnRooms::SendCommandsToALivingRoom() {
   Do<v1::RescheduleSessionResponse>(
       R"(, "schedule_id": "daily", "cron": "30 9 * * *", "duration_minutes": 45)");
   const std::string session =
-      R"(, "schedule_id": "daily", "occurrence_at": "2030-01-07T09:30:00Z")";
+      R"(, "schedule_id": "daily", "occurrence_at": "2024-01-07T09:30:00Z")";
   Do<v1::StartSessionResponse>(session, token);
   Do<v1::EndSessionResponse>(session, token);
   Do<v1::InviteResponse>(R"(, "invitees": [{"type": "user", "id": "ada"},)"

@@ -16,21 +16,9 @@ namespace leftfold {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ChildProcess;
 using ::testing::HasSubstr;
-
-struct Ran {
-  std::string output;  // Both streams.
-  int exit_code = 0;
-};
-
-Ran Shell(const std::string& command) {
-  ChildProcess process({"/bin/bash", "-c", "exec 2>&1; " + command});
-  Ran ran;
-  ran.output = process.ReadAll();
-  ran.exit_code = process.Wait();
-  return ran;
-}
+using testing::Ran;
+using testing::RunShell;
 
 // Folders of the source tree that are no sources.
 bool IsMade(const std::string& name) {
@@ -57,16 +45,16 @@ class NewDomain : public ::testing::Test {
 
 TEST_F(NewDomain, TwoFoldersAreAllItTakes) {
   const Ran written =
-      Shell(std::string(LEFTFOLD_BINARY) + " new-domain parking Lot --root " + tree());
+      RunShell(std::string(LEFTFOLD_BINARY) + " new-domain parking Lot --root " + tree());
   ASSERT_EQ(written.exit_code, 0) << written.output;
-  const Ran built = Shell("cd " + tree() +
-                          " && cmake --preset release && cmake --build --preset release"
-                          " --target leftfold leftfold_domain_parking_test");
+  const Ran built = RunShell("cd " + tree() +
+                             " && cmake --preset release && cmake --build --preset release"
+                             " --target leftfold leftfold_domain_parking_test");
   ASSERT_EQ(built.exit_code, 0) << built.output;
-  const Ran tested = Shell(build() + "/tests/leftfold_domain_parking_test");
+  const Ran tested = RunShell(build() + "/tests/leftfold_domain_parking_test");
   EXPECT_EQ(tested.exit_code, 0) << tested.output;
   // Only what was asked for: all else is as it was.
-  const Ran changed = Shell(
+  const Ran changed = RunShell(
       "diff -rq --exclude=build --exclude=.git --exclude=data " LEFTFOLD_SOURCE_DIR " " + tree());
   EXPECT_THAT(changed.output, HasSubstr("/domains: parking\n"));
   EXPECT_EQ(changed.output.find("differ"), std::string::npos) << changed.output;
@@ -75,31 +63,31 @@ TEST_F(NewDomain, TwoFoldersAreAllItTakes) {
   const std::string call = build() + "/leftfold call ";
   const std::string write = call + server.write_address + " ";
   const std::string read = call + server.read_address + " ";
-  EXPECT_THAT(Shell(write + "list").output, HasSubstr("leftfold.parking.v1.LotCommandService"));
-  EXPECT_THAT(Shell(read + "list").output, HasSubstr("leftfold.parking.v1.LotQueryService"));
-  const Ran created = Shell(write + R"(leftfold.parking.v1.LotCommandService/CreateLot )"
-                                    R"('{"lotId": "p1", "name": "North"}')");
+  EXPECT_THAT(RunShell(write + "list").output, HasSubstr("leftfold.parking.v1.LotCommandService"));
+  EXPECT_THAT(RunShell(read + "list").output, HasSubstr("leftfold.parking.v1.LotQueryService"));
+  const Ran created = RunShell(write + R"(leftfold.parking.v1.LotCommandService/CreateLot )"
+                                       R"('{"lotId": "p1", "name": "North"}')");
   EXPECT_EQ(created.exit_code, 0) << created.output;
   EXPECT_THAT(created.output, HasSubstr("\"position\": \"1\""));
-  const Ran again = Shell(write + R"(leftfold.parking.v1.LotCommandService/CreateLot )"
-                                  R"('{"lotId": "p1", "name": "South"}')");
+  const Ran again = RunShell(write + R"(leftfold.parking.v1.LotCommandService/CreateLot )"
+                                     R"('{"lotId": "p1", "name": "South"}')");
   EXPECT_EQ(again.exit_code, 1);
   EXPECT_THAT(again.output, HasSubstr("LOT_EXISTS"));
-  const Ran got = Shell(read + R"(leftfold.parking.v1.LotQueryService/GetLot )"
-                               R"('{"lotId": "p1", "minPosition": "1"}')");
+  const Ran got = RunShell(read + R"(leftfold.parking.v1.LotQueryService/GetLot )"
+                                  R"('{"lotId": "p1", "minPosition": "1"}')");
   EXPECT_EQ(got.exit_code, 0) << got.output;
   EXPECT_THAT(got.output, HasSubstr("North"));
-  EXPECT_THAT(Shell(read + "leftfold.parking.v1.LotQueryService/ListLots").output,
+  EXPECT_THAT(RunShell(read + "leftfold.parking.v1.LotQueryService/ListLots").output,
               HasSubstr("\"lots\": ["));
-  EXPECT_THAT(Shell(read + R"(leftfold.parking.v1.LotQueryService/WatchLot )"
-                           R"('{"lotId": "p1"}' --timeout 1)")
+  EXPECT_THAT(RunShell(read + R"(leftfold.parking.v1.LotQueryService/WatchLot )"
+                              R"('{"lotId": "p1"}' --timeout 1)")
                   .output,
               HasSubstr("\"name\":\"North\""));
 }
 
 TEST_F(NewDomain, WhatIsThereIsNotOverwritten) {
   const Ran refused =
-      Shell(std::string(LEFTFOLD_BINARY) + " new-domain rooms Lot --root " + tree());
+      RunShell(std::string(LEFTFOLD_BINARY) + " new-domain rooms Lot --root " + tree());
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.output, HasSubstr("nothing was written"));
 }

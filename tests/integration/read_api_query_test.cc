@@ -152,8 +152,18 @@ TEST_F(ReadApiQuery, AStoppedViewServesItsLastStateAndRefusesWhatLiesBeyond) {
   EXPECT_EQ(beyond.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ReasonOf(beyond), "VIEW_STOPPED");
   EXPECT_EQ(MetadataOf(beyond, "view"), "hand_made");
-  EXPECT_EQ(MetadataOf(beyond, "position"), "3");
+  EXPECT_EQ(MetadataOf(beyond, "applied"), "3");
   EXPECT_EQ(MetadataOf(beyond, "reason"), "DATA_LOSS: event 4 does not decode");
+}
+
+TEST_F(ReadApiQuery, AViewThatStoppedBeforeItWasBuiltNamesNoPositionButThatOfTheReason) {
+  pool_->OnBuilding(HandMade::kName);
+  pool_->OnStopped(HandMade::kName, Reject(core::v1::ERROR_REASON_DATA_LOSS, "no event 50"));
+  const absl::Status status = Get("oak")->status();
+  EXPECT_EQ(ReasonOf(status), "VIEW_STOPPED");
+  EXPECT_EQ(ToStd(status.message()),
+            "the view hand_made is not built yet and needs an operator: DATA_LOSS: no event 50");
+  EXPECT_EQ(MetadataOf(status, "applied"), "");
 }
 
 TEST_F(ReadApiQuery, AReasonThatIsNotForClientsIsNotShown) {

@@ -1,6 +1,6 @@
 // Rooms over real gRPC on real files: the whole path in one process, as a client sees it.
 #include <absl/time/clock.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <set>
 #include <thread>
@@ -248,6 +248,33 @@ TEST_F(RoomsOverGrpc, BadInputGetsATypedErrorAndLosesNothing) {
   EXPECT_EQ(behind.reason, "READ_MODEL_BEHIND");
   EXPECT_TRUE(behind.has_retry_info);
   EXPECT_EQ(Get("oak", "1").room().name(), "Oak");
+}
+
+TEST_F(RoomsOverGrpc, AMalformedIdOrVersionIsAMalformedQuery) {
+  Create("oak", "Oak");
+  const auto expect_refused = [&](const auto& request, auto response, const std::string& field) {
+    SCOPED_TRACE(request.GetDescriptor()->name() + " " + request.ShortDebugString());
+    const GrpcError error = ErrorOf(client_->Call(request, &response));
+    EXPECT_EQ(error.code, grpc::StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(error.reason, "INVALID_FIELDS");
+    EXPECT_THAT(error.metadata, ::testing::Contains(::testing::Pair("fields", field)));
+  };
+  for (const char* id : {"", "a b", "\u00E9"}) {
+    GetRoomRequest get;
+    get.set_room_id(id);
+    expect_refused(get, GetRoomResponse(), "room_id");
+    rooms::v1::ListRoomEventsRequest events;
+    events.set_room_id(id);
+    expect_refused(events, rooms::v1::ListRoomEventsResponse(), "room_id");
+  }
+  grpc::ClientContext context;
+  rooms::v1::WatchRoomResponse state;
+  const auto watch = client_->queries().WatchRoom(&context, rooms::v1::WatchRoomRequest());
+  EXPECT_FALSE(watch->Read(&state));
+  EXPECT_EQ(ErrorOf(watch->Finish()).reason, "INVALID_FIELDS");
+  rooms::v1::GetRoomAtRequest at;
+  at.set_version(-1);
+  expect_refused(at, rooms::v1::GetRoomAtResponse(), "room_id, version");
 }
 
 TEST_F(RoomsOverGrpc, HeadersAreKeptWithTheEventsAndFindThem) {

@@ -116,10 +116,24 @@ TEST(IncludeRules, NoEngineHoldsAThreadAClockOrAWait) {
       std::ifstream in(file);
       const std::string text((std::istreambuf_iterator<char>(in)), {});
       for (const char* forbidden :
-           {"std::thread", "std::jthread", "sleep_for", "SleepFor", "condition_variable",
-            "absl::Now()", "system_clock::now", "steady_clock::now"}) {
+           {"std::thread", "std::jthread", "std::this_thread", "std::async", "std::future",
+            "pthread_", "sleep_for", "SleepFor", "usleep", "nanosleep", "condition_variable",
+            "absl::Now()", "GetCurrentTimeNanos", "system_clock::now", "steady_clock::now"}) {
         EXPECT_EQ(text.find(forbidden), std::string::npos)
             << file << " uses " << forbidden << "; server/ owns those";
+      }
+    }
+  }
+}
+
+TEST(IncludeRules, WhatIsSaidToPeopleGoesThroughTheLogFunctionsWhichDoNotThrow) {
+  for (const auto& [folder, allowed] : kMayInclude) {
+    for (const fs::path& file : SourcesIn(folder)) {
+      if (file.filename() == "log.h" || file.filename() == "log.cc") continue;
+      std::ifstream in(file);
+      const std::string text((std::istreambuf_iterator<char>(in)), {});
+      for (const char* forbidden : {"fmt::print", "stderr)", "(stderr", "std::cerr", "std::cout"}) {
+        EXPECT_EQ(text.find(forbidden), std::string::npos) << file << " uses " << forbidden;
       }
     }
   }

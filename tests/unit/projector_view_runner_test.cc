@@ -1,6 +1,9 @@
 // One view, one file: order, duplicates, gaps, poison, chain, disk full, changes.
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "core/reject.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
@@ -171,12 +174,41 @@ TEST_F(ProjectorViewRunner, RefusesSqlsOwnClock) {
 
 TEST_F(ProjectorViewRunner, StopsWhereTheChainDoesNotFit) {
   store_.AddNames({"a", "b", "c"});
-  store_.events[1].leaf[7] ^= 1;
+  store_.events[1].stream = "room-x";
   const auto runner = Open(store_);
   EXPECT_EQ(runner->Step(), Progress::kStopped);
   EXPECT_EQ(ReasonOf(runner->stopped()), "DATA_LOSS");
+  EXPECT_THAT(std::string(runner->stopped().message()), HasSubstr("chain"));
   EXPECT_EQ(MetadataOf(runner->stopped(), "position"), "2");
   EXPECT_EQ(Rows(), "1: a");
+}
+
+TEST_F(ProjectorViewRunner, StopsAtAnEventThatIsNotWhatWasRecorded) {
+  store_.AddNames({"a", "b", "c"});
+  for (const bool change_type : {false, true}) {
+    const RecordedEvent recorded = store_.events[1];
+    if (change_type) {
+      store_.events[1].type += "X";
+    } else {
+      store_.events[1].payload.back() ^= 1;
+    }
+    BatchReader reader(store_);
+    // Read alone, shared from its begin and from the event itself on, and delivered.
+    for (int way = 0; way < 4; ++way) {
+      SCOPED_TRACE(fmt::format("{} {}", change_type, way));
+      std::filesystem::remove(path_);
+      const auto runner = Open(store_);
+      if (way == 2) runner->Step(Position{1});
+      const Progress progress = way == 0   ? runner->Step()
+                                : way == 3 ? runner->Offer(At({1, 2, 3}))
+                                           : runner->Step(reader);
+      EXPECT_EQ(progress, Progress::kStopped);
+      EXPECT_EQ(ReasonOf(runner->stopped()), "DATA_LOSS");
+      EXPECT_EQ(MetadataOf(runner->stopped(), "position"), "2");
+      EXPECT_EQ(Rows(), "1: a");
+    }
+    store_.events[1] = recorded;
+  }
 }
 
 TEST_F(ProjectorViewRunner, ReopenedContinuesAtItsCheckpoint) {
@@ -229,6 +261,27 @@ TEST_F(ProjectorViewRunner, ResumesWhenTheDiskHasSpaceAgain) {
   EXPECT_EQ(runner->connection().Value("SELECT count(*) FROM name"), 501);
 }
 
+TEST_F(ProjectorViewRunner, SaysWhatToDoWhereItsFileIsDamaged) {
+  store_.AddNames({"a"});
+  std::int64_t page = 0, page_size = 0;
+  {
+    const auto runner = Open(store_);
+    runner->Step();
+    page = runner->connection().Value("SELECT rootpage FROM sqlite_schema WHERE name = 'name'");
+    page_size = runner->connection().Value("PRAGMA page_size");
+  }
+  {
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp((page - 1) * page_size);
+    file << std::string(static_cast<std::size_t>(page_size), '\x55');
+  }
+  const auto runner = Open(store_);
+  store_.AddNames({"b"});
+  EXPECT_EQ(runner->Step(), Progress::kStopped);
+  EXPECT_THAT(std::string(runner->stopped().message()),
+              AllOf(HasSubstr("damaged"), HasSubstr("rebuild it: leftfold replay names")));
+}
+
 TEST_F(ProjectorViewRunner, StepsNoFurtherThanItsLimit) {
   store_.AddNames({"a", "b", "c"});
   const auto runner = Open(store_, Mode::kBuilding);
@@ -249,6 +302,17 @@ TEST_F(ProjectorViewRunner, SharesOneReadOfTheNewestBatch) {
   EXPECT_EQ((*other)->Step(reader), Progress::kFolded);
   EXPECT_EQ(store_.reads, reads + 1);
   EXPECT_EQ((*other)->checkpoint(), Position{2});
+}
+
+TEST_F(ProjectorViewRunner, FindsABatchThatWasReadWhileAnotherOneIsRead) {
+  store_.AddNames({"a", "b"});
+  BatchReader reader(store_);
+  ASSERT_TRUE(reader.After(kBeforeFirst, 100, 1'000).ok());
+  store_.AddNames({"c"});
+  std::size_t found = 0;
+  store_.on_read = [&] { found = reader.After(Position{1}, 100, 1'000)->events().size(); };
+  EXPECT_EQ(reader.After(Position{2}, 100, 1'000)->events().size(), 1U);
+  EXPECT_EQ(found, 1U);
 }
 
 TEST_F(ProjectorViewRunner, FindsItsPlaceInASharedBatchThatHasAHole) {

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -20,20 +22,10 @@ namespace fs = std::filesystem;
 using testing::ChildProcess;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Ran {
-  std::string output;  // Both streams.
-  int exit_code = 0;
-};
+using testing::Ran;
 
 Ran Leftfold(const std::string& arguments, const std::string& input = "") {
-  ChildProcess process(
-      {"/bin/bash", "-c",
-       "printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments + " 2>&1"});
-  Ran ran;
-  ran.output = process.ReadAll();
-  ran.exit_code = process.Wait();
-  return ran;
+  return testing::RunShell("printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments);
 }
 
 constexpr const char* kCommands = " leftfold.rooms.v1.RoomCommandService/";
@@ -247,12 +239,85 @@ TEST_F(Commands, AnExportGoesThroughAPipeIntoAnotherLog) {
   EXPECT_EQ(Leftfold(WithData("import --from " + copy + "/rest")).exit_code, 1);
 }
 
+TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
+  StopServer();
+  const std::string log = data() + "/log/events.db";
+  for (const char* change :
+       {"UPDATE events SET payload = x'0A03456C6E' WHERE position = 2",
+        "UPDATE types SET name = name || 'X' WHERE name = 'leftfold.rooms.v1.RoomRenamed'"}) {
+    fs::copy_file(log, log + ".sound");
+    SQLite::Database(log, SQLite::OPEN_READWRITE).exec(change);
+    const Ran ran = Leftfold(WithData("replay room_directory"));
+    EXPECT_EQ(ran.exit_code, 1) << ran.output;
+    EXPECT_THAT(ran.output, HasSubstr("the event at position 2 is not what was recorded"));
+    fs::rename(log + ".sound", log);
+  }
+  EXPECT_EQ(Leftfold(WithData("replay room_directory")).exit_code, 0);
+}
+
 TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
   const Ran listed = Leftfold(WithData("views"));
   EXPECT_EQ(listed.exit_code, 0);
   EXPECT_THAT(listed.output, HasSubstr("room_directory"));
   StopServer();
   EXPECT_EQ(Leftfold(WithData("views")).exit_code, 1);
+}
+
+TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
+  StopServer();
+  for (const char* command : {"tail", "verify", "replay --all", "tail --follow"}) {
+    const Ran ran = Leftfold(WithData(command) + " >/dev/full");
+    EXPECT_EQ(ran.exit_code, 1) << command;
+    EXPECT_EQ(ran.output, "leftfold: cannot write to standard output\n") << command;
+  }
+}
+
+TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
+  StopServer();
+  fs::remove_all(data() + "/views");
+  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
+      .exec("UPDATE events SET payload = x'0f' WHERE position = 1");
+  ChildProcess server({"/bin/bash", "-c",
+                       "exec " LEFTFOLD_BINARY " serve --data " + data() +
+                           " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
+                           " --admin-listen 127.0.0.1:0 2>/dev/full"});
+  const std::string address = server.ValueAfter("queries listening on ");
+  EXPECT_THAT(Leftfold("call " + address + kQueries + "GetRoom -",
+                       R"({"room_id": "oak", "min_position": "1"})")
+                  .output,
+              HasSubstr("VIEW_STOPPED"));
+  server.Kill(SIGTERM);
+  EXPECT_EQ(server.Wait(), 0);
+}
+
+TEST_F(Commands, AServerDrainsWhenItsTerminalGoesUnlessItWasToldToStay) {
+  server_->process.Kill(SIGHUP);
+  EXPECT_THAT(server_->process.ReadAll(), HasSubstr("stopping: "));
+  EXPECT_EQ(server_->process.Wait(), 0);
+  ChildProcess staying({"/bin/bash", "-c",
+                        "trap '' HUP; exec " LEFTFOLD_BINARY " serve --data " + data() +
+                            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
+                            " --admin-listen 127.0.0.1:0"});
+  const std::string address = staying.ValueAfter("commands listening on ");
+  staying.Kill(SIGHUP);
+  EXPECT_EQ(Leftfold("call " + address + " list").exit_code, 0);
+  staying.Kill(SIGTERM);
+  EXPECT_EQ(staying.Wait(), 0);
+}
+
+TEST_F(Commands, APortInUseIsOneLine) {
+  const Ran ran =
+      Leftfold("serve --data " + folder_.path() + "/other --write-listen " +
+               server_->write_address + " --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.output, ::testing::StartsWith("leftfold: cannot listen on "));
+  EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+TEST(CommandsWithoutData, AFolderThatCannotBeMadeIsNamed) {
+  const Ran ran = Leftfold("serve --data /dev/null/data");
+  EXPECT_EQ(ran.exit_code, 1);
+  EXPECT_THAT(ran.output, HasSubstr("cannot make the data folder /dev/null/data: Not a directory"));
 }
 
 TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {

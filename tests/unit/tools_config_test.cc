@@ -12,23 +12,13 @@
 namespace leftfold {
 namespace {
 
-using testing::ChildProcess;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Ran {
-  std::string output;  // Both streams.
-  int exit_code = 0;
-};
+using testing::Ran;
 
 Ran Leftfold(const std::string& environment, const std::string& arguments) {
-  ChildProcess process({"/bin/bash", "-c",
-                        "unset LEFTFOLD_DATA LEFTFOLD_CONFIG; " + environment +
-                            " " LEFTFOLD_BINARY " " + arguments + " 2>&1"});
-  Ran ran;
-  ran.output = process.ReadAll();
-  ran.exit_code = process.Wait();
-  return ran;
+  return testing::RunShell("unset LEFTFOLD_DATA LEFTFOLD_CONFIG; " + environment +
+                           " " LEFTFOLD_BINARY " " + arguments);
 }
 
 // `leftfold tail` names the data folder that it was given when there is no log in it.
@@ -107,6 +97,28 @@ TEST_F(Configuration, AWrongCommandLineIsExitCodeTwo) {
         "replay", "replay a --all", "replay a --verify --until 1", "new-domain Bad x"}) {
     EXPECT_EQ(Leftfold("", arguments).exit_code, 2) << arguments;
   }
+}
+
+// Of the commands that only read: one that writes would do so at the root of the file system when
+// this test is red. All have the option from the same function.
+TEST_F(Configuration, AnEmptyDataFolderIsRefused) {
+  const std::string config = " --config " + WriteFile("data = \"\"\n");
+  for (const std::string command : {"tail", "verify", "views"}) {
+    for (const std::string& arguments : {command + " --data ''", command + config}) {
+      const Ran ran = Leftfold("", arguments);
+      EXPECT_EQ(ran.exit_code, 2) << arguments;
+      EXPECT_THAT(ran.output, HasSubstr("must not be empty")) << arguments;
+    }
+  }
+}
+
+TEST_F(Configuration, ANumberOutOfRangeIsToldInPlainWords) {
+  EXPECT_EQ(Leftfold("", "tail --from 0").output,
+            "--from: must be 1 or more\nRun with --help for more information.\n");
+  EXPECT_THAT(Leftfold("", "replay a --until -1").output,
+              HasSubstr("--until: must be 1 or more\n"));
+  EXPECT_THAT(Leftfold("", "call a:1 list --timeout -1").output,
+              HasSubstr("--timeout: must be 0 or more\n"));
 }
 
 TEST_F(Configuration, TheVersionIsThatOfTheProject) {

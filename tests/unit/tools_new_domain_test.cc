@@ -5,11 +5,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <regex>
+#include <set>
 #include <string>
 
 #include "core/status.h"
 #include "testing/temporary_folder.h"
 #include "tools/new_domain.h"
+#include "tools/new_domain_templates.h"
 
 namespace leftfold::tools {
 namespace {
@@ -67,6 +70,46 @@ TEST(NewDomainNames, WhatCannotBeANameOrMeansSomethingElseIsRefused) {
                                 "Position", "ReadTx", "ClaimSeat", "Lot2_3"}) {
     EXPECT_EQ(FilesOfDomain("depot", aggregate).status().code(), absl::StatusCode::kInvalidArgument)
         << aggregate;
+  }
+}
+
+// The code of the template's C++ files: without comments, texts and includes.
+std::string CodeOfTemplates() {
+  std::string code;
+  for (const auto& [path, text] : kDomainTemplates) {
+    if (!path.ends_with(".h") && !path.ends_with(".cc")) continue;
+    std::string one(text);
+    for (const char* noise : {"R\"\\([^)]*\\)[^\"]*\"", "//[^\n]*", "#include[^\n]*",
+                              "TEST\\([^)]*\\)", "\"([^\"\\\\]|\\\\.)*\""}) {
+      one = std::regex_replace(one, std::regex(noise), " ");
+    }
+    code += one + "\n";
+  }
+  return code;
+}
+
+std::set<std::string> Matches(const std::string& text, const std::string& pattern) {
+  std::set<std::string> found;
+  const std::regex regex(pattern);
+  for (std::sregex_iterator it(text.begin(), text.end(), regex), end; it != end; ++it) {
+    found.insert((*it)[1]);
+  }
+  return found;
+}
+
+TEST(NewDomainNames, WhatTheTemplatesCallSomethingElseIsRefused) {
+  const std::string code = CodeOfTemplates();
+  // Names that are looked up from within the aggregate's struct or namespace.
+  std::set<std::string> names = Matches(code, "(?:^|[^\\w@.:>])([A-Z][a-z]\\w*)\\b(?!@)");
+  EXPECT_GE(names.size(), 25U);
+  // Members of the view and parameters of templates, which hide no aggregate.
+  for (const char* harmless : {"Answer", "Key", "Message", "On"}) names.erase(harmless);
+  for (const std::string& name : names) {
+    EXPECT_FALSE(FilesOfDomain("depot", name).ok()) << name;
+  }
+  EXPECT_FALSE(FilesOfDomain("depot", "Command").ok()) << "command_id would be there twice";
+  for (const std::string& name : Matches(code, "(?:^|[^\\w@])([a-z]\\w*)::")) {
+    EXPECT_FALSE(FilesOfDomain(name, "Lot").ok()) << name;
   }
 }
 

@@ -670,6 +670,58 @@ TEST_F(WriteApiCommandHandler, BeyondTheQueueOfALoadCommandsAreToldToComeBack) {
   EXPECT_EQ(Told(Do(Create("oak", "Oak"))), "oak v0 p4") << "there is room again";
 }
 
+TEST_F(WriteApiCommandHandler, BeyondItsUnansweredCommandsAnAggregateTakesNoMore) {
+  Do(Create("oak", "Oak"));
+  store().Hold();
+  std::vector<SentPtr> waiting;
+  for (std::size_t i = 0; i < kLaneCommandsMax; ++i) {  // In turn an append and one that is held.
+    waiting.push_back(Send(Rename("oak", fmt::format("Oak {}", i / 2))));
+  }
+  const SentPtr full = Send(Rename("oak", "Elm"));
+  EXPECT_EQ(Told(full), "QUEUE_FULL");
+  EXPECT_EQ(MetadataOf(full->status(), "maximum"), fmt::to_string(kLaneCommandsMax));
+  EXPECT_EQ(MetadataOf(full->status(), "stream"), "counter-oak");
+  EXPECT_EQ(Told(Send(Create("elm", "Elm"))), "-") << "other aggregates have room";
+  store().Release();
+  Run();
+  for (const SentPtr& sent : waiting) ASSERT_TRUE(sent->status().ok()) << sent->status();
+  EXPECT_TRUE(Do(Rename("oak", "Elm"))->status().ok()) << "there is room again";
+}
+
+TEST_F(WriteApiCommandHandler, BeyondTheCallsThatWaitForOneIdMoreAreToldToComeBack) {
+  store().Hold();
+  auto command = Create("oak", "Oak");
+  command.set_command_id("c-1");
+  std::vector<SentPtr> waiting;
+  for (std::size_t i = 0; i < 1 + kJoinedCallsMax; ++i) waiting.push_back(Send(command));
+  const SentPtr full = Send(command);
+  EXPECT_EQ(Told(full), "QUEUE_FULL");
+  EXPECT_EQ(MetadataOf(full->status(), "maximum"), fmt::to_string(kJoinedCallsMax));
+  store().Release();
+  Run();
+  for (const SentPtr& sent : waiting) ASSERT_TRUE(sent->status().ok()) << sent->status();
+  EXPECT_TRUE(Do(command)->status().ok());
+}
+
+TEST_F(WriteApiCommandHandler, BeyondTheIdsInFlightMoreAreToldToComeBack) {
+  store().Hold();
+  std::vector<SentPtr> waiting;
+  const auto create = [](std::size_t i) {
+    auto command = Create(fmt::format("r{}", i), fmt::format("Oak {}", i));
+    command.set_command_id(fmt::format("c-{}", i));
+    return command;
+  };
+  for (std::size_t i = 0; i < kCommandIdsMax; ++i) waiting.push_back(Send(create(i)));
+  const SentPtr full = Send(create(kCommandIdsMax));
+  EXPECT_EQ(Told(full), "QUEUE_FULL");
+  EXPECT_EQ(MetadataOf(full->status(), "maximum"), fmt::to_string(kCommandIdsMax));
+  EXPECT_EQ(Told(Send(Create("elm", "Elm"))), "-") << "one without an id";
+  store().Release();
+  Run();
+  for (const SentPtr& sent : waiting) ASSERT_TRUE(sent->status().ok()) << sent->status();
+  EXPECT_TRUE(Do(create(kCommandIdsMax))->status().ok());
+}
+
 TEST_F(WriteApiCommandHandler, AnAggregateIsLoadedOnceHoweverManyWait) {
   AppendDirectly(testing::RenameOf("oak", "Oak"));
   Run();
