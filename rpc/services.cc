@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 
@@ -29,10 +30,10 @@ namespace pb = google::protobuf;
 struct Shape {
   std::vector<std::pair<const pb::FieldDescriptor*, const Shape*>> messages;
 };
-using Shapes = std::unordered_map<const pb::Descriptor*,
-                                  Shape>;  // Its nodes do not move; types may be recursive.
+using ShapeMap = std::unordered_map<const pb::Descriptor*,
+                                    Shape>;  // Its nodes do not move; types may be recursive.
 
-const Shape* ShapeOf(const pb::Descriptor& type, Shapes& shapes) {
+const Shape* ShapeOf(const pb::Descriptor& type, ShapeMap& shapes) {
   const auto [it, added] = shapes.try_emplace(&type);
   Shape& shape = it->second;
   if (!added) return &shape;
@@ -112,6 +113,27 @@ void LogToStderr(std::string_view method, const absl::Status& status) {
 
 }  // namespace
 
+struct RequestParser::Shapes {
+  ShapeMap map;
+  const Shape* root = nullptr;
+};
+
+RequestParser::RequestParser(const pb::Descriptor& type)
+    : prototype_(pb::MessageFactory::generated_factory()->GetPrototype(&type)),
+      shapes_(std::make_unique<Shapes>()) {
+  shapes_->root = ShapeOf(type, shapes_->map);
+}
+RequestParser::RequestParser(RequestParser&&) noexcept = default;
+RequestParser::~RequestParser() = default;
+
+absl::StatusOr<MessagePtr> RequestParser::Parse(std::string_view bytes) const {
+  MessagePtr message(prototype_->New());
+  if (!message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
+    return Malformed(*prototype_->GetDescriptor());
+  LEFTFOLD_RETURN_IF_ERROR(CheckKnown(*message, *shapes_->root, 1));
+  return message;
+}
+
 namespace internal {
 
 // One RPC and its handler. Lives as long as its Services and does not move.
@@ -119,9 +141,7 @@ struct Method {
   Services* services;
   const pb::MethodDescriptor* descriptor;
   std::string path;  // "/package.Service/Method"; gRPC keeps a pointer into it.
-  const pb::Message* prototype = nullptr;
-  Shapes shapes;
-  const Shape* shape = nullptr;
+  std::optional<RequestParser> parser;
   UnaryHandler unary;
   StreamHandler stream;
   SessionHandler session;
@@ -147,12 +167,7 @@ absl::StatusOr<MessagePtr> Method::Parse(const grpc::ByteBuffer& bytes) const {
     return Malformed(*descriptor->input_type());
   }
   if (slice.size() > kRequestBytesMax) return TooLarge(slice.size());
-  MessagePtr message(prototype->New());
-  if (!message->ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
-    return Malformed(*descriptor->input_type());
-  }
-  LEFTFOLD_RETURN_IF_ERROR(CheckKnown(*message, *shape, 1));
-  return message;
+  return parser->Parse({reinterpret_cast<const char*>(slice.begin()), slice.size()});
 }
 
 grpc::Status Method::ForWire(const absl::Status& status) const {
@@ -358,9 +373,7 @@ class Services::Assembled final : public grpc::Service {
     method.services = services;
     method.descriptor = descriptor;
     method.path = fmt::format("/{}/{}", descriptor->service()->full_name(), descriptor->name());
-    method.prototype =
-        pb::MessageFactory::generated_factory()->GetPrototype(descriptor->input_type());
-    method.shape = ShapeOf(*descriptor->input_type(), method.shapes);
+    method.parser.emplace(*descriptor->input_type());
     const int index = static_cast<int>(methods_.size()) - 1;
     using grpc::internal::RpcMethod;
     const bool streams = descriptor->server_streaming();

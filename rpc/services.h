@@ -155,6 +155,22 @@ class SessionStream {
   ~SessionStream() = default;
 };
 
+// Makes requests of one type from their bytes, with the checks that Services makes of all.
+// Thread-safe once made.
+class RequestParser {
+ public:
+  explicit RequestParser(const google::protobuf::Descriptor& type);
+  RequestParser(RequestParser&&) noexcept;
+  ~RequestParser();
+  // MALFORMED_REQUEST, UNKNOWN_FIELD.
+  absl::StatusOr<MessagePtr> Parse(std::string_view bytes) const;
+
+ private:
+  struct Shapes;
+  const google::protobuf::Message* prototype_;
+  std::unique_ptr<Shapes> shapes_;
+};
+
 // Handlers run on gRPC threads and must not block: what waits goes to an executor.
 using UnaryHandler = std::function<void(UnaryCall)>;
 using StreamHandler = std::function<void(ServerStream&)>;

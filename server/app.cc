@@ -11,6 +11,8 @@
 #include "core/log.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/sqlite_snapshots.h"
+#include "leftfold/commands/v1/command_session.pb.h"
+#include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_pool.h"
@@ -20,12 +22,14 @@
 #include "rpc/status.h"
 #include "server/admin_service.h"
 #include "server/command_service.h"
+#include "server/command_session.h"
 #include "server/query_service.h"
 #include "server/role_lock.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
 #include "sql/connection.h"
+#include "write_api/append_session.h"
 #include "write_api/command_handler.h"
 #include "write_api/snapshotter.h"
 
@@ -76,7 +80,10 @@ class App::Implementation {
   std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;
   std::unique_ptr<RawAppender> appender_;
-  std::unique_ptr<AppendSessions> sessions_;
+  std::unique_ptr<AppendSessionKind> append_kind_;
+  std::unique_ptr<Sessions> append_sessions_;
+  std::unique_ptr<CommandSessionKind> command_kind_;
+  std::unique_ptr<Sessions> command_sessions_;
   std::unique_ptr<Feeds> feeds_;
   std::unique_ptr<read_api::ViewPool> view_pool_;
   std::unique_ptr<read_api::WatchHub> watches_;
@@ -117,14 +124,18 @@ absl::Status App::Implementation::StartWriteSide() {
       std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_, snapshotter_.get());
   LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
   appender_ = std::make_unique<RawAppender>(registry_, *store_, feeding_);
-  sessions_ = std::make_unique<AppendSessions>(*appender_, rpc::ToRpcStatus);
+  append_kind_ = std::make_unique<AppendSessionKind>(*appender_, rpc::ToRpcStatus);
+  append_sessions_ = std::make_unique<Sessions>(*append_kind_);
+  LEFTFOLD_RETURN_IF_ERROR(ServeSessions(*store::v1::AppendSessionRequest::descriptor(),
+                                         *append_sessions_, *token, write_services_));
+  command_kind_ = std::make_unique<CommandSessionKind>(registry_, *commands_);
+  command_sessions_ = std::make_unique<Sessions>(*command_kind_);
+  LEFTFOLD_RETURN_IF_ERROR(ServeSessions(*commands::v1::CommandSessionRequest::descriptor(),
+                                         *command_sessions_, *token, write_services_));
   feeds_ = std::make_unique<Feeds>(*store_, feeding_);
-  LEFTFOLD_RETURN_IF_ERROR(ServeStore({.store = *store_,
-                                       .appender = *appender_,
-                                       .sessions = *sessions_,
-                                       .feeds = *feeds_,
-                                       .work = feeding_},
-                                      *token, write_services_));
+  LEFTFOLD_RETURN_IF_ERROR(
+      ServeStore({.store = *store_, .appender = *appender_, .feeds = *feeds_, .work = feeding_},
+                 *token, write_services_));
   auto server = rpc::RpcServer::Start(
       {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
   if (!server.ok()) return server.status();
@@ -163,7 +174,9 @@ absl::Status App::Implementation::StartAdmin() {
 }
 
 void App::Implementation::StopWriteSide() {
-  if (sessions_ != nullptr) sessions_->Stop();
+  for (Sessions* sessions : {append_sessions_.get(), command_sessions_.get()}) {
+    if (sessions != nullptr) sessions->Stop();
+  }
   if (feeds_ != nullptr) feeds_->Stop();
   if (write_server_ != nullptr) write_server_->Drain(options_.drain);
 }

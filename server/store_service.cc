@@ -51,26 +51,10 @@ absl::Status ServeFeed(Feeds& feeds, rpc::Services& services,
   });
 }
 
-class StreamSessionSink final : public AppendSessionSink {
- public:
-  explicit StreamSessionSink(rpc::SessionStream& stream) : stream_(stream) {}
-  void Read() override { stream_.Read(); }
-  void Write(const google::protobuf::Message& message) override { stream_.Write(message); }
-  void Finish(const absl::Status& status) override { stream_.Finish(status); }
-
- private:
-  rpc::SessionStream& stream_;  // Lives until Finish.
-};
-
-void OnRead(AppendSession& session, const absl::StatusOr<rpc::MessagePtr>& message) {
-  if (!message.ok()) return session.OnRead(message.status());
-  session.OnRead(static_cast<const v1::AppendSessionRequest*>(message->get()));
-}
-
 absl::Status ServeAppends(const StoreEngines& engines, const std::string& bearer,
                           rpc::Services& services) {
   RawAppender& appender = engines.appender;
-  LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
+  return services.HandleUnary(
       *v1::AppendRequest::descriptor(), [&appender, bearer](rpc::UnaryCall call) {
         absl::StatusOr<Caller> caller = CallerOf(call.facts().Headers(), bearer);
         if (!caller.ok()) return call.Finish(caller.status());
@@ -84,22 +68,6 @@ absl::Status ServeAppends(const StoreEngines& engines, const std::string& bearer
                           *response.mutable_receipt() = *std::move(receipt);
                           shared->Finish(response);
                         });
-      }));
-  AppendSessions& sessions = engines.sessions;
-  return services.HandleSession(
-      *v1::AppendSessionRequest::descriptor(), [&sessions, bearer](rpc::SessionStream& stream) {
-        absl::StatusOr<Caller> caller = CallerOf(stream.facts().Headers(), bearer);
-        if (!caller.ok()) return stream.Finish(caller.status());
-        caller->actor = stream.facts().Actor();
-        auto session =
-            sessions.Open(*std::move(caller), std::make_shared<StreamSessionSink>(stream));
-        if (!session.ok()) return stream.Finish(session.status());
-        stream.Observe(
-            {.on_read = [session = *session](
-                            absl::StatusOr<rpc::MessagePtr> message) { OnRead(*session, message); },
-             .on_written = [session = *session](bool ok) { session->OnWritten(ok); },
-             .on_cancelled = [session = *session] { session->Cancel(); }});
-        (*session)->Start();
       });
 }
 

@@ -7,7 +7,6 @@
 
 #include "event_store/feed.h"
 #include "rpc/services.h"
-#include "write_api/append_session.h"
 #include "write_api/raw_append.h"
 
 namespace leftfold {
@@ -16,12 +15,11 @@ namespace leftfold {
 struct StoreEngines {
   EventStore& store;
   RawAppender& appender;
-  AppendSessions& sessions;
   Feeds& feeds;
   Executor& work;  // For reads that may block.
 };
 
-// Serves the raw log. Callers are told apart as in server/caller.h.
+// Serves the raw log, but its sessions. Callers are told apart as in server/caller.h.
 absl::Status ServeStore(const StoreEngines& engines, const std::string& token,
                         rpc::Services& services);
 

@@ -37,10 +37,10 @@ constexpr std::string_view kKeywords[] = {
     "union",    "unix",      "unsigned",  "using",     "virtual",   "void",      "volatile",
     "while",    "xor"};
 // Namespaces and packages of the engines.
-constexpr std::string_view kTakenDomains[] = {"absl", "fmt",    "grpc",     "admin",    "core",
-                                              "fold", "google", "internal", "read_api", "leftfold",
-                                              "rpc",  "sql",    "store",    "testing",  "tools",
-                                              "v1",   "std",    "all",      "proto"};
+constexpr std::string_view kTakenDomains[] = {
+    "absl",    "commands", "fmt",      "grpc",     "admin", "core", "fold",
+    "google",  "internal", "read_api", "leftfold", "rpc",   "sql",  "store",
+    "testing", "tools",    "v1",       "std",      "all",   "proto"};
 // What the generated code calls something else, as an aggregate in snake_case.
 constexpr std::string_view kTakenAggregates[] = {"command",
                                                  "commands",

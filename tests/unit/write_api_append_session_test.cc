@@ -19,7 +19,7 @@ using store::v1::AppendSessionRequest;
 using store::v1::AppendSessionResponse;
 using ::testing::ElementsAre;
 
-class Client final : public AppendSessionSink {
+class Client final : public SessionSink {
  public:
   void Read() override {
     ASSERT_FALSE(reading) << "a second read while one is outstanding";
@@ -51,7 +51,7 @@ class Client final : public AppendSessionSink {
     if (std::exchange(writing, false)) session->OnWritten(ok);
   }
 
-  std::shared_ptr<AppendSession> session;
+  std::shared_ptr<Session> session;
   bool reading = false;
   bool writing = false;
   std::vector<AppendSessionResponse> answers;
@@ -100,12 +100,13 @@ class AppendSessionTest : public ::testing::Test {
   testing::StoreOnScheduler on_{testing::MemoryStore()};
   Registry registry_;
   RawAppender appender_{registry_, on_.store(), on_.scheduler().Pool()};
-  AppendSessions sessions_{appender_, [](const absl::Status& status) {
-                             google::rpc::Status out;
-                             out.set_code(static_cast<int>(status.code()));
-                             out.set_message(ReasonOf(status));
-                             return out;
-                           }};
+  AppendSessionKind kind_{appender_, [](const absl::Status& status) {
+                            google::rpc::Status out;
+                            out.set_code(static_cast<int>(status.code()));
+                            out.set_message(ReasonOf(status));
+                            return out;
+                          }};
+  Sessions sessions_{kind_};
 };
 
 TEST_F(AppendSessionTest, AppendsCommitInTheirOrderAndAnswersThatHaveComeGoTogether) {
@@ -148,9 +149,9 @@ TEST_F(AppendSessionTest, WithAsManyUnansweredAsAllowedTheNextMessageIsNotRead) 
   std::size_t sent = 0;
   while (client->Send(Appends(100, sent + 1))) {
     sent += 100;
-    ASSERT_LE(sent, kSessionAppendsMax + 100);
+    ASSERT_LE(sent, kSessionRequestsMax + 100);
   }
-  EXPECT_GE(sent, kSessionAppendsMax);
+  EXPECT_GE(sent, kSessionRequestsMax);
   // Committed, but the client does not take its answers: still nothing is read.
   on_.scheduler().RunUntilIdle();
   EXPECT_EQ(on_.All().size(), sent);
@@ -231,8 +232,8 @@ TEST_F(AppendSessionTest, StoppingAnswersWhatIsInFlightAndTakesNothingMore) {
 }
 
 TEST_F(AppendSessionTest, MoreThanTheServerAllowsAreRefusedWithADelay) {
-  std::vector<std::shared_ptr<AppendSession>> open;
-  for (std::size_t i = 0; i < kAppendSessionsMax; ++i)
+  std::vector<std::shared_ptr<Session>> open;
+  for (std::size_t i = 0; i < kSessionsMax; ++i)
     open.push_back(*sessions_.Open({}, std::make_shared<Client>()));
   const auto refused = sessions_.Open({}, std::make_shared<Client>());
   EXPECT_EQ(ReasonOf(refused.status()), "TOO_MANY_SESSIONS");

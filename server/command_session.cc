@@ -1,0 +1,114 @@
+#include "server/command_session.h"
+
+#include <utility>
+
+#include "core/reject.h"
+#include "leftfold/commands/v1/command_session.pb.h"
+#include "leftfold/commands/v1/errors.pb.h"
+#include "rpc/status.h"
+#include "server/caller.h"
+
+namespace leftfold {
+namespace {
+
+namespace v1 = commands::v1;
+
+class StreamSessionSink final : public SessionSink {
+ public:
+  explicit StreamSessionSink(rpc::SessionStream& stream) : stream_(stream) {}
+  void Read() override { stream_.Read(); }
+  void Write(const google::protobuf::Message& message) override { stream_.Write(message); }
+  void Finish(const absl::Status& status) override { stream_.Finish(status); }
+
+ private:
+  rpc::SessionStream& stream_;  // Lives until Finish.
+};
+
+void OnRead(Session& session, const absl::StatusOr<rpc::MessagePtr>& message) {
+  if (!message.ok()) return session.OnRead(message.status());
+  session.OnRead(message->get());
+}
+
+std::string_view TypeOf(const google::protobuf::Any& any) {
+  const std::string_view url = any.type_url();
+  return url.substr(url.rfind('/') + 1);
+}
+
+absl::Status UnknownCommand(std::string_view type) {
+  return Reject(v1::ERROR_REASON_UNKNOWN_COMMAND,
+                fmt::format("{} is no command of this server; send the request of a command's RPC",
+                            type.empty() ? "an empty message" : type),
+                {{"type", std::string(type)}});
+}
+
+}  // namespace
+
+CommandSessionKind::CommandSessionKind(const Registry& registry, CommandHandler& handler)
+    : handler_(handler) {
+  for (const CommandEntry& entry : registry.commands()) {
+    commands_.emplace(entry.request->full_name(),
+                      new Command{&entry, rpc::RequestParser(*entry.request)});
+  }
+}
+
+std::vector<std::size_t> CommandSessionKind::Sizes(const Message& message) const {
+  std::vector<std::size_t> sizes;
+  for (const auto& command : static_cast<const v1::CommandSessionRequest&>(message).commands())
+    sizes.push_back(command.ByteSizeLong());
+  return sizes;
+}
+
+void CommandSessionKind::Start(const Message& message, int index, const Caller& caller, Done done) {
+  const auto& command = static_cast<const v1::CommandSessionRequest&>(message).commands(index);
+  const auto answer = [id = command.id(), done = std::move(done)](
+                          const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
+    auto result = std::make_unique<v1::CommandResult>();
+    result->set_id(id);
+    if (receipt.ok()) {
+      *result->mutable_receipt() = *receipt;
+    } else {
+      *result->mutable_error() = rpc::ToRpcStatus(receipt.status());
+    }
+    done(std::move(result));
+  };
+  const std::string_view type = TypeOf(command.command());
+  const auto known = commands_.find(ToAbsl(type));
+  if (known == commands_.end()) return answer(UnknownCommand(type));
+  auto request = known->second->parser.Parse(command.command().value());
+  if (!request.ok()) return answer(request.status());
+  handler_.Handle(*known->second->entry, *std::move(request), caller, answer);
+}
+
+std::unique_ptr<SessionKind::Message> CommandSessionKind::Pack(
+    std::vector<std::unique_ptr<Message>> answers) const {
+  auto response = std::make_unique<v1::CommandSessionResponse>();
+  for (const auto& answer : answers)
+    response->add_results()->Swap(static_cast<v1::CommandResult*>(answer.get()));
+  return response;
+}
+
+absl::Status CommandSessionKind::TooMany() const {
+  return Reject(v1::ERROR_REASON_TOO_MANY_SESSIONS,
+                fmt::format("{} command sessions are open already; retry later", kSessionsMax),
+                {{"maximum", fmt::to_string(kSessionsMax)}});
+}
+
+absl::Status ServeSessions(const google::protobuf::Descriptor& request, Sessions& sessions,
+                           const std::string& token, rpc::Services& services) {
+  return services.HandleSession(request, [&sessions,
+                                          bearer = "Bearer " + token](rpc::SessionStream& stream) {
+    absl::StatusOr<Caller> caller = CallerOf(stream.facts().Headers(), bearer);
+    if (!caller.ok()) return stream.Finish(caller.status());
+    caller->actor = stream.facts().Actor();
+    auto session = sessions.Open(*std::move(caller), std::make_shared<StreamSessionSink>(stream));
+    if (!session.ok()) return stream.Finish(session.status());
+    stream.Observe(
+        {.on_read = [session = *session](
+                        absl::StatusOr<rpc::MessagePtr> message) { OnRead(*session, message); },
+         .on_written = [session = *session](bool ok) { session->OnWritten(ok); },
+         .on_cancelled = [session = *session] { session->Cancel(); }});
+    (*session)->Start();
+  });
+}
+
+}  // namespace leftfold
