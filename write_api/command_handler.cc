@@ -297,13 +297,14 @@ void CommandHandler::Finish(const std::string& command_id, const absl::StatusOr<
 }
 
 void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
-  if (lane->unanswered.fetch_add(1) >= kLaneCommandsMax) {
-    --lane->unanswered;
+  if (lane->unanswered->fetch_add(1) >= kLaneCommandsMax) {
+    --*lane->unanswered;
     const std::string what = fmt::format("commands on {} wait for their answers", lane->stream);
     return job.done(QueueFull(what, kLaneCommandsMax, lane->stream));
   }
-  job.done = [lane, done = std::move(job.done)](absl::StatusOr<Receipt> result) {
-    --lane->unanswered;
+  job.done = [unanswered = lane->unanswered,
+              done = std::move(job.done)](absl::StatusOr<Receipt> result) {
+    --*unanswered;
     done(std::move(result));
   };
   Replies replies;

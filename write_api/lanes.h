@@ -70,7 +70,9 @@ struct Lane {
   // Of the appends that were decided on this state (AppendRequest::broken).
   std::shared_ptr<std::atomic<bool>> broken ABSL_GUARDED_BY(mu);
   std::int64_t next_order ABSL_GUARDED_BY(mu) = 0;
-  std::atomic<std::size_t> unanswered = 0;    // Commands.
+  // Commands; apart, for each counts itself off when it is answered, and none may hold the lane.
+  const std::shared_ptr<std::atomic<std::size_t>> unanswered =
+      std::make_shared<std::atomic<std::size_t>>(0);
   std::deque<Job> queue ABSL_GUARDED_BY(mu);  // Waits for the state, in order.
   std::int64_t next_ticket ABSL_GUARDED_BY(mu) = 0;
   std::map<std::int64_t, Pending> pending

@@ -106,7 +106,8 @@ class SubscriptionTest : public ::testing::Test {
 
   std::shared_ptr<Client> Subscribe(const SubscribeRequest& request) {
     auto client = std::make_shared<Client>();
-    auto feed = OpenSubscription(feeds_, request, client);
+    // The feed is the client's, so it must not own the client.
+    auto feed = OpenSubscription(feeds_, request, {std::shared_ptr<void>(), client.get()});
     EXPECT_TRUE(feed.ok()) << feed.status();
     client->feed = *feed;
     clients_.push_back(client);

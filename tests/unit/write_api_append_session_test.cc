@@ -76,7 +76,8 @@ class AppendSessionTest : public ::testing::Test {
  protected:
   std::shared_ptr<Client> Open() {
     auto client = std::make_shared<Client>();
-    auto session = sessions_.Open({}, client);
+    // The session is the client's, so it must not own the client.
+    auto session = sessions_.Open({}, {std::shared_ptr<void>(), client.get()});
     EXPECT_TRUE(session.ok()) << session.status();
     client->session = *session;
     client->session->Start();
