@@ -38,11 +38,15 @@ void AppendSession::OnRead(const absl::StatusOr<const store::v1::AppendSessionRe
   }
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const store::v1::SessionAppend& append = request->appends(static_cast<int>(i));
-    sessions_.appender_.Append(append.append(), caller_,
-                               [self = shared_from_this(), id = append.id(), bytes = sizes[i]](
-                                   const absl::StatusOr<store::v1::AppendReceipt>& receipt) {
-                                 self->OnAnswer(id, bytes, receipt);
-                               });
+    // Others are refused without the token, and leave nothing here.
+    const std::uint64_t chain = caller_.trusted ? append.append().engine().chain() : 0;
+    sessions_.appender_.Append(
+        append.append(), caller_,
+        [self = shared_from_this(), id = append.id(), chain,
+         bytes = sizes[i]](const absl::StatusOr<store::v1::AppendReceipt>& receipt) {
+          self->OnAnswer(id, chain, bytes, receipt);
+        },
+        chain == 0 ? nullptr : EnterChain(append.append().engine()));
   }
   {
     MutexLock lock(mu_);
@@ -51,7 +55,31 @@ void AppendSession::OnRead(const absl::StatusOr<const store::v1::AppendSessionRe
   Pump();
 }
 
-void AppendSession::OnAnswer(std::uint64_t id, std::size_t bytes,
+std::shared_ptr<std::atomic<bool>> AppendSession::EnterChain(
+    const store::v1::EngineFields& engine) {
+  MutexLock lock(mu_);
+  Chain& chain = chains_[engine.chain()];
+  ++chain.in_flight;
+  if (engine.broken()) *chain.broken = true;
+  return chain.broken;
+}
+
+void AppendSession::LeaveChain(std::uint64_t number) {
+  const auto it = chains_.find(number);
+  if (it == chains_.end() || --it->second.in_flight > 0) return;
+  // One that holds is as good as a new one.
+  if (!*it->second.broken) {
+    chains_.erase(it);
+    return;
+  }
+  if (std::exchange(it->second.remembered, true)) return;
+  broken_chains_.push_back(number);
+  if (broken_chains_.size() <= kSessionBrokenChainsMax) return;
+  chains_.erase(broken_chains_.front());
+  broken_chains_.pop_front();
+}
+
+void AppendSession::OnAnswer(std::uint64_t id, std::uint64_t chain, std::size_t bytes,
                              const absl::StatusOr<store::v1::AppendReceipt>& receipt) {
   Answer answer{{}, bytes};
   answer.result.set_id(id);
@@ -63,6 +91,7 @@ void AppendSession::OnAnswer(std::uint64_t id, std::size_t bytes,
   {
     MutexLock lock(mu_);
     answers_.push_back(std::move(answer));
+    if (chain != 0) LeaveChain(chain);
   }
   Pump();
 }

@@ -4,7 +4,10 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -25,6 +28,10 @@ inline constexpr std::size_t kSessionAppendsMax = 4'096;
 inline constexpr std::size_t kSessionBytesMax = 16 << 20;
 // Answers in one message.
 inline constexpr std::size_t kSessionAnswersMax = 512;
+
+// Chains (EngineFields.chain) that broke, which a session remembers. A client keeps the ids of its
+// unanswered appends closer together than that, so that it knows of a break before it is forgotten.
+inline constexpr std::size_t kSessionBrokenChainsMax = 65'536;
 
 // Where a session's messages come from and go; the server implements it over an RPC stream. None is
 // called while another runs; none may block. Read: AppendSession::OnRead follows once. Write is
@@ -64,8 +71,16 @@ class AppendSession : public std::enable_shared_from_this<AppendSession> {
     store::v1::SessionResult result;
     std::size_t bytes;
   };
-  void OnAnswer(std::uint64_t id, std::size_t bytes,
+  struct Chain {
+    std::shared_ptr<std::atomic<bool>> broken = std::make_shared<std::atomic<bool>>(false);
+    std::size_t in_flight = 0;
+    bool remembered = false;
+  };
+  void OnAnswer(std::uint64_t id, std::uint64_t chain, std::size_t bytes,
                 const absl::StatusOr<store::v1::AppendReceipt>& receipt);
+  // What appends of the chain share, nullptr without one; each is given back by LeaveChain.
+  std::shared_ptr<std::atomic<bool>> EnterChain(const store::v1::EngineFields& engine);
+  void LeaveChain(std::uint64_t number) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Calls the sink for all that is possible now; one thread at a time.
   void Pump();
   std::function<void()> NextCall() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -85,6 +100,8 @@ class AppendSession : public std::enable_shared_from_this<AppendSession> {
   std::size_t appends_ ABSL_GUARDED_BY(mu_) = 0;      // Not answered, or the answer not through.
   std::size_t bytes_ ABSL_GUARDED_BY(mu_) = 0;        // Theirs.
   std::vector<Answer> answers_ ABSL_GUARDED_BY(mu_);  // To be written.
+  absl::flat_hash_map<std::uint64_t, Chain> chains_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::uint64_t> broken_chains_ ABSL_GUARDED_BY(mu_);  // In the order of their breaks.
   std::size_t writing_appends_ ABSL_GUARDED_BY(mu_) = 0;
   std::size_t writing_bytes_ ABSL_GUARDED_BY(mu_) = 0;
 };
