@@ -215,7 +215,9 @@ TEST_F(RemoteEventStoreTest, AServerThatStopsAnswersWhatItHasTaken) {
 TEST_F(RemoteEventStoreTest, AnotherStoreAtTheAddressIsNotWrittenTo) {
   ASSERT_TRUE(Append(AppendOf("room-a", {"1"})).ok());
   Kill();
-  const auto other = NewMemoryEventStore(writer_, completions_, clock_);
+  const testing::TemporaryFolder folder;
+  const auto other = testing::SqliteStore().open(
+      {.folder = folder.path(), .writer = writer_, .completions = completions_, .clock = clock_});
   server_ = std::make_unique<StoreServer>(*other, address_);
   // Until the end of the old session is seen.
   absl::Status status;
