@@ -121,6 +121,37 @@ class Scanner {
 
 }  // namespace
 
+bool IsUtf8(std::string_view bytes) {
+  std::size_t at = 0;
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U;
+  };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
+  while (at < bytes.size()) {
+    const unsigned first = byte(at);
+    const unsigned second = byte(at + 1);
+    if (first < 0x80) {
+      at += 1;
+    } else if (first >= 0xC2 && first <= 0xDF) {
+      if (!continues(at + 1)) return false;
+      at += 2;
+    } else if (first >= 0xE0 && first <= 0xEF) {
+      if (!continues(at + 1) || !continues(at + 2)) return false;
+      // Overlong, and surrogates.
+      if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F)) return false;
+      at += 3;
+    } else if (first >= 0xF0 && first <= 0xF4) {
+      if (!continues(at + 1) || !continues(at + 2) || !continues(at + 3)) return false;
+      // Overlong, and beyond U+10FFFF.
+      if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F)) return false;
+      at += 4;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool IsJson(std::string_view text) {
   Scanner scanner(text);
   return scanner.Value(1) && scanner.End();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/ids.h"
+#include "core/json.h"
 #include "core/status.h"
 #include "core/timestamp.h"
 #include "event_store/feed.h"
@@ -84,7 +85,10 @@ std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max,
   std::size_t count = 0;
   while (count < std::min(from.size(), events_max)) {
     core::v1::RecordedEvent event = ToProto(from[count]);
-    if (raw_metadata) event.set_raw_metadata(from[count].metadata);
+    if (raw_metadata) {
+      event.set_raw_metadata(from[count].metadata);
+      if (event.has_json() && !IsUtf8(event.json())) event.set_raw_json(from[count].payload);
+    }
     bytes += event.ByteSizeLong() + kFrame;
     if (bytes > kReaderMessageBytes && count > 0) break;
     *events.Add() = std::move(event);

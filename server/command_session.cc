@@ -1,6 +1,7 @@
 #include "server/command_session.h"
 
 #include <utility>
+#include <vector>
 
 #include "core/reject.h"
 #include "leftfold/commands/v1/command_session.pb.h"
@@ -51,40 +52,54 @@ CommandSessionKind::CommandSessionKind(const Registry& registry, CommandHandler&
   }
 }
 
-std::vector<std::size_t> CommandSessionKind::Sizes(const Message& message) const {
-  std::vector<std::size_t> sizes;
-  for (const auto& command : static_cast<const v1::CommandSessionRequest&>(message).commands())
-    sizes.push_back(command.ByteSizeLong());
-  return sizes;
-}
+// The commands of one session.
+class CommandSessionKind::Requests final : public SessionRequests {
+ public:
+  Requests(const CommandSessionKind& kind, Caller caller)
+      : kind_(kind), caller_(std::move(caller)) {}
 
-void CommandSessionKind::Start(const Message& message, int index, const Caller& caller, Done done) {
-  const auto& command = static_cast<const v1::CommandSessionRequest&>(message).commands(index);
-  const auto answer = [id = command.id(), done = std::move(done)](
-                          const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
-    auto result = std::make_unique<v1::CommandResult>();
-    result->set_id(id);
-    if (receipt.ok()) {
-      *result->mutable_receipt() = *receipt;
-    } else {
-      *result->mutable_error() = rpc::ToRpcStatus(receipt.status());
-    }
-    done(std::move(result));
-  };
-  const std::string_view type = TypeOf(command.command());
-  const auto known = commands_.find(ToAbsl(type));
-  if (known == commands_.end()) return answer(UnknownCommand(type));
-  auto request = known->second->parser.Parse(command.command().value());
-  if (!request.ok()) return answer(request.status());
-  handler_.Handle(*known->second->entry, *std::move(request), caller, answer);
-}
+  std::vector<std::size_t> Sizes(const Message& message) const override {
+    std::vector<std::size_t> sizes;
+    for (const auto& command : static_cast<const v1::CommandSessionRequest&>(message).commands())
+      sizes.push_back(command.ByteSizeLong());
+    return sizes;
+  }
 
-std::unique_ptr<SessionKind::Message> CommandSessionKind::Pack(
-    std::vector<std::unique_ptr<Message>> answers) const {
-  auto response = std::make_unique<v1::CommandSessionResponse>();
-  for (const auto& answer : answers)
-    response->add_results()->Swap(static_cast<v1::CommandResult*>(answer.get()));
-  return response;
+  void Start(const Message& message, int index, Done done) override {
+    const auto& command = static_cast<const v1::CommandSessionRequest&>(message).commands(index);
+    const auto answer = [id = command.id(), done = std::move(done)](
+                            const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
+      auto result = std::make_unique<v1::CommandResult>();
+      result->set_id(id);
+      if (receipt.ok()) {
+        *result->mutable_receipt() = *receipt;
+      } else {
+        *result->mutable_error() = rpc::ToRpcStatus(receipt.status());
+      }
+      done(std::move(result));
+    };
+    const std::string_view type = TypeOf(command.command());
+    const auto known = kind_.commands_.find(ToAbsl(type));
+    if (known == kind_.commands_.end()) return answer(UnknownCommand(type));
+    auto request = known->second->parser.Parse(command.command().value());
+    if (!request.ok()) return answer(request.status());
+    kind_.handler_.Handle(*known->second->entry, *std::move(request), caller_, answer);
+  }
+
+  std::unique_ptr<Message> Pack(std::vector<std::unique_ptr<Message>> answers) const override {
+    auto response = std::make_unique<v1::CommandSessionResponse>();
+    for (const auto& answer : answers)
+      response->add_results()->Swap(static_cast<v1::CommandResult*>(answer.get()));
+    return response;
+  }
+
+ private:
+  const CommandSessionKind& kind_;
+  const Caller caller_;
+};
+
+std::shared_ptr<SessionRequests> CommandSessionKind::Begin(Caller caller) {
+  return std::make_shared<Requests>(*this, std::move(caller));
 }
 
 absl::Status CommandSessionKind::TooMany() const {

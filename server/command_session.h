@@ -5,7 +5,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "core/registry.h"
 #include "rpc/services.h"
@@ -17,14 +16,13 @@ namespace leftfold {
 // Sessions of the commands of all domains: leftfold.commands.v1.CommandSessionService.
 class CommandSessionKind final : public SessionKind {
  public:
-  // Both must outlive it.
+  // Both must outlive its sessions, as must this.
   CommandSessionKind(const Registry& registry, CommandHandler& handler);
-  std::vector<std::size_t> Sizes(const Message& message) const override;
-  void Start(const Message& message, int index, const Caller& caller, Done done) override;
-  std::unique_ptr<Message> Pack(std::vector<std::unique_ptr<Message>> answers) const override;
+  std::shared_ptr<SessionRequests> Begin(Caller caller) override;
   absl::Status TooMany() const override;
 
  private:
+  class Requests;
   struct Command {
     const CommandEntry* entry;
     rpc::RequestParser parser;

@@ -133,8 +133,10 @@ absl::StatusOr<v1::ListStreamsResponse> ListStreams(EventStore& store,
   // One more would be beyond kListStreamsMax on the largest page: a full page may be the last one,
   // and the next one empty.
   const auto size = static_cast<std::size_t>(page->size());
-  const auto streams = store.ListStreams(
-      {.category = request.category(), .after = page->after(), .streams_max = size});
+  const auto streams =
+      store.ListStreams({.category = request.category(),
+                         .after = page->after().empty() ? request.after() : page->after(),
+                         .streams_max = size});
   if (!streams.ok()) return streams.status();
   v1::ListStreamsResponse response;
   for (const StreamInfo& info : *streams) {

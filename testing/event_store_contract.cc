@@ -1,37 +1,123 @@
 #include "testing/event_store_contract.h"
 
+#include <grpcpp/grpcpp.h>
+
 #include <cstdlib>
 #include <utility>
 
 #include "core/reject.h"
 #include "event_store/memory/memory_event_store.h"
+#include "event_store/remote/remote_event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "server/thread_pool.h"
+#include "testing/store_server.h"
 
 namespace leftfold::testing {
 
 void PrintTo(const StoreKind& kind, std::ostream* out) { *out << kind.name; }
 
 StoreKind MemoryStore() {
-  return {"memory",
-          [](const std::string&, Executor& writer, Executor& completions, const Clock& clock) {
-            return NewMemoryEventStore(writer, completions, clock);
+  return {"memory", [](const StoreParts& parts) {
+            return NewMemoryEventStore(parts.writer, parts.completions, parts.clock);
           }};
 }
 
 StoreKind SqliteStore() {
-  return {
-      "sqlite",
-      [](const std::string& folder, Executor& writer, Executor& completions, const Clock& clock) {
-        // Small batches, so that even short tests read from the index's file.
-        auto store = OpenSqliteEventStore(
-            folder,
-            {.writer = &writer, .completions = &completions, .clock = &clock, .index_batch = 16});
-        if (!store.ok()) Die(store.status().ToString());
-        return *std::move(store);
-      }};
+  return {"sqlite", [](const StoreParts& parts) {
+            // Small batches, so that even short tests read from the index's file.
+            auto store = OpenSqliteEventStore(parts.folder, {.writer = &parts.writer,
+                                                             .completions = &parts.completions,
+                                                             .clock = &parts.clock,
+                                                             .index_batch = 16});
+            if (!store.ok()) Die(store.status().ToString());
+            return *std::move(store);
+          }};
 }
 
-std::vector<StoreKind> AllStores() { return {MemoryStore(), SqliteStore()}; }
+namespace {
+
+// Answers and wake-ups go to the store's executor, but time is real: a poll would keep a virtual
+// scheduler from ever being idle.
+class PostsOnly final : public Executor {
+ public:
+  explicit PostsOnly(Executor& executor) : executor_(executor) {}
+  ~PostsOnly() override { timers_.Stop(); }
+  void Post(std::function<void()> task) override { executor_.Post(std::move(task)); }
+  void PostAfter(absl::Duration delay, std::function<void()> task) override {
+    timers_.PostAfter(delay, std::move(task));
+  }
+
+ private:
+  Executor& executor_;
+  ThreadPool timers_{"remote timers", 1};
+};
+
+// A remote store together with what it is remote from.
+class RemoteWithServer final : public EventStore {
+ public:
+  explicit RemoteWithServer(const StoreParts& parts)
+      : completions_(parts.completions),
+        scheduler_(parts.scheduler),
+        served_(SqliteStore().open(parts)),
+        server_(*served_) {
+    auto remote = RemoteEventStore::Connect(
+        {.channel = grpc::CreateChannel(server_.address(), grpc::InsecureChannelCredentials()),
+         .token = StoreServer::kToken,
+         .completions = &completions_});
+    if (!remote.ok()) Die(remote.status().ToString());
+    remote_ = *std::move(remote);
+  }
+
+  void Append(AppendRequest request, AppendDone done) override {
+    if (scheduler_ == nullptr) return remote_->Append(std::move(request), std::move(done));
+    scheduler_->BeginElsewhere();
+    remote_->Append(std::move(request), [scheduler = scheduler_,
+                                         done = std::move(done)](absl::StatusOr<Receipt> receipt) {
+      scheduler->EndElsewhere();
+      done(std::move(receipt));
+    });
+  }
+  absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view id) override {
+    return remote_->FindCommand(id);
+  }
+  absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
+                                                        const ReadStreamOptions& options) override {
+    return remote_->ReadStream(stream, options);
+  }
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+    return remote_->ReadAll(options);
+  }
+  absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
+    return remote_->StreamVersion(stream);
+  }
+  absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override {
+    return remote_->ListStreams(options);
+  }
+  absl::StatusOr<Position> PositionBefore(absl::Time time) override {
+    return remote_->PositionBefore(time);
+  }
+  Head GetHead() override { return remote_->GetHead(); }
+  std::string StoreId() override { return remote_->StoreId(); }
+  void WaitPast(Position position, std::function<void()> wake) override {
+    remote_->WaitPast(position, std::move(wake));
+  }
+
+ private:
+  PostsOnly completions_;
+  VirtualScheduler* const scheduler_;
+  const std::unique_ptr<EventStore> served_;
+  StoreServer server_;
+  std::unique_ptr<EventStore> remote_;
+};
+
+}  // namespace
+
+StoreKind RemoteStore() {
+  return {"remote",
+          [](const StoreParts& parts) { return std::make_unique<RemoteWithServer>(parts); }};
+}
+
+std::vector<StoreKind> AllStores() { return {MemoryStore(), SqliteStore(), RemoteStore()}; }
 
 StoreOnScheduler::StoreOnScheduler(const StoreKind& kind, std::uint64_t seed)
     : kind_(kind), scheduler_(seed) {
@@ -40,7 +126,11 @@ StoreOnScheduler::StoreOnScheduler(const StoreKind& kind, std::uint64_t seed)
 
 void StoreOnScheduler::Reopen() {
   store_.reset();
-  store_ = kind_.open(folder(), scheduler_.Serial(), scheduler_.Pool(), clock_);
+  store_ = kind_.open({.folder = folder(),
+                       .writer = scheduler_.Serial(),
+                       .completions = scheduler_.Pool(),
+                       .clock = clock_,
+                       .scheduler = &scheduler_});
 }
 
 absl::StatusOr<Receipt> StoreOnScheduler::Append(AppendRequest request) {

@@ -20,18 +20,29 @@
 // A further kind of store is added to AllStores.
 namespace leftfold::testing {
 
+// What a store is opened with.
+struct StoreParts {
+  std::string folder;
+  Executor& writer;
+  Executor& completions;
+  const Clock& clock;
+  // Of the executors; nullptr when they have threads.
+  VirtualScheduler* scheduler = nullptr;
+};
+
 // A kind of store.
 struct StoreKind {
   std::string name;
   // Dies when it cannot be opened.
-  std::function<std::unique_ptr<EventStore>(const std::string& folder, Executor& writer,
-                                            Executor& completions, const Clock& clock)>
-      open;
+  std::function<std::unique_ptr<EventStore>(const StoreParts& parts)> open;
 };
 void PrintTo(const StoreKind& kind, std::ostream* out);
 
 StoreKind MemoryStore();
 StoreKind SqliteStore();
+// A RemoteEventStore before a server of the same process over a socket, which serves a SqliteStore
+// with these executors.
+StoreKind RemoteStore();
 std::vector<StoreKind> AllStores();
 
 // A store in a folder of its own, on virtual executors and a fake clock.

@@ -35,13 +35,12 @@ inline AppendRequest DecidedCommand(const std::string& stream,
 class LogOnDisk {
  public:
   LogOnDisk()
-      : store_(
-            {"sqlite", [](const std::string& folder, Executor& writer, Executor& completions,
-                          const Clock& clock) {
-               auto opened = OpenSqliteEventStore(folder + "/log", {&writer, &completions, &clock});
-               if (!opened.ok()) Die(opened.status().ToString());
-               return *std::move(opened);
-             }}) {}
+      : store_({"sqlite", [](const StoreParts& parts) {
+                  auto opened = OpenSqliteEventStore(
+                      parts.folder + "/log", {&parts.writer, &parts.completions, &parts.clock});
+                  if (!opened.ok()) Die(opened.status().ToString());
+                  return *std::move(opened);
+                }}) {}
 
   void Append(AppendRequest request) {
     store_.clock().Advance(absl::Seconds(1));

@@ -3,10 +3,12 @@
 
 #include <absl/time/time.h>
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <random>
 #include <utility>
 #include <vector>
@@ -17,7 +19,7 @@ namespace leftfold::testing {
 
 // Two executors without threads whose tasks run when the test says so, in an order that the seed
 // decides: the same seed gives the same run. Time is virtual and jumps to the next timer only when
-// nothing else can run. For one thread.
+// nothing else can run. One thread runs it; any may post.
 class VirtualScheduler {
  public:
   static constexpr std::int64_t kStepsMax = 10'000'000;
@@ -43,8 +45,18 @@ class VirtualScheduler {
   // Drops all tasks and timers, those too that dropping adds: what a crash does to them.
   void DropAll();
 
+  // Something that other threads do and that ends with a task posted here, which calls
+  // EndElsewhere. Meanwhile the scheduler is not idle: with nothing to run it waits, in real time
+  // and at most kElsewhereMax, for a task. The order of such tasks is not the seed's.
+  static constexpr absl::Duration kElsewhereMax = absl::Seconds(60);
+  void BeginElsewhere();
+  void EndElsewhere();
+
   // Since the beginning.
-  absl::Duration elapsed() const { return elapsed_; }
+  absl::Duration elapsed() const {
+    const std::lock_guard lock(mu_);
+    return elapsed_;
+  }
 
  private:
   using Task = std::function<void()>;
@@ -52,7 +64,7 @@ class VirtualScheduler {
    public:
     Facade(VirtualScheduler& scheduler, std::deque<Task>& ready)
         : scheduler_(scheduler), ready_(ready) {}
-    void Post(Task task) override { ready_.push_back(std::move(task)); }
+    void Post(Task task) override;
     void PostAfter(absl::Duration delay, Task task) override;
 
    private:
@@ -64,10 +76,15 @@ class VirtualScheduler {
     Task task;
   };
 
+  // Whether there is a task to run, after waiting for what is done elsewhere.
+  bool AwaitReady();
   bool has_ready() const { return !serial_ready_.empty() || !pool_ready_.empty(); }
   // Makes the timers of the next moment ready; false when there is no timer.
   bool Jump();
 
+  mutable std::mutex mu_;  // Guards all but the facades; std::condition_variable needs it bare.
+  std::condition_variable posted_;
+  int elsewhere_ = 0;
   std::mt19937_64 random_;
   std::deque<Task> serial_ready_;
   std::deque<Task> pool_ready_;

@@ -4,7 +4,6 @@
 #include <functional>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "google/rpc/status.pb.h"
 #include "write_api/raw_append.h"
@@ -12,17 +11,20 @@
 
 namespace leftfold {
 
+// Chains (EngineFields.chain) that broke, which a session remembers. A client keeps the ids of its
+// unanswered appends closer together than that, so that it knows of a break before it is forgotten.
+inline constexpr std::size_t kSessionBrokenChainsMax = 65'536;
+
 // How the error of one request of a session is put into its answer.
 using ToStatusMessage = std::function<google::rpc::Status(const absl::Status&)>;
 
 // Sessions of raw appends: AppendSessionRequest, SessionResult, AppendSessionResponse.
 class AppendSessionKind final : public SessionKind {
  public:
+  // `appender` must outlive its sessions.
   AppendSessionKind(RawAppender& appender, ToStatusMessage to_status)
       : appender_(appender), to_status_(std::move(to_status)) {}
-  std::vector<std::size_t> Sizes(const Message& message) const override;
-  void Start(const Message& message, int index, const Caller& caller, Done done) override;
-  std::unique_ptr<Message> Pack(std::vector<std::unique_ptr<Message>> answers) const override;
+  std::shared_ptr<SessionRequests> Begin(Caller caller) override;
   absl::Status TooMany() const override;
 
  private:

@@ -67,7 +67,9 @@ class Judge {
     if (record.has_message()) {
       TakeMessage(record, index, event);
     } else if (record.has_json()) {
-      TakeJson(record, index, event);
+      TakeJson(record, index, event, record.json());
+    } else if (record.has_raw_json() && trusts_payloads_) {
+      TakeJson(record, index, event, record.raw_json());
     } else {
       Add(field("data"), "must have a message or json");
     }
@@ -85,6 +87,8 @@ class Judge {
   void TakeMessage(const store::v1::AppendRecord& record, int index, NewEvent& event) {
     const std::string& url = record.message().type_url();
     event.type = url.substr(url.rfind('/') + 1);
+    // A type that has a slash itself.
+    if (trusts_payloads_ && !record.type().empty()) event.type = record.type();
     event.payload = record.message().value();
     if (url.find('/') == std::string::npos || event.type.empty())
       return Add(fmt::format("records[{}].message.type_url", index),
@@ -96,9 +100,10 @@ class Judge {
                  fmt::format("the bytes do not decode as {}", event.type));
   }
 
-  void TakeJson(const store::v1::AppendRecord& record, int index, NewEvent& event) {
+  void TakeJson(const store::v1::AppendRecord& record, int index, NewEvent& event,
+                const std::string& payload) {
     event.type = record.type();
-    event.payload = record.json();
+    event.payload = payload;
     event.encoding = Encoding::kJson;
     if (event.type.empty())
       Add(fmt::format("records[{}].type", index), "must name the type of the JSON payload");
@@ -320,14 +325,17 @@ absl::Status ReadVersions(EventStore& store, std::size_t records,
 
 }  // namespace
 
-void RawAppender::Append(const store::v1::AppendRequest& request, const Caller& caller, Done done) {
+void RawAppender::Append(const store::v1::AppendRequest& request, const Caller& caller, Done done,
+                         std::shared_ptr<std::atomic<bool>> broken) {
   absl::StatusOr<Prepared> prepared = Prepare(request, caller);
-  if (!prepared.ok()) return done(prepared.status());
-  if (!caller.trusted) {
-    const absl::Status status = CheckToken(*prepared);
-    if (!status.ok()) return done(status);
+  absl::Status refused = prepared.status();
+  if (refused.ok() && !caller.trusted) refused = CheckToken(*prepared);
+  if (!refused.ok()) {
+    if (broken != nullptr) *broken = true;
+    return done(refused);
   }
   AppendRequest append = std::move(prepared->append);
+  append.broken = std::move(broken);
   store_.Append(std::move(append), [this, prepared = *std::move(prepared),
                                     done = std::move(done)](const absl::StatusOr<Receipt>& result) {
     if (!result.ok()) return done(result.status());
@@ -341,7 +349,8 @@ void RawAppender::Append(const store::v1::AppendRequest& request, const Caller& 
       engine.set_created_id(result->created_id);
       for (const Version version : result->versions) engine.add_versions(version.value);
     }
-    if (result->duplicate && prepared.records > 0) {
+    // Engines get versions, and their records need not be those that were stored.
+    if (result->duplicate && prepared.records > 0 && !prepared.engine) {
       work_.Post([this, records = prepared.records, receipt, done]() mutable {
         const absl::Status status = ReadVersions(store_, records, receipt);
         status.ok() ? done(std::move(receipt)) : done(status);

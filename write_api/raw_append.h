@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_set.h>
 #include <absl/status/statusor.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,9 +37,10 @@ class RawAppender {
   //   INVALID_ARGUMENT   INVALID_FIELDS, INVALID_PAYLOAD {record, type}, COMMAND_ID_RESERVED; all
   //                      violations at once
   //   PERMISSION_DENIED  TOKEN_REQUIRED: an aggregate owns the {category}, or it is one of claims;
-  //   a
-  //                      domain owns the {type}, whose views would fold it; `engine` is set
-  void Append(const store::v1::AppendRequest& request, const Caller& caller, Done done);
+  //                      a domain owns the {type}, whose views would fold it; `engine` is set
+  // `broken` is as in event_store.h.
+  void Append(const store::v1::AppendRequest& request, const Caller& caller, Done done,
+              std::shared_ptr<std::atomic<bool>> broken = nullptr);
 
  private:
   struct Prepared;

@@ -18,8 +18,9 @@ absl::Status Stopping() {
 
 }  // namespace
 
-Session::Session(Sessions& sessions, Caller caller, std::shared_ptr<SessionSink> sink)
-    : sessions_(sessions), caller_(std::move(caller)), sink_(std::move(sink)) {}
+Session::Session(Sessions& sessions, std::shared_ptr<SessionRequests> requests,
+                 std::shared_ptr<SessionSink> sink)
+    : sessions_(sessions), kind_(std::move(requests)), sink_(std::move(sink)) {}
 
 void Session::OnRead(const absl::StatusOr<const google::protobuf::Message*>& message) {
   const google::protobuf::Message* request = message.ok() ? *message : nullptr;
@@ -27,16 +28,16 @@ void Session::OnRead(const absl::StatusOr<const google::protobuf::Message*>& mes
   {
     MutexLock lock(mu_);
     // What comes when nothing more is to be read is dropped, and never answered.
-    if (request != nullptr && !end_) sizes = sessions_.kind_.Sizes(*request);
+    if (request != nullptr && !end_) sizes = kind_->Sizes(*request);
     if (request == nullptr && !end_) end_ = message.status();
     requests_ += sizes.size();
     for (const std::size_t size : sizes) bytes_ += size;
   }
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    sessions_.kind_.Start(*request, static_cast<int>(i), caller_,
-                          [self = shared_from_this(), bytes = sizes[i]](auto answer) {
-                            self->OnAnswer(bytes, std::move(answer));
-                          });
+    kind_->Start(*request, static_cast<int>(i),
+                 [self = shared_from_this(), bytes = sizes[i]](auto answer) {
+                   self->OnAnswer(bytes, std::move(answer));
+                 });
   }
   {
     MutexLock lock(mu_);
@@ -129,13 +130,14 @@ std::function<void()> Session::NextWrite() {
   }
   answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(count));
   const std::shared_ptr<google::protobuf::Message> message =
-      sessions_.kind_.Pack(std::move(packed));
+      kind_->Pack(std::move(packed));
   return [this, message] { sink_->Write(*message); };
 }
 
 absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(Caller caller,
                                                         std::shared_ptr<SessionSink> sink) {
-  auto session = std::make_shared<Session>(*this, std::move(caller), std::move(sink));
+  auto session =
+      std::make_shared<Session>(*this, kind_.Begin(std::move(caller)), std::move(sink));
   MutexLock lock(mu_);
   if (stopping_) return Stopping();
   if (open_.size() >= kSessionsMax) return WithRetryAfter(kind_.TooMany(), kSessionsRetryDelay);

@@ -38,21 +38,28 @@ class SessionSink {
   virtual void Finish(const absl::Status& status) = 0;
 };
 
-// What the messages of a kind of session hold: requests, each with an id, and their answers.
-// Thread-safe.
-class SessionKind {
+// What the messages of one session hold: requests, each with an id, and their answers. Thread-safe;
+// lives as long as `done` of what it has started.
+class SessionRequests {
  public:
   using Message = google::protobuf::Message;
   // Gets the answer to one request.
   using Done = std::function<void(std::unique_ptr<Message> answer)>;
 
-  virtual ~SessionKind() = default;
+  virtual ~SessionRequests() = default;
   // The bytes of each request in a message.
   virtual std::vector<std::size_t> Sizes(const Message& message) const = 0;
   // Starts one of them; the message lives during the call only. `done` comes once, at any time.
-  virtual void Start(const Message& message, int index, const Caller& caller, Done done) = 0;
+  virtual void Start(const Message& message, int index, Done done) = 0;
   // A message with these answers, in their order.
   virtual std::unique_ptr<Message> Pack(std::vector<std::unique_ptr<Message>> answers) const = 0;
+};
+
+// A kind of session. Thread-safe.
+class SessionKind {
+ public:
+  virtual ~SessionKind() = default;
+  virtual std::shared_ptr<SessionRequests> Begin(Caller caller) = 0;
   // Why no more than kSessionsMax may be open.
   virtual absl::Status TooMany() const = 0;
 };
@@ -63,7 +70,8 @@ class Sessions;
 // whenever the write before is through. Thread-safe; calls after the end do nothing.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Sessions& sessions, Caller caller, std::shared_ptr<SessionSink> sink);
+  Session(Sessions& sessions, std::shared_ptr<SessionRequests> requests,
+          std::shared_ptr<SessionSink> sink);
   // Asks for the first message. Once.
   void Start() { Pump(); }
   // nullptr: the client has closed its sending side. An error ends the session when what is in
@@ -87,7 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::function<void()> NextWrite() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Sessions& sessions_;
-  const Caller caller_;
+  const std::shared_ptr<SessionRequests> kind_;
   const std::shared_ptr<SessionSink> sink_;
   Mutex mu_;
   bool pumping_ ABSL_GUARDED_BY(mu_) = false;

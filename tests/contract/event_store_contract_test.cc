@@ -5,7 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -182,6 +184,62 @@ TEST_P(EventStoreContract, AppendsOfOneGroupSeeEachOther) {
   EXPECT_EQ(MetadataOf(receipts[1].status(), "actual"), "0");
   EXPECT_EQ(Describe(receipts[2]), "version=1 position=2 aggregate= created= duplicate=false");
   EXPECT_THAT(All({}), ElementsAre("1:room-a@0=x", "2:room-a@1=z"));
+}
+
+TEST_P(EventStoreContract, AppendsThatStandOnARefusedOneAreRefused) {
+  const auto chained = [](AppendRequest request, const std::shared_ptr<std::atomic<bool>>& chain) {
+    request.broken = chain;
+    return request;
+  };
+  const auto chain = std::make_shared<std::atomic<bool>>(false);
+  const auto other = std::make_shared<std::atomic<bool>>(false);
+  const auto receipts =
+      log_.AppendTogether({chained(AppendOf("room-a", {"1"}), chain),
+                           chained(AppendOf("room-b", {"2"}, StreamExists{}), chain),
+                           chained(AppendOf("room-a", {"3"}), chain),
+                           chained(AppendOf("room-a", {"4"}), other), AppendOf("room-a", {"5"})});
+  EXPECT_TRUE(receipts[0].ok());
+  EXPECT_EQ(MetadataOf(receipts[1].status(), "stream"), "room-b");
+  EXPECT_EQ(ReasonOf(receipts[2].status()), "VERSION_CONFLICT") << "its checks hold by chance";
+  EXPECT_EQ(MetadataOf(receipts[2].status(), "stream"), "room-a");
+  EXPECT_TRUE(*chain);
+  EXPECT_TRUE(receipts[3].ok());
+  EXPECT_FALSE(*other);
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=1", "2:room-a@1=4", "3:room-a@2=5"));
+  // Later ones too.
+  const auto later = Append(chained(AppendOf("room-a", {"6"}), chain));
+  EXPECT_EQ(ReasonOf(later.status()), "VERSION_CONFLICT");
+  EXPECT_TRUE(Append(chained(AppendOf("room-a", {"7"}), other)).ok());
+}
+
+TEST_P(EventStoreContract, AMalformedAppendAndADuplicateBreakTheirChain) {
+  Write(CommandOf(AppendOf("room-a", {"1"}), "c1"));
+  for (const AppendRequest& first :
+       {CommandOf(AppendOf("room-a", {"1"}), "c1"), AppendOf("no stream name", {"2"})}) {
+    const auto chain = std::make_shared<std::atomic<bool>>(false);
+    std::vector<AppendRequest> requests = {first, AppendOf("room-a", {"3"})};
+    for (AppendRequest& request : requests) request.broken = chain;
+    const auto receipts = log_.AppendTogether(std::move(requests));
+    EXPECT_EQ(ReasonOf(receipts[1].status()), "VERSION_CONFLICT");
+    EXPECT_TRUE(*chain);
+  }
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=1"));
+}
+
+TEST_P(EventStoreContract, AnErrorKeepsItsRetryInfo) {
+  // More than the store queues, all before the writer's turn.
+  int full = 0;
+  for (std::size_t i = 0; i < kAppendQueueMax + 1; ++i) {
+    AppendRequest request = AppendOf("room-a", {}, NoStream{});
+    request.command = CommandRecord{"c", Digest{}, "", ""};
+    store().Append(std::move(request), [&](const absl::StatusOr<Receipt>& receipt) {
+      if (ReasonOf(receipt.status()) != "QUEUE_FULL") return;
+      ++full;
+      EXPECT_TRUE(receipt.status().GetPayload(ToAbsl(kRetryInfoUrl)).has_value());
+    });
+  }
+  log_.scheduler().RunUntilIdle();
+  EXPECT_EQ(full, 1);
 }
 
 TEST_P(EventStoreContract, AppendsCommitInTheOrderOfTheirCalls) {

@@ -76,8 +76,8 @@ class EventStoreRace : public ::testing::TestWithParam<Race> {
   SystemClock clock_;
   ThreadPool writer_{"writer", 1};
   ThreadPool completions_{"completions", 2};
-  std::unique_ptr<EventStore> store_ =
-      GetParam().kind.open(folder_.path(), writer_, completions_, clock_);
+  std::unique_ptr<EventStore> store_ = GetParam().kind.open(
+      {.folder = folder_.path(), .writer = writer_, .completions = completions_, .clock = clock_});
   std::atomic<std::int64_t> clock_ticks_ = 0;
   // The version that somebody heard of last; all writers share it, so that they meet.
   std::vector<std::atomic<std::int64_t>> known_ = MakeKnown();

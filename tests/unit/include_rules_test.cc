@@ -100,6 +100,19 @@ TEST(IncludeRules, ADomainIncludesItsOwnFolderCoreAndGeneratedMessagesOnly) {
   }
 }
 
+TEST(IncludeRules, OfTheLogOnlyTheRemoteStoreKnowsGrpc) {
+  for (const fs::path& file : SourcesIn("event_store")) {
+    if (file.parent_path().filename() == "remote") continue;
+    std::ifstream in(file);
+    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    EXPECT_EQ(text.find("grpcpp"), std::string::npos) << file;
+    for (const std::string& include : IncludesOf(file)) {
+      EXPECT_FALSE(include.ends_with(".grpc.pb.h")) << file << " includes " << include;
+      EXPECT_FALSE(include.starts_with("event_store/remote/")) << file << " includes " << include;
+    }
+  }
+}
+
 TEST(IncludeRules, NoEngineNamesADomain) {
   for (const auto& domain :
        fs::directory_iterator(fs::path(LEFTFOLD_SOURCE_DIR) / "proto/leftfold")) {

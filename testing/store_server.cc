@@ -1,0 +1,40 @@
+#include "testing/store_server.h"
+
+#include "core/status.h"
+#include "rpc/status.h"
+
+namespace leftfold::testing {
+
+StoreServer::StoreServer(EventStore& store, const std::string& listen)
+    : appender_(registry_, store, work_),
+      sessions_(appender_, rpc::ToRpcStatus),
+      feeds_(store, work_) {
+  const absl::Status served = ServeStore({.store = store,
+                                          .appender = appender_,
+                                          .sessions = sessions_,
+                                          .feeds = feeds_,
+                                          .work = work_},
+                                         kToken, services_);
+  if (!served.ok()) Die(served.ToString());
+  auto server = rpc::RpcServer::Start({.listen = listen, .services = &services_, .generated = {}});
+  if (!server.ok()) Die(server.status().ToString());
+  server_ = *std::move(server);
+  address_ = server_->address();
+}
+
+StoreServer::~StoreServer() { Kill(); }
+
+void StoreServer::Kill() {
+  if (server_ != nullptr) server_->Drain(absl::ZeroDuration());
+  server_ = nullptr;
+  work_.Stop();
+}
+
+void StoreServer::Stop() {
+  sessions_.Stop();
+  feeds_.Stop();
+  if (server_ != nullptr) server_->Drain(absl::Seconds(10));
+  Kill();
+}
+
+}  // namespace leftfold::testing
