@@ -1,20 +1,22 @@
 #include "testing/store_server.h"
 
 #include "core/status.h"
+#include "leftfold/store/v1/event_store.pb.h"
 #include "rpc/status.h"
+#include "server/command_session.h"
 
 namespace leftfold::testing {
 
 StoreServer::StoreServer(EventStore& store, const std::string& listen)
     : appender_(registry_, store, work_),
-      sessions_(appender_, rpc::ToRpcStatus),
+      append_kind_(appender_, rpc::ToRpcStatus),
+      sessions_(append_kind_),
       feeds_(store, work_) {
-  const absl::Status served = ServeStore({.store = store,
-                                          .appender = appender_,
-                                          .sessions = sessions_,
-                                          .feeds = feeds_,
-                                          .work = work_},
-                                         kToken, services_);
+  absl::Status served =
+      ServeSessions(*store::v1::AppendSessionRequest::descriptor(), sessions_, kToken, services_);
+  if (!served.ok()) Die(served.ToString());
+  served = ServeStore({.store = store, .appender = appender_, .feeds = feeds_, .work = work_},
+                      kToken, services_);
   if (!served.ok()) Die(served.ToString());
   auto server = rpc::RpcServer::Start({.listen = listen, .services = &services_, .generated = {}});
   if (!server.ok()) Die(server.status().ToString());

@@ -38,7 +38,8 @@ class StoreServer {
   const Registry registry_;
   ThreadPool work_{"store work", 2};
   RawAppender appender_;
-  AppendSessions sessions_;
+  AppendSessionKind append_kind_;
+  Sessions sessions_;
   Feeds feeds_;
   rpc::Services services_;
   std::unique_ptr<rpc::RpcServer> server_;

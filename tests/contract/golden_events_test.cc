@@ -80,7 +80,8 @@ TEST_F(GoldenFiles, AreWrittenForAllFieldsAndEachOfAOneofOnce) {
   EXPECT_THAT(WriteMissing(folder_.path(), types_),
               ElementsAre(Path("leftfold.core.v1.ClaimTaken.1.txt"),
                           Path("leftfold.core.v1.RecordedEvent.1.txt"),
-                          Path("leftfold.core.v1.RecordedEvent.2.txt")));
+                          Path("leftfold.core.v1.RecordedEvent.2.txt"),
+                          Path("leftfold.core.v1.RecordedEvent.3.txt")));
   const std::vector<Golden> goldens = ReadGoldens(folder_.path());
   EXPECT_THAT(MissingIn(goldens, types_), IsEmpty());
   EXPECT_EQ(goldens.front().json, R"({"owner":"owner","value":"value"})");
