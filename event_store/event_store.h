@@ -166,7 +166,7 @@ struct ListStreamsOptions {
 };
 
 // An append-only log of events: dense positions, contiguous versions per stream, one chain. This is
-// the one seam between the engines and storage; SQLite, memory and (later) a remote store pass one
+// the one seam between the engines and storage; SQLite, memory and remote stores pass one
 // contract suite (tests/contract/event_store_contract_test.cc). Thread-safe. Reads see committed,
 // durable events only, and always a complete prefix.
 class EventStore {

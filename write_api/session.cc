@@ -129,15 +129,13 @@ std::function<void()> Session::NextWrite() {
     packed.push_back(std::move(answers_[i].answer));
   }
   answers_.erase(answers_.begin(), answers_.begin() + static_cast<std::ptrdiff_t>(count));
-  const std::shared_ptr<google::protobuf::Message> message =
-      kind_->Pack(std::move(packed));
+  const std::shared_ptr<google::protobuf::Message> message = kind_->Pack(std::move(packed));
   return [this, message] { sink_->Write(*message); };
 }
 
 absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(Caller caller,
                                                         std::shared_ptr<SessionSink> sink) {
-  auto session =
-      std::make_shared<Session>(*this, kind_.Begin(std::move(caller)), std::move(sink));
+  auto session = std::make_shared<Session>(*this, kind_.Begin(std::move(caller)), std::move(sink));
   MutexLock lock(mu_);
   if (stopping_) return Stopping();
   if (open_.size() >= kSessionsMax) return WithRetryAfter(kind_.TooMany(), kSessionsRetryDelay);

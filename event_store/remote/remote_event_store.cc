@@ -412,7 +412,11 @@ void RemoteEventStore::Core::OnConnected(const grpc::Status& status,
 void RemoteEventStore::Core::OnAnswers(v1::AppendSessionResponse& message) {
   {
     MutexLock lock(mu_);
+    // First, so that who is answered finds it there.
     Position head = known_;
+    for (const v1::SessionResult& result : message.results())
+      head = std::max(head, Position{result.receipt().position()});
+    RaiseHead(head);
     for (v1::SessionResult& result : *message.mutable_results()) {
       const auto it = sent_.find(result.id());
       if (it == sent_.end()) continue;
@@ -420,13 +424,11 @@ void RemoteEventStore::Core::OnAnswers(v1::AppendSessionResponse& message) {
       sent_.erase(it);
       LeaveChain(pending);
       if (result.has_receipt()) {
-        head = std::max(head, Position{result.receipt().position()});
         Answer(pending, remote::FromWire(result.receipt()));
       } else {
         Answer(pending, remote::FromWire(result.error()));
       }
     }
-    RaiseHead(head);
   }
   Pump();  // The window may have been shut.
 }
@@ -485,8 +487,8 @@ void RemoteEventStore::Core::OnSettled(const std::shared_ptr<Unsettled>& unsettl
                                 pending.command_id),
                     {{"command_id", pending.command_id}}));
     } else {
-      Answer(pending, stored.receipt);
       RaiseHead(stored.receipt.position);
+      Answer(pending, stored.receipt);
     }
     // Without a server the others would wait as long, each.
     for (; ReasonOf(status) == "STORE_UNREACHABLE" && unsettled->next < unsettled->appends.size();

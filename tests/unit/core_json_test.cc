@@ -7,6 +7,18 @@
 namespace leftfold {
 namespace {
 
+TEST(Utf8, IsWhatRfc3629AllowsAndNothingElse) {
+  for (const std::string text :
+       {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+        "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "z\xc3\xa9z"})
+    EXPECT_TRUE(IsUtf8(text)) << text;
+  EXPECT_TRUE(IsUtf8(std::string("\0", 1)));
+  for (const std::string text :
+       {"\x80", "\xc1\xbf", "\xc2", "\xc2z", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xe2\x82",
+        "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "\xf0\x90\x80"})
+    EXPECT_FALSE(IsUtf8(text)) << text;
+}
+
 TEST(Json, EveryKindOfValueIsTaken) {
   for (const char* text : {"null", "true", "false", "0", "-0", "12", "-1.5e+10", "1E-2", "0.1",
                            R"("")", R"("ä\n\u00e4\\")", "[]", "[1, [2], {}]", "{}",

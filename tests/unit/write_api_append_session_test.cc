@@ -74,10 +74,10 @@ AppendSessionRequest Appends(int count, std::uint64_t first_id = 1) {
 
 class AppendSessionTest : public ::testing::Test {
  protected:
-  std::shared_ptr<Client> Open() {
+  std::shared_ptr<Client> Open(const Caller& caller = {}) {
     auto client = std::make_shared<Client>();
     // The session is the client's, so it must not own the client.
-    auto session = sessions_.Open({}, {std::shared_ptr<void>(), client.get()});
+    auto session = sessions_.Open(caller, {std::shared_ptr<void>(), client.get()});
     EXPECT_TRUE(session.ok()) << session.status();
     client->session = *session;
     client->session->Start();
@@ -109,6 +109,32 @@ class AppendSessionTest : public ::testing::Test {
                           }};
   Sessions sessions_{kind_};
 };
+
+TEST_F(AppendSessionTest, AChainThatBrokeStaysBrokenAfterItsAnswer) {
+  Caller engine;
+  engine.trusted = true;
+  const auto client = Open(engine);
+  // Of chain 7: one that is refused, and one that the client sends before it hears of that.
+  AppendSessionRequest refused = Appends(1);
+  refused.mutable_appends(0)->mutable_append()->mutable_engine()->set_chain(7);
+  auto& check = *refused.mutable_appends(0)->mutable_append()->add_checks();
+  check.set_stream("note-1");
+  check.mutable_stream_exists();
+  ASSERT_TRUE(client->Send(refused));
+  Settle(*client);
+  AppendSessionRequest next = Appends(3, 2);
+  next.mutable_appends(0)->mutable_append()->mutable_engine()->set_chain(7);
+  next.mutable_appends(1)->mutable_append()->mutable_engine()->set_chain(8);
+  next.mutable_appends(2)->mutable_append()->mutable_engine()->set_chain(9);
+  next.mutable_appends(2)->mutable_append()->mutable_engine()->set_broken(true);
+  ASSERT_TRUE(client->Send(next));
+  Settle(*client);
+  std::vector<std::string> errors;
+  for (const auto& answer : client->answers) {
+    for (const auto& result : answer.results()) errors.push_back(result.error().message());
+  }
+  EXPECT_THAT(errors, ElementsAre("VERSION_CONFLICT", "VERSION_CONFLICT", "", "VERSION_CONFLICT"));
+}
 
 TEST_F(AppendSessionTest, AppendsCommitInTheirOrderAndAnswersThatHaveComeGoTogether) {
   const auto client = Open();
