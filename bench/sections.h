@@ -25,6 +25,7 @@ int RunAll(const Options& options);
 // Each adds its rows. They start and stop their own servers.
 void MeasureCommands(const Options& options, std::vector<Row>& rows);
 void MeasureHot(const Options& options, std::vector<Row>& rows);
+void MeasureStore(const Options& options, std::vector<Row>& rows);
 void MeasureLoad(const Options& options, std::vector<Row>& rows);
 void MeasureRebuild(const Options& options, std::vector<Row>& rows);
 void MeasureWatch(const Options& options, std::vector<Row>& rows);
