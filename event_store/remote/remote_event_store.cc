@@ -1,6 +1,7 @@
 #include "event_store/remote/remote_event_store.h"
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -103,6 +104,8 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void WaitPast(Position position, std::function<void()> wake);
   Head GetHead();
   const std::string& store_id() const { return store_id_; }
+  // Cancels what is in flight and waits for its end, so that the channel does not go on a thread of
+  // gRPC: the last channel ends these threads.
   void Close();
 
   using Stub = v1::EventStoreService::Stub;
@@ -158,7 +161,7 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
     std::size_t in_flight = 0;
   };
   struct HeadCall {
-    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientContext> context = std::make_unique<grpc::ClientContext>();
     v1::GetHeadRequest request;
     v1::GetHeadResponse response;
   };
@@ -185,16 +188,22 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void Poll();
   void RaiseHead(Position position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answer(Pending& pending, absl::StatusOr<Receipt> receipt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of a unary call that begins: false when the store is closed, and the call must not be made.
+  bool Enter(grpc::ClientContext* context);
+  // Its end: after this nothing of it refers to the channel.
+  void Leave(std::unique_ptr<grpc::ClientContext> context);
   void LeaveChain(const Pending& pending) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const std::unique_ptr<Stub> stub_;
+  std::unique_ptr<Stub> stub_;  // Until Close.
   const std::string bearer_;
   Executor& completions_;  // Not touched after Close.
   const absl::Duration call_wait_;
   std::string store_id_;  // Set by Begin.
 
   Mutex mu_;
+  std::atomic<int> calls_ = 0;  // In flight, sessions too.
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
+  absl::flat_hash_set<grpc::ClientContext*> unary_ ABSL_GUARDED_BY(mu_);  // In flight.
   Link link_ ABSL_GUARDED_BY(mu_) = Link::kNone;
   std::shared_ptr<Session> session_ ABSL_GUARDED_BY(mu_);  // When the link is open.
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
@@ -218,8 +227,9 @@ class RemoteEventStore::Core::Session final
     auto session = std::make_shared<Session>();
     session->core_ = core;
     session->self_ = session;
-    session->context_.AddMetadata("authorization", core->bearer_);
-    core->stub_->async()->AppendSession(&session->context_, session.get());
+    ++core->calls_;
+    session->context_->AddMetadata("authorization", core->bearer_);
+    core->stub_->async()->AppendSession(session->context_.get(), session.get());
     session->AddHold();
     return session;
   }
@@ -240,7 +250,10 @@ class RemoteEventStore::Core::Session final
     ++starting_;
     return true;
   }
-  void Cancel() { context_.TryCancel(); }
+  void Cancel() {
+    MutexLock lock(mu_);
+    if (context_ != nullptr) context_->TryCancel();
+  }
 
   void OnReadDone(bool ok) override {
     if (ok) {
@@ -261,7 +274,14 @@ class RemoteEventStore::Core::Session final
   }
   void OnDone(const grpc::Status& status) override {
     const std::shared_ptr<Session> self = std::move(self_);
-    core_->OnSessionEnd(remote::FromWire(status));
+    const std::shared_ptr<Core> core = core_;
+    core->OnSessionEnd(remote::FromWire(status));
+    {
+      MutexLock lock(mu_);
+      context_ = nullptr;
+    }
+    --core->calls_;
+    core->calls_.notify_all();
   }
 
  private:
@@ -279,7 +299,8 @@ class RemoteEventStore::Core::Session final
 
   std::shared_ptr<Core> core_;
   std::shared_ptr<Session> self_;
-  grpc::ClientContext context_;
+  // Until OnDone.
+  std::unique_ptr<grpc::ClientContext> context_ = std::make_unique<grpc::ClientContext>();
   v1::AppendSessionRequest request_;
   v1::AppendSessionResponse response_;
   Mutex mu_;
@@ -379,10 +400,14 @@ void RemoteEventStore::Core::FillMessage(v1::AppendSessionRequest& message) {
 void RemoteEventStore::Core::AskHead(
     std::function<void(const grpc::Status&, const v1::GetHeadResponse&)> then) {
   auto call = std::make_shared<HeadCall>();
-  Prepare(call->context);
+  Prepare(*call->context);
+  if (!Enter(call->context.get())) return;
   stub_->async()->GetHead(
-      &call->context, &call->request, &call->response,
-      [call, then = std::move(then)](const grpc::Status& status) { then(status, call->response); });
+      call->context.get(), &call->request, &call->response,
+      [self = shared_from_this(), call, then = std::move(then)](const grpc::Status& status) {
+        then(status, call->response);
+        self->Leave(std::move(call->context));
+      });
 }
 
 void RemoteEventStore::Core::OnConnected(const grpc::Status& status,
@@ -464,9 +489,12 @@ void RemoteEventStore::Core::Settle(const std::shared_ptr<Unsettled>& unsettled)
   unsettled->context = std::make_unique<grpc::ClientContext>();
   Prepare(*unsettled->context);
   unsettled->request.set_command_id(unsettled->appends[unsettled->next].command_id);
+  if (!Enter(unsettled->context.get())) return;
   stub_->async()->GetCommand(unsettled->context.get(), &unsettled->request, &unsettled->response,
                              [self = shared_from_this(), unsettled](const grpc::Status& status) {
+                               auto context = std::move(unsettled->context);
                                self->OnSettled(unsettled, remote::FromWire(status));
+                               self->Leave(std::move(context));
                              });
 }
 
@@ -498,6 +526,24 @@ void RemoteEventStore::Core::OnSettled(const std::shared_ptr<Unsettled>& unsettl
     }
   }
   Settle(unsettled);
+}
+
+bool RemoteEventStore::Core::Enter(grpc::ClientContext* context) {
+  MutexLock lock(mu_);
+  if (closed_) return false;
+  unary_.insert(context);
+  ++calls_;
+  return true;
+}
+
+void RemoteEventStore::Core::Leave(std::unique_ptr<grpc::ClientContext> context) {
+  {
+    MutexLock lock(mu_);
+    unary_.erase(context.get());
+  }
+  context = nullptr;
+  --calls_;
+  calls_.notify_all();
 }
 
 void RemoteEventStore::Core::RaiseHead(Position position) {
@@ -557,8 +603,11 @@ void RemoteEventStore::Core::Close() {
     queue.swap(queue_);
     sent.swap(sent_);
     waiting.swap(waiting_);
+    for (grpc::ClientContext* context : unary_) context->TryCancel();
   }
   if (session != nullptr) session->Cancel();
+  for (int calls = calls_; calls > 0; calls = calls_) calls_.wait(calls);
+  stub_ = nullptr;
 }
 
 absl::StatusOr<std::unique_ptr<RemoteEventStore>> RemoteEventStore::Connect(

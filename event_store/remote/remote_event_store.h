@@ -67,8 +67,8 @@ struct RemoteStoreOptions {
 // WaitPast: appends of this object wake at once, others within kRemoteHeadPollInterval.
 //
 // Thread-safe. When it goes, appends that are not answered are never answered, and nothing is
-// posted to `completions` any more; it does not wait. What it had posted must have run or been
-// dropped.
+// posted to `completions` any more; it waits until its calls are cancelled, so it must not be
+// destroyed on a thread of gRPC. What it had posted must have run or been dropped.
 class RemoteEventStore final : public EventStore {
  public:
   // Blocks until the server has answered: STORE_UNREACHABLE.

@@ -201,15 +201,19 @@ TEST_F(RemoteEventStoreTest, AServerThatStopsAnswersWhatItHasTaken) {
   address_ = server_->address();
   Restart();
   std::int64_t accepted = 1;
+  std::int64_t unknown = 0;
   for (auto& answer : answers) {
     const auto receipt = answer.get();
     if (receipt.ok()) {
       ++accepted;
     } else {
-      EXPECT_EQ(ReasonOf(receipt.status()), "STOPPING") << receipt.status();
+      // The connection may be gone before the end of the session is read.
+      unknown += ReasonOf(receipt.status()) == "OUTCOME_UNKNOWN" ? 1 : 0;
+      EXPECT_THAT(ReasonOf(receipt.status()), ::testing::AnyOf("STOPPING", "OUTCOME_UNKNOWN"));
     }
   }
-  EXPECT_EQ(memory_->GetHead().position, Position{accepted});
+  EXPECT_GE(memory_->GetHead().position, Position{accepted});
+  EXPECT_LE(memory_->GetHead().position, Position{accepted + unknown});
 }
 
 TEST_F(RemoteEventStoreTest, AnotherStoreAtTheAddressIsNotWrittenTo) {
