@@ -1,5 +1,7 @@
 #include "testing/store_server.h"
 
+#include <absl/time/clock.h>
+
 #include "core/status.h"
 #include "leftfold/store/v1/event_store.pb.h"
 #include "rpc/status.h"
@@ -18,9 +20,20 @@ StoreServer::StoreServer(EventStore& store, const std::string& listen)
   served = ServeStore({.store = store, .appender = appender_, .feeds = feeds_, .work = work_},
                       kToken, services_);
   if (!served.ok()) Die(served.ToString());
-  auto server = rpc::RpcServer::Start({.listen = listen, .services = &services_, .generated = {}});
-  if (!server.ok()) Die(server.status().ToString());
-  server_ = *std::move(server);
+  // The port of a server that has just gone may be in use for a moment: by what is left of it, or
+  // by a client of some other test.
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (server_ == nullptr) {
+    auto server =
+        rpc::RpcServer::Start({.listen = listen, .services = &services_, .generated = {}});
+    if (server.ok()) {
+      server_ = *std::move(server);
+    } else if (absl::Now() > deadline) {
+      Die(server.status().ToString());
+    } else {
+      absl::SleepFor(absl::Milliseconds(20));
+    }
+  }
   address_ = server_->address();
 }
 
