@@ -108,8 +108,9 @@ TermQuery QueryOf(const EventFilter& filter) {
   std::vector<Term> categories;
   for (const std::string& category : filter.categories)
     categories.push_back(TermOf(kCategory, category));
-  if (categories.empty() && filter.stream_prefix.find('-') != std::string::npos)
-    categories.push_back(TermOf(kCategory, CategoryOf(filter.stream_prefix)));
+  const std::string& name = filter.stream.empty() ? filter.stream_prefix : filter.stream;
+  if (categories.empty() && name.find('-') != std::string::npos)
+    categories.push_back(TermOf(kCategory, CategoryOf(name)));
   if (!categories.empty()) common.push_back(std::move(categories));
   if (filter.items.empty()) return common.empty() ? TermQuery{} : TermQuery{{std::move(common)}};
   TermQuery query = QueryOf(filter.items);
