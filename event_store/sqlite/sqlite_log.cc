@@ -484,11 +484,11 @@ absl::StatusOr<std::vector<Position>> SqliteLog::PositionsOf(sql::Connection& co
   }
   auto indexed = index_->StreamPositions(id, options.from, options.direction, options.events_max);
   if (!indexed.ok()) return indexed.status();
-  std::vector<Position> positions = forward ? std::move(*indexed) : std::move(newer);
+  std::vector<Position>& positions = forward ? *indexed : newer;
   const std::vector<Position>& rest = forward ? newer : *indexed;
   for (std::size_t i = 0; i < rest.size() && positions.size() < options.events_max; ++i)
     positions.push_back(rest[i]);
-  return positions;
+  return std::move(positions);
 }
 
 absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
