@@ -2,6 +2,8 @@
 
 #include <openssl/evp.h>
 
+#include <utility>
+
 #include "core/status.h"
 
 namespace leftfold {
@@ -18,10 +20,11 @@ void Begin(void* context) {
 }
 }  // namespace
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) { Begin(context_); }
+Sha256::Sha256() : context_(EVP_MD_CTX_new()) {}
 Sha256::~Sha256() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
 
 Sha256& Sha256::Add(std::string_view bytes) {
+  if (!std::exchange(begun_, true)) Begin(context_);
   EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), bytes.data(), bytes.size());
   return *this;
 }
@@ -38,9 +41,10 @@ Sha256& Sha256::AddInt64(std::int64_t value) {
 }
 
 Digest Sha256::Finish() {
+  Add("");
   Digest digest;
   EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest.data(), nullptr);
-  Begin(context_);
+  begun_ = false;
   return digest;
 }
 

@@ -28,6 +28,7 @@ class Sha256 {
 
  private:
   void* context_;
+  bool begun_ = false;
 };
 
 std::string_view AsBytes(const Digest& digest);
