@@ -358,11 +358,11 @@ absl::StatusOr<bool> LogIndex::FlushOnce() {
 
 void LogIndex::FlushBehind() {
   MutexLock file(file_mu_);
-  Position target;
+  IndexProgress target;
   {
     MutexLock lock(mu_);
     if (flushing_.size == 0) std::swap(flushing_, growing_);
-    target = through_.position;
+    target = through_;
   }
   absl::Status flushed;
   while (true) {
@@ -370,7 +370,7 @@ void LogIndex::FlushBehind() {
     flushed = more.status();
     if (!more.ok() || !*more) break;
     MutexLock lock(mu_);
-    if (in_file_.position >= target) break;
+    if (in_file_.Covers(target)) break;
   }
   // With a full disk, what is in memory stays there and is tried again with a later commit.
   if (!flushed.ok() && !absl::IsResourceExhausted(flushed)) {

@@ -64,6 +64,10 @@ struct IndexProgress {
   Position position;
   std::int64_t command = 0;
   Digest chain{};
+  // Holds all that `other` holds: events and commands go forward each by themselves.
+  bool Covers(const IndexProgress& other) const {
+    return position >= other.position && command >= other.command;
+  }
 };
 
 // Where the index reads what it must bring into its file.
@@ -79,9 +83,9 @@ class IndexSource {
 
 // Positions of the log's events by stream and version and by term, and the log's command ids, in a
 // file of its own, `<folder>/index.db`: what is random by nature stays out of the log's
-// transactions. The newest
-// part is in memory; it goes to the file in large batches, sorted, behind the writer. The file is
-// made again from the log when it is missing, damaged or of another log. Thread-safe.
+// transactions. The newest part is in memory; it goes to the file in large batches, sorted, behind
+// the writer. The file is made again from the log when it is missing, damaged or of another log.
+// Thread-safe.
 class LogIndex {
  public:
   // kWrite: brings the file up to the end of the log first; then batches run on `behind`, which

@@ -33,6 +33,19 @@ class NeverExecutor final : public Executor {
   void PostAfter(absl::Duration, std::function<void()>) override {}
 };
 
+// Runs tasks when told to.
+class LateExecutor final : public Executor {
+ public:
+  void Post(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
+  void PostAfter(absl::Duration, std::function<void()> task) override { Post(std::move(task)); }
+  void Run() {
+    for (; !tasks_.empty(); tasks_.erase(tasks_.begin())) tasks_.front()();
+  }
+
+ private:
+  std::vector<std::function<void()>> tasks_;
+};
+
 // A log whose index goes to its file after 16 events and commands.
 class LogIndexTest : public ::testing::Test {
  protected:
@@ -93,6 +106,17 @@ TEST_F(LogIndexTest, WhatIsInTheFileAndWhatIsInMemoryAreFoundAlike) {
   EXPECT_EQ(InIndex("SELECT position FROM progress"), 40);
   ExpectAllFound(*store_, 42, "c");
   EXPECT_THAT(Desks(*store_), ElementsAre("3", "13", "23", "33"));
+}
+
+TEST_F(LogIndexTest, CommandsWithoutEventsAreFoundWhenTheFileComesLate) {
+  LateExecutor late;
+  Open(&late);
+  const int commands = static_cast<int>(4 * kBatch);
+  Append(CommandOf(AppendOf("room-a", {"x"}), "first"));
+  for (int i = 0; i < commands; ++i)
+    Append(CommandOf(AppendOf("room-a", {}), fmt::format("c{}", i)));
+  late.Run();
+  ExpectAllFound(*store_, commands, "c");
 }
 
 TEST_F(LogIndexTest, OpeningBringsTheFileToTheEndOfTheLog) {
