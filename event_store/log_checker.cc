@@ -23,25 +23,18 @@ bool BeginsAppend(const RecordedEvent& previous, const RecordedEvent& next) {
 EventChecker::EventChecker(std::string_view store_id)
     : EventChecker(Start{.head = {kBeforeFirst, FirstChain(store_id)},
                          .category_heads = {},
-                         .version_of = [](const std::string&) -> absl::StatusOr<Version> {
-                           return kNoEventYet;
-                         }}) {}
+                         .versions = {}}) {}
 
 EventChecker::EventChecker(Start start)
     : head_(start.head),
       recorded_at_(start.recorded_at),
-      version_of_(std::move(start.version_of)),
+      versions_(std::move(start.versions)),
       categories_(std::move(start.category_heads)) {}
 
-absl::StatusOr<std::string> EventChecker::Misfit(const RecordedEvent& event) {
+std::string EventChecker::Misfit(const RecordedEvent& event) {
   if (event.position != head_.position.Next())
     return fmt::format("the event is missing (the next one is at {})", event.position.value);
-  auto [version, added] = versions_.try_emplace(event.stream, kNoEventYet);
-  if (added) {
-    const auto before = version_of_(event.stream);
-    if (!before.ok()) return before.status();
-    version->second = *before;
-  }
+  const auto version = versions_.try_emplace(event.stream, kNoEventYet).first;
   if (event.version != version->second.Next()) {
     return fmt::format("{} goes from version {} to {}", event.stream, version->second.value,
                        event.version.value);
@@ -63,9 +56,8 @@ absl::StatusOr<std::string> EventChecker::Misfit(const RecordedEvent& event) {
 
 absl::Status EventChecker::Add(const RecordedEvent& event) {
   const Position at = head_.position.Next();
-  const absl::StatusOr<std::string> misfit = Misfit(event);
-  if (!misfit.ok()) return misfit.status();
-  return misfit->empty() ? absl::OkStatus() : FaultAt(at, *misfit);
+  const std::string misfit = Misfit(event);
+  return misfit.empty() ? absl::OkStatus() : FaultAt(at, misfit);
 }
 
 CommandChecker::CommandChecker(std::int64_t number, Position position)

@@ -6,7 +6,6 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -32,8 +31,7 @@ class EventChecker {
     Head head;
     absl::Time recorded_at = absl::InfinitePast();
     absl::flat_hash_map<std::string, Position> category_heads;
-    // Version of a stream at the head; asked once for each stream.
-    std::function<absl::StatusOr<Version>(const std::string& stream)> version_of;
+    absl::flat_hash_map<std::string, Version> versions;  // Of every stream at the head.
   };
 
   // From the first event of a log on.
@@ -50,11 +48,10 @@ class EventChecker {
   const absl::flat_hash_map<std::string, Version>& versions() const { return versions_; }
 
  private:
-  absl::StatusOr<std::string> Misfit(const RecordedEvent& event);
+  std::string Misfit(const RecordedEvent& event);
 
   Head head_;
   absl::Time recorded_at_ = absl::InfinitePast();
-  std::function<absl::StatusOr<Version>(const std::string&)> version_of_;
   absl::flat_hash_map<std::string, Version> versions_;
   absl::flat_hash_map<std::string, Position> categories_;
 };
