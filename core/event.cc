@@ -37,40 +37,6 @@ core::v1::EventMetadata EventMeta::metadata() const {
   return parsed;
 }
 
-core::v1::RecordedEvent ToProto(const RecordedEvent& event) {
-  core::v1::RecordedEvent out;
-  out.set_position(event.position.value);
-  out.set_stream(event.stream);
-  out.set_version(event.version.value);
-  out.set_event_id(ToString(event.event_id));
-  out.set_type(event.type);
-  if (event.encoding == Encoding::kJson) {
-    out.set_json(event.payload);
-  } else {
-    out.mutable_message()->set_type_url("type.googleapis.com/" + event.type);
-    out.mutable_message()->set_value(event.payload);
-  }
-  const std::int64_t micros = absl::ToUnixMicros(event.recorded_at);
-  out.mutable_recorded_at()->set_seconds(micros / 1'000'000);
-  out.mutable_recorded_at()->set_nanos(static_cast<std::int32_t>(micros % 1'000'000) * 1'000);
-  core::v1::EventMetadata metadata = EventMeta{event}.metadata();
-  out.set_actor(metadata.actor());
-  out.set_command_id(metadata.command_id());
-  out.set_correlation_id(metadata.correlation_id());
-  out.set_causation_id(metadata.causation_id());
-  out.set_traceparent(metadata.traceparent());
-  *out.mutable_headers() = std::move(*metadata.mutable_headers());
-  for (const Tag& tag : event.tags) {
-    auto* added = out.add_tags();
-    added->set_key(tag.key);
-    added->set_value(tag.value);
-  }
-  out.set_leaf(std::string(AsBytes(event.leaf)));
-  out.set_chain(std::string(AsBytes(event.chain)));
-  out.set_category_previous(event.category_previous.value);
-  return out;
-}
-
 std::string EncodeTags(const std::vector<Tag>& tags) {
   std::string out;
   for (const Tag& tag : tags) {

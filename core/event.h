@@ -63,9 +63,6 @@ struct EventMeta {
   core::v1::EventMetadata metadata() const;
 };
 
-// The public form.
-core::v1::RecordedEvent ToProto(const RecordedEvent& event);
-
 // Bytes of a stored list of tags: for each tag key and value, length-prefixed with 32 bit
 // little-endian. Never change.
 std::string EncodeTags(const std::vector<Tag>& tags);

@@ -121,7 +121,14 @@ class Scanner {
 
 }  // namespace
 
+bool IsAscii(std::string_view bytes) {
+  unsigned char any = 0;
+  for (const char c : bytes) any |= static_cast<unsigned char>(c);
+  return any < 0x80;
+}
+
 bool IsUtf8(std::string_view bytes) {
+  if (IsAscii(bytes)) return true;
   std::size_t at = 0;
   const auto byte = [&](std::size_t i) -> unsigned {
     return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U;

@@ -8,6 +8,8 @@ namespace leftfold {
 // Deepest nesting of arrays and objects in a JSON payload.
 inline constexpr int kJsonDepthMax = 100;
 
+bool IsAscii(std::string_view bytes);
+
 // Whether `bytes` are well-formed UTF-8 (RFC 3629), as protobuf wants it in a string.
 bool IsUtf8(std::string_view bytes);
 

@@ -4,11 +4,12 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
-#include <google/protobuf/message.h>
 
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/executor.h"
@@ -20,7 +21,7 @@ namespace leftfold {
 // Reads and subscriptions open at a time. Beyond: TOO_MANY_READERS with RetryInfo.
 inline constexpr std::size_t kReadersMax = 10'000;
 // A message to a reader ends when it has so many events, or so many bytes (as serialised).
-inline constexpr std::size_t kReaderMessageEvents = 256;
+inline constexpr std::size_t kReaderMessageEvents = 400;
 inline constexpr std::size_t kReaderMessageBytes = 128 << 10;
 // What a reader that does not read costs at the most: one message of one event, whatever its size.
 // Others cost kReaderMessageBytes and an event.
@@ -40,8 +41,8 @@ inline constexpr std::int64_t kFellBehindEvents = 1'000;
 class FeedSink {
  public:
   virtual ~FeedSink() = default;
-  // Valid during the call.
-  virtual void Write(const google::protobuf::Message& message) = 0;
+  // A message of the RPC's response type, serialised. Valid during the call.
+  virtual void Write(std::string_view message) = 0;
   virtual void Finish(const absl::Status& status) = 0;
 };
 
@@ -65,10 +66,10 @@ class Feed : public std::enable_shared_from_this<Feed> {
 
   Feed(Feeds& feeds, std::shared_ptr<FeedSink> sink) : feeds_(feeds), sink_(std::move(sink)) {}
 
-  // Does one bounded piece of work, at no time two of them. kWrite: `message()` is to be written.
-  // kWait: there is nothing beyond `waits_past()`. An error ends the feed.
+  // Does one bounded piece of work, at no time two of them. kWrite: `message()`, serialised, is to
+  // be written. kWait: there is nothing beyond `waits_past()`. An error ends the feed.
   virtual absl::StatusOr<Next> Step() = 0;
-  virtual const google::protobuf::Message& message() const = 0;
+  virtual std::string message() const = 0;
   virtual Position waits_past() const { return kBeforeFirst; }
   // A poll came while it waited: whether to step.
   virtual bool OnPoll(Position head) { return head > waits_past(); }

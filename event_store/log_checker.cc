@@ -21,9 +21,8 @@ bool BeginsAppend(const RecordedEvent& previous, const RecordedEvent& next) {
 }
 
 EventChecker::EventChecker(std::string_view store_id)
-    : EventChecker(Start{.head = {kBeforeFirst, FirstChain(store_id)},
-                         .category_heads = {},
-                         .versions = {}}) {}
+    : EventChecker(Start{
+          .head = {kBeforeFirst, FirstChain(store_id)}, .category_heads = {}, .versions = {}}) {}
 
 EventChecker::EventChecker(Start start)
     : head_(start.head),

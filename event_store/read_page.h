@@ -1,6 +1,7 @@
 #ifndef EVENT_STORE_READ_PAGE_H_
 #define EVENT_STORE_READ_PAGE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
@@ -12,10 +13,13 @@ namespace leftfold {
 class ReadPage {
  public:
   explicit ReadPage(const ReadAllOptions& options)
-      : options_(options), result_{{}, options.from}, full_(options.events_max == 0) {}
+      : options_(options), result_{{}, options.from}, full_(options.events_max == 0) {
+    constexpr std::size_t kReserved = 512;
+    result_.events.reserve(std::min(options.events_max, kReserved));
+  }
 
   // The next event, wanted or not. The first wanted one is taken whatever its size.
-  void Offer(const RecordedEvent& event) {
+  void Offer(RecordedEvent event) {
     result_.through = event.position;
     if (!options_.filter.Matches(event)) {
       full_ = ++passed_over_ >= kScanEventsMax;
@@ -27,7 +31,7 @@ class ReadPage {
       full_ = true;
       return;
     }
-    result_.events.push_back(event);
+    result_.events.push_back(std::move(event));
     full_ = result_.events.size() >= options_.events_max;
   }
   // Nothing that is wanted lies between what was offered and `position`, itself included.

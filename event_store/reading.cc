@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/event_wire.h"
 #include "core/ids.h"
-#include "core/json.h"
 #include "core/status.h"
 #include "core/timestamp.h"
 #include "event_store/feed.h"
@@ -14,7 +14,9 @@
 namespace leftfold::reading {
 namespace {
 
-constexpr std::size_t kPayloadBytes = kReaderMessageBytes / 2;  // The rest is for what is around.
+// The rest is for what is around kReaderMessageEvents payloads: seldom is one read that does not fit
+// and is read again.
+constexpr std::size_t kPayloadBytes = kReaderMessageBytes / 4;
 
 std::vector<Tag> ToTags(const google::protobuf::RepeatedPtrField<core::v1::Tag>& tags) {
   std::vector<Tag> out;
@@ -78,21 +80,17 @@ EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violation
   return out;
 }
 
-std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max, bool raw_metadata,
-                 google::protobuf::RepeatedPtrField<core::v1::RecordedEvent>& events) {
-  constexpr std::size_t kFrame = 8;  // Tag and length around it.
-  std::size_t bytes = 0;
+std::size_t EventsField::Fill(const std::vector<RecordedEvent>& from, std::size_t events_max) {
+  bytes_.clear();
   std::size_t count = 0;
-  while (count < std::min(from.size(), events_max)) {
-    core::v1::RecordedEvent event = ToProto(from[count]);
-    if (raw_metadata) {
-      event.set_raw_metadata(from[count].metadata);
-      if (event.has_json() && !IsUtf8(event.json())) event.set_raw_json(from[count].payload);
-    }
-    bytes += event.ByteSizeLong() + kFrame;
-    if (bytes > kReaderMessageBytes && count > 0) break;
-    *events.Add() = std::move(event);
-    ++count;
+  for (; count < std::min(from.size(), events_max); ++count) {
+    const std::size_t before = bytes_.size();
+    scratch_.clear();
+    AppendEvent(from[count], raw_metadata_, scratch_);
+    AppendField(field_, scratch_, bytes_);
+    if (bytes_.size() <= kReaderMessageBytes || count == 0) continue;
+    bytes_.resize(before);
+    break;
   }
   return count;
 }

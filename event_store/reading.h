@@ -19,10 +19,27 @@ void CheckCount(std::int64_t max_count, Violations& violations);
 // What is wrong goes to `violations`.
 EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violations);
 
-// Adds events until `events` has kReaderMessageEvents or kReaderMessageBytes, at least one, and
-// says how many.
-std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max, bool raw_metadata,
-                 google::protobuf::RepeatedPtrField<core::v1::RecordedEvent>& events);
+// The events of a message, serialised as its repeated field `field`. An object for each event, only
+// to serialise it, would cost more than to read it.
+class EventsField {
+ public:
+  EventsField(int field, bool raw_metadata) : field_(field), raw_metadata_(raw_metadata) {}
+  // In place of what it held: events up to `events_max` or kReaderMessageBytes, at least one; says
+  // how many.
+  std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max);
+  void Clear() { bytes_.clear(); }
+  // The message with its other fields, which `rest` has. Fields may come in any order.
+  std::string In(const google::protobuf::Message& rest) const {
+    return bytes_ + rest.SerializeAsString();
+  }
+  bool empty() const { return bytes_.empty(); }
+
+ private:
+  const int field_;
+  const bool raw_metadata_;
+  std::string bytes_;
+  std::string scratch_;
+};
 
 // How a batch is read for one message.
 ReadAllOptions BatchOptions(Position from, Direction direction, const EventFilter& filter);

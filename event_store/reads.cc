@@ -33,11 +33,13 @@ class ReadAllFeed final : public Feed {
         request_(std::move(request)),
         filter_(std::move(filter)),
         forward_(ToDirection(request_.direction()) == Direction::kForward),
-        left_(Limit(request_.max_count())) {}
+        left_(Limit(request_.max_count())),
+        events_(message_.kEventsFieldNumber, request_.raw_metadata()) {}
 
  private:
   absl::StatusOr<Next> Step() override {
     message_.Clear();
+    events_.Clear();
     if (!begun_) LEFTFOLD_RETURN_IF_ERROR(Begin());
     if (AtEnd()) {
       if (told_ == through_) return Next::kEnd;
@@ -50,7 +52,7 @@ class ReadAllFeed final : public Feed {
       return reading::HoleAt(forward_ ? through_.Next() : Position{through_.value - 1});
     return Take(*read);
   }
-  const google::protobuf::Message& message() const override { return message_; }
+  std::string message() const override { return events_.In(message_); }
 
   absl::Status Begin() {
     head_ = store().GetHead().position;
@@ -87,10 +89,9 @@ class ReadAllFeed final : public Feed {
       const std::int64_t untold = std::abs(through_.value - told_.value_or(Position{0}).value);
       return untold < kCheckpointEvents || AtEnd() ? Next::kAgain : Tell(through_);
     }
-    const std::size_t sent = reading::Fill(
+    const std::size_t sent = events_.Fill(
         read.events,
-        static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(count), left_)),
-        request_.raw_metadata(), *message_.mutable_events());
+        static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(count), left_)));
     left_ -= static_cast<std::int64_t>(sent);
     const bool all = sent == read.events.size();
     through_ = all ? read.through : read.events[sent - 1].position;
@@ -111,7 +112,8 @@ class ReadAllFeed final : public Feed {
   const EventFilter filter_;
   const bool forward_;
   std::int64_t left_;
-  store::v1::ReadAllResponse message_;
+  store::v1::ReadAllResponse message_;  // Without its events.
+  reading::EventsField events_;
   bool begun_ = false;
   Position head_;
   Position through_;
@@ -124,11 +126,13 @@ class ReadStreamFeed final : public Feed {
       : Feed(feeds, std::move(sink)),
         request_(std::move(request)),
         forward_(ToDirection(request_.direction()) == Direction::kForward),
-        left_(Limit(request_.max_count())) {}
+        left_(Limit(request_.max_count())),
+        events_(message_.kEventsFieldNumber, request_.raw_metadata()) {}
 
  private:
   absl::StatusOr<Next> Step() override {
     message_.Clear();
+    events_.Clear();
     if (!begun_) LEFTFOLD_RETURN_IF_ERROR(Begin());
     message_.set_stream_version(last_.value);
     if (left_ == 0 || next_ < Version{0} || next_ > last_)
@@ -146,7 +150,7 @@ class ReadStreamFeed final : public Feed {
                     {{"stream", request_.stream()}, {"version", fmt::to_string(next_.value)}});
     return Take(*std::move(events));
   }
-  const google::protobuf::Message& message() const override { return message_; }
+  std::string message() const override { return events_.In(message_); }
 
   absl::Status Begin() {
     const auto last = store().StreamVersion(request_.stream());
@@ -194,9 +198,8 @@ class ReadStreamFeed final : public Feed {
       if (types.empty() || std::find(types.begin(), types.end(), event.type) != types.end())
         wanted.push_back(std::move(event));
     }
-    const std::size_t sent = reading::Fill(
-        wanted, static_cast<std::size_t>(std::min<std::int64_t>(kReaderMessageEvents, left_)),
-        request_.raw_metadata(), *message_.mutable_events());
+    const std::size_t sent = events_.Fill(
+        wanted, static_cast<std::size_t>(std::min<std::int64_t>(kReaderMessageEvents, left_)));
     left_ -= static_cast<std::int64_t>(sent);
     if (sent < wanted.size()) next_ = wanted[sent - 1].version;
     next_ = Version{next_.value + (forward_ ? 1 : -1)};
@@ -208,7 +211,8 @@ class ReadStreamFeed final : public Feed {
   const store::v1::ReadStreamRequest request_;
   const bool forward_;
   std::int64_t left_;
-  store::v1::ReadStreamResponse message_;
+  store::v1::ReadStreamResponse message_;  // Without its events.
+  reading::EventsField events_;
   bool begun_ = false;
   bool told_ = false;
   Version last_ = kNoEventYet;

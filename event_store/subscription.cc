@@ -1,6 +1,7 @@
 #include <atomic>
 #include <utility>
 
+#include "core/event_wire.h"
 #include "core/status.h"
 #include "core/timestamp.h"
 #include "event_store/readers.h"
@@ -16,16 +17,23 @@ class Subscription final : public Feed {
       : Feed(feeds, std::move(sink)),
         request_(std::move(request)),
         filter_(std::move(filter)),
-        whole_(filter_.MatchesAll()) {}
+        whole_(filter_.MatchesAll()),
+        events_(store::v1::EventBatch::kEventsFieldNumber, request_.raw_metadata()) {}
 
  private:
   absl::StatusOr<Next> Step() override {
     message_.Clear();
+    events_.Clear();
     absl::StatusOr<Next> next = started_ ? GoOn() : Begin();
     if (next.ok() && *next == Next::kWrite) polls_ = 0;
     return next;
   }
-  const google::protobuf::Message& message() const override { return message_; }
+  std::string message() const override {
+    if (events_.empty()) return message_.SerializeAsString();
+    std::string message;
+    AppendField(message_.kEventsFieldNumber, events_.In(message_.events()), message);
+    return message;
+  }
   Position waits_past() const override { return Position{waits_past_}; }
   bool OnPoll(Position head) override {
     ++polls_;
@@ -89,8 +97,7 @@ class Subscription final : public Feed {
       }
     }
     store::v1::EventBatch& batch = *message_.mutable_events();
-    const std::size_t count = reading::Fill(read.events, read.events.size(),
-                                            request_.raw_metadata(), *batch.mutable_events());
+    const std::size_t count = events_.Fill(read.events, read.events.size());
     told_ = read.events[count - 1].position;
     through_ = count == read.events.size() ? read.through : told_;
     batch.set_position(told_.value);
@@ -143,7 +150,8 @@ class Subscription final : public Feed {
   const EventFilter filter_;
   const bool whole_;  // No filter: positions must be dense.
   // Of the step that runs.
-  store::v1::SubscribeResponse message_;
+  store::v1::SubscribeResponse message_;  // Without its events.
+  reading::EventsField events_;
   bool started_ = false;
   bool live_ = false;
   Position through_;  // All up to here was sent or is not wanted.

@@ -30,7 +30,7 @@ absl::Status CheckPartition(std::int32_t partition) {
 class StreamFeedSink final : public FeedSink {
  public:
   explicit StreamFeedSink(rpc::ServerStream& stream) : stream_(stream) {}
-  void Write(const google::protobuf::Message& message) override { stream_.Write(message); }
+  void Write(std::string_view message) override { stream_.Write(message); }
   void Finish(const absl::Status& status) override { stream_.Finish(status); }
 
  private:

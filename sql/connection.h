@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -75,7 +74,7 @@ class Connection {
   class Statement;
   Connection(const std::string& path, int flags);
   absl::Status Configure(const OpenOptions& options);
-  void Fail(const SQLite::Exception& e);
+  void Fail(int code);
 
   SQLite::Database database_;
   Role role_ = Role::kReader;

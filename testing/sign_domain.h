@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/aggregate.h"
+#include "core/event_wire.h"
 #include "core/registry.h"
 #include "core/view.h"
 #include "leftfold/rooms/v1/commands.pb.h"

@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "core/event_wire.h"
+#include "core/json.h"
 #include "core/status.h"
 #include "core/timestamp.h"
 #include "leftfold/tools/v1/log_line.pb.h"

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/event.h"
+#include "core/event_wire.h"
 #include "core/log.h"
 #include "core/status.h"
 #include "tools/json.h"

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "core/event_wire.h"
 #include "core/page.h"
 #include "core/registry.h"
 #include "domains/rooms/documents.h"
@@ -69,7 +70,8 @@ v1::Room ToDocument(std::string_view room_id, std::int64_t version, Room::State 
 
 void RoomHistory::Record(const EventMeta& meta, WriteTx& tx) {
   const std::int64_t version = meta.version().value;
-  const std::string recorded = ToProto(meta.recorded).SerializeAsString();
+  std::string recorded;
+  AppendEvent(meta.recorded, false, recorded);
   if (version == 0) {
     tx.Exec("INSERT OR REPLACE INTO room (id, room_id) VALUES (?, ?)", meta.position(),
             meta.aggregate_id());
