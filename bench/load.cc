@@ -95,4 +95,13 @@ LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration dura
   return loop.Result(seconds);
 }
 
+void AwaitRest(const testing::ChildProcess& server) {
+  constexpr absl::Duration kLook = absl::Milliseconds(500);
+  double before = 0;
+  for (double now = server.CpuSeconds(); now - before > 0.02; now = server.CpuSeconds()) {
+    before = now;
+    absl::SleepFor(kLook);
+  }
+}
+
 }  // namespace leftfold::bench

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "testing/child_process.h"
+
 namespace leftfold::bench {
 
 // Several connections to one address; one connection alone costs a third of the throughput.
@@ -27,6 +29,9 @@ using Call = std::function<void(int caller, std::function<void(bool ok)> done)>;
 // what is answered after `warm_up` for `duration`.
 LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration duration,
                       const Call& call);
+
+// Waits until nothing is left to do behind the answers: index and views have caught up.
+void AwaitRest(const testing::ChildProcess& server);
 
 }  // namespace leftfold::bench
 #endif  // BENCH_LOAD_H_

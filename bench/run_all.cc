@@ -17,6 +17,7 @@ int RunAll(const Options& options) {
   if (wanted("commands")) MeasureCommands(options, rows);
   if (wanted("hot")) MeasureHot(options, rows);
   if (wanted("store")) MeasureStore(options, rows);
+  if (wanted("growth")) MeasureGrowth(options, rows);
   if (wanted("load")) MeasureLoad(options, rows);
   if (wanted("watch")) MeasureWatch(options, rows);
   if (wanted("rebuild")) MeasureRebuild(options, rows);

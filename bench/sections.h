@@ -1,6 +1,7 @@
 #ifndef BENCH_SECTIONS_H_
 #define BENCH_SECTIONS_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct Options {
   double seconds = 3;
   int repeats = 3;
   int rebuild_events = 200'000;
+  std::int64_t growth_events = 10'000'000;
   std::string only;      // The section to run; "" is all of them.
   std::string self;      // This program, for the empty server.
   std::string leftfold;  // The server's binary.
@@ -26,6 +28,7 @@ int RunAll(const Options& options);
 void MeasureCommands(const Options& options, std::vector<Row>& rows);
 void MeasureHot(const Options& options, std::vector<Row>& rows);
 void MeasureStore(const Options& options, std::vector<Row>& rows);
+void MeasureGrowth(const Options& options, std::vector<Row>& rows);
 void MeasureLoad(const Options& options, std::vector<Row>& rows);
 void MeasureRebuild(const Options& options, std::vector<Row>& rows);
 void MeasureWatch(const Options& options, std::vector<Row>& rows);

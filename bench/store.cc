@@ -104,16 +104,6 @@ double ThreadCpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
-// Waits until nothing is left to do behind the answers: index and views have caught up.
-void AwaitRest(const testing::ChildProcess& server) {
-  constexpr absl::Duration kLook = absl::Milliseconds(500);
-  double before = 0;
-  for (double now = server.CpuSeconds(); now - before > 0.02; now = server.CpuSeconds()) {
-    before = now;
-    absl::SleepFor(kLook);
-  }
-}
-
 // Server CPU for each event of one ReadAll, in microseconds.
 double ReadMicros(const testing::ChildProcess& server, v1::EventStoreService::Stub& stub,
                   double* events) {

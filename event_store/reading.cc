@@ -14,8 +14,8 @@
 namespace leftfold::reading {
 namespace {
 
-// The rest is for what is around kReaderMessageEvents payloads: seldom is one read that does not fit
-// and is read again.
+// The rest is for what is around kReaderMessageEvents payloads: seldom is one read that does not
+// fit and is read again.
 constexpr std::size_t kPayloadBytes = kReaderMessageBytes / 4;
 
 std::vector<Tag> ToTags(const google::protobuf::RepeatedPtrField<core::v1::Tag>& tags) {
