@@ -64,6 +64,8 @@ using Answer = std::unique_ptr<google::protobuf::Message>;
 struct QueryEntry {
   const google::protobuf::Descriptor* request;
   std::function<absl::StatusOr<Answer>(const google::protobuf::Message&, ReadTx&)> answer;
+  // The one stream that the answer depends on; none when it depends on more.
+  std::function<std::string(const google::protobuf::Message&)> stream;
 };
 
 struct WatchEntry {
@@ -384,9 +386,14 @@ void Registry::Add() {
     return internal::DispatchUpcast<typename V::Handles>(recorded, upcasters, fold);
   };
   V::Queries::ForEach([&]<class Query>() {
-    view.queries.push_back({Query::descriptor(), [](const Message& m, ReadTx& tx) {
-                              return internal::Erase(V::Answer(static_cast<const Query&>(m), tx));
-                            }});
+    QueryEntry& entry = view.queries.emplace_back();
+    entry.request = Query::descriptor();
+    entry.answer = [](const Message& m, ReadTx& tx) {
+      return internal::Erase(V::Answer(static_cast<const Query&>(m), tx));
+    };
+    if constexpr (ReadsOneStream<V, Query>) {
+      entry.stream = [](const Message& m) { return V::Stream(static_cast<const Query&>(m)); };
+    }
   });
   V::Watches::ForEach(
       [&]<class Watch>() { view.watches.push_back(internal::EntryOfWatch<V, Watch>()); });

@@ -118,6 +118,9 @@ inline constexpr std::size_t kKeyBytesMax = 512;
 //   On(const Event&, const EventMeta&, WriteTx&)                   one fold; reads time and actor
 //   from the event only Answer(const Query&, ReadTx&) -> StatusOr<Response>            Response has
 //   `string applied_position = 15`, set by the engine
+// A query whose answer depends on the events of one stream alone may take `string as_of_position =
+// 12`, and is answered as it was there:
+//   Stream(const Query&) -> std::string                            the stream's name
 // A watch of one document:
 //   Key(const Watch&) -> std::string; Answer(const Watch&, ReadTx&) -> StatusOr<Response>;
 //   NOT_FOUND ends it with a tombstone
@@ -136,6 +139,10 @@ template <class V, class Q>
 concept Answers = requires(const Q& q, ReadTx& tx) {
   V::Answer(q, tx).value();
   V::Answer(q, tx).status();
+};
+template <class V, class Q>
+concept ReadsOneStream = requires(const Q& q) {
+  { V::Stream(q) } -> std::same_as<std::string>;
 };
 template <class V, class W>
 concept WatchesDocument = Answers<V, W> && requires(const W& w) {

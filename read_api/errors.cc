@@ -23,6 +23,14 @@ absl::Status Rebuilding(std::string_view view) {
                         kRetryWhenRebuilding);
 }
 
+absl::Status LogNotHere() {
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_LOG_NOT_HERE,
+             "this process serves views without a log: ask one that has the log, or leave "
+             "as_of_position empty"),
+      kRetryWhenStopped);
+}
+
 absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t limit) {
   return WithRetryAfter(Reject(core::v1::ERROR_REASON_QUEUE_FULL,
                                fmt::format("of the view {}, {} {}; try again", view, limit, what),

@@ -21,6 +21,8 @@ absl::Status Behind(std::string_view view, Position applied, Position min_positi
 // clients only "INTERNAL" is shown: it may hold paths.
 absl::Status Stopped(std::string_view view, std::optional<Position> applied,
                      const absl::Status& reason);
+// Here earlier positions cannot be answered.
+absl::Status LogNotHere();
 // `limit` of `what` ("calls wait for a connection") are there. Metadata: limit.
 absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t limit);
 

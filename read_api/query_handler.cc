@@ -4,8 +4,10 @@
 
 #include <utility>
 
+#include "core/reject.h"
 #include "core/status.h"
 #include "core/types.h"
+#include "read_api/as_of.h"
 #include "read_api/errors.h"
 #include "sql/view_file.h"
 
@@ -22,12 +24,30 @@ struct QueryHandler::Job {
   QueryDone done;
 };
 
-QueryHandler::QueryHandler(const Registry& registry, ViewPool& pool) : pool_(pool) {
+namespace {
+
+void SetPosition(google::protobuf::Message& answer, const google::protobuf::FieldDescriptor* field,
+                 Position position) {
+  if (field == nullptr) return;
+  answer.GetReflection()->SetString(&answer, field, fmt::to_string(position.value));
+}
+
+absl::Status EitherPosition() {
+  Violations violations;
+  violations.Add("as_of_position", "must be alone: take it or min_position");
+  return violations.ToStatus();
+}
+
+}  // namespace
+
+QueryHandler::QueryHandler(const Registry& registry, ViewPool& pool, std::optional<Log> log)
+    : pool_(pool), log_(log) {
   for (const ViewEntry& view : registry.views()) {
     for (const QueryEntry& query : view.queries) {
       Fields& fields = fields_[&query];
       fields.checked = CheckedFieldsOf(registry, *query.request);
       fields.min_position = StringField(*query.request, "min_position");
+      if (query.stream) fields.as_of_position = StringField(*query.request, "as_of_position");
       const auto* method = leftfold::internal::MethodTaking(*query.request);
       if (method != nullptr)
         fields.applied_position = StringField(*method->output_type(), "applied_position");
@@ -47,9 +67,23 @@ void QueryHandler::Handle(const ViewEntry& view, const QueryEntry& query,
   const absl::StatusOr<std::optional<Position>> min_position =
       PositionIn(*request, fields->second.min_position);
   if (!min_position.ok()) return std::move(done)(min_position.status());
-  Proceed(
+  const absl::StatusOr<std::optional<Position>> as_of =
+      PositionIn(*request, fields->second.as_of_position);
+  if (!as_of.ok()) return std::move(done)(as_of.status());
+  if (*as_of && *min_position) return std::move(done)(EitherPosition());
+  auto job =
       std::make_unique<Job>(Job{&view, &query, fields->second.applied_position, std::move(request),
-                                min_position->value_or(kBeforeFirst), time_left, std::move(done)}));
+                                min_position->value_or(kBeforeFirst), time_left, std::move(done)});
+  *as_of ? AnswerEarlier(std::move(job), **as_of) : Proceed(std::move(job));
+}
+
+void QueryHandler::AnswerEarlier(std::unique_ptr<Job> job, Position as_of) {
+  if (!log_) return std::move(job->done)(LogNotHere());
+  log_->work.Post([this, job = std::shared_ptr<Job>(std::move(job)), as_of] {
+    auto answer = AnswerAsOf(*job->view, *job->query, *job->request, as_of, log_->store);
+    if (answer.ok()) SetPosition(**answer, job->applied_position, as_of);
+    std::move(job->done)(std::move(answer));
+  });
 }
 
 void QueryHandler::Proceed(std::unique_ptr<Job> job) {
@@ -96,9 +130,8 @@ void QueryHandler::AnswerWith(Lease lease, std::unique_ptr<Job> job) {
   } else if (applied < job->min_position) {
     // The view was switched to a file that is further back, after it had been looked at.
     answer = Behind(job->view->name, applied, job->min_position);
-  } else if (answer.ok() && job->applied_position != nullptr) {
-    (*answer)->GetReflection()->SetString(answer->get(), job->applied_position,
-                                          fmt::to_string(applied.value));
+  } else if (answer.ok()) {
+    SetPosition(**answer, job->applied_position, applied);
   }
   connection.Rollback();
   { const Lease returned = std::move(lease); }  // Before the answer goes out: its way may be long.

@@ -8,8 +8,11 @@
 #include <google/protobuf/message.h>
 
 #include <memory>
+#include <optional>
 
+#include "core/executor.h"
 #include "core/registry.h"
+#include "event_store/event_store.h"
 #include "read_api/view_pool.h"
 
 namespace leftfold::read_api {
@@ -22,14 +25,21 @@ using QueryDone = absl::AnyInvocable<void(absl::StatusOr<Answer>) &&>;
 // own); all others in a task of the pool's executor.
 class QueryHandler {
  public:
-  // Both must outlive the handler.
-  QueryHandler(const Registry& registry, ViewPool& pool);
+  // What answers as_of_position: the log, and where tasks may block on it.
+  struct Log {
+    EventStore& store;
+    Executor& work;
+  };
+  // All must outlive the handler. Without a log as_of_position is answered LOG_NOT_HERE.
+  QueryHandler(const Registry& registry, ViewPool& pool, std::optional<Log> log = std::nullopt);
 
   // Waits until the view has applied the request's `min_position`, if it has one, at most
   // min(kFreshnessWaitMax, time_left - kAnswerReserve); `time_left` is what the client's deadline
   // leaves, InfiniteDuration when there is none. Then answers from one consistent state and sets
-  // `applied_position` to its position. Errors besides the domain's own:
-  //   INVALID_FIELDS      min_position is no position, or see CheckForm
+  // `applied_position` to its position. With `as_of_position` see AnswerAsOf instead. Errors
+  // besides the domain's own:
+  //   INVALID_FIELDS      min_position or as_of_position is no position, both are given, or see
+  //   CheckForm
   //   READ_MODEL_BEHIND   {view, applied, min_position}, RetryInfo
   //   VIEW_REBUILDING     {view}, RetryInfo
   //   VIEW_STOPPED        {view, applied, reason}, RetryInfo: only beyond what the view had
@@ -43,14 +53,17 @@ class QueryHandler {
   struct Fields {
     CheckedFields checked;
     const google::protobuf::FieldDescriptor* min_position = nullptr;
+    const google::protobuf::FieldDescriptor* as_of_position = nullptr;
     const google::protobuf::FieldDescriptor* applied_position = nullptr;  // Of the response.
   };
   struct Job;
   void Proceed(std::unique_ptr<Job> job);
   void AnswerWith(Lease lease, std::unique_ptr<Job> job);
   void Wait(std::unique_ptr<Job> job);
+  void AnswerEarlier(std::unique_ptr<Job> job, Position as_of);
 
   ViewPool& pool_;
+  const std::optional<Log> log_;
   absl::flat_hash_map<const QueryEntry*, Fields>
       fields_;  // Filled by the constructor, then only read.
 };

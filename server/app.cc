@@ -147,7 +147,8 @@ absl::Status App::Implementation::StartReadSide() {
   view_pool_ = std::make_unique<read_api::ViewPool>(registry_, reading_);
   watches_ = std::make_unique<read_api::WatchHub>(registry_, *view_pool_, reading_);
   view_pool_->ForwardTo(watches_.get());
-  queries_ = std::make_unique<read_api::QueryHandler>(registry_, *view_pool_);
+  queries_ = std::make_unique<read_api::QueryHandler>(
+      registry_, *view_pool_, read_api::QueryHandler::Log{*store_, feeding_});
   auto projector =
       Projector::Open(registry_, *store_, projecting_, view_pool_.get(), options_.data + "/views");
   if (!projector.ok()) return projector.status();

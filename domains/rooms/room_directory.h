@@ -40,6 +40,9 @@ struct RoomDirectory {
   static void On(const v1::RoomRestored& event, const EventMeta& meta, WriteTx& tx);
 
   static absl::StatusOr<v1::GetRoomResponse> Answer(const v1::GetRoomRequest& query, ReadTx& tx);
+  static std::string Stream(const v1::GetRoomRequest& query) {
+    return StreamName(Room::kCategory, query.room_id());
+  }
   static absl::StatusOr<v1::ListRoomsResponse> Answer(const v1::ListRoomsRequest& query,
                                                       ReadTx& tx);
 

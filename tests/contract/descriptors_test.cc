@@ -69,6 +69,10 @@ TEST_F(Descriptors, AQueryTakesAMinimumPositionAndAnswersTheAppliedOne) {
       ASSERT_NE(method, nullptr);
       EXPECT_TRUE(method->service()->name().ends_with("QueryService"));
       ExpectField(*method->output_type(), "applied_position", 15, pb::FieldDescriptor::TYPE_STRING);
+      const bool takes_as_of = query.request->FindFieldByName("as_of_position") != nullptr;
+      EXPECT_EQ(takes_as_of, query.stream != nullptr);
+      if (takes_as_of)
+        ExpectField(*query.request, "as_of_position", 12, pb::FieldDescriptor::TYPE_STRING);
       if (query.request->FindFieldByName("page_size") == nullptr) continue;
       ExpectField(*query.request, "page_size", 10, pb::FieldDescriptor::TYPE_INT32);
       ExpectField(*query.request, "page_token", 11, pb::FieldDescriptor::TYPE_STRING);

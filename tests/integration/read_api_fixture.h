@@ -83,6 +83,7 @@ struct HandMade {
                                                            ReadTx& tx) {
     return Find<rooms::v1::GetRoomResponse>(r.room_id(), tx);
   }
+  static std::string Stream(const rooms::v1::GetRoomRequest& r) { return "room-" + r.room_id(); }
   // A query with a mistake in its SQL.
   static absl::StatusOr<rooms::v1::ListRoomsResponse> Answer(const rooms::v1::ListRoomsRequest&,
                                                              ReadTx& tx) {

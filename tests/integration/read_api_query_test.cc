@@ -53,6 +53,17 @@ TEST_F(ReadApiQuery, IsAnsweredAtOnceWithThePositionOfTheRows) {
   EXPECT_EQ(result->room().applied_position(), "3");
 }
 
+TEST_F(ReadApiQuery, WithoutALogThereIsNoEarlierAnswer) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  auto request = std::make_unique<GetRoomRequest>();
+  request->set_room_id("oak");
+  request->set_as_of_position("1");
+  const auto result = Ask(0, std::move(request));
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(ReasonOf(result->status()), "LOG_NOT_HERE");
+}
+
 TEST_F(ReadApiQuery, TheDomainsErrorGoesThrough) {
   Serve();
   EXPECT_TRUE(absl::IsNotFound(Get("oak")->status()));

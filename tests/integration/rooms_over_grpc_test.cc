@@ -106,6 +106,36 @@ TEST_F(RoomsOverGrpc, ACommandIsReadBackAtItsPosition) {
   EXPECT_GE(std::stoll(got.applied_position()), std::stoll(renamed.receipt().position()));
 }
 
+TEST_F(RoomsOverGrpc, EachAnswerCanBeAskedForAgainByItsPosition) {
+  const auto get = [&](const std::string& as_of, GetRoomResponse* response) {
+    GetRoomRequest request;
+    request.set_room_id("oak");
+    request.set_as_of_position(as_of);
+    return client_->Call(request, response);
+  };
+  std::vector<GetRoomResponse> answers = {Get("oak", Create("oak", "Oak").position())};
+  for (int i = 0; i < 20; ++i) {
+    Create(fmt::format("other-{}", i), "Elm");
+    RenameRoomResponse renamed;
+    ASSERT_TRUE(Rename("oak", fmt::format("Oak {}", i), &renamed).ok());
+    answers.push_back(Get("oak", renamed.receipt().position()));
+  }
+  for (const GetRoomResponse& answer : answers) {
+    GetRoomResponse again;
+    ASSERT_TRUE(get(answer.applied_position(), &again).ok());
+    EXPECT_EQ(again.ShortDebugString(), answer.ShortDebugString());
+  }
+  GetRoomResponse none;
+  EXPECT_EQ(ErrorOf(get("0", &none)).reason, "ROOM_NOT_FOUND");
+  EXPECT_EQ(ErrorOf(get("1000", &none)).reason, "READ_MODEL_BEHIND");
+  EXPECT_EQ(ErrorOf(get("-1", &none)).reason, "INVALID_FIELDS");
+  GetRoomRequest both;
+  both.set_room_id("oak");
+  both.set_as_of_position("1");
+  both.set_min_position("1");
+  EXPECT_EQ(ErrorOf(client_->Call(both, &none)).metadata.at("fields"), "as_of_position");
+}
+
 TEST_F(RoomsOverGrpc, ACreatingCommandMayLeaveTheIdToTheServer) {
   const auto first = Create("", "Oak");
   const auto second = Create("", "Oak");
