@@ -1,5 +1,4 @@
 // The subcommands on a store that is served and on one that is not, from outside.
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
 #include <gtest/gtest.h>
@@ -12,6 +11,7 @@
 
 #include "leftfold/core/v1/event.pb.h"
 #include "testing/child_process.h"
+#include "testing/log_on_disk.h"
 #include "testing/temporary_folder.h"
 #include "tools/json.h"
 
@@ -23,6 +23,7 @@ using testing::ChildProcess;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::Ran;
+using testing::Tamper;
 
 Ran Leftfold(const std::string& arguments, const std::string& input = "") {
   return testing::RunShell("printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments);
@@ -176,8 +177,7 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   const Ran sound = Leftfold(WithData("verify"));
   EXPECT_EQ(sound.exit_code, 0) << sound.output;
   EXPECT_THAT(sound.output, HasSubstr("room_directory: checkpoint 2 is on the chain"));
-  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
-      .exec("UPDATE events SET payload = x'00' WHERE position = 1");
+  Tamper(data() + "/log", "UPDATE events SET payload = x'00' WHERE position = 1");
   const Ran spoiled = Leftfold(WithData("verify"));
   EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
   EXPECT_THAT(spoiled.output, HasSubstr("FAULT: at position 1: "));
@@ -186,8 +186,7 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
 
 TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   StopServer();
-  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
-      .exec("DELETE FROM events WHERE position = 2");
+  Tamper(data() + "/log", "DELETE FROM events WHERE position = 2");
   const Ran refused =
       Leftfold(WithData("serve --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 "
                         "--admin-listen 127.0.0.1:0"));
@@ -246,7 +245,7 @@ TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
        {"UPDATE events SET payload = x'0A03456C6E' WHERE position = 2",
         "UPDATE types SET name = name || 'X' WHERE name = 'leftfold.rooms.v1.RoomRenamed'"}) {
     fs::copy_file(log, log + ".sound");
-    SQLite::Database(log, SQLite::OPEN_READWRITE).exec(change);
+    Tamper(data() + "/log", change);
     const Ran ran = Leftfold(WithData("replay room_directory"));
     EXPECT_EQ(ran.exit_code, 1) << ran.output;
     EXPECT_THAT(ran.output, HasSubstr("the event at position 2 is not what was recorded"));
@@ -275,8 +274,7 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
 TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
   StopServer();
   fs::remove_all(data() + "/views");
-  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
-      .exec("UPDATE events SET payload = x'0f' WHERE position = 1");
+  Tamper(data() + "/log", "UPDATE events SET payload = x'0f' WHERE position = 1");
   ChildProcess server({"/bin/bash", "-c",
                        "exec " LEFTFOLD_BINARY " serve --data " + data() +
                            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
