@@ -272,14 +272,7 @@ TEST_F(VerifyFile, AnIndexThatLeadsNowhereIsFound) {
   for (const std::string index : {"sqlite_autoindex_streams_1", "sqlite_autoindex_types_1",
                                   "sqlite_autoindex_categories_1"}) {
     const std::string folder = Copy();
-    std::int64_t root = 0;
-    {
-      const SQLite::Database file(folder + "/events.db", SQLite::OPEN_READONLY);
-      SQLite::Statement query(file, "SELECT rootpage FROM sqlite_schema WHERE name = ?");
-      query.bind(1, index);
-      ASSERT_TRUE(query.executeStep());
-      root = query.getColumn(0).getInt64();
-    }
+    const std::int64_t root = testing::RootPage(folder + "/events.db", index);
     // An empty leaf page of an index, with a checksum that fits.
     std::string page(4096, '\0');
     page.replace(0, 8, std::string("\x0a\0\0\0\0\x0f\xf8\0", 8));

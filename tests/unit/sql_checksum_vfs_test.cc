@@ -27,10 +27,12 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AnyOf;
 using testing::BytesOf;
+using testing::DamageRootPage;
 using ::testing::Eq;
 using testing::FlipBit;
 using ::testing::HasSubstr;
 using testing::Overwrite;
+using testing::RootPage;
 using testing::SizeOf;
 
 constexpr const char* kPlainVfs = "unix";
@@ -175,12 +177,8 @@ TEST_F(PageChecksums, FindEveryFlippedBitOfTheFilesHeader) {
 TEST_F(PageChecksums, SayWhichPageOfWhichFile) {
   const std::string path = FilledFile();
   const std::string name = fs::path(folder_.path()).filename().string() + "/file.db";
-  std::int64_t root = 0;
-  {
-    const auto reader = Open(path, Role::kReader);
-    root = reader->Value("SELECT rootpage FROM sqlite_schema WHERE name = 'note'");
-  }
-  FlipBit(path, root * kPage - 1'000, 3);
+  const std::int64_t root = RootPage(path, "note");
+  DamageRootPage(path, "note");
   const auto reader = Open(path, Role::kReader);
   reader->Value("SELECT max(length(body)) FROM note");
   EXPECT_EQ(std::string(reader->status().message()),

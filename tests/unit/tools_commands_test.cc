@@ -9,8 +9,10 @@
 #include <memory>
 #include <string>
 
+#include "event_store/sqlite/sqlite_log.h"
 #include "leftfold/core/v1/event.pb.h"
 #include "testing/child_process.h"
+#include "testing/damage.h"
 #include "testing/log_on_disk.h"
 #include "testing/temporary_folder.h"
 #include "tools/json.h"
@@ -195,6 +197,21 @@ TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   const Ran verified = Leftfold(WithData("verify"));
   EXPECT_EQ(verified.exit_code, 1) << verified.output;
   EXPECT_THAT(verified.output, HasSubstr("FAULT: at position 2: "));
+}
+
+TEST_F(Commands, VerifyTellsOfALogWithoutPageChecksumsAndABackupHasThem) {
+  EXPECT_THAT(Leftfold(WithData("verify")).output, Not(HasSubstr("checksums")));
+  const std::string old = folder_.path() + "/old";
+  const std::string copy = folder_.path() + "/copy";
+  testing::MakeFileWithoutChecksums(old + "/log/events.db", kLogApplicationId);
+  server_ = std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, old);
+  EXPECT_EQ(Command("CreateRoom", R"({"room_id": "oak", "name": "Elm"})").exit_code, 0);
+  StopServer();
+  const Ran verified = Leftfold("verify --data " + old);
+  EXPECT_EQ(verified.exit_code, 0) << verified.output;
+  EXPECT_THAT(verified.output, HasSubstr("pages carry no checksums: made by an earlier version"));
+  EXPECT_EQ(Leftfold("backup --data " + old + " --to " + copy).exit_code, 0);
+  EXPECT_THAT(Leftfold("verify --data " + copy).output, Not(HasSubstr("checksums")));
 }
 
 TEST_F(Commands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBuiltAnew) {
