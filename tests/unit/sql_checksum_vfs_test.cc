@@ -174,6 +174,21 @@ TEST_F(PageChecksums, FindEveryFlippedBitOfTheFilesHeader) {
   }
 }
 
+// Here SQLite itself finds nothing wrong with another reserve.
+TEST_F(PageChecksums, FindThatTheirOwnMarkIsGone) {
+  const std::string path = Path("small.db");
+  const std::string sql = "CREATE TABLE small(a); INSERT INTO small VALUES (7)";
+  ASSERT_TRUE(Open(path, Role::kWriter)->Run(sql).ok());
+  for (int bit = 0; bit < 8; ++bit) {
+    FlipBit(path, 20, bit);
+    const auto opened = Connection::Open(path, {});
+    if (opened.ok()) (*opened)->Value("SELECT a FROM small");
+    EXPECT_TRUE(absl::IsDataLoss(opened.ok() ? (*opened)->status() : opened.status())) << bit;
+    FlipBit(path, 20, bit);
+  }
+  EXPECT_EQ(Open(path, Role::kReader)->Value("SELECT a FROM small"), 7);
+}
+
 TEST_F(PageChecksums, SayWhichPageOfWhichFile) {
   const std::string path = FilledFile();
   const std::string name = fs::path(folder_.path()).filename().string() + "/file.db";
