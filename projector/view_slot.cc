@@ -27,6 +27,11 @@ void RemoveGenerations(const ViewSlot& slot, IsOld is_old) {
   }
 }
 
+// What is wrong with a view's file has no reason for clients; what is wrong with the log has.
+bool TellsOfDamage(const absl::Status& failure) {
+  return absl::IsDataLoss(failure) && ReasonOf(failure).empty();
+}
+
 absl::Duration RestAfter(std::int64_t events) {
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
@@ -73,8 +78,7 @@ absl::Status ViewSlot::OpenFile(EventStore& store) {
   }
   // Only what is wrong with the file itself is mended by another file. One that is off the chain
   // may tell of a log that lost its end: that is for people to see, not for us to cover up.
-  const bool damaged = absl::IsDataLoss(failure) && ReasonOf(failure).empty();
-  if (!damaged && !absl::IsNotFound(failure)) return failure;
+  if (!TellsOfDamage(failure) && !absl::IsNotFound(failure)) return failure;
   LogLine("leftfold: view {} cannot be served from {}: {}; it is built anew", view.name, path,
           ToStd(failure.message()));
   return BeginBuilding(store);
@@ -116,7 +120,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   runner->Resume();
   const Position before = runner->checkpoint();
   const ViewRunner::Progress progress = serving ? runner->Step(reader) : runner->Step(build_to);
-  if (progress == ViewRunner::Progress::kStopped) return AfterStop();
+  if (progress == ViewRunner::Progress::kStopped) return AfterStop(store);
   const Position after = runner->checkpoint();
   if (!serving && after >= build_to) {
     if (const absl::Status begun = BeginServing(); !begun.ok()) {
@@ -136,9 +140,21 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   return {Turn::Next::kStep, rests ? RestAfter(after.value - before.value) : absl::ZeroDuration()};
 }
 
-ViewSlot::Turn ViewSlot::AfterStop() {
+ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {
   Publish();
   Tell(runner->stopped());
+  // Once: a file that is damaged while it is being built tells of more than a damaged file.
+  if (serving && TellsOfDamage(runner->stopped())) {
+    LogLine("leftfold: view {} is built anew", view.name);
+    runner.reset();
+    const absl::Status begun = BeginBuilding(store);
+    if (begun.ok()) return {Turn::Next::kStep};
+    Tell(begun);
+    opens_again = MayPass(begun);
+    if (opens_again) return {Turn::Next::kStep, kResumeDelay};
+    resting = true;
+    return {};
+  }
   if (MayPass(runner->stopped())) return {Turn::Next::kStep, kResumeDelay};
   resting = true;
   return {};

@@ -76,7 +76,7 @@ struct ViewSlot {
   // somebody has it rebuilt. Other failures stop the view too, and no other one. Removes what
   // interrupted builds have left.
   void Open(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // Folds one batch.
+  // Folds one batch. Where the served file turns out to be damaged, begins to build one anew.
   Turn Step(EventStore& store, BatchReader& reader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Serves `next` in place of `live`, which was taken out and is closed; the generation before is
   // kept, older ones are removed. When it fails, all is as before.
@@ -89,7 +89,7 @@ struct ViewSlot {
   // The built file has come far enough: serve it.
   absl::Status BeginServing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn OpenAgain(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  Turn AfterStop() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Turn AfterStop(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Tell(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Tells the listener and the status what the runner has done.
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

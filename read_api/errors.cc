@@ -38,6 +38,15 @@ absl::Status QueueFull(std::string_view view, std::string_view what, std::size_t
                         kRetryWhenBehind);
 }
 
+absl::Status Unreadable(std::string_view view, std::string_view what, const absl::Status& failure) {
+  if (absl::IsDataLoss(failure)) {
+    return Error(absl::StatusCode::kDataLoss, "view {}, {}: {}; rebuild it: leftfold replay {}",
+                 view, what, ToStd(failure.message()), view);
+  }
+  return Error(absl::StatusCode::kInternal, "view {}, {}: {}", view, what,
+               ToStd(failure.message()));
+}
+
 absl::Status Behind(std::string_view view, Position applied, Position min_position) {
   return WithRetryAfter(Reject(core::v1::ERROR_REASON_READ_MODEL_BEHIND,
                                fmt::format("the view {} has applied {}, not yet {}; try again",

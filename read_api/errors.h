@@ -15,6 +15,9 @@ namespace leftfold::read_api {
 // RetryInfo. `view` goes into the metadata of all that have it.
 absl::Status Stopping();
 absl::Status Rebuilding(std::string_view view);
+// A view's file cannot be read for `what`: DATA_LOSS with what to do where it is damaged, else
+// INTERNAL.
+absl::Status Unreadable(std::string_view view, std::string_view what, const absl::Status& failure);
 // Metadata: applied, min_position.
 absl::Status Behind(std::string_view view, Position applied, Position min_position);
 // Metadata: reason and, where the view can be read, `applied`. Of a `reason` that was not made for

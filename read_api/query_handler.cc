@@ -125,8 +125,7 @@ void QueryHandler::AnswerWith(Lease lease, std::unique_ptr<Job> job) {
   }
   if (!status.ok()) {
     lease.Drop();
-    answer = Error(absl::StatusCode::kInternal, "view {}, {}: {}", job->view->name,
-                   job->query->request->full_name(), ToStd(status.message()));
+    answer = Unreadable(job->view->name, job->query->request->full_name(), status);
   } else if (applied < job->min_position) {
     // The view was switched to a file that is further back, after it had been looked at.
     answer = Behind(job->view->name, applied, job->min_position);

@@ -242,8 +242,7 @@ absl::StatusOr<Lease> ServedView::Open(const std::string& path, std::int64_t ser
   absl::StatusOr<std::unique_ptr<sql::Connection>> connection = sql::OpenViewReader(path);
   if (!connection.ok()) {
     Return(nullptr, serving);
-    return Error(absl::StatusCode::kInternal, "view {}: {}", name_,
-                 ToStd(connection.status().message()));
+    return Unreadable(name_, "opening it", connection.status());
   }
   return Lease(shared_from_this(), *std::move(connection), serving);
 }

@@ -581,8 +581,7 @@ void WatchHub::Group::Read(absl::StatusOr<Lease> lease, std::vector<WatcherPtr> 
       auto& step = watchers[guilty]->step;
       step.outbox.clear();
       step.last_words =
-          Error(absl::StatusCode::kInternal, "view {}, {}: {}", view_.name,
-                watchers[guilty]->watch->request->full_name(), ToStd(tx.status().message()));
+          Unreadable(view_.name, watchers[guilty]->watch->request->full_name(), tx.status());
       done = guilty + 1;
     }
   }

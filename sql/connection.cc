@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include "core/status.h"
+#include "sql/checksum_vfs.h"
 
 namespace leftfold::sql {
 
@@ -76,8 +77,21 @@ namespace {
 // Once, before SQLite's first use: its counters of memory are behind one lock that every allocation
 // of every connection takes.
 void ConfigureLibrary() {
-  static const int kConfigured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-  if (kConfigured != SQLITE_OK) Die("SQLite was used before it was configured");
+  static const bool kConfigured = [] {
+    if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) return false;
+    RegisterChecksumVfs();
+    return true;
+  }();
+  if (!kConfigured) Die("SQLite was used before it was configured");
+}
+
+// Like SQLite's own, which keeps failures to itself, so that the log would only grow. A full disk
+// is one that passes.
+int AutoCheckpoint(void* pages_max, sqlite3* database, const char* schema, int pages) {
+  if (pages < *static_cast<int*>(pages_max)) return SQLITE_OK;
+  const int code =
+      sqlite3_wal_checkpoint_v2(database, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  return (code & 0xFF) == SQLITE_IOERR ? code : SQLITE_OK;
 }
 
 // SQL's ways to be different each time fail in a fold.
@@ -98,6 +112,10 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Error(absl::StatusCode::kUnavailable, "database busy: {}", message);
+    case SQLITE_IOERR:
+      if (sqlite_code == SQLITE_IOERR_DATA)
+        return Error(absl::StatusCode::kDataLoss, "{}", LastPageFault());
+      return Error(absl::StatusCode::kInternal, "SQLite error {}: {}", sqlite_code, message);
     case SQLITE_CANTOPEN:
       return Error(absl::StatusCode::kNotFound, "cannot open: {}", message);
     default:
@@ -144,12 +162,18 @@ absl::Status Connection::Configure(const OpenOptions& options) {
                     nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   sqlite3_busy_timeout(handle, 5'000);
-  LEFTFOLD_RETURN_IF_ERROR(Run(
-      fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "
-                  "PRAGMA cache_size=-{}; "
-                  "PRAGMA wal_autocheckpoint={}",
-                  options.cache_kib, role_ == Role::kWriter ? options.autocheckpoint_pages : 0)));
+  LEFTFOLD_RETURN_IF_ERROR(
+      Run(fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "
+                      "PRAGMA cache_size=-{}; PRAGMA wal_autocheckpoint=0",
+                      options.cache_kib)));
   if (role_ == Role::kWriter) {
+    if (options.autocheckpoint_pages > 0) {
+      autocheckpoint_pages_ = options.autocheckpoint_pages;
+      sqlite3_wal_hook(handle, AutoCheckpoint, &autocheckpoint_pages_);
+    }
+    int reserve = kPageReserve;
+    if (Value("PRAGMA page_count") == 0)
+      sqlite3_file_control(handle, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
     LEFTFOLD_RETURN_IF_ERROR(
         Run(fmt::format("PRAGMA journal_mode=WAL; PRAGMA synchronous={}; PRAGMA "
                         "journal_size_limit=67108864; PRAGMA foreign_keys=ON",
@@ -180,6 +204,12 @@ absl::Status Connection::Configure(const OpenOptions& options) {
 
 void Connection::Fail(int code) {
   if (status_.ok()) status_ = ToStatus(code, sqlite3_errmsg(database_.getHandle()));
+}
+
+bool Connection::HasPageChecksums() {
+  int reserve = -1;  // Asks.
+  sqlite3_file_control(database_.getHandle(), "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);
+  return reserve == kPageReserve;
 }
 
 Cursor& Connection::Prepare(std::string_view sql) {

@@ -34,8 +34,8 @@ struct OpenOptions {
 // and makes everything after it fail too, until ClearStatus(). Not thread-safe.
 class Connection {
  public:
-  // NOT_FOUND when a reader's file is missing; a writer creates it. DATA_LOSS when it is no
-  // database, or not of this application_id.
+  // NOT_FOUND when a reader's file is missing; a writer creates it, with page checksums
+  // (checksum_vfs.h). DATA_LOSS when it is no database, or not of this application_id.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
                                                           const OpenOptions& options);
   // In memory, for tests and as_of queries.
@@ -69,6 +69,8 @@ class Connection {
   std::int64_t changes() { return database_.getChanges(); }
   // Changes when another connection commits to the file.
   std::int64_t DataVersion() { return Value("PRAGMA data_version"); }
+  // Whether pages have checksums: those of files that an earlier version made have none.
+  bool HasPageChecksums();
 
  private:
   class Statement;
@@ -78,14 +80,15 @@ class Connection {
 
   SQLite::Database database_;
   Role role_ = Role::kReader;
+  int autocheckpoint_pages_ = 0;
   absl::Status status_;
   bool in_transaction_ = false;
   absl::flat_hash_map<const char*, std::unique_ptr<Statement>> statements_;
   std::unique_ptr<Statement> broken_;  // Stands in for a statement that does not compile.
 };
 
-// SQLITE_FULL is RESOURCE_EXHAUSTED, corruption DATA_LOSS, busy UNAVAILABLE, a missing file
-// NOT_FOUND, the rest INTERNAL.
+// SQLITE_FULL is RESOURCE_EXHAUSTED, corruption and a wrong page checksum DATA_LOSS, busy
+// UNAVAILABLE, a missing file NOT_FOUND, the rest INTERNAL.
 absl::Status ToStatus(int sqlite_code, std::string_view message);
 
 // sqlite3_libversion(), and whether it is free of the WAL-reset race (3.51.3 or later).

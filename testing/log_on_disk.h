@@ -74,10 +74,11 @@ class LogOnDisk {
   StoreOnScheduler store_;
 };
 
-// Runs SQL on a log's file behind everybody's back.
+// Runs SQL on a log's file behind everybody's back; checksums of pages fit what it leaves.
 inline int Tamper(const std::string& folder, const std::string& sql) {
-  SQLite::Database file(folder + "/events.db", SQLite::OPEN_READWRITE);
-  return file.exec(sql);
+  auto file = sql::Connection::Open(folder + "/events.db", {.role = sql::Role::kWriter});
+  if (!file.ok()) Die(file.status().ToString());
+  return (*file)->database().exec(sql);
 }
 
 // Everything that a log holds, a line for each event and command; the store's id first.

@@ -61,12 +61,19 @@ int VerifyViews(const Registry& registry, const std::string& data) {
   return faults;
 }
 
-void Report(const LogExtent& extent, const PayloadCheck& payloads, bool at_rest) {
+void Report(const std::string& log, const LogExtent& extent, const PayloadCheck& payloads,
+            bool at_rest) {
   Print("{} events and {} commands of store {}\nchain at position {}: {}\n",
         extent.head.position.value, extent.command_number, extent.store_id,
         extent.head.position.value, ToHex(AsBytes(extent.head.chain)));
   for (const auto& [type, count] : payloads.unknown())
     Print("{} events of {}: this binary does not know the type, so not decoded\n", count, type);
+  const auto reader = LogFileReader::Open(log);
+  if (reader.ok() && !(*reader)->connection().HasPageChecksums()) {
+    Print(
+        "pages carry no checksums: made by an earlier version; leftfold backup and restore write "
+        "them\n");
+  }
   if (!at_rest) {
     Print(
         "a server writes here: pages, and command ids recorded twice, are checked when none does, "
@@ -100,7 +107,7 @@ int Verify(const Registry& registry, const std::string& data) {
     LogLine("leftfold verify: {}", ToStd(extent.status().message()));
     return 1;
   }
-  Report(*extent, payloads, at_rest);
+  Report(data + "/log", *extent, payloads, at_rest);
   const int faults = VerifyViews(registry, data);
   if (faults == 0) Print("no fault found\n");
   return faults;

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "core/reject.h"
 #include "core/status.h"
 
 namespace leftfold {
@@ -235,27 +236,46 @@ absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(const std::string& fold
     return index;
   }
   MutexLock file(index->file_mu_);
-  if (!index->OpenFile().ok()) {
+  const absl::Status brought = index->BringUpToEnd();
+  if (absl::IsResourceExhausted(brought)) return brought;
+  if (!brought.ok()) {
     index->writer_.reset();
     RemoveFile(index->path_);
-    LEFTFOLD_RETURN_IF_ERROR(index->OpenFile());
+    LEFTFOLD_RETURN_IF_ERROR(index->BringUpToEnd());
   }
-  while (true) {
-    const auto more = index->FlushOnce();
-    if (!more.ok()) return more.status();
-    if (!*more) break;
-  }
-  index->LoadFences();
   MutexLock lock(index->mu_);
   index->through_ = index->in_file_;
   return index;
+}
+
+absl::Status LogIndex::BringUpToEnd() {
+  LEFTFOLD_RETURN_IF_ERROR(OpenFile());
+  while (true) {
+    const auto more = FlushOnce();
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+  }
+  LoadFences();
+  return writer_->status();
+}
+
+absl::Status LogIndex::Read(const std::function<void(sql::Connection&)>& read) {
+  const absl::Status status = readers_.Read(read);
+  if (absl::IsDataLoss(status) && options_.mode == Mode::kWrite) Discard(status);
+  return status;
+}
+
+void LogIndex::Discard(const absl::Status& damage) {
+  RemoveFile(path_);
+  Die(fmt::format("{}; it was deleted: the next start makes it again from the log",
+                  ToStd(damage.message())));
 }
 
 // Of a file that is missing or of another log nothing is taken.
 void LogIndex::TakeFile() {
   IndexProgress progress;
   const absl::Status read =
-      readers_.Read([&](sql::Connection& connection) { progress = ProgressIn(connection); });
+      Read([&](sql::Connection& connection) { progress = ProgressIn(connection); });
   const auto fits = source_.Fits(progress);
   MutexLock lock(mu_);
   if (read.ok() && fits.ok() && *fits) in_file_ = through_ = progress;
@@ -282,6 +302,7 @@ absl::Status LogIndex::OpenFile() {
 void LogIndex::LoadFences() {
   std::string bound;
   MutexLock lock(mu_);
+  fences_.clear();
   while (true) {
     Cursor& largest =
         bound.empty()
@@ -374,6 +395,7 @@ void LogIndex::FlushBehind() {
   }
   // With a full disk, what is in memory stays there and is tried again with a later commit.
   if (!flushed.ok() && !absl::IsResourceExhausted(flushed)) {
+    if (absl::IsDataLoss(flushed) && ReasonOf(flushed).empty()) Discard(flushed);
     Die(fmt::format("{} cannot be written: {}; stop, delete it: it is made again from the log",
                     path_, ToStd(flushed.message())));
   }
@@ -423,7 +445,7 @@ absl::StatusOr<std::optional<std::int64_t>> LogIndex::FindCommand(std::string_vi
     if (options_.mode == Mode::kWrite && beyond) return std::nullopt;
   }
   std::optional<std::int64_t> number;
-  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status read = Read([&](sql::Connection& connection) {
     Cursor& find = connection.Prepare("SELECT number FROM command_ids WHERE command_id = ?");
     find.BindText(1, command_id);
     Rows rows(find);
@@ -463,7 +485,7 @@ absl::StatusOr<Version> LogIndex::LastVersion(std::int64_t stream) {
   }
   Version last = kNoEventYet;
   const std::int64_t bound = FileBound();
-  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status read = Read([&](sql::Connection& connection) {
     Cursor& find = connection.Prepare(
         "SELECT version FROM stream_events WHERE stream = ? AND position <= ? "
         "ORDER BY version DESC LIMIT 1");
@@ -488,7 +510,7 @@ absl::StatusOr<std::vector<Position>> LogIndex::StreamPositions(std::int64_t str
   std::vector<Position> positions;
   const auto read_file = [&](std::string_view sql, std::int64_t low, std::int64_t high) {
     if (low > high) return absl::OkStatus();
-    return readers_.Read([&](sql::Connection& connection) {
+    return Read([&](sql::Connection& connection) {
       Cursor& find = connection.Prepare(sql);
       find.Bind(1, stream);
       find.Bind(2, low);
@@ -521,7 +543,7 @@ absl::StatusOr<std::vector<Position>> LogIndex::StreamPositions(std::int64_t str
 absl::StatusOr<std::optional<Position>> LogIndex::Find(const TermQuery& query, Position from,
                                                        Direction direction) {
   std::optional<std::int64_t> best;
-  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status read = Read([&](sql::Connection& connection) {
     Seeker seeker(*this, connection, direction);
     for (const TermGroups& groups : query.alternatives) {
       const auto found = seeker.SeekAll(groups, from.value);

@@ -140,6 +140,10 @@ class LogIndex {
   LogIndex(const std::string& folder, const Options& options, IndexSource& source);
   void TakeFile();
   absl::Status OpenFile() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
+  absl::Status BringUpToEnd() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
+  absl::Status Read(const std::function<void(sql::Connection&)>& read);
+  // A writer cannot go on without what is in the file: ends the process.
+  [[noreturn]] void Discard(const absl::Status& damage);
   void FlushBehind();
   // Brings one batch into the file. False when there is nothing more.
   absl::StatusOr<bool> FlushOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);

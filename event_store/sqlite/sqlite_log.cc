@@ -109,6 +109,14 @@ std::int64_t StreamIdIn(sql::Connection& connection, std::string_view stream) {
   return rows.Next() ? rows.Int(0) : 0;
 }
 
+// Damage of this file, as clients hear of it. Without a reason it would be taken for a view's.
+absl::Status OfLog(absl::Status status) {
+  if (!absl::IsDataLoss(status) || !ReasonOf(status).empty()) return status;
+  return Reject(
+      core::v1::ERROR_REASON_DATA_LOSS,
+      fmt::format("{}; run `leftfold verify`, restore a backup", ToStd(status.message())));
+}
+
 }  // namespace
 
 int LogFormat() { return static_cast<int>(std::size(kMigrations)); }
@@ -130,10 +138,10 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
                                                      .autocheckpoint_pages = kLogCheckpointPages,
                                                      .cache_kib = 8'192,
                                                      .application_id = kLogApplicationId});
-    if (!writer.ok()) return writer.status();
+    if (!writer.ok()) return OfLog(writer.status());
     log->writer_ = *std::move(writer);
-    LEFTFOLD_RETURN_IF_ERROR(MigrateLog(*log->writer_));
-    LEFTFOLD_RETURN_IF_ERROR(log->CreateStore());
+    LEFTFOLD_RETURN_IF_ERROR(OfLog(MigrateLog(*log->writer_)));
+    LEFTFOLD_RETURN_IF_ERROR(OfLog(log->CreateStore()));
   }
   const auto tail = log->LoadTail();
   if (!tail.ok()) return tail.status();
@@ -141,8 +149,10 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
   auto index = LogIndex::Open(folder, options, *log);
   if (!index.ok()) return index.status();
   log->index_ = *std::move(index);
-  if (options.mode == LogIndex::Mode::kWrite)
+  if (options.mode == LogIndex::Mode::kWrite) {
     log->last_command_ = log->writer_->Value("SELECT max(number) FROM commands");
+    LEFTFOLD_RETURN_IF_ERROR(OfLog(log->writer_->status()));
+  }
   return log;
 }
 
@@ -159,9 +169,13 @@ absl::Status SqliteLog::CreateStore() {
   return writer_->Commit();
 }
 
+absl::Status SqliteLog::Read(const std::function<void(sql::Connection&)>& read) {
+  return OfLog(readers_.Read(read));
+}
+
 absl::StatusOr<Tail> SqliteLog::LoadTail() {
   Tail tail;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     connection.Begin().IgnoreError();  // A failure is kept in the connection.
     Rows store(connection.Prepare("SELECT store_id FROM store"));
     if (store.Next()) tail.store_id = store.Text(0);
@@ -211,11 +225,11 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
                 {{"position", fmt::to_string(tail.head.position.value)}});
 }
 
-absl::Status SqliteLog::BeginGroup() { return writer_->Begin(); }
+absl::Status SqliteLog::BeginGroup() { return OfLog(writer_->Begin()); }
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
   const std::int64_t id = StreamIdIn(*writer_, stream);
-  if (!writer_->status().ok()) return writer_->status();
+  if (!writer_->status().ok()) return OfLog(writer_->status());
   return id == 0 ? kNoEventYet : index_->LastVersion(id);
 }
 
@@ -327,7 +341,7 @@ void SqliteLog::AddToIndex(const Group& group) {
 
 absl::StatusOr<bool> SqliteLog::Fits(const IndexProgress& progress) {
   bool fits = false;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     if (progress.position == kBeforeFirst) {
       fits = true;
     } else {
@@ -346,7 +360,7 @@ absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
     const IndexProgress& progress, std::size_t count) {
   IndexBatch batch;
   IndexProgress through = progress;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     const auto most = static_cast<std::int64_t>(count);
     Rows events =
         Bound(connection.Prepare("SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
@@ -388,7 +402,7 @@ absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) 
     if (rows.Next() &&
         MatchesAny(condition.fail_if_events_match, rows.TextView(0), DecodeTags(rows.Blob(1))))
       return **found;
-    if (!writer_->status().ok()) return writer_->status();
+    if (!writer_->status().ok()) return OfLog(writer_->status());
     from = (*found)->Next();
   }
 }
@@ -410,7 +424,7 @@ absl::Status SqliteLog::Commit(const Group& group) {
   stream_ids_.clear();
   category_ids_.clear();
   type_ids_.clear();
-  return committed;
+  return OfLog(std::move(committed));
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::string_view command_id) {
@@ -418,7 +432,7 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::strin
   if (!number.ok()) return number.status();
   if (!*number) return std::nullopt;
   std::optional<StoredCommand> found = CommandNumbered(*writer_, **number);
-  if (!writer_->status().ok()) return writer_->status();
+  if (!writer_->status().ok()) return OfLog(writer_->status());
   return found;
 }
 
@@ -428,7 +442,7 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_
   const bool complete = writer_ != nullptr;
   if (!*number && complete) return std::nullopt;
   std::optional<StoredCommand> found;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     found = *number ? CommandNumbered(connection, **number)
                     : CommandAfter(connection, index_->Through().command, command_id);
   });
@@ -440,7 +454,7 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
                                                                  const ReadStreamOptions& options) {
   std::vector<RecordedEvent> events;
   absl::Status found;
-  const absl::Status read = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status read = Read([&](sql::Connection& connection) {
     const auto positions = PositionsOf(connection, stream, options);
     found = positions.status();
     if (!positions.ok()) return;
@@ -497,7 +511,7 @@ absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) 
   // Only a reader beside the writer finds the log longer than its index.
   const bool narrowed = !query.alternatives.empty();
   const Position indexed = narrowed ? index_->Through().position : kBeforeFirst;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     if (page.forward()) {
       if (narrowed && page.through() < indexed) ReadIndexed(connection, query, indexed, page);
       if (!page.full()) Scan(connection, kEndOfLog, page);
@@ -549,7 +563,7 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
   const std::string end = options.category.empty() ? "\x7F" : options.category + ".";
   std::vector<StreamInfo> streams;
   absl::Status found;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     Rows rows =
         Bound(connection.Prepare("SELECT name, id FROM streams WHERE name > ? AND name < ? "
                                  "ORDER BY name LIMIT ?"),
@@ -567,7 +581,7 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
 
 absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
   Position before;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     connection.Begin().IgnoreError();  // A failure is kept in the connection.
     std::int64_t first_after = 1;
     {
@@ -604,7 +618,7 @@ absl::StatusOr<Version> SqliteLog::VersionOf(sql::Connection& connection, std::i
 
 absl::StatusOr<Version> SqliteLog::StreamVersion(std::string_view stream) {
   absl::StatusOr<Version> version = kNoEventYet;
-  const absl::Status status = readers_.Read([&](sql::Connection& connection) {
+  const absl::Status status = Read([&](sql::Connection& connection) {
     const std::int64_t id = StreamIdIn(connection, stream);
     if (id != 0) version = VersionOf(connection, id);
   });

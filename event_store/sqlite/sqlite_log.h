@@ -4,6 +4,7 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,6 +56,7 @@ class SqliteLog final : public Log, private IndexSource {
  private:
   explicit SqliteLog(const std::string& path) : path_(path), readers_(path, kLogApplicationId) {}
   absl::Status CreateStore();
+  absl::Status Read(const std::function<void(sql::Connection&)>& read);
   absl::StatusOr<Tail> LoadTail();
   absl::Status CheckTail(const Tail& tail);
   absl::StatusOr<bool> Fits(const IndexProgress& progress) override;

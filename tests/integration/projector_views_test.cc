@@ -8,6 +8,7 @@
 
 #include "core/reject.h"
 #include "projector/projector.h"
+#include "testing/damage.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
 
@@ -183,6 +184,24 @@ TEST_F(ProjectorViews, AreBuiltAnewWhereTheirFileIsMissingOrDamaged) {
   std::ofstream(listener_.files["names"], std::ios::trunc) << std::string(8'192, 'x');
   StartAndRun();
   EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(StatusOf("count").generation, 1);
+}
+
+TEST_F(ProjectorViews, AreBuiltAnewWhereAPageTurnsOutToBeDamaged) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  projector_.reset();
+  testing::DamageRootPage(PathOf(1), "name");
+  listener_.lines.clear();
+  StartAndRun();
+  EXPECT_FALSE(listener_.Has("stopped names"));
+  Write({"c"});
+  Run();
+  EXPECT_TRUE(listener_.Has("stopped names"));
+  EXPECT_TRUE(listener_.Has("building names"));
+  EXPECT_EQ(Served(), "3: a b c");
+  EXPECT_EQ(listener_.files["names"], PathOf(2));
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
   EXPECT_EQ(StatusOf("count").generation, 1);
 }

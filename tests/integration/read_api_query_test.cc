@@ -1,9 +1,11 @@
 // Queries against a view file that is written by hand: freshness, states of the view, connections.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <optional>
 
 #include "read_api/query_handler.h"
+#include "testing/damage.h"
 #include "tests/integration/read_api_fixture.h"
 
 namespace leftfold::read_api {
@@ -233,6 +235,18 @@ TEST_F(ReadApiQuery, ASqlErrorIsInternalAndTheNextQueryWorks) {
   const auto broken = Ask(1, std::make_unique<ListRoomsRequest>());
   EXPECT_EQ(broken->status().code(), absl::StatusCode::kInternal);
   EXPECT_EQ(Get("oak")->room().room().name(), "Oak");
+}
+
+TEST_F(ReadApiQuery, ADamagedPageIsDataLossAndSaysWhatToDo) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  ASSERT_TRUE(writer_->Checkpoint().ok());
+  ::leftfold::testing::DamageRootPage(PathOf(1), "room");
+  const auto answer = Get("oak");
+  EXPECT_EQ(answer->status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(answer->status().message()),
+              ::testing::AllOf(::testing::HasSubstr("1-1.db is damaged"),
+                               ::testing::HasSubstr("leftfold replay hand_made")));
 }
 
 TEST_F(ReadApiQuery, WithoutAFreeConnectionItWaitsForOne) {

@@ -13,6 +13,7 @@
 
 #include "event_store/event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "testing/damage.h"
 #include "testing/event_store_contract.h"
 
 namespace leftfold {
@@ -151,6 +152,30 @@ TEST_F(LogIndexTest, ADamagedFileIsMadeAgain) {
   std::ofstream(IndexPath(), std::ios::in | std::ios::binary).write("damaged!damaged!", 16);
   Open();
   ExpectAllFound(*store_, 40, "c");
+}
+
+TEST_F(LogIndexTest, AFileWithADamagedPageIsMadeAgain) {
+  Fill(40, "c");
+  store_.reset();
+  testing::DamageRootPage(IndexPath(), "command_ids");
+  Open();
+  ExpectAllFound(*store_, 40, "c");
+}
+
+TEST_F(LogIndexTest, AFileThatTurnsOutToBeDamagedEndsTheProcessAndIsMadeAgainByTheNext) {
+  Fill(40, "c");
+  Open();
+  store_.reset();
+  testing::DamageRootPage(IndexPath(), "stream_events");
+  EXPECT_DEATH(
+      {
+        Open();
+        store_->ReadStream("room-a", {}).status().IgnoreError();
+      },
+      "page .* of .*/index.db is damaged: .* the next start makes it again from the log");
+  EXPECT_FALSE(fs::exists(IndexPath()));
+  Open();
+  EXPECT_EQ(store_->ReadStream("room-a", {})->size(), 36u);
 }
 
 TEST_F(LogIndexTest, TheFileOfAnotherLogIsMadeAgain) {

@@ -9,6 +9,7 @@
 #include "core/reject.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/verify.h"
+#include "testing/damage.h"
 #include "testing/event_store_contract.h"
 
 namespace leftfold {
@@ -83,6 +84,61 @@ TEST_F(SqliteEventStore, AChangedPayloadIsDataLossWhenItsStreamIsReadAndWhenTheL
   const absl::Status verified = Verify(log_.store());
   EXPECT_EQ(verified.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(verified.message()), HasSubstr("position 2"));
+}
+
+TEST_F(SqliteEventStore, ADamagedPageIsNeverServedAndSaysWhatToDo) {
+  for (int i = 0; i < 40; ++i) {
+    const std::string n = std::to_string(i);
+    ASSERT_TRUE(
+        log_.Append(CommandOf(AppendOf("room-" + n, {std::string(1'000, 'x')}), "c-" + n)).ok());
+  }
+  const auto sound = Brief(log_.All());
+  log_.Close();
+  const std::string file = log_.folder() + "/events.db";
+  const std::int64_t pages = testing::SizeOf(file) / 4'096;
+  EXPECT_GT(pages, 20);
+  int found = 0;
+  for (std::int64_t page = 0; page < pages; ++page) {
+    SCOPED_TRACE(page);
+    testing::FlipBit(file, page * 4'096 + 90 * (page % 40) + 50, 2);
+    for (const bool as_server : {true, false}) {
+      const auto store = as_server ? TryOpen() : OpenSqliteEventStoreReadOnly(log_.folder());
+      absl::Status status = store.status();
+      if (store.ok()) {
+        const auto all = (*store)->ReadAll({.from = kBeforeFirst, .events_max = 1'000});
+        status = all.status();
+        if (all.ok()) {
+          EXPECT_EQ(Brief(all->events), sound);
+        }
+        for (int i = 0; i < 40 && status.ok(); ++i)
+          status = (*store)->ReadStream("room-" + std::to_string(i), {}).status();
+        for (int i = 0; i < 40 && status.ok(); ++i)
+          status = (*store)->FindCommand("c-" + std::to_string(i)).status();
+      }
+      if (status.ok()) continue;
+      ++found;
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+      EXPECT_EQ(ReasonOf(status), "DATA_LOSS");
+      EXPECT_THAT(std::string(status.message()),
+                  AllOf(HasSubstr("/events.db is damaged"),
+                        HasSubstr("run `leftfold verify`, restore a backup")));
+    }
+    testing::FlipBit(file, page * 4'096 + 90 * (page % 40) + 50, 2);
+  }
+  EXPECT_GT(found, pages);
+  log_.Reopen();
+  EXPECT_EQ(Brief(log_.All()), sound);
+}
+
+TEST_F(SqliteEventStore, AWriterThatMeetsADamagedPageEndsTheProcess) {
+  log_.Close();
+  testing::DamageRootPage(log_.folder() + "/events.db", "sqlite_autoindex_streams_1");
+  EXPECT_DEATH(
+      {
+        log_.Reopen();
+        log_.Append(AppendOf("room-a", {"four"})).status().IgnoreError();
+      },
+      "page .* of .*/events.db is damaged: .*; run `leftfold verify`, restore a backup");
 }
 
 TEST_F(SqliteEventStore, EveryChangedColumnIsFoundByVerifyWithThePosition) {

@@ -1,5 +1,4 @@
 // The subcommands on a store that is served and on one that is not, from outside.
-#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
 #include <gtest/gtest.h>
@@ -10,8 +9,11 @@
 #include <memory>
 #include <string>
 
+#include "event_store/sqlite/sqlite_log.h"
 #include "leftfold/core/v1/event.pb.h"
 #include "testing/child_process.h"
+#include "testing/damage.h"
+#include "testing/log_on_disk.h"
 #include "testing/temporary_folder.h"
 #include "tools/json.h"
 
@@ -23,6 +25,7 @@ using testing::ChildProcess;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::Ran;
+using testing::Tamper;
 
 Ran Leftfold(const std::string& arguments, const std::string& input = "") {
   return testing::RunShell("printf '%s' '" + input + "' | " LEFTFOLD_BINARY " " + arguments);
@@ -176,8 +179,7 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   const Ran sound = Leftfold(WithData("verify"));
   EXPECT_EQ(sound.exit_code, 0) << sound.output;
   EXPECT_THAT(sound.output, HasSubstr("room_directory: checkpoint 2 is on the chain"));
-  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
-      .exec("UPDATE events SET payload = x'00' WHERE position = 1");
+  Tamper(data() + "/log", "UPDATE events SET payload = x'00' WHERE position = 1");
   const Ran spoiled = Leftfold(WithData("verify"));
   EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
   EXPECT_THAT(spoiled.output, HasSubstr("FAULT: at position 1: "));
@@ -186,8 +188,7 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
 
 TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   StopServer();
-  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
-      .exec("DELETE FROM events WHERE position = 2");
+  Tamper(data() + "/log", "DELETE FROM events WHERE position = 2");
   const Ran refused =
       Leftfold(WithData("serve --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 "
                         "--admin-listen 127.0.0.1:0"));
@@ -196,6 +197,21 @@ TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   const Ran verified = Leftfold(WithData("verify"));
   EXPECT_EQ(verified.exit_code, 1) << verified.output;
   EXPECT_THAT(verified.output, HasSubstr("FAULT: at position 2: "));
+}
+
+TEST_F(Commands, VerifyTellsOfALogWithoutPageChecksumsAndABackupHasThem) {
+  EXPECT_THAT(Leftfold(WithData("verify")).output, Not(HasSubstr("checksums")));
+  const std::string old = folder_.path() + "/old";
+  const std::string copy = folder_.path() + "/copy";
+  testing::MakeFileWithoutChecksums(old + "/log/events.db", kLogApplicationId);
+  server_ = std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, old);
+  EXPECT_EQ(Command("CreateRoom", R"({"room_id": "oak", "name": "Elm"})").exit_code, 0);
+  StopServer();
+  const Ran verified = Leftfold("verify --data " + old);
+  EXPECT_EQ(verified.exit_code, 0) << verified.output;
+  EXPECT_THAT(verified.output, HasSubstr("pages carry no checksums: made by an earlier version"));
+  EXPECT_EQ(Leftfold("backup --data " + old + " --to " + copy).exit_code, 0);
+  EXPECT_THAT(Leftfold("verify --data " + copy).output, Not(HasSubstr("checksums")));
 }
 
 TEST_F(Commands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBuiltAnew) {
@@ -246,7 +262,7 @@ TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
        {"UPDATE events SET payload = x'0A03456C6E' WHERE position = 2",
         "UPDATE types SET name = name || 'X' WHERE name = 'leftfold.rooms.v1.RoomRenamed'"}) {
     fs::copy_file(log, log + ".sound");
-    SQLite::Database(log, SQLite::OPEN_READWRITE).exec(change);
+    Tamper(data() + "/log", change);
     const Ran ran = Leftfold(WithData("replay room_directory"));
     EXPECT_EQ(ran.exit_code, 1) << ran.output;
     EXPECT_THAT(ran.output, HasSubstr("the event at position 2 is not what was recorded"));
@@ -275,8 +291,7 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
 TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
   StopServer();
   fs::remove_all(data() + "/views");
-  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
-      .exec("UPDATE events SET payload = x'0f' WHERE position = 1");
+  Tamper(data() + "/log", "UPDATE events SET payload = x'0f' WHERE position = 1");
   ChildProcess server({"/bin/bash", "-c",
                        "exec " LEFTFOLD_BINARY " serve --data " + data() +
                            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"

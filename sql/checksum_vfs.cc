@@ -1,0 +1,282 @@
+#include "sql/checksum_vfs.h"
+
+#include <fmt/format.h>
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+#include <new>
+
+#include "core/status.h"
+
+static_assert(std::endian::native == std::endian::little, "sums go over little-endian words");
+
+namespace leftfold::sql {
+namespace {
+
+// https://www.sqlite.org/fileformat2.html
+constexpr int kPageBytesMin = 512;
+constexpr int kPageBytesMax = 65'536;
+constexpr int kReserveAt = 20;  // In the first page.
+constexpr int kWalHeaderBytes = 32;
+constexpr int kFrameHeaderBytes = 24;
+constexpr int kFrameSumBytes = 8;  // At the end of both headers.
+// Of a frame's header, its sum goes over so many bytes.
+constexpr int kFrameSummedBytes = 8;
+
+constexpr sqlite3_int64 kNowhere = std::numeric_limits<sqlite3_int64>::max();
+
+using Bytes = std::span<const unsigned char>;
+
+enum class Kind { kDatabase, kWal };
+
+// What SQLite has of an open file; the file of the VFS below follows it in memory.
+struct File {
+  sqlite3_file base;  // First: SQLite knows only this.
+  const char* path;
+  Kind kind;
+  // Of a database: its first page says that it has checksums.
+  bool has_checksums;
+  // Of a write-ahead log that is written here: where the last frame header was written,
+  sqlite3_int64 header_at;
+  // and the first frame whose page was replaced within its transaction. The sums from there on are
+  // wrong until the commit writes them anew.
+  sqlite3_int64 stale_from;
+};
+static_assert(alignof(File) <= 8 && sizeof(File) % 8 == 0, "as SQLite aligns files");
+
+File& Of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
+sqlite3_file* Below(sqlite3_file* file) {
+  return reinterpret_cast<sqlite3_file*>(reinterpret_cast<File*>(file) + 1);
+}
+template <class Method, class... Args>
+int Ask(sqlite3_file* file, Method method, Args... args) {
+  sqlite3_file* below = Below(file);
+  return (below->pMethods->*method)(below, args...);
+}
+
+Bytes BytesAt(const void* data, int size) {
+  return {static_cast<const unsigned char*>(data), static_cast<std::size_t>(size)};
+}
+
+bool IsPageSize(int size) {
+  return size >= kPageBytesMin && size <= kPageBytesMax &&
+         std::has_single_bit(static_cast<unsigned>(size));
+}
+
+thread_local std::string last_fault;
+
+int Fault(const File& file, sqlite3_int64 page, std::string_view what) {
+  // The folder above tells views apart; where all of it lies is not for everybody to read.
+  const std::filesystem::path path(file.path);
+  last_fault = fmt::format("page {} of {} is damaged: {}", page,
+                           (path.parent_path().filename() / path.filename()).string(), what);
+  return SQLITE_IOERR_DATA;
+}
+
+WordSum SumIn(Bytes page) {
+  WordSum sum;
+  std::memcpy(&sum, page.last(kPageReserve).data(), kPageReserve);
+  return sum;
+}
+
+bool HasReserve(Bytes first_page) { return first_page[kReserveAt] == kPageReserve; }
+
+// Whether only the byte that says so denies that the page has a checksum.
+bool DeniesItsChecksum(Bytes first_page) {
+  unsigned char copy[kPageBytesMax];
+  std::copy(first_page.begin(), first_page.end(), copy);
+  copy[kReserveAt] = kPageReserve;
+  return PageChecksum({copy, first_page.size()}, 1) == SumIn(first_page);
+}
+
+int CheckPage(const File& file, std::span<unsigned char> page, std::uint32_t number) {
+  if (number == 1 && !HasReserve(page)) {
+    return DeniesItsChecksum(page) ? Fault(file, 1, "its checksum is wrong") : SQLITE_OK;
+  }
+  if (!file.has_checksums) return SQLITE_OK;
+  const WordSum sum = SumIn(page);
+  if (sum == WordSum{}) {
+    const bool empty = std::all_of(page.begin(), page.end(), [](auto byte) { return byte == 0; });
+    return empty ? Fault(file, number, "it was never written, or was cleared") : SQLITE_OK;
+  }
+  if (sum != PageChecksum(page, number)) return Fault(file, number, "its checksum is wrong");
+  // A page that another program copies back from the write-ahead log shall not have an old sum.
+  std::fill(page.end() - kPageReserve, page.end(), 0);
+  return SQLITE_OK;
+}
+
+int ReadDatabase(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
+  File& file = Of(f);
+  const int code = Ask(f, &sqlite3_io_methods::xRead, data, size, at);
+  const bool is_page = IsPageSize(size) && at % size == 0;
+  const sqlite3_int64 number = is_page ? at / size + 1 : 0;
+  if (code == SQLITE_IOERR_SHORT_READ && is_page && at > 0 && file.has_checksums)
+    return Fault(file, number, "the file ends before it");
+  if (code != SQLITE_OK) return code;
+  if (at == 0 && size > kReserveAt) file.has_checksums = HasReserve(BytesAt(data, size));
+  if (!is_page) return code;
+  return CheckPage(file, {static_cast<unsigned char*>(data), static_cast<std::size_t>(size)},
+                   static_cast<std::uint32_t>(number));
+}
+
+int WriteDatabase(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
+  File& file = Of(f);
+  if (at == 0 && size > kReserveAt) file.has_checksums = HasReserve(BytesAt(data, size));
+  if (!file.has_checksums || !IsPageSize(size) || at % size != 0)
+    return Ask(f, &sqlite3_io_methods::xWrite, data, size, at);
+  unsigned char page[kPageBytesMax];
+  std::memcpy(page, data, static_cast<std::size_t>(size));
+  const WordSum sum = PageChecksum(BytesAt(page, size), static_cast<std::uint32_t>(at / size + 1));
+  std::memcpy(page + size - kPageReserve, &sum, kPageReserve);
+  return Ask(f, &sqlite3_io_methods::xWrite, static_cast<const void*>(page), size, at);
+}
+
+// A page in a frame, as SQLite reads and writes it: apart from the frame's header.
+bool IsFramePage(int size, sqlite3_int64 at) {
+  return IsPageSize(size) && at > kWalHeaderBytes &&
+         (at - kWalHeaderBytes) % (size + kFrameHeaderBytes) == kFrameHeaderBytes;
+}
+
+std::uint32_t BigEndian(const unsigned char* bytes) {
+  return std::uint32_t{bytes[0]} << 24 | std::uint32_t{bytes[1]} << 16 |
+         std::uint32_t{bytes[2]} << 8 | std::uint32_t{bytes[3]};
+}
+WordSum FrameSumAt(const unsigned char* bytes) { return {BigEndian(bytes), BigEndian(bytes + 4)}; }
+
+// A frame's sum goes on from the one of the frame before it, or of the log's header.
+int ReadWal(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
+  const File& file = Of(f);
+  int code = Ask(f, &sqlite3_io_methods::xRead, data, size, at);
+  if (code != SQLITE_OK || !IsFramePage(size, at)) return code;
+  const sqlite3_int64 frame = at - kFrameHeaderBytes;
+  if (frame >= file.stale_from) return code;
+  unsigned char header[kFrameHeaderBytes];
+  unsigned char before[kFrameSumBytes];
+  const sqlite3_int64 before_at =
+      (frame == kWalHeaderBytes ? frame : frame - size) - kFrameSumBytes;
+  code = Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(header), kFrameHeaderBytes, frame);
+  if (code == SQLITE_OK) {
+    code =
+        Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(before), kFrameSumBytes, before_at);
+  }
+  if (code != SQLITE_OK) return code;
+  WordSum sum = FrameSumAt(before);
+  sum.Add({header, kFrameSummedBytes});
+  sum.Add(BytesAt(data, size));
+  if (sum == FrameSumAt(header + kFrameHeaderBytes - kFrameSumBytes)) return SQLITE_OK;
+  return Fault(file, BigEndian(header), "the checksum of its frame is wrong");
+}
+
+int WriteWal(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
+  File& file = Of(f);
+  if (size == kFrameHeaderBytes) {
+    file.header_at = at;
+    if (at == file.stale_from) file.stale_from = kNowhere;
+  } else if (IsFramePage(size, at) && file.header_at != at - kFrameHeaderBytes) {
+    file.stale_from = std::min(file.stale_from, at - kFrameHeaderBytes);
+  }
+  return Ask(f, &sqlite3_io_methods::xWrite, data, size, at);
+}
+
+int Read(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
+  return Of(f).kind == Kind::kWal ? ReadWal(f, data, size, at) : ReadDatabase(f, data, size, at);
+}
+int Write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
+  return Of(f).kind == Kind::kWal ? WriteWal(f, data, size, at) : WriteDatabase(f, data, size, at);
+}
+
+// A file's method that does what the one below does.
+template <auto kMethod>
+struct Pass;
+template <class R, class... Args, R (*sqlite3_io_methods::*kMethod)(sqlite3_file*, Args...)>
+struct Pass<kMethod> {
+  static R Call(sqlite3_file* file, Args... args) {
+    sqlite3_file* below = Below(file);
+    return (below->pMethods->*kMethod)(below, args...);
+  }
+};
+
+int DeviceCharacteristics(sqlite3_file* f) {
+  int found = Ask(f, &sqlite3_io_methods::xDeviceCharacteristics);
+#ifdef SQLITE_IOCAP_SUBPAGE_READ
+  found &= ~SQLITE_IOCAP_SUBPAGE_READ;  // A part of a page cannot be checked.
+#endif
+  return found;
+}
+
+// Version 2 has no xFetch: nothing is read past the checks, through mapped memory.
+constexpr sqlite3_io_methods kMethods = {
+    .iVersion = 2,
+    .xClose = Pass<&sqlite3_io_methods::xClose>::Call,
+    .xRead = Read,
+    .xWrite = Write,
+    .xTruncate = Pass<&sqlite3_io_methods::xTruncate>::Call,
+    .xSync = Pass<&sqlite3_io_methods::xSync>::Call,
+    .xFileSize = Pass<&sqlite3_io_methods::xFileSize>::Call,
+    .xLock = Pass<&sqlite3_io_methods::xLock>::Call,
+    .xUnlock = Pass<&sqlite3_io_methods::xUnlock>::Call,
+    .xCheckReservedLock = Pass<&sqlite3_io_methods::xCheckReservedLock>::Call,
+    .xFileControl = Pass<&sqlite3_io_methods::xFileControl>::Call,
+    .xSectorSize = Pass<&sqlite3_io_methods::xSectorSize>::Call,
+    .xDeviceCharacteristics = DeviceCharacteristics,
+    .xShmMap = Pass<&sqlite3_io_methods::xShmMap>::Call,
+    .xShmLock = Pass<&sqlite3_io_methods::xShmLock>::Call,
+    .xShmBarrier = Pass<&sqlite3_io_methods::xShmBarrier>::Call,
+    .xShmUnmap = Pass<&sqlite3_io_methods::xShmUnmap>::Call,
+    .xFetch = nullptr,
+    .xUnfetch = nullptr,
+};
+
+sqlite3_vfs* original = nullptr;  // The VFS below.
+
+int Open(sqlite3_vfs*, const char* path, sqlite3_file* f, int flags, int* out_flags) {
+  if ((flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL)) == 0)
+    return original->xOpen(original, path, f, flags, out_flags);
+  // SQLite keeps `path` until the file is closed.
+  File* file = new (f) File{.base = {nullptr},
+                            .path = path,
+                            .kind = (flags & SQLITE_OPEN_WAL) != 0 ? Kind::kWal : Kind::kDatabase,
+                            .has_checksums = false,
+                            .header_at = kNowhere,
+                            .stale_from = kNowhere};
+  const int code = original->xOpen(original, path, Below(f), flags, out_flags);
+  if (code == SQLITE_OK) file->base.pMethods = &kMethods;
+  return code;
+}
+
+}  // namespace
+
+void WordSum::Add(Bytes bytes) {
+  for (std::size_t i = 0; i < bytes.size(); i += 8) {
+    std::uint32_t words[2];
+    std::memcpy(words, &bytes[i], sizeof(words));
+    a += words[0] + b;
+    b += words[1] + a;
+  }
+}
+
+WordSum PageChecksum(Bytes page, std::uint32_t number) {
+  WordSum sum{.a = number};
+  sum.Add(page.first(page.size() - kPageReserve));
+  return sum;
+}
+
+void RegisterChecksumVfs() {
+  original = sqlite3_vfs_find(nullptr);
+  if (original == nullptr) Die("SQLite has no VFS");
+  // All but opening is the original's.
+  static sqlite3_vfs vfs = *original;
+  vfs.pNext = nullptr;
+  vfs.zName = kChecksumVfs;
+  vfs.szOsFile += static_cast<int>(sizeof(File));
+  vfs.xOpen = Open;
+  if (sqlite3_vfs_register(&vfs, /*makeDflt=*/1) != SQLITE_OK) Die("SQLite refuses a VFS");
+}
+
+const std::string& LastPageFault() { return last_fault; }
+
+}  // namespace leftfold::sql
