@@ -32,8 +32,10 @@ inline constexpr std::size_t kQueryTermsMax = 64;           // types and tags of
 inline constexpr std::size_t kScanEventsMax = 10'000;
 // Streams that one ListStreams returns at the most.
 inline constexpr std::size_t kListStreamsMax = 1'000;
-// Appends that wait for the writer. Beyond: QUEUE_FULL with RetryInfo.
+// Appends that are not answered yet, and their events as they will be stored. Beyond: QUEUE_FULL
+// with RetryInfo.
 inline constexpr std::size_t kAppendQueueMax = 65'536;
+inline constexpr std::size_t kAppendQueueBytesMax = 256 << 20;
 
 // What must hold of a stream when the append commits.
 struct Any {};
