@@ -61,12 +61,14 @@ TEST_F(StoreLimits, SubscribersBeyondTheirNumberAreRefusedUntilOneGoes) {
   std::vector<std::unique_ptr<Subscriber>> open(kReadersMax);
   for (auto& subscriber : open) subscriber = Subscribe();
   for (const auto& subscriber : open) ASSERT_TRUE(subscriber->ReadStarted());
-  ExpectRefusal(Subscribe()->End(), "TOO_MANY_READERS", kReadersMax);
+  const auto refused = Subscribe();
+  ASSERT_FALSE(refused->ReadStarted());
+  ExpectRefusal(refused->End(), "TOO_MANY_READERS", kReadersMax);
   ReadAllRequest all;
   const auto context = NewContext();
   const auto reader = AnyStub().ReadAll(context.get(), all);
   ReadAllResponse response;
-  EXPECT_FALSE(reader->Read(&response)) << "reads count too";
+  ASSERT_FALSE(reader->Read(&response)) << "reads count too";
   ExpectRefusal(reader->Finish(), "TOO_MANY_READERS", kReadersMax);
   open.front() = nullptr;
   // Until the server has seen that it is gone.
@@ -86,7 +88,7 @@ TEST_F(StoreLimits, SessionsBeyondTheirNumberAreRefused) {
     session->Write(request);
     open.emplace_back(std::move(context), std::move(session));
     // An empty append is answered with its error, in a session that is open.
-    EXPECT_EQ(open.back().second->Read(&response), i < kSessionsMax) << i;
+    ASSERT_EQ(open.back().second->Read(&response), i < kSessionsMax) << i;
   }
   ExpectRefusal(open.back().second->Finish(), "TOO_MANY_SESSIONS", kSessionsMax);
   open.pop_back();
