@@ -108,6 +108,15 @@ struct StoredCommand {
   Receipt receipt;  // duplicate = true
 };
 
+// What an operator watches.
+struct StoreStatus {
+  std::size_t queued_appends = 0;    // That wait for the writer.
+  std::size_t unanswered_bytes = 0;  // As stored: of these and of those that are being committed.
+  // 0 without files.
+  std::int64_t file_bytes = 0;
+  std::int64_t wal_bytes = 0;  // Of the write-ahead log beside the file.
+};
+
 struct Head {
   Position position;  // Of the last event; 0 when the log is empty.
   Digest chain{};     // Chain value there.
@@ -210,6 +219,8 @@ class EventStore {
 
   virtual Head GetHead() = 0;
   virtual std::string StoreId() = 0;
+  // Of the store that writes the log; all 0 in others.
+  virtual StoreStatus GetStatus() { return {}; }
 
   // Calls `wake` once, on the completions executor, as soon as the head is beyond `position` (at
   // once when it is).

@@ -378,6 +378,12 @@ Head SequencedStore::GetHead() {
   return head_;
 }
 
+StoreStatus SequencedStore::GetStatus() {
+  const Log::Files files = log_->GetFiles();
+  MutexLock lock(mu_);
+  return {queue_.size(), unanswered_bytes_, files.log, files.wal};
+}
+
 absl::StatusOr<std::optional<StoredCommand>> SequencedStore::FindCommand(
     std::string_view command_id) {
   return log_->FindCommand(command_id);

@@ -49,6 +49,7 @@ class SequencedStore final : public EventStore {
   absl::StatusOr<Position> PositionBefore(absl::Time time) override;
   Head GetHead() override;
   std::string StoreId() override { return store_id_; }
+  StoreStatus GetStatus() override;
   void WaitPast(Position position, std::function<void()> wake) override;
 
  private:

@@ -1,4 +1,5 @@
 // The raw log of a real server at its limits.
+#include <SQLiteCpp/Database.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -8,6 +9,8 @@
 #include <vector>
 
 #include "event_store/feed.h"
+#include "event_store/sqlite/sqlite_log.h"
+#include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
 #include "testing/sanitized.h"
@@ -48,7 +51,13 @@ class StoreLimits : public ::testing::Test {
   }
 
   testing::TemporaryFolder folder_;
-  testing::ServerProcess server_{LEFTFOLD_BINARY, folder_.path()};
+  // Its standard error goes with its standard output.
+  testing::ServerProcess server_{[this] {
+    std::vector<std::string> command = {"/bin/bash", "-c", "exec 2>&1; exec \"$0\" \"$@\""};
+    for (std::string& word : testing::ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path()))
+      command.push_back(std::move(word));
+    return command;
+  }()};
   std::vector<std::unique_ptr<Stub>> stubs_ = [this] {
     std::vector<std::unique_ptr<Stub>> stubs(4);
     for (auto& stub : stubs) stub = ConnectToStore(server_.write_address);
@@ -148,6 +157,71 @@ TEST_F(StalledSubscribers, OfLargeEventsCostNoMoreThanTheirCap) {
                                  .appends = 30,
                                  .events = 1,
                                  .bytes = kEventBytesMax - 2});
+}
+
+class WriteAheadLog : public StoreLimits {
+ protected:
+  // 1 MiB of it.
+  void Append() {
+    store::v1::AppendRequest request;
+    *request.add_records() = JsonRecord("note-1", '"' + std::string(kEventBytesMax - 2, 'x') + '"');
+    AppendResponse response;
+    const grpc::Status status = stubs_[0]->Append(NewContext().get(), request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  admin::v1::GetLogResponse GetLog() {
+    admin::v1::GetLogResponse response;
+    EXPECT_TRUE(admin_->GetLog(NewContext().get(), {}, &response).ok());
+    return response;
+  }
+  std::unique_ptr<admin::v1::AdminService::Stub> admin_ = admin::v1::AdminService::NewStub(
+      grpc::CreateChannel(server_.admin_address, grpc::InsecureChannelCredentials()));
+};
+
+TEST_F(WriteAheadLog, IsBoundedWhateverClientsDoNotRead) {
+  constexpr std::int64_t kAppends = 3 * kLogWalBytesMax / static_cast<std::int64_t>(kEventBytesMax);
+  for (int i = 0; i < 20; ++i) Append();
+  const auto subscriber = Subscribe();
+  ASSERT_TRUE(subscriber->ReadEvents(1));
+  const auto all_context = NewContext(kDeadline);
+  const auto stream_context = NewContext(kDeadline);
+  const auto all = stubs_[1]->ReadAll(all_context.get(), {});
+  ReadStreamRequest note;
+  note.set_stream("note-1");
+  const auto stream = stubs_[2]->ReadStream(stream_context.get(), note);
+  ReadAllResponse of_all;
+  ReadStreamResponse of_stream;
+  ASSERT_TRUE(all->Read(&of_all));
+  ASSERT_TRUE(stream->Read(&of_stream));
+  for (std::int64_t i = 0; i < kAppends; ++i) {
+    Append();
+    ASSERT_LE(GetLog().wal_bytes(), kLogWalBytesMax) << "after " << i << " MiB";
+  }
+  const admin::v1::GetLogResponse log = GetLog();
+  EXPECT_EQ(log.head_position(), 20 + kAppends);
+  EXPECT_GT(log.file_bytes(), 2 * kLogWalBytesMax);
+  EXPECT_GT(log.wal_bytes(), 0);
+  EXPECT_EQ(log.queued_appends(), 0);
+  EXPECT_EQ(log.unanswered_bytes(), 0);
+  all_context->TryCancel();
+  stream_context->TryCancel();
+  EXPECT_FALSE(all->Finish().ok());
+  EXPECT_FALSE(stream->Finish().ok());
+}
+
+TEST_F(WriteAheadLog, ThatAProcessOutsideHoldsIsToldOnceAndWhenItIsBack) {
+  Append();
+  SQLite::Database outside(folder_.path() + "/log/events.db", SQLite::OPEN_READONLY);
+  outside.exec("BEGIN; SELECT count(*) FROM events");
+  while (GetLog().wal_bytes() <= kLogWalWarnBytes) Append();
+  EXPECT_NE(server_.process.ValueAfter("leftfold: " + folder_.path() + "/log/events.db-wal has 1"),
+            "");
+  for (int i = 0; i < 10; ++i) Append();
+  outside.exec("COMMIT");
+  while (GetLog().wal_bytes() > kLogWalBytesMax) Append();
+  EXPECT_EQ(server_.process.ValueAfter("leftfold: " + folder_.path() + "/log/events.db-wal "),
+            "is back at 64 MiB")
+      << "and it was told once";
 }
 
 }  // namespace
