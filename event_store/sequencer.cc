@@ -310,7 +310,7 @@ void SequencedStore::Step() {
   std::vector<Answered> answered = builder.TakeAnswered();
   if (committed.ok()) {
     tail_ = builder.head();
-    last_recorded_us_ = builder.recorded_us();
+    if (!builder.group().events.empty()) last_recorded_us_ = builder.recorded_us();
     for (const auto& [category, position] : builder.group().category_heads)
       category_heads_[category] = position;
     if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();

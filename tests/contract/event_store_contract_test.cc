@@ -265,6 +265,15 @@ TEST_P(EventStoreContract, UnansweredAppendsAreBoundInBytesToo) {
   EXPECT_THAT(All({}), ElementsAre("1:room-a@0=1"));
 }
 
+TEST_P(EventStoreContract, WhatIsRefusedDoesNotMoveTheTimeOfEvents) {
+  Write(AppendOf("room-a", {"1"}));
+  log_.clock().Advance(absl::Hours(1));
+  EXPECT_FALSE(Append(AppendOf("room-a", {"2"}, NoStream{})).ok());
+  log_.clock().Advance(-absl::Minutes(59));
+  Write(AppendOf("room-a", {"2"}));
+  EXPECT_EQ(log_.All().back().recorded_at, log_.clock().Now());
+}
+
 TEST_P(EventStoreContract, AppendsCommitInTheOrderOfTheirCalls) {
   std::vector<AppendRequest> requests;
   for (int i = 0; i < 1'200; ++i) requests.push_back(AppendOf("room-a", {std::to_string(i)}));
