@@ -32,8 +32,10 @@ inline constexpr std::size_t kQueryTermsMax = 64;           // types and tags of
 inline constexpr std::size_t kScanEventsMax = 10'000;
 // Streams that one ListStreams returns at the most.
 inline constexpr std::size_t kListStreamsMax = 1'000;
-// Appends that wait for the writer. Beyond: QUEUE_FULL with RetryInfo.
+// Appends that are not answered yet, and their events as they will be stored. Beyond: QUEUE_FULL
+// with RetryInfo.
 inline constexpr std::size_t kAppendQueueMax = 65'536;
+inline constexpr std::size_t kAppendQueueBytesMax = 256 << 20;
 
 // What must hold of a stream when the append commits.
 struct Any {};
@@ -104,6 +106,15 @@ struct Receipt {
 struct StoredCommand {
   Digest request_hash{};
   Receipt receipt;  // duplicate = true
+};
+
+// What an operator watches.
+struct StoreStatus {
+  std::size_t queued_appends = 0;    // That wait for the writer.
+  std::size_t unanswered_bytes = 0;  // As stored: of these and of those that are being committed.
+  // 0 without files.
+  std::int64_t file_bytes = 0;
+  std::int64_t wal_bytes = 0;  // Of the write-ahead log beside the file.
 };
 
 struct Head {
@@ -208,6 +219,8 @@ class EventStore {
 
   virtual Head GetHead() = 0;
   virtual std::string StoreId() = 0;
+  // Of the store that writes the log; all 0 in others.
+  virtual StoreStatus GetStatus() { return {}; }
 
   // Calls `wake` once, on the completions executor, as soon as the head is beyond `position` (at
   // once when it is).

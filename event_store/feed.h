@@ -23,9 +23,10 @@ inline constexpr std::size_t kReadersMax = 10'000;
 // A message to a reader ends when it has so many events, or so many bytes (as serialised).
 inline constexpr std::size_t kReaderMessageEvents = 400;
 inline constexpr std::size_t kReaderMessageBytes = 128 << 10;
-// What a reader that does not read costs at the most: one message of one event, whatever its size.
-// Others cost kReaderMessageBytes and an event.
-inline constexpr std::size_t kReaderBytesMax = 2 << 20;
+// What a reader that does not read costs at the most: a message, and the same as it is sent. The
+// first is with one large event in the message, the second with many small ones.
+inline constexpr std::size_t kReaderBytesMax = (2 << 20) + (512 << 10);
+inline constexpr std::size_t kReaderSmallEventsBytesMax = 3 * kReaderMessageBytes;
 // A subscriber that waits looks for new events this often, though nobody told it of any.
 inline constexpr absl::Duration kReaderPollInterval = absl::Milliseconds(500);
 inline constexpr absl::Duration kSubscriptionHeartbeat = absl::Seconds(10);

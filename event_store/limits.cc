@@ -11,6 +11,7 @@ constexpr std::size_t kTypeBytesMax = 256;
 constexpr std::size_t kTagsMax = 32;
 constexpr std::size_t kTagKeyBytesMax = 128;
 constexpr std::size_t kTagValueBytesMax = 512;
+constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
 
 absl::Status AtMost(std::string_view limit, std::size_t maximum, std::size_t actual) {
   if (actual <= maximum) return absl::OkStatus();
@@ -20,6 +21,14 @@ absl::Status AtMost(std::string_view limit, std::size_t maximum, std::size_t act
       {{"limit", std::string(limit)},
        {"maximum", fmt::to_string(maximum)},
        {"actual", fmt::to_string(actual)}});
+}
+
+absl::Status QueueFull(std::string_view limit, std::size_t maximum) {
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+             fmt::format("{} {} wait for their answers already; retry later", maximum, limit),
+             {{"limit", std::string(limit)}, {"maximum", fmt::to_string(maximum)}}),
+      kQueueRetryDelay);
 }
 
 absl::Status Malformed(std::string_view field, std::string_view description) {
@@ -95,6 +104,23 @@ absl::Status CheckForm(const AppendRequest& request) {
   }
   LEFTFOLD_RETURN_IF_ERROR(AtMost("events of an append", kAppendEventsMax, events));
   return AtMost("bytes of an append", kAppendBytesMax, bytes);
+}
+
+std::size_t StoredBytes(const AppendRequest& request) {
+  std::size_t bytes = 0;
+  for (const StreamAppend& stream : request.streams) {
+    for (const NewEvent& event : stream.events) {
+      bytes += event.payload.size() + request.metadata.size();
+      for (const Tag& tag : event.tags) bytes += tag.key.size() + tag.value.size();
+    }
+  }
+  return bytes;
+}
+
+absl::Status CheckQueue(std::size_t appends, std::size_t bytes) {
+  if (appends > kAppendQueueMax) return QueueFull("appends", kAppendQueueMax);
+  if (bytes > kAppendQueueBytesMax) return QueueFull("bytes of appends", kAppendQueueBytesMax);
+  return absl::OkStatus();
 }
 
 }  // namespace leftfold

@@ -12,5 +12,11 @@ namespace leftfold {
 absl::Status CheckForm(const AppendRequest& request);
 absl::Status CheckForm(const std::vector<QueryItem>& items);
 
+// Payloads, tags and metadata of the events as they are stored: the metadata once for each event.
+std::size_t StoredBytes(const AppendRequest& request);
+// QUEUE_FULL {limit, maximum} when there are so many unanswered appends, the new one and its bytes
+// included.
+absl::Status CheckQueue(std::size_t appends, std::size_t bytes);
+
 }  // namespace leftfold
 #endif  // EVENT_STORE_LIMITS_H_

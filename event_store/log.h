@@ -65,6 +65,13 @@ class Log {
   virtual absl::StatusOr<std::vector<StreamInfo>> ListStreams(
       const ListStreamsOptions& options) = 0;
   virtual absl::StatusOr<Position> PositionBefore(absl::Time time) = 0;
+
+  // Sizes in bytes; 0 when it has no files.
+  struct Files {
+    std::int64_t log = 0;
+    std::int64_t wal = 0;
+  };
+  virtual Files GetFiles() { return {}; }
 };
 
 }  // namespace leftfold

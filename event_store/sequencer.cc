@@ -12,16 +12,7 @@
 namespace leftfold {
 namespace {
 
-constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
 constexpr absl::Duration kDiskRetryDelay = absl::Seconds(5);
-
-absl::Status QueueFull() {
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_QUEUE_FULL,
-             fmt::format("{} appends wait for the writer already; retry later", kAppendQueueMax),
-             {{"maximum", fmt::to_string(kAppendQueueMax)}}),
-      kQueueRetryDelay);
-}
 
 absl::Status DiskFull() {
   return WithRetryAfter(Reject(core::v1::ERROR_REASON_DISK_FULL,
@@ -271,10 +262,11 @@ SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Execu
 }
 
 void SequencedStore::Append(AppendRequest request, AppendDone done) {
-  Queued queued{std::move(request), {}, std::move(done)};
+  Queued queued{std::move(request), {}, std::move(done), 0};
   absl::Status status = CheckForm(queued.request);
   if (status.ok()) {
     FillEventIds(queued.request, clock_.Now());
+    queued.bytes = StoredBytes(queued.request);
     for (const StreamAppend& stream : queued.request.streams) {
       for (const NewEvent& event : stream.events) {
         queued.leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload,
@@ -282,23 +274,28 @@ void SequencedStore::Append(AppendRequest request, AppendDone done) {
       }
     }
     MutexLock lock(mu_);
-    if (queue_.size() < kAppendQueueMax) {
+    status = CheckQueue(queue_.size() + 1, unanswered_bytes_ + queued.bytes);
+    if (status.ok()) {
+      unanswered_bytes_ += queued.bytes;
       queue_.push_back(std::move(queued));
       if (!std::exchange(step_posted_, true)) writer_.Post([this] { Step(); });
       return;
     }
-    status = QueueFull();
   }
   Break(queued.request);
   completions_.Post([done = std::move(queued.done), status] { done(status); });
 }
 
 std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
+  std::vector<Queued> taken;
+  std::size_t bytes = 0;
   MutexLock lock(mu_);
-  const auto end =
-      queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kGroupAppendsMax));
-  std::vector<Queued> taken(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
-  queue_.erase(queue_.begin(), end);
+  while (!queue_.empty() && taken.size() < kGroupAppendsMax) {
+    bytes += queue_.front().bytes;
+    if (bytes > kGroupBytesMax && !taken.empty()) break;
+    taken.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
   return taken;
 }
 
@@ -313,7 +310,7 @@ void SequencedStore::Step() {
   std::vector<Answered> answered = builder.TakeAnswered();
   if (committed.ok()) {
     tail_ = builder.head();
-    last_recorded_us_ = builder.recorded_us();
+    if (!builder.group().events.empty()) last_recorded_us_ = builder.recorded_us();
     for (const auto& [category, position] : builder.group().category_heads)
       category_heads_[category] = position;
     if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();
@@ -328,16 +325,19 @@ void SequencedStore::Step() {
     // It is unknown what is durable: only a restart, which reads the log again, can tell.
     Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
   }
-  Publish(tail_, std::move(answered));
+  std::size_t bytes = 0;
+  for (const Queued& queued : taken) bytes += queued.bytes;
+  Publish(tail_, std::move(answered), bytes);
   MutexLock lock(mu_);
   step_posted_ = !queue_.empty();
   if (step_posted_) writer_.Post([this] { Step(); });
 }
 
-void SequencedStore::Publish(const Head& head, std::vector<Answered> answered) {
+void SequencedStore::Publish(const Head& head, std::vector<Answered> answered, std::size_t bytes) {
   std::vector<std::function<void()>> woken;
   {
     MutexLock lock(mu_);
+    unanswered_bytes_ -= bytes;
     head_ = head;
     const auto end = waiting_.lower_bound(head.position);
     for (auto it = waiting_.begin(); it != end; ++it) woken.push_back(std::move(it->second));
@@ -376,6 +376,12 @@ void SequencedStore::WaitPast(Position position, std::function<void()> wake) {
 Head SequencedStore::GetHead() {
   MutexLock lock(mu_);
   return head_;
+}
+
+StoreStatus SequencedStore::GetStatus() {
+  const Log::Files files = log_->GetFiles();
+  MutexLock lock(mu_);
+  return {queue_.size(), unanswered_bytes_, files.log, files.wal};
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SequencedStore::FindCommand(

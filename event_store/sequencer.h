@@ -20,6 +20,8 @@ namespace leftfold {
 
 // Appends that one transaction commits at the most.
 inline constexpr std::size_t kGroupAppendsMax = 512;
+// Their bytes as stored; one append more than that is a group by itself.
+inline constexpr std::size_t kGroupBytesMax = 16 << 20;
 // Answers that the writer's step gives itself, because handing them over would take longer than
 // giving them.
 inline constexpr std::size_t kInlineAnswersMax = 2;
@@ -47,6 +49,7 @@ class SequencedStore final : public EventStore {
   absl::StatusOr<Position> PositionBefore(absl::Time time) override;
   Head GetHead() override;
   std::string StoreId() override { return store_id_; }
+  StoreStatus GetStatus() override;
   void WaitPast(Position position, std::function<void()> wake) override;
 
  private:
@@ -55,6 +58,7 @@ class SequencedStore final : public EventStore {
     AppendRequest request;
     std::vector<Digest> leaves;  // One for each event, in order.
     AppendDone done;
+    std::size_t bytes = 0;  // As stored.
   };
   struct Answered {
     AppendDone done;
@@ -64,7 +68,7 @@ class SequencedStore final : public EventStore {
 
   void Step();
   std::vector<Queued> TakeQueued();
-  void Publish(const Head& head, std::vector<Answered> answered);
+  void Publish(const Head& head, std::vector<Answered> answered, std::size_t bytes);
   absl::StatusOr<Version> HeadOf(const std::string& stream);
 
   const std::unique_ptr<Log> log_;
@@ -81,6 +85,8 @@ class SequencedStore final : public EventStore {
 
   Mutex mu_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
+  // Of what is queued, and of the group that is being committed.
+  std::size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   bool step_posted_ ABSL_GUARDED_BY(mu_) = false;
   Head head_ ABSL_GUARDED_BY(mu_);
   std::multimap<Position, std::function<void()>> waiting_

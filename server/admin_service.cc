@@ -59,6 +59,17 @@ grpc::Status ToOperator(const absl::Status& status) {
 
 }  // namespace
 
+grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogRequest*,
+                                  admin::v1::GetLogResponse* response) {
+  const StoreStatus status = store_.GetStatus();
+  response->set_head_position(store_.GetHead().position.value);
+  response->set_file_bytes(status.file_bytes);
+  response->set_wal_bytes(status.wal_bytes);
+  response->set_queued_appends(static_cast<std::int64_t>(status.queued_appends));
+  response->set_unanswered_bytes(static_cast<std::int64_t>(status.unanswered_bytes));
+  return grpc::Status::OK;
+}
+
 grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::ListViewsRequest*,
                                      admin::v1::ListViewsResponse* response) {
   for (const ViewStatus& status : projector_.ListViews()) {

@@ -161,7 +161,7 @@ absl::Status Connection::Configure(const OpenOptions& options) {
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role_ == Role::kReader ? 1 : 0,
                     nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  sqlite3_busy_timeout(handle, 5'000);
+  sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   LEFTFOLD_RETURN_IF_ERROR(
       Run(fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "
                       "PRAGMA cache_size=-{}; PRAGMA wal_autocheckpoint=0",

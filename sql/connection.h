@@ -20,6 +20,9 @@ namespace leftfold::sql {
 // https://www.sqlite.org/wal.html#walresetbug).
 enum class Role { kWriter, kReader };
 
+// How long a statement waits for locks of other connections.
+inline constexpr int kBusyTimeoutMs = 5'000;
+
 struct OpenOptions {
   Role role = Role::kReader;
   bool full_sync =

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,13 +107,22 @@ Ran RunShell(const std::string& line) {
   return ChildProcess({"/bin/bash", "-c", "exec 2>&1; " + line}).Finish();
 }
 
+std::vector<std::string> ServerProcess::CommandOf(const std::string& binary,
+                                                  const std::string& data) {
+  return {binary,           "serve",       "--data",        data,
+          "--write-listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0",
+          "--admin-listen", "127.0.0.1:0"};
+}
+
 ServerProcess::ServerProcess(const std::string& binary, const std::string& data)
-    : process({binary, "serve", "--data", data, "--write-listen", "127.0.0.1:0", "--read-listen",
-               "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}),
+    : ServerProcess(CommandOf(binary, data)) {}
+
+ServerProcess::ServerProcess(const std::vector<std::string>& command)
+    : process(command),
       write_address(process.ValueAfter("commands listening on ")),
       read_address(process.ValueAfter("queries listening on ")),
       admin_address(process.ValueAfter("admin listening on ")) {
-  if (admin_address.empty()) Die(fmt::format("{} serve does not start", binary));
+  if (admin_address.empty()) Die(fmt::format("{} does not start", fmt::join(command, " ")));
 }
 
 }  // namespace leftfold::testing

@@ -52,6 +52,9 @@ Ran RunShell(const std::string& line);
 // `leftfold serve` on `data` with free ports.
 struct ServerProcess {
   ServerProcess(const std::string& binary, const std::string& data);
+  // Of a `leftfold serve`.
+  explicit ServerProcess(const std::vector<std::string>& command);
+  static std::vector<std::string> CommandOf(const std::string& binary, const std::string& data);
   ChildProcess process;
   std::string write_address;
   std::string read_address;

@@ -23,18 +23,8 @@ namespace {
 
 namespace v1 = store::v1;
 
-constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
-
 void Break(const std::shared_ptr<std::atomic<bool>>& broken) {
   if (broken != nullptr) *broken = true;
-}
-
-absl::Status QueueFull() {
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_QUEUE_FULL,
-             fmt::format("{} appends wait for their answers already; retry later", kAppendQueueMax),
-             {{"maximum", fmt::to_string(kAppendQueueMax)}}),
-      kQueueRetryDelay);
 }
 
 absl::Status TooLarge(std::size_t bytes) {
@@ -148,7 +138,8 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   class Session;
   struct Pending {
     v1::SessionAppend message;  // Empty once it is sent.
-    std::size_t bytes = 0;
+    std::size_t bytes = 0;      // As sent.
+    std::size_t stored = 0;     // As stored; 0 when it does not count for `unanswered_bytes_`.
     AppendDone done;
     std::shared_ptr<std::atomic<bool>> broken;
     std::string command_id;
@@ -212,7 +203,8 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   std::deque<Pending> queue_ ABSL_GUARDED_BY(mu_);                       // Not sent yet.
   std::map<std::uint64_t, Pending> sent_ ABSL_GUARDED_BY(mu_);           // By id; not answered yet.
   absl::flat_hash_map<const void*, Chain> chains_ ABSL_GUARDED_BY(mu_);  // By their `broken`.
-  Head head_ ABSL_GUARDED_BY(mu_);                                       // As told last.
+  std::size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  Head head_ ABSL_GUARDED_BY(mu_);       // As told last.
   Position known_ ABSL_GUARDED_BY(mu_);  // The head is here or beyond.
   std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   bool polling_ ABSL_GUARDED_BY(mu_) = false;
@@ -317,6 +309,7 @@ void RemoteEventStore::Core::Append(AppendRequest request, AppendDone done) {
     pending.command_id = request.command->command_id;
     pending.request_hash = request.command->request_hash;
   }
+  const std::size_t stored = StoredBytes(request);
   absl::Status status = CheckForm(request);
   if (status.ok()) {
     auto message = remote::ToWire(std::move(request));
@@ -329,8 +322,10 @@ void RemoteEventStore::Core::Append(AppendRequest request, AppendDone done) {
   }
   {
     MutexLock lock(mu_);
-    if (status.ok() && queue_.size() + sent_.size() >= kAppendQueueMax) status = QueueFull();
+    if (status.ok())
+      status = CheckQueue(queue_.size() + sent_.size() + 1, unanswered_bytes_ + stored);
     if (!status.ok()) return Answer(pending, status);
+    unanswered_bytes_ += pending.stored = stored;
     queue_.push_back(std::move(pending));
   }
   Pump();
@@ -338,6 +333,7 @@ void RemoteEventStore::Core::Append(AppendRequest request, AppendDone done) {
 
 void RemoteEventStore::Core::Answer(Pending& pending, absl::StatusOr<Receipt> receipt) {
   if (!receipt.ok() || receipt->duplicate) Break(pending.broken);
+  unanswered_bytes_ -= pending.stored;
   if (closed_) return;
   completions_.Post([done = std::move(pending.done), receipt = std::move(receipt)]() mutable {
     done(std::move(receipt));

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
 #include "event_store/read_page.h"
@@ -417,6 +418,7 @@ absl::Status SqliteLog::Commit(const Group& group) {
   absl::Status committed = writer_->Commit();
   if (committed.ok()) {
     AddToIndex(group);
+    WatchWal();
     return committed;
   }
   writer_->Rollback();
@@ -425,6 +427,39 @@ absl::Status SqliteLog::Commit(const Group& group) {
   category_ids_.clear();
   type_ids_.clear();
   return OfLog(std::move(committed));
+}
+
+void SqliteLog::WatchWal() {
+  const std::int64_t bytes = GetFiles().wal;
+  if (bytes <= kLogWalBytesMax) {
+    wal_restart_at_ = kLogWalBytesMax;
+    if (std::exchange(wal_warned_, false))
+      LogLine("leftfold: {}-wal is back at {} MiB", path_, bytes >> 20);
+    return;
+  }
+  if (bytes > wal_restart_at_) {
+    wal_restart_at_ = bytes + kLogWalStep;
+    writer_->Run(fmt::format("PRAGMA busy_timeout={}", kLogRestartWaitMs)).IgnoreError();
+    writer_->Value("PRAGMA wal_checkpoint(RESTART)");
+    // The commit stands whatever became of this; what is wrong with the file the next one meets.
+    writer_->ClearStatus();
+    writer_->Run(fmt::format("PRAGMA busy_timeout={}", sql::kBusyTimeoutMs)).IgnoreError();
+  }
+  if (bytes > kLogWalWarnBytes && !std::exchange(wal_warned_, true)) {
+    LogLine(
+        "leftfold: {0}-wal has {1} MiB and grows: a reader has held {0} open in one transaction "
+        "since; find the process with `fuser {0}` and end its transaction",
+        path_, bytes >> 20);
+  }
+}
+
+Log::Files SqliteLog::GetFiles() {
+  const auto bytes_of = [](const std::string& path) {
+    std::error_code error;
+    const std::uintmax_t bytes = std::filesystem::file_size(path, error);
+    return error ? std::int64_t{0} : static_cast<std::int64_t>(bytes);
+  };
+  return {bytes_of(path_), bytes_of(path_ + "-wal")};
 }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::string_view command_id) {

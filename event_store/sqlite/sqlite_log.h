@@ -25,6 +25,15 @@ inline constexpr std::size_t kStreamIdsMax = 262'144;
 // Pages that the write-ahead log holds before the writer copies them back: fewer and longer
 // checkpoints cost less.
 inline constexpr int kLogCheckpointPages = 4'000;
+// So many bytes the write-ahead log has while there are moments without a reader (a group's, if
+// that is more). Beyond, and again after each kLogWalStep, the writer waits for the end of all
+// reads that run, at most kLogRestartWaitMs, so that it can begin again at its start.
+inline constexpr std::int64_t kLogWalBytesMax = 64 << 20;
+inline constexpr std::int64_t kLogWalStep = 16 << 20;
+inline constexpr int kLogRestartWaitMs = 250;
+// Beyond that a line on stderr says so, and another one when it is back: a reader does not end,
+// which can only be one of another process.
+inline constexpr std::int64_t kLogWalWarnBytes = 128 << 20;
 
 // Never change: it is stored in every log file.
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
@@ -52,6 +61,7 @@ class SqliteLog final : public Log, private IndexSource {
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
   absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override;
   absl::StatusOr<Position> PositionBefore(absl::Time time) override;
+  Files GetFiles() override;
 
  private:
   explicit SqliteLog(const std::string& path) : path_(path), readers_(path, kLogApplicationId) {}
@@ -75,6 +85,8 @@ class SqliteLog final : public Log, private IndexSource {
   std::int64_t StreamId(const std::string& stream);
   std::int64_t CategoryId(std::string_view category);
   std::int64_t TypeId(const std::string& type);
+  // After a commit.
+  void WatchWal();
 
   const std::string path_;
   // The writer's own.
@@ -83,6 +95,8 @@ class SqliteLog final : public Log, private IndexSource {
   absl::flat_hash_map<std::string, std::int64_t> category_ids_;
   absl::flat_hash_map<std::string, std::int64_t> type_ids_;
   std::int64_t last_command_ = 0;
+  std::int64_t wal_restart_at_ = kLogWalBytesMax;
+  bool wal_warned_ = false;
   std::unique_ptr<LogIndex> index_;
   ReaderPool readers_;
 };

@@ -242,6 +242,38 @@ TEST_P(EventStoreContract, AnErrorKeepsItsRetryInfo) {
   EXPECT_EQ(full, 1);
 }
 
+TEST_P(EventStoreContract, UnansweredAppendsAreBoundInBytesToo) {
+  // Refused ones: it is about what waits, and nothing needs to be written.
+  const AppendRequest large =
+      AppendOf("room-a", {std::string(kEventBytesMax, 'x')}, StreamExists{});
+  constexpr std::size_t kFits = kAppendQueueBytesMax / kEventBytesMax;
+  for (int round = 0; round < 2; ++round) {
+    std::size_t full = 0;
+    for (std::size_t i = 0; i < kFits + 3; ++i) {
+      store().Append(large, [&](const absl::StatusOr<Receipt>& receipt) {
+        if (ReasonOf(receipt.status()) != "QUEUE_FULL") return;
+        ++full;
+        EXPECT_EQ(receipt.status().code(), absl::StatusCode::kResourceExhausted);
+        EXPECT_EQ(MetadataOf(receipt.status(), "limit"), "bytes of appends");
+        EXPECT_TRUE(receipt.status().GetPayload(ToAbsl(kRetryInfoUrl)).has_value());
+      });
+    }
+    log_.scheduler().RunUntilIdle();
+    EXPECT_EQ(full, 3u) << "round " << round;
+  }
+  Write(AppendOf("room-a", {"1"}));
+  EXPECT_THAT(All({}), ElementsAre("1:room-a@0=1"));
+}
+
+TEST_P(EventStoreContract, WhatIsRefusedDoesNotMoveTheTimeOfEvents) {
+  Write(AppendOf("room-a", {"1"}));
+  log_.clock().Advance(absl::Hours(1));
+  EXPECT_FALSE(Append(AppendOf("room-a", {"2"}, NoStream{})).ok());
+  log_.clock().Advance(-absl::Minutes(59));
+  Write(AppendOf("room-a", {"2"}));
+  EXPECT_EQ(log_.All().back().recorded_at, log_.clock().Now());
+}
+
 TEST_P(EventStoreContract, AppendsCommitInTheOrderOfTheirCalls) {
   std::vector<AppendRequest> requests;
   for (int i = 0; i < 1'200; ++i) requests.push_back(AppendOf("room-a", {std::to_string(i)}));

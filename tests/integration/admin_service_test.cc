@@ -22,7 +22,7 @@ TEST(AdminService, AFullDiskIsNamed) {
   store.AddNames({"a"});
   const auto projector = Projector::Open(registry, store, executor, nullptr, folder.path());
   ASSERT_TRUE(projector.ok()) << projector.status();
-  AdminService service(**projector);
+  AdminService service(store, **projector);
   const auto server =
       rpc::RpcServer::Start({.listen = "127.0.0.1:0",
                              .services = nullptr,

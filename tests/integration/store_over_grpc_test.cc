@@ -20,9 +20,8 @@
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "rpc/status.h"
 #include "server/app.h"
-#include "testing/child_process.h"
 #include "testing/grpc_error.h"
-#include "testing/rooms_client.h"
+#include "testing/store_client.h"
 #include "testing/temporary_folder.h"
 #include "write_api/append_session.h"
 
@@ -30,32 +29,15 @@ namespace leftfold {
 namespace {
 
 using namespace store::v1;  // NOLINT: the client's vocabulary, and nothing else here.
+using testing::AppendTo;
 using ::testing::ElementsAre;
 using testing::ErrorOf;
 using testing::GrpcError;
+using testing::JsonRecord;
+using testing::NewContext;
+using testing::Subscriber;
 
 using Stub = EventStoreService::Stub;
-
-std::unique_ptr<grpc::ClientContext> NewContext(absl::Duration deadline = absl::Seconds(30)) {
-  auto context = std::make_unique<grpc::ClientContext>();
-  context->set_deadline(absl::ToChronoTime(absl::Now() + deadline));
-  return context;
-}
-
-store::v1::AppendRecord JsonRecord(const std::string& stream, const std::string& json,
-                                   const std::string& type = "NoteTaken") {
-  AppendRecord record;
-  record.set_stream(stream);
-  record.set_type(type);
-  record.set_json(json);
-  return record;
-}
-
-store::v1::AppendRequest AppendTo(const std::string& stream, int events = 1) {
-  store::v1::AppendRequest request;
-  for (int i = 0; i < events; ++i) *request.add_records() = JsonRecord(stream, std::to_string(i));
-  return request;
-}
 
 class StoreOverGrpc : public ::testing::Test {
  protected:
@@ -520,42 +502,6 @@ TEST_F(ReadsOverGrpc, HeadAndStreamsAreToldAndStreamsListedByPage) {
   EXPECT_EQ(ErrorOf(stub_->GetStream(NewContext().get(), get, &stream)).reason, "INVALID_FIELDS");
 }
 
-// A subscriber on a thread's own time; checks continuity of all that it reads.
-class Subscriber {
- public:
-  Subscriber(Stub& stub, const SubscribeRequest& request)
-      : checker_(request.filter()), reader_(stub.Subscribe(context_.get(), request)) {}
-  ~Subscriber() {
-    context_->TryCancel();
-    if (!ended_) End();
-  }
-  // Reads so many events in all; false when the stream ends before.
-  bool ReadEvents(int count) {
-    while (events_ < count) {
-      SubscribeResponse message;
-      if (!reader_->Read(&message)) return false;
-      const absl::Status status = checker_.Check(message);
-      EXPECT_TRUE(status.ok()) << status;
-      events_ += message.events().events_size();
-    }
-    return true;
-  }
-  grpc::Status End() {
-    ended_ = true;
-    SubscribeResponse rest;
-    while (reader_->Read(&rest)) {
-    }
-    return reader_->Finish();
-  }
-
- private:
-  bool ended_ = false;
-  int events_ = 0;
-  std::unique_ptr<grpc::ClientContext> context_ = NewContext(absl::Seconds(60));
-  ContinuityChecker checker_;
-  std::unique_ptr<grpc::ClientReader<SubscribeResponse>> reader_;
-};
-
 TEST_F(StoreOverGrpc, SubscribersUnderLoadGetEveryEventOnce) {
   constexpr int kWriters = 4, kAppends = 100, kEvents = 5;
   constexpr int kAll = kWriters * kAppends * kEvents;
@@ -681,54 +627,6 @@ TEST_F(StoreOverGrpc, AStoppingServerAnswersASessionsAppendsAndEndsIt) {
   std::jthread stop([this] { app_->StopWriteSide(); });
   EXPECT_FALSE(session->Read(&response));
   EXPECT_EQ(ErrorOf(session->Finish()).reason, "STOPPING");
-}
-
-// Sanitizers keep memory that the program has given back.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
-#else
-constexpr bool kSanitized = false;
-#endif
-
-TEST(StalledSubscribers, CostTheServerNoMoreThanTheirCap) {
-  constexpr int kSubscribers = 40;
-  constexpr int kAppends = 400, kBytes = 100'000;  // 40 MB, 40 times: 1.6 GB if it were kept.
-  const testing::TemporaryFolder folder;
-  testing::ServerProcess server(LEFTFOLD_BINARY, folder.path());
-  const auto connect = [&] {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // A connection of its own.
-    return EventStoreService::NewStub(grpc::CreateCustomChannel(
-        server.write_address, grpc::InsecureChannelCredentials(), arguments));
-  };
-  const auto stub = connect();
-  const auto write = [&] {
-    for (int i = 0; i < kAppends; ++i) {
-      store::v1::AppendRequest request;
-      *request.add_records() = JsonRecord("note-1", '"' + std::string(kBytes, 'x') + '"');
-      AppendResponse response;
-      ASSERT_TRUE(stub->Append(NewContext().get(), request, &response).ok());
-    }
-  };
-  write();
-  const double before = server.process.ResidentMegabytes();
-  std::vector<std::unique_ptr<Stub>> stubs;
-  std::vector<std::unique_ptr<Subscriber>> stalled;
-  for (int i = 0; i < kSubscribers; ++i) {
-    stubs.push_back(connect());
-    stalled.push_back(std::make_unique<Subscriber>(*stubs.back(), SubscribeRequest()));
-    ASSERT_TRUE(stalled.back()->ReadEvents(1));
-  }
-  write();
-  const double grown = server.process.ResidentMegabytes() - before;
-  const double cap = kSubscribers * static_cast<double>(kReaderBytesMax) / (1 << 20);
-  EXPECT_TRUE(kSanitized || grown < cap) << grown << " MB, at most " << cap << " are allowed";
-  EXPECT_TRUE(stalled.front()->ReadEvents(2 * kAppends))
-      << "and one that reads again misses nothing";
 }
 
 }  // namespace

@@ -36,8 +36,8 @@ class Client final : public FeedSink {
     ASSERT_FALSE(finished) << "a write after the end";
     outstanding_ = true;
     largest = std::max(largest, message.size());
-    ASSERT_TRUE(messages.emplace_back().ParseFromArray(message.data(),
-                                                       static_cast<int>(message.size())));
+    ASSERT_TRUE(
+        messages.emplace_back().ParseFromArray(message.data(), static_cast<int>(message.size())));
     if (!paused) Acknowledge();
   }
   void Finish(const absl::Status& status) override {
