@@ -100,6 +100,10 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Error(absl::StatusCode::kUnavailable, "database busy: {}", message);
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+      return Error(absl::StatusCode::kInvalidArgument, "SQLite error {}: {}", sqlite_code, message);
     case SQLITE_CANTOPEN:
       return Error(absl::StatusCode::kNotFound, "cannot open: {}", message);
     default:

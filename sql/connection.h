@@ -86,7 +86,7 @@ class Connection {
 };
 
 // SQLITE_FULL is RESOURCE_EXHAUSTED, corruption DATA_LOSS, busy UNAVAILABLE, a missing file
-// NOT_FOUND, the rest INTERNAL.
+// NOT_FOUND, a value that the table does not take INVALID_ARGUMENT, the rest INTERNAL.
 absl::Status ToStatus(int sqlite_code, std::string_view message);
 
 // sqlite3_libversion(), and whether it is free of the WAL-reset race (3.51.3 or later).
