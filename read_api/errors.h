@@ -14,7 +14,8 @@ namespace leftfold::read_api {
 // The read side's own refusals, each UNAVAILABLE or RESOURCE_EXHAUSTED with ErrorInfo and
 // RetryInfo. `view` goes into the metadata of all that have it.
 absl::Status Stopping();
-absl::Status Rebuilding(std::string_view view);
+// Metadata: done, total, the positions that the first build has come to and will be served at.
+absl::Status Rebuilding(std::string_view view, Position done, Position total);
 // Metadata: applied, min_position.
 absl::Status Behind(std::string_view view, Position applied, Position min_position);
 // Metadata: reason and, where the view can be read, `applied`. Of a `reason` that was not made for

@@ -31,7 +31,7 @@ class QueryHandler {
   // `applied_position` to its position. Errors besides the domain's own:
   //   INVALID_FIELDS      min_position is no position, or see CheckForm
   //   READ_MODEL_BEHIND   {view, applied, min_position}, RetryInfo
-  //   VIEW_REBUILDING     {view}, RetryInfo
+  //   VIEW_REBUILDING     {view, done, total}, RetryInfo
   //   VIEW_STOPPED        {view, applied, reason}, RetryInfo: only beyond what the view had
   //   applied QUEUE_FULL          RetryInfo STOPPING            RetryInfo INTERNAL without
   //   ErrorInfo: a SQL error, whose text is for the log
