@@ -126,9 +126,10 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Prepare(const ViewEntry& view,
   }
   auto rebuild = Begin(slot, store, RebuildAction::kPrepare, kBeforeFirst, [] {});
   if (!rebuild.ok()) return rebuild;
-  if (found && (*rebuild)->OpenOld(*found).ok()) return rebuild;
-  MutexLock lock(slot->mu);
-  LEFTFOLD_RETURN_IF_ERROR((*rebuild)->OpenNew());
+  Rebuild& begun = **rebuild;
+  if (found && begun.OpenOld(*found).ok()) return rebuild;
+  MutexLock lock(begun.slot_->mu);
+  LEFTFOLD_RETURN_IF_ERROR(begun.OpenNew());
   return rebuild;
 }
 
@@ -274,6 +275,9 @@ absl::StatusOr<RebuildProgress> Rebuild::Compare(ViewRunner& live) {
   if (!difference.ok()) return difference.status();
   result.difference = *std::move(difference);
   result.equal = result.difference.empty();
+  auto hash = sql::ContentHash(runner_->connection());
+  if (!hash.ok()) return hash.status();
+  result.content_hash = *std::move(hash);
   return result;
 }
 

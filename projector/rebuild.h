@@ -28,8 +28,9 @@ struct RebuildProgress {
   Position position = kBeforeFirst;
   std::int64_t generation = 0;
   bool equal = true;
-  std::string difference = "";  // The first row that differs, in words.
-  std::string file = "";        // Of kKeep; nobody removes it but its owner.
+  std::string difference = "";    // The first row that differs, in words.
+  std::string content_hash = "";  // Of kVerify: of what was built; see sql/compare.h.
+  std::string file = "";          // Of kKeep; nobody removes it but its owner.
 };
 
 // Builds a new generation of a view beside the one that is served, or lets an old one catch up. The

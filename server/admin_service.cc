@@ -56,6 +56,7 @@ Response ToProto(const RebuildProgress& progress) {
   outcome->set_equal(progress.equal);
   outcome->set_difference(progress.difference);
   outcome->set_file(progress.file);
+  outcome->set_content_hash(progress.content_hash);
   return response;
 }
 

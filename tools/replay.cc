@@ -70,6 +70,7 @@ absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
     result.equal = outcome.equal();
     result.difference = outcome.difference();
     result.file = outcome.file();
+    result.content_hash = outcome.content_hash();
   }
   const grpc::Status status = reader->Finish();
   if (!status.ok()) return FromGrpc(status);
@@ -107,6 +108,7 @@ int Report(const std::string& view, const ReplayOptions& options,
       return 0;
     case RebuildAction::kVerify:
       Print("{}: {} at position {}\n", view, result->equal ? "equal" : "DIFFERENT", position);
+      Print("  content {}\n", result->content_hash);
       if (!result->equal) Print("  {}\n", result->difference);
       return result->equal ? 0 : 1;
     case RebuildAction::kPrepare:
