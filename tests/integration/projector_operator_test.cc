@@ -163,6 +163,10 @@ TEST_F(ProjectorOperator, RollbackServesTheGenerationBeforeOnceItHasCaughtUp) {
   EXPECT_EQ(rolled->generation, 1);
   EXPECT_EQ(listener_.files["names"], PathOf(1));
   EXPECT_GE(rolled->position, Position{3}) << "what is read went back";
+  // Who resumes from what the other file said gets everything anew.
+  const auto reader = *sql::OpenViewReader(PathOf(1));
+  EXPECT_FALSE(sql::ChangesAfter(*reader, rolled->position, 10)->has_value());
+  EXPECT_TRUE(sql::ChangesAfter(*reader, rolled->position.Next(), 10)->has_value());
   Run();
   EXPECT_EQ(Served(), "6: a b c n1 n2 n3");
   EXPECT_EQ(StatusOf("names").previous_generation, 2);
