@@ -243,10 +243,11 @@ TEST_F(ProjectorRebuild, OfAViewThatLagsIsNotSwitchedToBeforeItIsThere) {
   Write({"c"});
   store_.on_read = [this] {
     store_.on_read = nullptr;
+    Write({"d"});
     Run();  // The live view is ahead meanwhile.
   };
   ASSERT_TRUE(ToTheEnd(*rebuild).ok());
-  EXPECT_EQ(Served(), "3: a b c");
+  EXPECT_EQ(Served(), "4: a b c d");
 }
 
 TEST_F(ProjectorRebuild, VerifyFindsTheViewEqualAndLeavesNothing) {

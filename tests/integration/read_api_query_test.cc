@@ -184,7 +184,7 @@ TEST_F(ReadApiQuery, AViewThatGoesOnWithNothingNewIsWaitedForAgain) {
   EXPECT_EQ(ReasonOf(Get("oak", "4")->status()), "VIEW_STOPPED");
   Tell(3, {});
   const auto waiting = Get("oak", "4");
-  EXPECT_FALSE(waiting->done());
+  ASSERT_FALSE(waiting->done());
   Apply(4, {{"oak", "Oak 2"}});
   executor_.Run();
   EXPECT_EQ(waiting->room().room().name(), "Oak 2");
