@@ -87,6 +87,7 @@ struct ViewEntry {
   std::string_view name;
   int version = 0;
   std::string_view schema;
+  Poison on_poison = Poison::kStop;
   // Folds one event if the view handles its type; returns whether it does. An event of an old type
   // that the view does not itself handle is folded as those that stand for it now. DATA_LOSS when
   // it does not decode.
@@ -377,6 +378,7 @@ void Registry::Add() {
   view.name = V::kName;
   view.version = V::kVersion;
   view.schema = V::kSchema;
+  if constexpr (requires { V::kOnPoison; }) view.on_poison = V::kOnPoison;
   view.fold = [&upcasters = upcasters_](const RecordedEvent& recorded,
                                         WriteTx& tx) -> absl::StatusOr<bool> {
     const EventMeta meta{recorded};

@@ -61,6 +61,15 @@ class Rows {
   Cursor* cursor_;
 };
 
+// What happens when a fold cannot take an event.
+enum class Poison {
+  kStop,  // The view stays before it and goes on serving its last state.
+  // The event is parked, with all later ones of its stream in order, and the view goes on with the
+  // other streams: for views whose rows do not depend on the order of events of different streams.
+  // An operator has them folded later, or skips the first one.
+  kParkStream,
+};
+
 // What answers may do: read one consistent state of the view. Statements are prepared once per
 // connection and found again by the address of their text, so `sql` must be a literal. SQL errors
 // do not throw: the rows end, and the engine sees status(). One statement must not be open twice at
@@ -115,6 +124,7 @@ inline constexpr std::size_t kKeyBytesMax = 512;
 // The view is a struct of static overloads:
 //   kName, kVersion (bump = built anew), kSchema (STRICT tables, no leading "leftfold_" in names)
 //   Handles, Queries, Watches
+//   kOnPoison, a Poison; kStop where it is left out
 //   On(const Event&, const EventMeta&, WriteTx&)                   one fold; reads time and actor
 //   from the event only Answer(const Query&, ReadTx&) -> StatusOr<Response>            Response has
 //   `string applied_position = 15`, set by the engine

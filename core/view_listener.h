@@ -21,11 +21,14 @@ class ViewListener {
   virtual void OnServing(std::string_view view, const std::string& path) = 0;
   // The view is being built for the first time in this version: nothing can be served yet.
   virtual void OnBuilding(std::string_view view) = 0;
+  // How far the first build is; `total` is where it will be served.
+  virtual void OnBuilt(std::string_view /*view*/, Position /*done*/, Position /*total*/) {}
   // Rows and checkpoint up to `applied` are committed; `touched` are the keys that changed in
   // between.
   virtual void OnApplied(std::string_view view, Position applied,
                          const std::vector<std::string>& touched) = 0;
-  // The view met an event that it cannot fold and stays where it is.
+  // The view met an event that it cannot fold, or an operator paused it: it stays where it is,
+  // until OnApplied, OnBuilding or OnServing says otherwise.
   virtual void OnStopped(std::string_view view, const absl::Status& reason) = 0;
 };
 

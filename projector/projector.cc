@@ -1,12 +1,20 @@
 #include "projector/projector.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "core/reject.h"
 #include "core/status.h"
 
 namespace leftfold {
+namespace {
+
+absl::Status Stopping() {
+  return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
+}
+
+}  // namespace
 
 // A rebuild on the executor. Whoever takes `rebuild_` out gives the answer, so there is one.
 class Projector::RebuildTask : public std::enable_shared_from_this<RebuildTask> {
@@ -87,12 +95,13 @@ void Projector::Stop() {
   }
   for (const auto& weak : rebuilds) {
     if (const auto task = weak.lock()) {
-      task->End(Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping"));
+      task->End(Stopping());
     }
   }
   for (const auto& slot : slots_) {
     MutexLock lock(slot->mu);
     slot->ended = true;
+    slot->version_lock.reset();
   }
 }
 
@@ -116,45 +125,174 @@ void Projector::Run(const std::shared_ptr<Context>& context,
   }
 }
 
+namespace {
+
+// Caller holds no lock: it reads the folder and the store.
+void AddFiles(const ViewSlot& slot, ViewStatus& status) {
+  const sql::Generation served{status.version, status.generation};
+  const std::string path = sql::ViewPath(slot.views, slot.view.name, served);
+  for (const char* suffix : {"", "-wal"}) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(path + suffix, error);
+    if (!error) status.bytes += static_cast<std::int64_t>(size);
+  }
+  status.other_generations = slot.OtherGenerations();
+  const auto before = sql::ReadBefore(slot.views, slot.view.name, slot.view.version);
+  if (before) status.previous_generation = before->number;
+}
+
+ViewStatus StatusOf(ViewSlot& slot, Position head) {
+  MutexLock lock(slot.status_mu);
+  ViewStatus status;
+  status.name = slot.view.name;
+  status.version = slot.view.version;
+  status.generation = slot.generation_number;
+  status.checkpoint = slot.checkpoint;
+  status.lag_events = std::max<std::int64_t>(0, head.value - slot.checkpoint.value);
+  status.parked_events = slot.parked;
+  status.duplicates_ignored = slot.duplicates_ignored;
+  const bool near = status.lag_events < static_cast<std::int64_t>(kBatchEventsMax);
+  if (!slot.paused_for.ok()) {
+    status.state = ViewState::kPaused;
+    status.reason = std::string(slot.paused_for.message());
+  } else if (!slot.stopped.ok()) {
+    status.state = ViewState::kStopped;
+    status.reason = std::string(slot.stopped.message());
+  } else if (slot.rebuilding) {
+    status.state = ViewState::kRebuilding;
+  } else {
+    status.state = slot.served && near ? ViewState::kLive : ViewState::kCatchingUp;
+  }
+  return status;
+}
+
+}  // namespace
+
 std::vector<ViewStatus> Projector::ListViews() {
   const Position head = context_->store.GetHead().position;
   std::vector<ViewStatus> statuses;
   for (const auto& slot : slots_) {
-    MutexLock lock(slot->status_mu);
-    ViewStatus status;
-    status.name = slot->view.name;
-    status.version = slot->view.version;
-    status.generation = slot->generation_number;
-    status.checkpoint = slot->checkpoint;
-    status.lag_events = std::max<std::int64_t>(0, head.value - slot->checkpoint.value);
-    status.reason = std::string(slot->stopped.message());
-    const bool near = status.lag_events < static_cast<std::int64_t>(kBatchEventsMax);
-    status.state = !slot->stopped.ok()    ? ViewState::kStopped
-                   : slot->served && near ? ViewState::kLive
-                                          : ViewState::kCatchingUp;
-    status.duplicates_ignored = slot->duplicates_ignored;
-    statuses.push_back(std::move(status));
+    ViewStatus& status = statuses.emplace_back(StatusOf(*slot, head));
+    AddFiles(*slot, status);
+    if (status.lag_events == 0) continue;
+    const auto next = context_->store.ReadAll({.from = status.checkpoint, .events_max = 1});
+    if (next.ok() && !next->events.empty()) {
+      status.oldest_unapplied = next->events.front().recorded_at;
+    }
   }
   std::sort(statuses.begin(), statuses.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return statuses;
 }
 
-absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRebuild(std::string_view view,
-                                                               RebuildAction action,
-                                                               Position until) {
+absl::StatusOr<std::shared_ptr<ViewSlot>> Projector::Find(std::string_view view) const {
   std::string names;
   for (const auto& slot : slots_) {
-    if (slot->view.name == view) {
-      return Rebuild::New(slot, context_->store, action, until, [context = context_, slot] {
-        Post(context, slot, absl::ZeroDuration());
-      });
-    }
+    if (slot->view.name == view) return slot;
     names += (names.empty() ? "" : ", ") + std::string(slot->view.name);
   }
   return Reject(core::v1::ERROR_REASON_VIEW_NOT_FOUND,
                 fmt::format("there is no view {}; the views are {}", view, names),
                 {{"view", std::string(view)}});
+}
+
+std::function<void()> Projector::WakeOf(const std::shared_ptr<ViewSlot>& slot) const {
+  return [context = context_, slot] { Post(context, slot, absl::ZeroDuration()); };
+}
+
+absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRebuild(std::string_view view,
+                                                               RebuildAction action,
+                                                               Position until) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  return Rebuild::New(*slot, context_->store, action, until, WakeOf(*slot));
+}
+
+absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewSwitch(std::string_view view,
+                                                              std::int64_t generation) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  return Rebuild::OfGeneration(*slot, context_->store, generation, WakeOf(*slot));
+}
+
+absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRollback(std::string_view view) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  const ViewEntry& entry = (*slot)->view;
+  const auto before = sql::ReadBefore((*slot)->views, entry.name, entry.version);
+  if (before) return NewSwitch(view, before->number);
+  return Reject(core::v1::ERROR_REASON_GENERATION_NOT_FOUND,
+                fmt::format("{} has served no generation before this one; SwitchView serves one "
+                            "that was kept, RebuildView makes one",
+                            view),
+                {{"view", std::string(view)}, {"generation", "0"}});
+}
+
+absl::Status Projector::PauseView(std::string_view view, std::string_view why) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  MutexLock lock((*slot)->mu);
+  return (*slot)->ended ? Stopping() : (*slot)->Pause(why);
+}
+
+absl::Status Projector::ResumeView(std::string_view view) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  bool wake = false;
+  {
+    MutexLock lock((*slot)->mu);
+    if ((*slot)->ended) return Stopping();
+    const auto resumed = (*slot)->Resume();
+    if (!resumed.ok()) return resumed.status();
+    wake = *resumed;
+  }
+  if (wake) WakeOf (*slot)();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<sql::ParkedEvent>> Projector::ListParked(std::string_view view,
+                                                                    Position after,
+                                                                    std::size_t limit) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  std::string path;
+  {
+    MutexLock lock((*slot)->status_mu);
+    path = sql::ViewPath((*slot)->views, view, {(*slot)->view.version, (*slot)->generation_number});
+  }
+  auto reader = sql::OpenViewReader(path);
+  if (absl::IsNotFound(reader.status())) return std::vector<sql::ParkedEvent>();
+  if (!reader.ok()) return reader.status();
+  return sql::ListParked(**reader, after, limit);
+}
+
+template <class Work>
+auto Projector::OnRunner(std::string_view view, Work work)
+    -> decltype(work(std::declval<ViewRunner&>())) {
+  const auto slot = Find(view);
+  if (!slot.ok()) return slot.status();
+  MutexLock lock((*slot)->mu);
+  if ((*slot)->ended) return Stopping();
+  if ((*slot)->runner == nullptr) {
+    return Reject(core::v1::ERROR_REASON_REBUILD_RUNNING,
+                  fmt::format("the file of {} is being compared or switched, or cannot be opened; "
+                              "try again",
+                              view),
+                  {{"view", std::string(view)}});
+  }
+  auto result = work(*(*slot)->runner);
+  (*slot)->PublishStatus();
+  return result;
+}
+
+absl::StatusOr<ViewRunner::Retried> Projector::RetryParked(std::string_view view,
+                                                           std::string_view stream) {
+  return OnRunner(view, [&](ViewRunner& runner) { return runner.RetryParked(stream); });
+}
+
+absl::Status Projector::SkipParked(std::string_view view, Position position,
+                                   const sql::Skip& skip) {
+  return OnRunner(view, [&](ViewRunner& runner) { return runner.SkipParked(position, skip); });
 }
 
 absl::StatusOr<std::function<void()>> Projector::StartRebuild(std::string_view view,
@@ -167,7 +305,7 @@ absl::StatusOr<std::function<void()>> Projector::StartRebuild(std::string_view v
   {
     MutexLock lock(mu_);
     if (context_->stopped) {
-      return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
+      return Stopping();
     }
     std::erase_if(rebuilds_, [](const auto& weak) { return weak.expired(); });
     rebuilds_.push_back(task);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/executor.h"
@@ -26,6 +27,8 @@ enum class ViewState {
   kCatchingUp,  // Being built, or served far behind the head.
   kLive,        // Served, less than kBatchEventsMax behind the head.
   kStopped,     // It stays at its checkpoint, because of `reason`.
+  kRebuilding,  // As kCatchingUp or kLive, and another generation is built beside it.
+  kPaused,      // It stays at its checkpoint, because an operator said so.
 };
 
 struct ViewStatus {
@@ -35,8 +38,13 @@ struct ViewStatus {
   ViewState state = ViewState::kCatchingUp;
   Position checkpoint;
   std::int64_t lag_events = 0;
-  std::string reason;  // With the position of the event; "" unless stopped.
+  std::string reason;  // With the position of the event; "" unless stopped or paused.
   std::int64_t duplicates_ignored = 0;
+  absl::Time oldest_unapplied = absl::InfiniteFuture();  // When it was recorded; of lag_events > 0.
+  std::int64_t bytes = 0;                                // Of the served file on the disk.
+  std::int64_t parked_events = 0;
+  std::vector<std::int64_t> other_generations;  // That NewSwitch can serve.
+  std::int64_t previous_generation = 0;         // That NewRollback serves; 0: none.
 };
 
 // Runs every view of the registry, each by itself: a slow or stopped one delays no other. A view
@@ -62,12 +70,33 @@ class Projector {
   // Rebuilds that run on the executor end with STOPPING, those of NewRebuild at their switch.
   void Stop();
 
+  // Reads the next event of each view that lags; no time where the store cannot be read.
   std::vector<ViewStatus> ListViews();
 
   // A rebuild to be stepped by the caller. VIEW_NOT_FOUND names the views that there are;
   // REBUILD_RUNNING. It may outlive the projector, but switches nothing after Stop.
   absl::StatusOr<std::unique_ptr<Rebuild>> NewRebuild(std::string_view view, RebuildAction action,
                                                       Position until);
+
+  // The same for a generation that is there: it catches up, then it is served.
+  // GENERATION_NOT_FOUND.
+  absl::StatusOr<std::unique_ptr<Rebuild>> NewSwitch(std::string_view view,
+                                                     std::int64_t generation);
+  // The same for the generation that was served before.
+  absl::StatusOr<std::unique_ptr<Rebuild>> NewRollback(std::string_view view);
+
+  // The view stays at its checkpoint, and is served, until ResumeView, over restarts too. Rebuilds
+  // and switches go on. Each waits for a batch that is being folded.
+  absl::Status PauseView(std::string_view view, std::string_view why);
+  // Ends a pause, and lets a stopped view try again.
+  absl::Status ResumeView(std::string_view view);
+
+  // Events after `after` that the view could not fold: parked, or skipped by somebody. In order.
+  absl::StatusOr<std::vector<sql::ParkedEvent>> ListParked(std::string_view view, Position after,
+                                                           std::size_t limit);
+  // See ViewRunner. REBUILD_RUNNING in the moment of a comparison or a switch.
+  absl::StatusOr<ViewRunner::Retried> RetryParked(std::string_view view, std::string_view stream);
+  absl::Status SkipParked(std::string_view view, Position position, const sql::Skip& skip);
 
   struct RebuildListener {
     std::function<void(const RebuildProgress&)> progress;              // After each step.
@@ -90,6 +119,12 @@ class Projector {
     std::atomic<bool> stopped = false;
   };
   class RebuildTask;
+
+  absl::StatusOr<std::shared_ptr<ViewSlot>> Find(std::string_view view) const;
+  std::function<void()> WakeOf(const std::shared_ptr<ViewSlot>& slot) const;
+  // Runs `work` on the view's open file, while nobody folds.
+  template <class Work>
+  auto OnRunner(std::string_view view, Work work) -> decltype(work(std::declval<ViewRunner&>()));
 
   Projector(EventStore& store, Executor& executor)
       : context_(std::make_shared<Context>(store, executor)) {}

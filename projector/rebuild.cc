@@ -1,6 +1,8 @@
 #include "projector/rebuild.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "core/reject.h"
 #include "core/status.h"
@@ -31,38 +33,127 @@ absl::Status CheckServed(ViewSlot& slot) {
                 "the view is being built for the first time: nothing to compare with");
 }
 
+absl::Status RunsAlready(const ViewEntry& view) {
+  return Reject(core::v1::ERROR_REASON_REBUILD_RUNNING,
+                fmt::format("{} is being rebuilt already; wait for it", view.name),
+                {{"view", std::string(view.name)}});
+}
+
+absl::Status NoGeneration(const ViewEntry& view, std::int64_t generation,
+                          const std::vector<std::int64_t>& others) {
+  return Reject(core::v1::ERROR_REASON_GENERATION_NOT_FOUND,
+                fmt::format("{} has no generation {} beside the one that is served; {}", view.name,
+                            generation,
+                            others.empty() ? "there is none: RebuildView makes one"
+                                           : fmt::format("there are {}", fmt::join(others, ", "))),
+                {{"view", std::string(view.name)}, {"generation", fmt::to_string(generation)}});
+}
+
 absl::Status Stopping() {
   return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
 }
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Begin(std::shared_ptr<ViewSlot> slot,
+                                                        EventStore& store, RebuildAction action,
+                                                        Position until,
+                                                        std::function<void()> wake) {
+  {
+    MutexLock lock(slot->status_mu);
+    if (std::exchange(slot->rebuilding, true)) return RunsAlready(slot->view);
+  }
+  std::unique_ptr<Rebuild> rebuild(
+      new Rebuild(std::move(slot), store, action, until, std::move(wake)));
+  MutexLock lock(rebuild->slot_->mu);
+  if (rebuild->slot_->ended) return Stopping();
+  rebuild->lock_ = rebuild->slot_->version_lock;
+  if (rebuild->lock_ == nullptr) {
+    return WithRetryAfter(
+        Reject(core::v1::ERROR_REASON_REBUILD_RUNNING,
+               fmt::format("another process writes generations of {}; wait for it",
+                           rebuild->slot_->view.name),
+               {{"view", std::string(rebuild->slot_->view.name)}}),
+        kResumeDelay);
+  }
+  return rebuild;
+}
+
 absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> slot,
                                                       EventStore& store, RebuildAction action,
                                                       Position until, std::function<void()> wake) {
   LEFTFOLD_RETURN_IF_ERROR(CheckUntil(action, until, store.GetHead().position));
   if (action == RebuildAction::kVerify) LEFTFOLD_RETURN_IF_ERROR(CheckServed(*slot));
-  {
-    MutexLock lock(slot->status_mu);
-    if (std::exchange(slot->rebuilding, true)) {
-      return Reject(core::v1::ERROR_REASON_REBUILD_RUNNING,
-                    fmt::format("{} is being rebuilt already; wait for it", slot->view.name),
-                    {{"view", std::string(slot->view.name)}});
-    }
-  }
-  std::unique_ptr<Rebuild> rebuild(
-      new Rebuild(std::move(slot), store, action, until, std::move(wake)));
-  ViewSlot& of = *rebuild->slot_;
-  MutexLock lock(of.mu);  // Nobody else takes the same number.
-  const auto number = sql::NextGenerationNumber(of.views, of.view.name);
-  if (!number.ok()) return number.status();
-  rebuild->generation_ = {of.view.version, *number};
-  auto runner =
-      ViewRunner::Open(of.view, store, sql::ViewPath(of.views, of.view.name, rebuild->generation_),
-                       ViewRunner::Mode::kBuilding);
-  if (!runner.ok()) return runner.status();
-  rebuild->runner_ = *std::move(runner);
+  auto rebuild = Begin(std::move(slot), store, action, until, std::move(wake));
+  if (!rebuild.ok()) return rebuild;
+  Rebuild& begun = **rebuild;
+  MutexLock lock(begun.slot_->mu);  // Nobody else takes the same number.
+  LEFTFOLD_RETURN_IF_ERROR(begun.OpenNew());
+  ViewRunner* live = begun.slot_->runner.get();
+  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(begun.TakeDecisions(*live, false));
   return rebuild;
+}
+
+absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::OfGeneration(std::shared_ptr<ViewSlot> slot,
+                                                               EventStore& store,
+                                                               std::int64_t generation,
+                                                               std::function<void()> wake) {
+  auto rebuild =
+      Begin(std::move(slot), store, RebuildAction::kSwitch, kBeforeFirst, std::move(wake));
+  if (!rebuild.ok()) return rebuild;
+  Rebuild& begun = **rebuild;
+  MutexLock lock(begun.slot_->mu);
+  const auto others = begun.slot_->OtherGenerations();
+  if (std::find(others.begin(), others.end(), generation) == others.end()) {
+    return NoGeneration(begun.slot_->view, generation, others);
+  }
+  LEFTFOLD_RETURN_IF_ERROR(begun.OpenOld({begun.slot_->view.version, generation}));
+  return rebuild;
+}
+
+absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Prepare(const ViewEntry& view, EventStore& store,
+                                                          const std::string& views) {
+  auto slot = std::make_shared<ViewSlot>(view, views, nullptr);
+  std::optional<sql::Generation> found;
+  {
+    MutexLock lock(slot->mu);
+    auto taken = sql::VersionLock::Take(views, view.name, view.version);
+    if (!taken.ok()) return taken.status();
+    slot->version_lock = *std::move(taken);
+    const auto generation = slot->FindGeneration();
+    if (!generation.ok()) return generation.status();
+    found = *generation;
+  }
+  auto rebuild = Begin(slot, store, RebuildAction::kPrepare, kBeforeFirst, [] {});
+  if (!rebuild.ok()) return rebuild;
+  Rebuild& begun = **rebuild;
+  if (found && begun.OpenOld(*found).ok()) return rebuild;
+  MutexLock lock(begun.slot_->mu);
+  LEFTFOLD_RETURN_IF_ERROR(begun.OpenNew());
+  return rebuild;
+}
+
+absl::Status Rebuild::OpenNew() {
+  const auto number = sql::NextGenerationNumber(slot_->views, slot_->view.name);
+  if (!number.ok()) return number.status();
+  generation_ = {slot_->view.version, *number};
+  auto runner = ViewRunner::Open(slot_->view, store_,
+                                 sql::ViewPath(slot_->views, slot_->view.name, generation_),
+                                 ViewRunner::Mode::kBuilding);
+  if (!runner.ok()) return runner.status();
+  runner_ = *std::move(runner);
+  return absl::OkStatus();
+}
+
+absl::Status Rebuild::OpenOld(const sql::Generation& generation) {
+  const std::string path = sql::ViewPath(slot_->views, slot_->view.name, generation);
+  LEFTFOLD_RETURN_IF_ERROR(sql::OpenViewReader(path).status());  // Makes no file where none is.
+  auto runner = ViewRunner::Open(slot_->view, store_, path, ViewRunner::Mode::kServing);
+  if (!runner.ok()) return runner.status();
+  runner_ = *std::move(runner);
+  generation_ = generation;
+  durable_ = keep_file_ = true;
+  return absl::OkStatus();
 }
 
 Rebuild::~Rebuild() {
@@ -77,7 +168,7 @@ Rebuild::~Rebuild() {
 // How far to fold before the live view has to be paused.
 Position Rebuild::Limit() {
   if (action_ == RebuildAction::kKeep) return until_;
-  if (action_ == RebuildAction::kSwitch) return store_.GetHead().position;
+  if (action_ != RebuildAction::kVerify) return store_.GetHead().position;
   MutexLock lock(slot_->status_mu);
   return slot_->checkpoint;
 }
@@ -92,7 +183,8 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
     return Error(absl::StatusCode::kDataLoss,
                  "the log ends before position {}; run `leftfold verify`", limit.value);
   }
-  if (action_ == RebuildAction::kSwitch && !durable_) {
+  const bool follows = action_ == RebuildAction::kSwitch || action_ == RebuildAction::kPrepare;
+  if (follows && !durable_) {
     // The bulk reaches the disk while the live view goes on; then what came meanwhile is folded.
     LEFTFOLD_RETURN_IF_ERROR(runner_->FinishBuilding());
     durable_ = true;
@@ -122,14 +214,14 @@ RebuildProgress Rebuild::FinishedAt(Position position) const {
 }
 
 absl::StatusOr<RebuildProgress> Rebuild::Finish() {
-  return action_ == RebuildAction::kKeep ? Keep() : FinishPaused();
+  if (action_ == RebuildAction::kKeep) return Keep(kKeptMark);
+  return action_ == RebuildAction::kPrepare ? Keep(kPreparedMark) : FinishPaused();
 }
 
-absl::StatusOr<RebuildProgress> Rebuild::Keep() {
+absl::StatusOr<RebuildProgress> Rebuild::Keep(int mark) {
   RebuildProgress result = FinishedAt(runner_->checkpoint());
   result.file = runner_->path();
-  LEFTFOLD_RETURN_IF_ERROR(
-      runner_->connection().Run(fmt::format("PRAGMA user_version={}", kKeptMark)));
+  LEFTFOLD_RETURN_IF_ERROR(runner_->connection().Run(fmt::format("PRAGMA user_version={}", mark)));
   LEFTFOLD_RETURN_IF_ERROR(runner_->FinishBuilding());
   keep_file_ = true;
   runner_.reset();  // Closed, the file is one file and can be taken away.
@@ -142,25 +234,50 @@ absl::StatusOr<RebuildProgress> Rebuild::FinishPaused() {
     MutexLock lock(slot_->mu);
     if (slot_->ended) return Stopping();
     live = std::move(slot_->runner);  // There is none where no file could be opened.
+    slot_->taken = true;
   }
   auto result = action_ == RebuildAction::kVerify ? Compare(*live) : Switch(live);
   bool wake = false;
   {
     MutexLock lock(slot_->mu);
     if (slot_->runner == nullptr) slot_->runner = std::move(live);  // Nothing was switched.
+    slot_->taken = false;
     wake = !slot_->ended && std::exchange(slot_->resting, false);
   }
   if (wake) wake_();
   return result;
 }
 
+absl::Status Rebuild::TakeDecisions(ViewRunner& live, bool caught_up) {
+  const auto skipped = sql::ReadSkipped(live.connection());
+  LEFTFOLD_RETURN_IF_ERROR(live.connection().status());
+  LEFTFOLD_RETURN_IF_ERROR(runner_->TakeSkips(skipped));
+  if (!caught_up) return absl::OkStatus();
+  const ViewRunner::ParkedStreams parked = runner_->parked();
+  for (const auto& [name, stream] : parked) {
+    const auto there = live.parked().find(name);
+    const bool further = there == live.parked().end() || stream.first < there->second.first;
+    for (bool goes_on = further; goes_on;) {
+      const auto retried = runner_->RetryParked(name);
+      if (!retried.ok()) return retried.status();
+      goes_on = retried->folded > 0 && retried->parked > 0;
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<RebuildProgress> Rebuild::Compare(ViewRunner& live) {
+  LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(live, false));
   LEFTFOLD_RETURN_IF_ERROR(FoldTo(live.checkpoint()));
+  LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(live, true));
   RebuildProgress result = FinishedAt(runner_->checkpoint());
   auto difference = sql::FirstDifference(live.connection(), runner_->connection());
   if (!difference.ok()) return difference.status();
   result.difference = *std::move(difference);
   result.equal = result.difference.empty();
+  auto hash = sql::ContentHash(runner_->connection());
+  if (!hash.ok()) return hash.status();
+  result.content_hash = *std::move(hash);
   return result;
 }
 
@@ -171,7 +288,10 @@ absl::StatusOr<RebuildProgress> Rebuild::Switch(std::unique_ptr<ViewRunner>& liv
     served = slot_->serving;
   }
   // Who reads the view never sees it go back.
+  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*live, false));
   if (served) LEFTFOLD_RETURN_IF_ERROR(FoldTo(live->checkpoint()));
+  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*live, true));
+  LEFTFOLD_RETURN_IF_ERROR(runner_->connection().Run("PRAGMA user_version=0"));
   const RebuildProgress result = FinishedAt(runner_->checkpoint());
   MutexLock lock(slot_->mu);
   if (slot_->ended) return Stopping();

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
+#include "core/ids.h"
 #include "core/reject.h"
 #include "core/status.h"
 
@@ -73,6 +75,8 @@ absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& vi
   auto checkpoint = sql::ReadCheckpoint(*runner->connection_);
   if (!checkpoint.ok()) return checkpoint.status();
   runner->checkpoint_ = *checkpoint;
+  runner->ReadParking();
+  LEFTFOLD_RETURN_IF_ERROR(runner->connection_->status());
   LEFTFOLD_RETURN_IF_ERROR(runner->CheckChain());
   return runner;
 }
@@ -164,23 +168,46 @@ ViewRunner::Progress ViewRunner::CloseGap() {
 }
 
 ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked) {
-  Attempt attempt = FoldTransaction(events, linked);
-  if (attempt.status.ok()) return Progress::kFolded;
-  if (attempt.culprit.value_or(0) > 0) {
-    // What came before the event that cannot be folded counts.
-    Attempt before = FoldTransaction(events.first(*attempt.culprit), linked);
-    if (!before.status.ok()) attempt = std::move(before);
+  while (true) {
+    Attempt attempt = FoldTransaction(events, linked);
+    if (attempt.status.ok()) return Progress::kFolded;
+    if (attempt.can_be_parked && view_.on_poison == Poison::kParkStream) {
+      const std::size_t passed = *attempt.culprit + 1;
+      attempt = FoldTransaction(events.first(passed), linked, &attempt.status);
+      events = events.subspan(passed);
+      linked -= std::min(linked, passed);
+      if (attempt.status.ok() && events.empty()) return Progress::kFolded;
+      if (attempt.status.ok()) continue;
+    } else if (attempt.culprit.value_or(0) > 0) {
+      // What came before the event that cannot be folded counts.
+      Attempt before = FoldTransaction(events.first(*attempt.culprit), linked);
+      if (!before.status.ok()) attempt = std::move(before);
+    }
+    return StopAt(checkpoint_.position.Next(), attempt.status);
   }
-  return StopAt(checkpoint_.position.Next(), attempt.status);
 }
 
 ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
-                                                std::size_t linked) {
+                                                std::size_t linked, const absl::Status* poison) {
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
+  parking_.clear();
   Attempt attempt{connection_->Begin(), std::nullopt};
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
-    attempt.status = FoldOne(events[i], 0 < i && i < linked, tx, next);
+    const RecordedEvent& event = events[i];
+    attempt.status = CheckNext(event, 0 < i && i < linked, next);
+    if (attempt.status.ok()) {
+      const auto stream = parked_.empty() ? parked_.end() : parked_.find(event.stream);
+      if (poison != nullptr && i + 1 == events.size()) {
+        attempt.status = Park(event, ToStd(poison->message()));
+      } else if (stream != parked_.end()) {
+        attempt.status = Park(event, fmt::format("waits behind position {} of its stream",
+                                                 stream->second.first.value));
+      } else if (skipped_.empty() || !IsSkipped(event)) {
+        attempt.status = FoldOne(event, tx, attempt.can_be_parked);
+      }
+      next = {event.position, event.chain};
+    }
     if (!attempt.status.ok()) attempt.culprit = i;
   }
   if (attempt.status.ok()) {
@@ -190,10 +217,13 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   }
   if (!attempt.status.ok()) {
     connection_->Rollback();
+    Unpark();
     return attempt;
   }
   checkpoint_ = next;
   if (mode_ == Mode::kServing) {
+    std::move(retried_.begin(), retried_.end(), std::back_inserter(touched_));
+    retried_.clear();
     const std::ptrdiff_t before = std::ssize(touched_);
     for (const auto& [key, position] : tx.touched()) touched_.push_back(key);
     // The table's order is another one in each run; watches are told in this one.
@@ -202,18 +232,198 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   return attempt;
 }
 
-absl::Status ViewRunner::FoldOne(const RecordedEvent& event, bool follows,
-                                 sql::ConnectionWriteTx& tx, sql::Checkpoint& next) {
-  if (!follows) {
-    if (event.position != next.position.Next()) return Hole(next.position.Next());
-    if (LeafOf(event) != event.leaf) return Changed(event.position);
-    if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
-  }
+absl::Status ViewRunner::CheckNext(const RecordedEvent& event, bool follows,
+                                   const sql::Checkpoint& next) {
+  if (follows) return absl::OkStatus();
+  if (event.position != next.position.Next()) return Hole(next.position.Next());
+  if (LeafOf(event) != event.leaf) return Changed(event.position);
+  if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
+  return absl::OkStatus();
+}
+
+// `refused`: it is the event that the view cannot take, and not the file.
+absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
+                                 bool& refused) {
   tx.SetPosition(event.position);
   const absl::StatusOr<bool> handled = view_.fold(event, tx);
-  if (!handled.ok()) return handled.status();
-  next = {event.position, event.chain};
-  return tx.status();
+  refused = !handled.ok() || absl::IsInvalidArgument(tx.status());
+  return handled.ok() ? tx.status() : handled.status();
+}
+
+absl::Status ViewRunner::Park(const RecordedEvent& event, std::string_view reason) {
+  if (parked_events_ >= kParkedEventsMax) {
+    return Reject(core::v1::ERROR_REASON_LIMIT_EXCEEDED,
+                  fmt::format("{} events are parked, which is the most: retry or skip some, then "
+                              "resume the view",
+                              parked_events_),
+                  {{"limit", "kParkedEventsMax"},
+                   {"maximum", fmt::to_string(kParkedEventsMax)},
+                   {"actual", fmt::to_string(parked_events_ + 1)}});
+  }
+  sql::WriteParked(*connection_, {.position = event.position,
+                                  .stream = event.stream,
+                                  .event_id = ToString(event.event_id),
+                                  .type = event.type,
+                                  .reason = std::string(reason),
+                                  .skip = std::nullopt});
+  sql::ParkedStream& stream =
+      parked_.try_emplace(event.stream, sql::ParkedStream{event.position, 0}).first->second;
+  ++stream.events;
+  ++parked_events_;
+  parking_.push_back(event.stream);
+  return connection_->status();
+}
+
+bool ViewRunner::IsSkipped(const RecordedEvent& event) const {
+  const auto skip = skipped_.find(event.position);
+  return skip != skipped_.end() && skip->second == ToString(event.event_id);
+}
+
+void ViewRunner::ReadParking() {
+  auto parked = sql::ReadParkedStreams(*connection_);
+  const auto skipped = sql::ReadSkipped(*connection_);
+  if (!connection_->status().ok()) return;  // Nothing goes on before it is looked at.
+  parked_ = std::move(parked);
+  parked_events_ = 0;
+  for (const auto& [name, stream] : parked_) parked_events_ += stream.events;
+  skipped_.clear();
+  for (const sql::ParkedEvent& event : skipped) skipped_[event.position] = event.event_id;
+}
+
+// What a transaction that failed had parked is not.
+void ViewRunner::Unpark() {
+  for (const std::string& name : parking_) {
+    const auto stream = parked_.find(name);
+    if (--stream->second.events == 0) parked_.erase(stream);
+    --parked_events_;
+  }
+}
+
+absl::StatusOr<RecordedEvent> ViewRunner::ReadParkedEvent(const sql::ParkedEvent& parked) {
+  auto read = store_.ReadAll({.from = Position{parked.position.value - 1}, .events_max = 1});
+  if (!read.ok()) return read.status();
+  if (read->events.empty() || read->events.front().position != parked.position) {
+    return Hole(parked.position);
+  }
+  RecordedEvent& event = read->events.front();
+  if (LeafOf(event) != event.leaf || ToString(event.event_id) != parked.event_id) {
+    return Changed(parked.position);
+  }
+  return std::move(event);
+}
+
+// Folds `events`; the last one is left parked, for `poison`, if that is given.
+ViewRunner::Attempt ViewRunner::RetryTransaction(std::span<const sql::ParkedEvent> events,
+                                                 const absl::Status* poison) {
+  sql::ConnectionWriteTx tx(*connection_);
+  Attempt attempt{connection_->Begin(), std::nullopt};
+  for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
+    if (poison != nullptr && i + 1 == events.size()) {
+      sql::WriteReason(*connection_, events[i].position, ToStd(poison->message()));
+      continue;
+    }
+    const auto event = ReadParkedEvent(events[i]);
+    attempt.status = event.ok() ? FoldOne(*event, tx, attempt.can_be_parked) : event.status();
+    if (!attempt.status.ok()) attempt.culprit = i;
+    sql::RemoveParked(*connection_, events[i].position);
+  }
+  if (attempt.status.ok()) {
+    // Who was told of the checkpoint was told of other rows: it counts as a change after it.
+    for (const auto& [key, position] : tx.touched()) {
+      sql::WriteChange(*connection_, checkpoint_.position.Next(), key);
+    }
+    attempt.status = connection_->Commit();
+  }
+  if (!attempt.status.ok()) {
+    connection_->Rollback();
+    return attempt;
+  }
+  const std::ptrdiff_t before = std::ssize(retried_);
+  for (const auto& [key, position] : tx.touched()) retried_.push_back(key);
+  std::sort(retried_.begin() + before, retried_.end());
+  return attempt;
+}
+
+absl::StatusOr<ViewRunner::Retried> ViewRunner::RetryParked(std::string_view stream) {
+  if (!parked_.contains(stream)) {
+    return Reject(core::v1::ERROR_REASON_NOT_PARKED,
+                  fmt::format("{} has no parked events of the stream {}; ListParked shows all",
+                              view_.name, stream),
+                  {{"view", std::string(view_.name)}, {"stream", std::string(stream)}});
+  }
+  const auto events = sql::ReadParked(*connection_, stream, kRetryEventsMax);
+  LEFTFOLD_RETURN_IF_ERROR(connection_->status());
+  Retried retried{.folded = std::ssize(events)};
+  Attempt attempt = RetryTransaction(events, nullptr);
+  if (!attempt.status.ok()) {
+    if (!attempt.can_be_parked) return attempt.status;
+    retried = {.folded = static_cast<std::int64_t>(*attempt.culprit),
+               .reason = std::string(attempt.status.message())};
+    attempt = RetryTransaction(std::span(events).first(*attempt.culprit + 1), &attempt.status);
+    LEFTFOLD_RETURN_IF_ERROR(attempt.status);
+  }
+  ReadParking();
+  LEFTFOLD_RETURN_IF_ERROR(connection_->status());
+  if (const auto left = parked_.find(stream); left != parked_.end()) {
+    retried.parked = left->second.events;
+    if (retried.reason.empty()) retried.reason = "not retried yet: retry again";
+  }
+  return retried;
+}
+
+absl::Status ViewRunner::SkipParked(Position position, const sql::Skip& skip) {
+  auto found = sql::ListParked(*connection_, Position{position.value - 1}, 1);
+  if (!found.ok()) return found.status();
+  const Metadata metadata = {{"view", std::string(view_.name)},
+                             {"position", fmt::to_string(position.value)}};
+  if (found->empty() || found->front().position != position || found->front().skip) {
+    return Reject(core::v1::ERROR_REASON_NOT_PARKED,
+                  fmt::format("{} has no parked event at position {}; ListParked shows all",
+                              view_.name, position.value),
+                  metadata);
+  }
+  const std::string& stream = found->front().stream;
+  const Position first = parked_.find(stream)->second.first;
+  if (first != position) {
+    return Reject(
+        core::v1::ERROR_REASON_NOT_FIRST_PARKED,
+        fmt::format("position {} waits behind {} of {}: skip or retry that one first",
+                    position.value, first.value, stream),
+        {metadata[0], metadata[1], {"first", fmt::to_string(first.value)}, {"stream", stream}});
+  }
+  found->front().skip = skip;
+  return TakeSkips(*found);
+}
+
+absl::Status ViewRunner::TakeSkips(const std::vector<sql::ParkedEvent>& skipped) {
+  connection_->Begin().IgnoreError();
+  for (const sql::ParkedEvent& event : skipped) {
+    if (skipped_.contains(event.position)) continue;
+    if (event.position <= checkpoint_.position) {
+      const auto here = sql::ListParked(*connection_, Position{event.position.value - 1}, 1);
+      if (!here.ok()) break;
+      if (here->empty() || here->front().event_id != event.event_id) continue;  // It was folded.
+      sql::RemoveParked(*connection_, event.position);
+    }
+    sql::WriteSkipped(*connection_, event);
+  }
+  const absl::Status committed = connection_->Commit();
+  if (!committed.ok()) {
+    connection_->Rollback();
+    return committed;
+  }
+  ReadParking();
+  return connection_->status();
+}
+
+absl::Status ViewRunner::ForgetOtherFiles() {
+  connection_->Begin().IgnoreError();
+  sql::ForgetChangesBefore(*connection_, checkpoint_.position.Next());
+  if (const absl::Status committed = connection_->Commit(); !committed.ok()) {
+    connection_->Rollback();
+    return committed;
+  }
+  return connection_->Checkpoint();
 }
 
 // Counted from the checkpoint and not from the head: who reads the file while it lags relies on the

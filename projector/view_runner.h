@@ -17,6 +17,7 @@
 #include "event_store/event_store.h"
 #include "projector/batch_reader.h"
 #include "sql/connection.h"
+#include "sql/parked.h"
 #include "sql/view_file.h"
 
 namespace leftfold {
@@ -29,6 +30,11 @@ inline constexpr std::size_t kBatchBytesMax = 16 << 20;
 // Events beyond a gap that wait for it to be closed; more are dropped, for the store has them.
 inline constexpr std::size_t kHeldBackMax = 10'000;
 
+// Events that a view may have parked, of all streams together; at one more it stops.
+inline constexpr std::int64_t kParkedEventsMax = 10'000;
+// Events of a stream that one RetryParked folds at the most.
+inline constexpr std::size_t kRetryEventsMax = 1'000;
+
 inline constexpr Position kNoLimit{std::numeric_limits<std::int64_t>::max()};
 
 // A failure that may pass by itself: a full disk, a store that cannot be reached.
@@ -37,8 +43,10 @@ bool MayPass(const absl::Status& failure);
 // Folds the log into one file of one view, in order, each event once: position <= checkpoint is a
 // duplicate, checkpoint + 1 is folded, beyond is held back while the gap is read from the store.
 // Rows, checkpoint and chain value commit together. Whatever cannot be folded stops the runner
-// where it is, with all before it committed: nothing is skipped. No thread, clock or wait inside.
-// Not thread-safe.
+// where it is, with all before it committed: nothing is skipped. A view that parks (core/view.h,
+// Poison) is stopped by the file and the log only: an event that it cannot fold, and those behind
+// it in the stream, are written down in the transaction that passes them. No thread, clock or wait
+// inside. Not thread-safe.
 class ViewRunner {
  public:
   enum class Mode {
@@ -72,6 +80,31 @@ class ViewRunner {
   Position stopped_at() const { return stopped_at_; }
   // Goes on where it stopped because of what MayPass; nothing otherwise.
   void Resume();
+  // Goes on where it stopped, whatever it was.
+  void TryAgain() { stopped_ = absl::OkStatus(); }
+
+  // How a retry went.
+  struct Retried {
+    std::int64_t folded = 0;
+    std::int64_t parked = 0;  // Those that are left of the stream.
+    std::string reason = "";  // Why the first of these is; "" when none is left.
+  };
+  // Folds the parked events of a stream in order, in one transaction, up to the first one that
+  // still fails, or kRetryEventsMax. The rows are there at once; watchers are told with the next
+  // position, for they have been told of this one. NOT_PARKED.
+  absl::StatusOr<Retried> RetryParked(std::string_view stream);
+  // Takes the first parked event of a stream out, for good: it is passed over, also when this
+  // version is rebuilt, and listed as skipped. NOT_PARKED; NOT_FIRST_PARKED names the first.
+  absl::Status SkipParked(Position position, const sql::Skip& skip);
+  // Skips here too what was skipped in another file of the view, as far as it is the same event.
+  absl::Status TakeSkips(const std::vector<sql::ParkedEvent>& skipped);
+  using ParkedStreams = std::map<std::string, sql::ParkedStream, std::less<>>;
+  const ParkedStreams& parked() const { return parked_; }
+  std::int64_t parked_events() const { return parked_events_; }
+
+  // From now on others read the file: who resumes from what another file said at or before the
+  // checkpoint is sent everything anew.
+  absl::Status ForgetOtherFiles();
   std::int64_t duplicates_ignored() const { return duplicates_ignored_; }
   // Keys touched since the last call; none while the file is built, for nobody watches it.
   std::vector<std::string> TakeTouched();
@@ -79,10 +112,12 @@ class ViewRunner {
   sql::Connection& connection() { return *connection_; }
 
  private:
-  // How a transaction went. A failure that is no event's fault (the file's) has no culprit.
+  // How a transaction went. A failure that is no event's fault (the file's) has no culprit. Only
+  // what the view's own fold refuses can be parked.
   struct Attempt {
     absl::Status status;
     std::optional<std::size_t> culprit;
+    bool can_be_parked = false;
   };
 
   ViewRunner(const ViewEntry& view, EventStore& store, std::string path, Mode mode)
@@ -90,9 +125,17 @@ class ViewRunner {
   absl::Status CheckChain();
   // So many events from the first on are known to follow one another (see BatchReader).
   Progress Fold(std::span<const RecordedEvent> events, std::size_t linked);
-  Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked);
-  absl::Status FoldOne(const RecordedEvent& event, bool follows, sql::ConnectionWriteTx& tx,
-                       sql::Checkpoint& next);
+  // The last event is parked for `poison`, if that is given, instead of folded.
+  Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked,
+                          const absl::Status* poison = nullptr);
+  absl::Status CheckNext(const RecordedEvent& event, bool follows, const sql::Checkpoint& next);
+  absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, bool& refused);
+  absl::Status Park(const RecordedEvent& event, std::string_view reason);
+  bool IsSkipped(const RecordedEvent& event) const;
+  absl::StatusOr<RecordedEvent> ReadParkedEvent(const sql::ParkedEvent& parked);
+  Attempt RetryTransaction(std::span<const sql::ParkedEvent> events, const absl::Status* poison);
+  void ReadParking();
+  void Unpark();
   void WriteChanges(const sql::ConnectionWriteTx& tx, Position end);
   Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events, std::size_t linked);
   void HoldBack(std::vector<RecordedEvent> events);
@@ -113,6 +156,11 @@ class ViewRunner {
   Position changes_forgotten_;
   absl::Status stopped_;
   Position stopped_at_;
+  ParkedStreams parked_;
+  std::int64_t parked_events_ = 0;
+  std::vector<std::string> parking_;         // Streams of the events parked in this transaction.
+  std::map<Position, std::string> skipped_;  // With the event's id.
+  std::vector<std::string> retried_;         // Keys whose watchers are told with the next position.
 };
 
 }  // namespace leftfold

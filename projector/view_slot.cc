@@ -10,9 +10,9 @@
 namespace leftfold {
 namespace {
 
-bool IsKept(const std::string& path) {
-  const auto reader = sql::OpenViewReader(path);
-  return reader.ok() && (*reader)->Value("PRAGMA user_version") == kKeptMark;
+std::int64_t MarkOf(const ViewSlot& slot, const sql::Generation& generation) {
+  const auto reader = sql::OpenViewReader(sql::ViewPath(slot.views, slot.view.name, generation));
+  return reader.ok() ? (*reader)->Value("PRAGMA user_version") : 0;
 }
 
 // Removes the generations that `is_old` names, except those that somebody asked to keep.
@@ -22,7 +22,7 @@ void RemoveGenerations(const ViewSlot& slot, IsOld is_old) {
   if (!all.ok()) return;  // They cost space only; the next start tries again.
   for (const sql::Generation& other : *all) {
     if (other.version != slot.view.version || !is_old(other)) continue;
-    if (IsKept(sql::ViewPath(slot.views, slot.view.name, other))) continue;
+    if (MarkOf(slot, other) == kKeptMark) continue;
     sql::RemoveGeneration(slot.views, slot.view.name, other);
   }
 }
@@ -39,19 +39,38 @@ absl::Duration RestAfter(std::int64_t events) {
 }  // namespace
 
 void ViewSlot::Open(EventStore& store) {
-  if (const auto current = sql::ReadCurrent(views, view.name, view.version); current.ok()) {
-    // What is newer than the served one was never finished.
-    RemoveGenerations(*this, [&current](const sql::Generation& other) {
-      return !*current || other.number > (*current)->number;
-    });
-  }
+  paused = sql::ReadPaused(views, view.name).has_value();
   OpenAgain(store);
+}
+
+absl::StatusOr<std::optional<sql::Generation>> ViewSlot::FindGeneration() const {
+  auto current = sql::ReadCurrent(views, view.name, view.version);
+  const auto all = sql::ListGenerations(views, view.name);
+  if (!current.ok() || !all.ok()) return current.ok() ? all.status() : current.status();
+  if (*current) {
+    // What is newer than the served one was never finished, or was rolled back.
+    const auto before = sql::ReadBefore(views, view.name, view.version);
+    RemoveGenerations(*this, [&](const sql::Generation& other) {
+      return other.number > (*current)->number && other != before;
+    });
+    return current;
+  }
+  std::optional<sql::Generation> prepared;
+  for (const sql::Generation& other : *all) {
+    if (other.version != view.version || MarkOf(*this, other) != kPreparedMark) continue;
+    if (!prepared || other.number > prepared->number) prepared = other;
+  }
+  RemoveGenerations(*this, [&](const sql::Generation& other) { return other != prepared; });
+  return prepared;
 }
 
 ViewSlot::Turn ViewSlot::OpenAgain(EventStore& store) {
   const absl::Status opened = OpenFile(store);
   opens_again = MayPass(opened);
-  if (opened.ok()) return {Turn::Next::kStep};
+  if (opened.ok()) {
+    if (const auto why = sql::ReadPaused(views, view.name)) TellPaused(*why);
+    return {Turn::Next::kStep};
+  }
   Tell(opened);
   if (opens_again) return {Turn::Next::kStep, kResumeDelay};
   resting = true;
@@ -59,29 +78,42 @@ ViewSlot::Turn ViewSlot::OpenAgain(EventStore& store) {
 }
 
 absl::Status ViewSlot::OpenFile(EventStore& store) {
-  const auto current = sql::ReadCurrent(views, view.name, view.version);
-  if (!current.ok()) return current.status();
-  if (!*current) return BeginBuilding(store);
-  generation = **current;
+  if (version_lock == nullptr) {
+    auto taken_lock = sql::VersionLock::Take(views, view.name, view.version);
+    if (!taken_lock.ok()) return taken_lock.status();
+    version_lock = *std::move(taken_lock);
+  }
+  const auto found = FindGeneration();
+  if (!found.ok()) return found.status();
+  if (!*found) return BeginBuilding(store);
+  generation = **found;
   const std::string path = sql::ViewPath(views, view.name, generation);
   absl::Status failure = sql::OpenViewReader(path).status();  // Makes no file where none is.
+  const auto current = sql::ReadCurrent(views, view.name, view.version);
+  if (!current.ok()) return current.status();
   if (failure.ok()) {
     auto opened = ViewRunner::Open(view, store, path, ViewRunner::Mode::kServing);
     if (opened.ok()) {
       runner = *std::move(opened);
-      serving = true;
-      if (listener != nullptr) listener->OnServing(view.name, path);
-      Publish();
-      return absl::OkStatus();
+      return *current ? Serve() : BeginServing();
     }
     failure = opened.status();
   }
   // Only what is wrong with the file itself is mended by another file. One that is off the chain
-  // may tell of a log that lost its end: that is for people to see, not for us to cover up.
-  if (!TellsOfDamage(failure) && !absl::IsNotFound(failure)) return failure;
+  // may tell of a log that lost its end: that is for people to see, not for us to cover up, unless
+  // the file was never served.
+  const bool damaged = TellsOfDamage(failure) || (absl::IsDataLoss(failure) && !*current);
+  if (!damaged && !absl::IsNotFound(failure)) return failure;
   LogLine("leftfold: view {} cannot be served from {}: {}; it is built anew", view.name, path,
           ToStd(failure.message()));
   return BeginBuilding(store);
+}
+
+absl::Status ViewSlot::Serve() {
+  serving = true;
+  if (listener != nullptr) listener->OnServing(view.name, runner->path());
+  Publish();
+  return absl::OkStatus();
 }
 
 absl::Status ViewSlot::BeginBuilding(EventStore& store) {
@@ -103,15 +135,17 @@ absl::Status ViewSlot::BeginBuilding(EventStore& store) {
 
 absl::Status ViewSlot::BeginServing() {
   LEFTFOLD_RETURN_IF_ERROR(runner->FinishBuilding());
+  LEFTFOLD_RETURN_IF_ERROR(runner->ForgetOtherFiles());
   LEFTFOLD_RETURN_IF_ERROR(sql::WriteCurrent(views, view.name, generation));
-  serving = true;
-  if (listener != nullptr) listener->OnServing(view.name, runner->path());
-  Publish();
-  return absl::OkStatus();
+  return Serve();
 }
 
 ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   if (ended) return {};
+  if (paused) {
+    resting = true;
+    return {};
+  }
   if (runner == nullptr) {
     if (opens_again) return OpenAgain(store);
     resting = true;
@@ -171,35 +205,96 @@ void ViewSlot::Tell(const absl::Status& reason) {
   LogLine("leftfold: view {}: {}", view.name, message);
 }
 
+std::vector<std::int64_t> ViewSlot::OtherGenerations() const {
+  std::vector<std::int64_t> others;
+  const auto current = sql::ReadCurrent(views, view.name, view.version);
+  const auto all = sql::ListGenerations(views, view.name);
+  if (!current.ok() || !all.ok()) return others;
+  const auto before = sql::ReadBefore(views, view.name, view.version);
+  for (const sql::Generation& other : *all) {
+    if (other.version != view.version || other == *current) continue;
+    if (other == before || MarkOf(*this, other) == kKeptMark) others.push_back(other.number);
+  }
+  std::sort(others.begin(), others.end());
+  return others;
+}
+
+void ViewSlot::TellPaused(std::string_view why) {
+  const absl::Status reason = Reject(
+      core::v1::ERROR_REASON_VIEW_PAUSED,
+      fmt::format("an operator paused the view {}: {}; ResumeView lets it go on", view.name, why),
+      {{"view", std::string(view.name)}});
+  {
+    MutexLock status(status_mu);
+    paused_for = reason;
+  }
+  if (listener != nullptr) listener->OnStopped(view.name, reason);
+}
+
+absl::Status ViewSlot::Pause(std::string_view why) {
+  LEFTFOLD_RETURN_IF_ERROR(sql::WritePaused(views, view.name, std::string(why)));
+  paused = true;
+  TellPaused(why);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ViewSlot::Resume() {
+  LEFTFOLD_RETURN_IF_ERROR(sql::WritePaused(views, view.name, std::nullopt));
+  paused = false;
+  {
+    MutexLock status(status_mu);
+    paused_for = absl::OkStatus();
+  }
+  if (taken) return false;  // Who took the runner out wakes the view.
+  if (runner == nullptr) {
+    opens_again = true;
+  } else {
+    runner->TryAgain();
+    if (listener != nullptr && !serving) listener->OnBuilding(view.name);
+    Publish();
+  }
+  return std::exchange(resting, false);
+}
+
 absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
                                 std::unique_ptr<ViewRunner>& next,
                                 const sql::Generation& next_generation) {
-  LEFTFOLD_RETURN_IF_ERROR(sql::WriteCurrent(views, view.name, next_generation));
-  const sql::Generation old = std::exchange(generation, next_generation);
-  const bool keep_old = std::exchange(serving, true);
+  LEFTFOLD_RETURN_IF_ERROR(next->ForgetOtherFiles());
+  auto before =
+      serving ? std::optional(generation) : sql::ReadBefore(views, view.name, view.version);
+  if (before == next_generation) before.reset();
+  LEFTFOLD_RETURN_IF_ERROR(sql::WriteCurrent(views, view.name, next_generation, before));
+  generation = next_generation;
   runner = std::move(next);
-  if (listener != nullptr) listener->OnServing(view.name, runner->path());
-  Publish();
   told.clear();
+  opens_again = false;
+  LEFTFOLD_RETURN_IF_ERROR(Serve());
+  if (const auto why = sql::ReadPaused(views, view.name)) TellPaused(*why);
   live.reset();
-  RemoveGenerations(*this, [&old, keep_old](const sql::Generation& other) {
-    return other.number < old.number || (!keep_old && other == old);
+  RemoveGenerations(*this, [&](const sql::Generation& other) {
+    return other != next_generation && other != before;
   });
   return absl::OkStatus();
 }
 
+void ViewSlot::PublishStatus() {
+  MutexLock status(status_mu);
+  checkpoint = runner->checkpoint();
+  stopped = runner->stopped();
+  duplicates_ignored = runner->duplicates_ignored();
+  generation_number = generation.number;
+  served = serving;
+  parked = runner->parked_events();
+}
+
 void ViewSlot::Publish() {
-  {
-    MutexLock lock(status_mu);
-    checkpoint = runner->checkpoint();
-    stopped = runner->stopped();
-    duplicates_ignored = runner->duplicates_ignored();
-    generation_number = generation.number;
-    served = serving;
-  }
+  PublishStatus();
   const std::vector<std::string> touched = runner->TakeTouched();
-  if (listener != nullptr && serving) {
+  if (listener == nullptr) return;
+  if (serving) {
     listener->OnApplied(view.name, runner->checkpoint(), touched);
+  } else {
+    listener->OnBuilt(view.name, runner->checkpoint(), build_to);
   }
 }
 

@@ -4,7 +4,10 @@
 #include <absl/time/time.h>
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/mutex.h"
 #include "core/registry.h"
@@ -25,8 +28,10 @@ inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
 // After this a view that stopped for lack of space, or of the store, tries again.
 inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);
 
-// user_version of a file that a rebuild was asked to keep. Never change: it is stored.
+// user_version of a file that a rebuild was asked to keep, and of one that was prepared for a
+// version that is not served yet. Never change: they are stored.
 inline constexpr int kKeptMark = 1;
+inline constexpr int kPreparedMark = 2;
 
 // One view of a projector: the runner of the file that is served, or that is being built to be
 // served. Thread-safe as annotated: who holds `mu` may fold and switch; who has taken `runner` out
@@ -40,11 +45,15 @@ struct ViewSlot {
   ViewListener* const listener;
 
   Mutex mu;
+  // Nobody else writes generations of this version; a rebuild has it too, and may outlive us.
+  std::shared_ptr<sql::VersionLock> version_lock ABSL_GUARDED_BY(mu);
   // None while a rebuild has taken it out, and when no file could be opened.
   std::unique_ptr<ViewRunner> runner ABSL_GUARDED_BY(mu);
   sql::Generation generation ABSL_GUARDED_BY(mu);
   bool serving ABSL_GUARDED_BY(mu) = false;
-  Position build_to ABSL_GUARDED_BY(mu);  // The head when the build began: then it is served.
+  bool taken ABSL_GUARDED_BY(mu) = false;   // A rebuild has taken the runner out.
+  bool paused ABSL_GUARDED_BY(mu) = false;  // By an operator; it stays so over a restart.
+  Position build_to ABSL_GUARDED_BY(mu);    // The head when the build began: then it is served.
   bool ended ABSL_GUARDED_BY(mu) = false;
   bool resting ABSL_GUARDED_BY(mu) = false;      // It has no task, and only a rebuild wakes it.
   bool opens_again ABSL_GUARDED_BY(mu) = false;  // No file could be opened, but that may pass.
@@ -58,6 +67,8 @@ struct ViewSlot {
   std::int64_t generation_number ABSL_GUARDED_BY(status_mu) = 0;
   bool served ABSL_GUARDED_BY(status_mu) = false;
   bool rebuilding ABSL_GUARDED_BY(status_mu) = false;
+  std::int64_t parked ABSL_GUARDED_BY(status_mu) = 0;
+  absl::Status paused_for ABSL_GUARDED_BY(status_mu);  // OK while it is not paused.
 
   // What the caller of Step does next.
   struct Turn {
@@ -71,13 +82,26 @@ struct ViewSlot {
     Position checkpoint = kBeforeFirst;
   };
 
-  // Opens the served file, or begins to build one where there is none or where it is damaged. A
-  // file that is not on the store's chain is neither served nor replaced: the view stops until
-  // somebody has it rebuilt. Other failures stop the view too, and no other one. Removes what
-  // interrupted builds have left.
+  // Opens the served file, or the prepared one, or begins to build one where there is none or where
+  // it is damaged. A served file that is not on the store's chain is neither served nor replaced:
+  // the view stops until somebody has it rebuilt. Other failures stop the view too, and no other
+  // one. While another process writes generations of this version, it waits for that. Removes
+  // what interrupted builds have left.
   void Open(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Folds one batch. Where the served file turns out to be damaged, begins to build one anew.
   Turn Step(EventStore& store, BatchReader& reader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Stays where it is, and says why, until Resume.
+  absl::Status Pause(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Ends a pause, and tries again what stopped the view. True when the caller must post its task.
+  absl::StatusOr<bool> Resume() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The generation that a start of this version would serve: the one of CURRENT, else the newest
+  // prepared one. Removes what interrupted builds have left.
+  absl::StatusOr<std::optional<sql::Generation>> FindGeneration() const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // Generations of this version that lie beside the served one and are whole.
+  std::vector<std::int64_t> OtherGenerations() const;
+  // Tells the status, and nobody else, what the runner has done.
+  void PublishStatus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Serves `next` in place of `live`, which was taken out and is closed; the generation before is
   // kept, older ones are removed. When it fails, all is as before.
   absl::Status SwitchTo(std::unique_ptr<ViewRunner>& live, std::unique_ptr<ViewRunner>& next,
@@ -86,11 +110,14 @@ struct ViewSlot {
  private:
   absl::Status OpenFile(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   absl::Status BeginBuilding(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
-  // The built file has come far enough: serve it.
+  // The open file is that of CURRENT.
+  absl::Status Serve() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // The built, or prepared, file has come far enough: serve it.
   absl::Status BeginServing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn OpenAgain(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn AfterStop(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Tell(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void TellPaused(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Tells the listener and the status what the runner has done.
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
 };

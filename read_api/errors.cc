@@ -16,10 +16,14 @@ absl::Status Stopping() {
                         kRetryWhenRebuilding);
 }
 
-absl::Status Rebuilding(std::string_view view) {
+absl::Status Rebuilding(std::string_view view, Position done, Position total) {
   return WithRetryAfter(Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
-                               fmt::format("the view {} is being built; try again soon", view),
-                               {{"view", std::string(view)}}),
+                               fmt::format("the view {} is being built, {} of {} events are "
+                                           "folded; try again soon",
+                                           view, done.value, total.value),
+                               {{"view", std::string(view)},
+                                {"done", fmt::to_string(done.value)},
+                                {"total", fmt::to_string(total.value)}}),
                         kRetryWhenRebuilding);
 }
 

@@ -41,7 +41,7 @@ class QueryHandler {
   //   INVALID_FIELDS      min_position or as_of_position is no position, both are given, or see
   //   CheckForm
   //   READ_MODEL_BEHIND   {view, applied, min_position}, RetryInfo
-  //   VIEW_REBUILDING     {view}, RetryInfo
+  //   VIEW_REBUILDING     {view, done, total}, RetryInfo
   //   VIEW_STOPPED        {view, applied, reason}, RetryInfo: only beyond what the view had
   //   applied QUEUE_FULL          RetryInfo STOPPING            RetryInfo INTERNAL without
   //   ErrorInfo: a SQL error, whose text is for the log

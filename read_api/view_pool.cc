@@ -24,6 +24,7 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
 
   void OnServing(const std::string& path);
   void OnBuilding();
+  void OnBuilt(Position done, Position total);
   void OnApplied(Position applied);
   void OnStopped(const absl::Status& reason);
   void Stop();
@@ -43,6 +44,9 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   using Waiters = std::multimap<Position, Waiter>;
 
   absl::Status StoppedLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status RebuildingLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return Rebuilding(name_, built_, build_to_);
+  }
   absl::StatusOr<bool> IsReadableLocked(Position min_position) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Takes out the waiters that have an answer now.
@@ -61,6 +65,8 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
 
   mutable Mutex mu_;
   ViewCondition condition_ ABSL_GUARDED_BY(mu_);
+  Position built_ ABSL_GUARDED_BY(mu_);     // Of kBuilding.
+  Position build_to_ ABSL_GUARDED_BY(mu_);  // Of kBuilding.
   std::string path_ ABSL_GUARDED_BY(mu_);
   std::int64_t serving_ ABSL_GUARDED_BY(mu_) =
       0;  // Counts OnServing: connections of before are not used again.
@@ -110,14 +116,19 @@ void ServedView::OnBuilding() {
   ServeQueue();
 }
 
+void ServedView::OnBuilt(Position done, Position total) {
+  MutexLock lock(mu_);
+  built_ = done;
+  build_to_ = total;
+}
+
 void ServedView::OnApplied(Position applied) {
   {
     MutexLock lock(mu_);
     if (condition_.state == ViewCondition::State::kBuilding)
       return;  // Of a file that is not served yet.
-    const bool grew = applied > condition_.applied;
     condition_.applied = std::max(condition_.applied, applied);
-    if (grew && condition_.readable && condition_.state == ViewCondition::State::kStopped) {
+    if (condition_.readable && condition_.state == ViewCondition::State::kStopped) {
       condition_.state = ViewCondition::State::kServing;  // It went on.
       condition_.reason = absl::OkStatus();
     }
@@ -165,7 +176,7 @@ absl::StatusOr<bool> ServedView::IsReadableLocked(Position min_position) const {
   const bool stopped = condition_.state == ViewCondition::State::kStopped;
   if (condition_.readable && min_position <= condition_.applied) return true;
   if (stopped) return StoppedLocked();
-  if (!condition_.readable) return Rebuilding(name_);
+  if (!condition_.readable) return RebuildingLocked();
   return false;
 }
 
@@ -235,7 +246,7 @@ void ServedView::SettleWaiters() {
 absl::Status ServedView::CannotLease() const {
   if (stopping_) return Stopping();
   if (condition_.readable) return absl::OkStatus();
-  return condition_.state == ViewCondition::State::kStopped ? StoppedLocked() : Rebuilding(name_);
+  return condition_.state == ViewCondition::State::kStopped ? StoppedLocked() : RebuildingLocked();
 }
 
 absl::StatusOr<Lease> ServedView::Open(const std::string& path, std::int64_t serving) {
@@ -365,6 +376,11 @@ void ViewPool::OnServing(std::string_view view, const std::string& path) {
 void ViewPool::OnBuilding(std::string_view view) {
   At(view).OnBuilding();
   if (next_ != nullptr) next_->OnBuilding(view);
+}
+
+void ViewPool::OnBuilt(std::string_view view, Position done, Position total) {
+  At(view).OnBuilt(done, total);
+  if (next_ != nullptr) next_->OnBuilt(view, done, total);
 }
 
 void ViewPool::OnApplied(std::string_view view, Position applied,

@@ -94,6 +94,7 @@ class ViewPool final : public ViewListener {
 
   void OnServing(std::string_view view, const std::string& path) override;
   void OnBuilding(std::string_view view) override;
+  void OnBuilt(std::string_view view, Position done, Position total) override;
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
@@ -101,7 +102,8 @@ class ViewPool final : public ViewListener {
   ViewCondition ConditionOf(const ViewEntry& view) const;
 
   // Can the view be read at `min_position` now? true: yes; false: not yet, but it may come
-  // (WaitFor); else VIEW_REBUILDING, VIEW_STOPPED {view, applied, reason} or STOPPING.
+  // (WaitFor); else VIEW_REBUILDING {view, done, total}, VIEW_STOPPED {view, applied, reason} or
+  // STOPPING.
   absl::StatusOr<bool> IsReadable(const ViewEntry& view, Position min_position) const;
   // Calls `done` when IsReadable is no longer false, at most min(kFreshnessWaitMax, time_left -
   // kAnswerReserve) from now; then with READ_MODEL_BEHIND {view, applied, min_position}. QUEUE_FULL

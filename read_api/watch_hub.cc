@@ -676,16 +676,18 @@ void WatchHub::Group::FillDocument(const WatcherPtr& watcher, Lease& lease, Read
   auto& step = watcher->step;
   // The view was switched to a file that is further back, after it had been looked at.
   if (applied < step.needed) return Await(watcher, Position{step.needed.value - 1});
-  // Nothing new since what the client has; touches and switches that come make it stale again.
-  if (applied == step.last && step.resume) return step.resume.reset();
-  if (applied <= step.last) return Await(watcher, step.last);
+  if (applied < step.last || (applied == step.last && !step.resume)) {
+    return Await(watcher, step.last);
+  }
   if (const auto from = std::exchange(step.resume, std::nullopt)) {
     const auto changed =
         sql::ChangesAfter(lease.connection(), *from, static_cast<int>(kDirtyKeysMax));
     if (!changed.ok()) return;  // In tx.status().
     if (*changed &&
         std::find((*changed)->begin(), (*changed)->end(), watcher->key) == (*changed)->end())
-      return;
+      return;  // Touches and switches that come make it stale again.
+    // Changed by a retry, or in another file, at the very position that the client has.
+    if (applied == step.last) return Await(watcher, step.last);
   }
   const bool first = step.last == kNothing;  // A client that resumes has had it.
   auto answer =
@@ -707,12 +709,16 @@ bool WatchHub::Group::BeginRound(const WatcherPtr& watcher, Lease& lease, Positi
     Await(watcher, Position{step.needed.value - 1});
     return false;
   }
-  if (applied == step.last && step.resume) {
-    step.resume.reset();  // Nothing has changed since.
+  if (applied < step.last || (applied == step.last && !step.resume)) {
+    Await(watcher, step.last);
     return false;
   }
-  if (applied <= step.last) {
-    Await(watcher, step.last);
+  if (applied == step.last) {
+    const auto changed = sql::ChangesAfter(lease.connection(), applied, 1);
+    if (!changed.ok()) return false;
+    const bool same = *changed && (*changed)->empty();
+    // Else changed by a retry, or in another file, at the very position that the client has.
+    same ? step.resume.reset() : Await(watcher, step.last);
     return false;
   }
   step.round_position = applied;

@@ -1,6 +1,11 @@
 #include "server/admin_service.h"
 
+#include <algorithm>
+#include <limits>
+
+#include "core/page.h"
 #include "core/reject.h"
+#include "core/timestamp.h"
 #include "rpc/status.h"
 
 namespace leftfold {
@@ -14,6 +19,10 @@ admin::v1::ViewStatus::State ToProto(ViewState state) {
       return admin::v1::ViewStatus::STATE_LIVE;
     case ViewState::kStopped:
       return admin::v1::ViewStatus::STATE_STOPPED;
+    case ViewState::kRebuilding:
+      return admin::v1::ViewStatus::STATE_REBUILDING;
+    case ViewState::kPaused:
+      return admin::v1::ViewStatus::STATE_PAUSED;
   }
   return admin::v1::ViewStatus::STATE_UNSPECIFIED;
 }
@@ -34,8 +43,10 @@ absl::StatusOr<RebuildAction> ActionOf(const admin::v1::RebuildViewRequest& requ
   return violations.ToStatus();
 }
 
-admin::v1::RebuildViewResponse ToProto(const RebuildProgress& progress) {
-  admin::v1::RebuildViewResponse response;
+// Of RebuildView, SwitchView and RollbackView.
+template <class Response>
+Response ToProto(const RebuildProgress& progress) {
+  Response response;
   response.set_done(progress.done);
   response.set_total(progress.total);
   if (!progress.finished) return response;
@@ -45,16 +56,40 @@ admin::v1::RebuildViewResponse ToProto(const RebuildProgress& progress) {
   outcome->set_equal(progress.equal);
   outcome->set_difference(progress.difference);
   outcome->set_file(progress.file);
+  outcome->set_content_hash(progress.content_hash);
   return response;
 }
 
-// Operators are told of a full disk, which clients of the other APIs are not.
+admin::v1::ParkedEvent ToProto(const sql::ParkedEvent& event) {
+  admin::v1::ParkedEvent proto;
+  proto.set_position(event.position.value);
+  proto.set_stream(event.stream);
+  proto.set_event_id(event.event_id);
+  proto.set_type(event.type);
+  proto.set_reason(event.reason);
+  if (!event.skip) return proto;
+  proto.mutable_skip()->set_by(event.skip->by);
+  proto.mutable_skip()->set_why(event.skip->why);
+  *proto.mutable_skip()->mutable_at() = leftfold::ToProto(event.skip->at);
+  return proto;
+}
+
+void CheckRemark(std::string_view field, const std::string& text, Violations& violations) {
+  if (text.empty() || text.size() > kRemarkBytesMax) {
+    violations.Add(field, fmt::format("must be 1 to {} bytes", kRemarkBytesMax));
+  }
+}
+
+// Operators are told what clients of the other APIs are not: of a full disk, and what failed.
 grpc::Status ToOperator(const absl::Status& status) {
-  if (!absl::IsResourceExhausted(status) || rpc::IsForClients(status)) return rpc::ToGrpc(status);
-  return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_DISK_FULL,
-                            fmt::format("the disk with the data folder is full: free space and try "
-                                        "again ({})",
-                                        ToStd(status.message()))));
+  if (status.ok() || rpc::IsForClients(status)) return rpc::ToGrpc(status);
+  if (absl::IsResourceExhausted(status)) {
+    return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_DISK_FULL,
+                              fmt::format("the disk with the data folder is full: free space and "
+                                          "try again ({})",
+                                          ToStd(status.message()))));
+  }
+  return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_INTERNAL, ToStd(status.message())));
 }
 
 }  // namespace
@@ -82,6 +117,14 @@ grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::List
     view->set_lag_events(status.lag_events);
     view->set_reason(status.reason);
     view->set_duplicates_ignored(status.duplicates_ignored);
+    if (status.oldest_unapplied < absl::InfiniteFuture()) {
+      view->set_lag_seconds(
+          std::max(0.0, absl::ToDoubleSeconds(clock_.Now() - status.oldest_unapplied)));
+    }
+    view->set_bytes(status.bytes);
+    view->set_parked_events(status.parked_events);
+    for (const std::int64_t other : status.other_generations) view->add_other_generations(other);
+    view->set_previous_generation(status.previous_generation);
   }
   return grpc::Status::OK;
 }
@@ -91,21 +134,97 @@ grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
                                        grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) {
   const auto action = ActionOf(*request);
   if (!action.ok()) return rpc::ToGrpc(action.status());
-  auto rebuild =
-      projector_.NewRebuild(request->view(), *action, Position{request->until_position()});
+  return Run(*context,
+             projector_.NewRebuild(request->view(), *action, Position{request->until_position()}),
+             *writer);
+}
+
+grpc::Status AdminService::SwitchView(grpc::ServerContext* context,
+                                      const admin::v1::SwitchViewRequest* request,
+                                      grpc::ServerWriter<admin::v1::SwitchViewResponse>* writer) {
+  return Run(*context, projector_.NewSwitch(request->view(), request->generation()), *writer);
+}
+
+grpc::Status AdminService::RollbackView(
+    grpc::ServerContext* context, const admin::v1::RollbackViewRequest* request,
+    grpc::ServerWriter<admin::v1::RollbackViewResponse>* writer) {
+  return Run(*context, projector_.NewRollback(request->view()), *writer);
+}
+
+template <class Response>
+grpc::Status AdminService::Run(grpc::ServerContext& context,
+                               absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
+                               grpc::ServerWriter<Response>& writer) {
   if (!rebuild.ok()) return ToOperator(rebuild.status());
   while (true) {
-    if (context->IsCancelled())
+    if (context.IsCancelled())
       return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
     if (stopping_)
       return rpc::ToGrpc(
           Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
     const auto progress = (*rebuild)->Step();
     if (!progress.ok()) return ToOperator(progress.status());
-    if (!writer->Write(ToProto(*progress)))
+    if (!writer.Write(ToProto<Response>(*progress)))
       return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
     if (progress->finished) return grpc::Status::OK;
   }
+}
+
+grpc::Status AdminService::PauseView(grpc::ServerContext*,
+                                     const admin::v1::PauseViewRequest* request,
+                                     admin::v1::PauseViewResponse*) {
+  Violations violations;
+  CheckRemark("why", request->why(), violations);
+  if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
+  return ToOperator(projector_.PauseView(request->view(), request->why()));
+}
+
+grpc::Status AdminService::ResumeView(grpc::ServerContext*,
+                                      const admin::v1::ResumeViewRequest* request,
+                                      admin::v1::ResumeViewResponse*) {
+  return ToOperator(projector_.ResumeView(request->view()));
+}
+
+grpc::Status AdminService::ListParked(grpc::ServerContext*,
+                                      const admin::v1::ListParkedRequest* request,
+                                      admin::v1::ListParkedResponse* response) {
+  const auto page = Page::Of(*request);
+  if (!page.ok()) return rpc::ToGrpc(page.status());
+  const auto after = page->NumberAfter(0, std::numeric_limits<std::int64_t>::max());
+  if (!after.ok()) return rpc::ToGrpc(after.status());
+  const auto size = static_cast<std::size_t>(page->size());
+  auto events = projector_.ListParked(request->view(), Position{*after}, size + 1);
+  if (!events.ok()) return ToOperator(events.status());
+  const bool more = events->size() > size;
+  if (more) events->resize(size);
+  for (const sql::ParkedEvent& event : *events) *response->add_events() = ToProto(event);
+  if (more) {
+    response->set_next_page_token(page->TokenAfter(fmt::to_string(events->back().position.value)));
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::RetryParked(grpc::ServerContext*,
+                                       const admin::v1::RetryParkedRequest* request,
+                                       admin::v1::RetryParkedResponse* response) {
+  const auto retried = projector_.RetryParked(request->view(), request->stream());
+  if (!retried.ok()) return ToOperator(retried.status());
+  response->set_folded(retried->folded);
+  response->set_parked(retried->parked);
+  response->set_reason(retried->reason);
+  return grpc::Status::OK;
+}
+
+grpc::Status AdminService::SkipParked(grpc::ServerContext*,
+                                      const admin::v1::SkipParkedRequest* request,
+                                      admin::v1::SkipParkedResponse*) {
+  Violations violations;
+  CheckRemark("by", request->by(), violations);
+  CheckRemark("why", request->why(), violations);
+  if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
+  return ToOperator(
+      projector_.SkipParked(request->view(), Position{request->position()},
+                            {.by = request->by(), .why = request->why(), .at = clock_.Now()}));
 }
 
 }  // namespace leftfold

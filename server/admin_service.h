@@ -1,14 +1,22 @@
 #ifndef SERVER_ADMIN_SERVICE_H_
 #define SERVER_ADMIN_SERVICE_H_
 
+#include <absl/status/statusor.h>
+
 #include <atomic>
+#include <cstddef>
+#include <memory>
 #include <string_view>
 
+#include "core/clock.h"
 #include "event_store/event_store.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "projector/projector.h"
 
 namespace leftfold {
+
+// Longest `why` and `by` of an operator.
+inline constexpr std::size_t kRemarkBytesMax = 1'000;
 
 // leftfold.admin.v1.AdminService over the log and the projector. A rebuild runs on the thread of
 // its call, which gRPC's synchronous API provides: operators are few, and their calls are long.
@@ -16,8 +24,9 @@ namespace leftfold {
 class AdminService final : public admin::v1::AdminService::Service {
  public:
   static constexpr std::string_view kName = "leftfold.admin.v1.AdminService";
-  // Both must outlive it.
-  AdminService(EventStore& store, Projector& projector) : store_(store), projector_(projector) {}
+  // All must outlive the service.
+  AdminService(EventStore& store, Projector& projector, const Clock& clock)
+      : store_(store), projector_(projector), clock_(clock) {}
   // Rebuilds that run are abandoned at their next step.
   void Stop() { stopping_ = true; }
 
@@ -28,10 +37,32 @@ class AdminService final : public admin::v1::AdminService::Service {
   grpc::Status RebuildView(grpc::ServerContext* context,
                            const admin::v1::RebuildViewRequest* request,
                            grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) override;
+  grpc::Status SwitchView(grpc::ServerContext* context, const admin::v1::SwitchViewRequest* request,
+                          grpc::ServerWriter<admin::v1::SwitchViewResponse>* writer) override;
+  grpc::Status RollbackView(grpc::ServerContext* context,
+                            const admin::v1::RollbackViewRequest* request,
+                            grpc::ServerWriter<admin::v1::RollbackViewResponse>* writer) override;
+  grpc::Status PauseView(grpc::ServerContext* context, const admin::v1::PauseViewRequest* request,
+                         admin::v1::PauseViewResponse* response) override;
+  grpc::Status ResumeView(grpc::ServerContext* context, const admin::v1::ResumeViewRequest* request,
+                          admin::v1::ResumeViewResponse* response) override;
+  grpc::Status ListParked(grpc::ServerContext* context, const admin::v1::ListParkedRequest* request,
+                          admin::v1::ListParkedResponse* response) override;
+  grpc::Status RetryParked(grpc::ServerContext* context,
+                           const admin::v1::RetryParkedRequest* request,
+                           admin::v1::RetryParkedResponse* response) override;
+  grpc::Status SkipParked(grpc::ServerContext* context, const admin::v1::SkipParkedRequest* request,
+                          admin::v1::SkipParkedResponse* response) override;
 
  private:
+  // Steps a rebuild to its end, and streams its progress.
+  template <class Response>
+  grpc::Status Run(grpc::ServerContext& context, absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
+                   grpc::ServerWriter<Response>& writer);
+
   EventStore& store_;
   Projector& projector_;
+  const Clock& clock_;
   std::atomic<bool> stopping_ = false;
 };
 

@@ -163,7 +163,7 @@ absl::Status App::Implementation::StartReadSide() {
 }
 
 absl::Status App::Implementation::StartAdmin() {
-  admin_ = std::make_unique<AdminService>(*store_, *projector_);
+  admin_ = std::make_unique<AdminService>(*store_, *projector_, clock_);
   auto server =
       rpc::RpcServer::Start({.listen = options_.admin_listen,
                              .services = nullptr,

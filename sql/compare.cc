@@ -49,10 +49,15 @@ std::vector<Table> TablesOf(SQLite::Database& database) {
   return tables;
 }
 
+// Numbers as SQLite prints them.
+std::string_view BytesOf(const SQLite::Column& value) {
+  const auto* text = static_cast<const char*>(value.getBlob());  // Before its size is asked.
+  return {text, static_cast<std::size_t>(value.getBytes())};
+}
+
 std::string Printed(const SQLite::Column& value) {
   if (value.isNull()) return "NULL";
-  const std::string_view bytes(static_cast<const char*>(value.getBlob()),
-                               static_cast<std::size_t>(value.getBytes()));
+  const std::string_view bytes = BytesOf(value);
   constexpr std::size_t kShownBytes = 60;
   const std::string shown = value.isBlob() ? "x" + ToHex(bytes.substr(0, kShownBytes))
                                            : std::string(bytes.substr(0, kShownBytes));
@@ -63,10 +68,7 @@ bool Same(const SQLite::Column& a, const SQLite::Column& b) {
   if (a.getType() != b.getType()) return false;
   if (a.isInteger()) return a.getInt64() == b.getInt64();
   if (a.isFloat()) return a.getDouble() == b.getDouble();
-  return std::string_view(static_cast<const char*>(a.getBlob()),
-                          static_cast<std::size_t>(a.getBytes())) ==
-         std::string_view(static_cast<const char*>(b.getBlob()),
-                          static_cast<std::size_t>(b.getBytes()));
+  return BytesOf(a) == BytesOf(b);
 }
 
 // "room_id = oak" of the row that the statement is at; the key's columns stand before the table's.
@@ -79,11 +81,14 @@ std::string KeyOf(SQLite::Statement& row, const Table& table) {
   return key;
 }
 
+std::string SelectAllOf(const Table& table) {
+  return fmt::format("SELECT {}, {} FROM {} ORDER BY {}", Joined(table.key), Joined(table.columns),
+                     Quoted(table.name), Joined(table.key));
+}
+
 std::string DifferenceIn(const Table& table, SQLite::Database& live, SQLite::Database& rebuilt) {
-  const std::string sql = fmt::format("SELECT {}, {} FROM {} ORDER BY {}", Joined(table.key),
-                                      Joined(table.columns), Quoted(table.name), Joined(table.key));
-  SQLite::Statement a(live, sql);
-  SQLite::Statement b(rebuilt, sql);
+  SQLite::Statement a(live, SelectAllOf(table));
+  SQLite::Statement b(rebuilt, SelectAllOf(table));
   while (true) {
     const bool in_live = a.executeStep();
     const bool in_rebuilt = b.executeStep();
@@ -124,6 +129,25 @@ absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuil
       }
     }
     return "";
+  } catch (const SQLite::Exception& e) {
+    return ToStatus(e.getExtendedErrorCode(), e.what());
+  }
+}
+
+absl::StatusOr<std::string> ContentHash(Connection& view) {
+  try {
+    Sha256 hash;
+    for (const Table& table : TablesOf(view.database())) {
+      hash.AddLengthPrefixed(table.name);
+      SQLite::Statement rows(view.database(), SelectAllOf(table));
+      while (rows.executeStep()) {
+        for (int column = 0; column < rows.getColumnCount(); ++column) {
+          const SQLite::Column value = rows.getColumn(column);
+          hash.AddLengthPrefixed(fmt::to_string(value.getType())).AddLengthPrefixed(BytesOf(value));
+        }
+      }
+    }
+    return ToHex(AsBytes(hash.Finish()));
   } catch (const SQLite::Exception& e) {
     return ToStatus(e.getExtendedErrorCode(), e.what());
   }

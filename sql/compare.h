@@ -15,5 +15,9 @@ namespace leftfold::sql {
 // row that differs, in words.
 absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt);
 
+// SHA-256 in hexadecimal over the same content: files without a difference have the same, on any
+// machine.
+absl::StatusOr<std::string> ContentHash(Connection& view);
+
 }  // namespace leftfold::sql
 #endif  // SQL_COMPARE_H_

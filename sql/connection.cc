@@ -116,6 +116,10 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
       if (sqlite_code == SQLITE_IOERR_DATA)
         return Error(absl::StatusCode::kDataLoss, "{}", LastPageFault());
       return Error(absl::StatusCode::kInternal, "SQLite error {}: {}", sqlite_code, message);
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+    case SQLITE_TOOBIG:
+      return Error(absl::StatusCode::kInvalidArgument, "SQLite error {}: {}", sqlite_code, message);
     case SQLITE_CANTOPEN:
       return Error(absl::StatusCode::kNotFound, "cannot open: {}", message);
     default:

@@ -91,7 +91,8 @@ class Connection {
 };
 
 // SQLITE_FULL is RESOURCE_EXHAUSTED, corruption and a wrong page checksum DATA_LOSS, busy
-// UNAVAILABLE, a missing file NOT_FOUND, the rest INTERNAL.
+// UNAVAILABLE, a missing file NOT_FOUND, a value that the table does not take INVALID_ARGUMENT, the
+// rest INTERNAL.
 absl::Status ToStatus(int sqlite_code, std::string_view message);
 
 // sqlite3_libversion(), and whether it is free of the WAL-reset race (3.51.3 or later).

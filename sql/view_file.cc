@@ -3,6 +3,7 @@
 #include <absl/strings/numbers.h>
 #include <absl/strings/str_split.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "core/status.h"
 
@@ -25,6 +27,23 @@ constexpr std::string_view kTables = R"sql(
   CREATE TABLE leftfold_changes(
     position INTEGER NOT NULL, key TEXT NOT NULL, PRIMARY KEY (position, key)) STRICT, WITHOUT ROWID;
 )sql";
+
+// What the tables above have gained since: the n-th leads to format n + 1, which the file has
+// recorded (user_version was taken by kKeptMark). Only appended to.
+constexpr std::string_view kMigrations[] = {R"sql(
+  CREATE TABLE leftfold_format(
+    id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL) STRICT;
+  INSERT INTO leftfold_format VALUES (1, 0);
+  ALTER TABLE leftfold_checkpoint ADD COLUMN changes_from INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE leftfold_parked(
+    position INTEGER PRIMARY KEY, stream TEXT NOT NULL, event_id TEXT NOT NULL, type TEXT NOT NULL,
+    reason TEXT NOT NULL) STRICT;
+  CREATE INDEX leftfold_parked_stream ON leftfold_parked(stream, position);
+  CREATE TABLE leftfold_skipped(
+    position INTEGER PRIMARY KEY, stream TEXT NOT NULL, event_id TEXT NOT NULL, type TEXT NOT NULL,
+    reason TEXT NOT NULL, decided_by TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+)sql"};
+constexpr std::int64_t kFormat = std::size(kMigrations);
 
 absl::Status FromErrno(std::string_view what, const std::string& path) {
   const int code = errno;
@@ -49,13 +68,35 @@ std::string CurrentPath(const std::string& views, std::string_view name) {
   return ViewFolder(views, name) + "/CURRENT";
 }
 
-std::vector<Generation> ReadCurrentLines(const std::string& path) {
-  std::vector<Generation> lines;
-  std::ifstream file(path);
+constexpr std::string_view kBefore = "before ";
+
+struct CurrentLine {
+  Generation generation;
+  bool before = false;  // Not served: the one that was served before.
+};
+
+std::vector<CurrentLine> ReadCurrentLines(const std::string& views, std::string_view name) {
+  std::vector<CurrentLine> lines;
+  std::ifstream file(CurrentPath(views, name));
   for (std::string line; std::getline(file, line);) {
-    if (const auto generation = ParseFileName(line)) lines.push_back(*generation);
+    const bool before = line.starts_with(kBefore);
+    const auto generation =
+        ParseFileName(std::string_view(line).substr(before ? kBefore.size() : 0));
+    if (generation) lines.push_back({*generation, before});
   }
   return lines;
+}
+
+std::string PausedPath(const std::string& views, std::string_view name) {
+  return ViewFolder(views, name) + "/PAUSED";
+}
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error) return absl::OkStatus();
+  return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
+               error.message());
 }
 
 // Writes `text` to `path` so that it is there whole after a power loss, before it is renamed.
@@ -87,12 +128,26 @@ absl::Status ReplaceCurrent(const std::string& views, std::string_view name,
   return SyncFolder(ViewFolder(views, name));
 }
 
+std::string TextOf(const CurrentLine& line) {
+  return fmt::format("{}{}\n", line.before ? kBefore : "", line.generation.FileName());
+}
+
+// The lines of CURRENT that are of other versions.
+std::string OtherLines(const std::string& views, std::string_view name, int version) {
+  std::string text;
+  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
+    if (line.generation.version != version) text += TextOf(line);
+  }
+  return text;
+}
+
 absl::Status CreateTables(Connection& connection, const ViewEntry& view,
                           const Digest& first_chain) {
   LEFTFOLD_RETURN_IF_ERROR(connection.Begin());
   connection.Run(kTables).IgnoreError();
   connection.Run(view.schema).IgnoreError();
-  Cursor& insert = connection.Prepare("INSERT INTO leftfold_checkpoint VALUES (1, 0, ?, ?, ?)");
+  Cursor& insert = connection.Prepare(
+      "INSERT INTO leftfold_checkpoint(id, position, chain, view, version) VALUES (1, 0, ?, ?, ?)");
   insert.BindBlob(1, AsBytes(first_chain));
   insert.BindText(2, view.name);
   insert.Bind(3, std::int64_t{view.version});
@@ -101,6 +156,30 @@ absl::Status CreateTables(Connection& connection, const ViewEntry& view,
   const absl::Status status = connection.Commit();
   if (!status.ok()) connection.Rollback();
   return status;
+}
+
+absl::Status MigrateTables(Connection& connection) {
+  const bool first =
+      connection.Value("SELECT count(*) FROM sqlite_schema WHERE name = 'leftfold_format'") == 0;
+  std::int64_t format = first ? 0 : connection.Value("SELECT format FROM leftfold_format");
+  if (format > kFormat) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "{} has format {}, this binary knows up to {}: use the newer binary, or rebuild "
+                 "the view",
+                 connection.database().getFilename(), format, kFormat);
+  }
+  for (; format < kFormat && connection.status().ok(); ++format) {
+    connection.Begin().IgnoreError();
+    connection
+        .Run(fmt::format("{}; UPDATE leftfold_format SET format = {}", kMigrations[format],
+                         format + 1))
+        .IgnoreError();
+    const absl::Status applied = connection.Commit();
+    if (applied.ok()) continue;
+    connection.Rollback();
+    return applied;
+  }
+  return connection.status();
 }
 
 Position AppliedIn(Connection& connection) {
@@ -123,32 +202,37 @@ std::string ViewPath(const std::string& views, std::string_view name,
 
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
                                                       std::string_view name, int version) {
-  for (const Generation& generation : ReadCurrentLines(CurrentPath(views, name))) {
-    if (generation.version == version) return generation;
+  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
+    if (!line.before && line.generation.version == version) return line.generation;
+  }
+  return std::nullopt;
+}
+
+std::optional<Generation> ReadBefore(const std::string& views, std::string_view name, int version) {
+  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
+    if (line.before && line.generation.version == version) return line.generation;
   }
   return std::nullopt;
 }
 
 absl::Status WriteCurrent(const std::string& views, std::string_view name,
-                          const Generation& generation) {
-  std::string text = generation.FileName() + "\n";
-  for (const Generation& other : ListCurrent(views, name)) {
-    if (other.version != generation.version) text += other.FileName() + "\n";
-  }
+                          const Generation& generation, const std::optional<Generation>& before) {
+  std::string text = generation.FileName() + "\n" + OtherLines(views, name, generation.version);
+  if (before) text += TextOf({*before, true});
   return ReplaceCurrent(views, name, text);
 }
 
 std::vector<Generation> ListCurrent(const std::string& views, std::string_view name) {
-  return ReadCurrentLines(CurrentPath(views, name));
+  std::vector<Generation> served;
+  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
+    if (!line.before) served.push_back(line.generation);
+  }
+  return served;
 }
 
 absl::Status RemoveFromCurrent(const std::string& views, std::string_view name,
                                const Generation& generation) {
-  std::string text;
-  for (const Generation& other : ListCurrent(views, name)) {
-    if (!(other == generation)) text += other.FileName() + "\n";
-  }
-  return ReplaceCurrent(views, name, text);
+  return ReplaceCurrent(views, name, OtherLines(views, name, generation.version));
 }
 
 absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views,
@@ -183,14 +267,44 @@ void RemoveGeneration(const std::string& views, std::string_view name,
   }
 }
 
+absl::StatusOr<std::unique_ptr<VersionLock>> VersionLock::Take(const std::string& views,
+                                                               std::string_view name, int version) {
+  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(ViewFolder(views, name)));
+  const std::string path = fmt::format("{}/{}.lock", ViewFolder(views, name), version);
+  const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0) return FromErrno("cannot open", path);
+  if (flock(file, LOCK_EX | LOCK_NB) == 0)
+    return std::unique_ptr<VersionLock>(new VersionLock(file));
+  close(file);
+  return Error(absl::StatusCode::kUnavailable,
+               "another process writes generations of version {} of {}: wait for it", version,
+               name);
+}
+
+VersionLock::~VersionLock() { close(file_); }
+
+std::optional<std::string> ReadPaused(const std::string& views, std::string_view name) {
+  std::ifstream file(PausedPath(views, name));
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+absl::Status WritePaused(const std::string& views, std::string_view name,
+                         const std::optional<std::string>& why) {
+  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(ViewFolder(views, name)));
+  const std::string path = PausedPath(views, name);
+  if (why) {
+    LEFTFOLD_RETURN_IF_ERROR(WriteDurably(path, *why));
+  } else if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return FromErrno("cannot remove", path);
+  }
+  return SyncFolder(ViewFolder(views, name));
+}
+
 absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path,
                                                            const ViewEntry& view,
                                                            const Digest& first_chain) {
-  std::error_code error;
-  fs::create_directories(fs::path(path).parent_path(), error);
-  if (error)
-    return Error(absl::StatusCode::kInternal, "cannot create the folder of {}: {}", path,
-                 error.message());
+  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(fs::path(path).parent_path()));
   auto connection = Connection::Open(path, {.role = Role::kWriter,
                                             .autocheckpoint_pages = 4'000,
                                             .deterministic = true,
@@ -201,6 +315,7 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& pa
     LEFTFOLD_RETURN_IF_ERROR((*connection)->status());
     LEFTFOLD_RETURN_IF_ERROR(CreateTables(**connection, view, first_chain));
   }
+  LEFTFOLD_RETURN_IF_ERROR(MigrateTables(**connection));
   return connection;
 }
 
@@ -213,6 +328,7 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenViewInMemory(const ViewEntry& vi
   auto connection = Connection::OpenMemory();
   if (!connection.ok()) return connection;
   LEFTFOLD_RETURN_IF_ERROR(CreateTables(**connection, view, first_chain));
+  LEFTFOLD_RETURN_IF_ERROR(MigrateTables(**connection));
   return connection;
 }
 
@@ -256,10 +372,22 @@ void ForgetChanges(Connection& connection, Position position) {
   forget.Reset();
 }
 
+void ForgetChangesBefore(Connection& connection, Position position) {
+  Cursor& update = connection.Prepare("UPDATE leftfold_checkpoint SET changes_from = ?");
+  update.Bind(1, position.value);
+  update.Step();
+  update.Reset();
+}
+
 absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection,
                                                                      Position position, int limit) {
   std::vector<std::string> keys;
-  if (position.value < AppliedIn(connection).value - kChangesKept) return std::nullopt;
+  {
+    Rows rows(connection.Prepare("SELECT position, changes_from FROM leftfold_checkpoint"));
+    if (rows.Next() && position.value < std::max(rows.Int(0) - kChangesKept, rows.Int(1))) {
+      return std::nullopt;
+    }
+  }
   {
     Cursor& query = connection.Prepare(
         "SELECT DISTINCT key FROM leftfold_changes WHERE position > ?1 LIMIT ?2 + 1");

@@ -18,10 +18,16 @@
 namespace leftfold::sql {
 
 // The files of a view, which the projector writes and read_api reads:
-//   <views>/<name>/<version>-<generation>.db   one SQLite file: the view's own tables, its
-//   checkpoint, its newest changes <views>/<name>/CURRENT                     the served file's
-//   name, one line for each version of the view, so that an older
-//                                              binary finds its own generation again
+//   <views>/<name>/<version>-<generation>.db
+//       one SQLite file: the view's own tables, its checkpoint, its newest changes, what is parked
+//   <views>/<name>/CURRENT
+//       the served file's name, one line for each version of the view, so that an older binary
+//       finds its own generation again; and a line "before 1-4.db" for the one that a version
+//       served before, to which it can be rolled back
+//   <views>/<name>/PAUSED
+//       there while an operator has paused the view: why
+//   <views>/<name>/<version>.lock
+//       locked by the process that writes generations of this version
 // Database files are never renamed. None of these functions is safe against two processes that
 // switch the same view at once: the projector's lock sees to that.
 
@@ -41,13 +47,16 @@ std::string ViewPath(const std::string& views, std::string_view name, const Gene
 // The served generation of this version, nullopt when there is none yet.
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
                                                       std::string_view name, int version);
+// The one that this version served before, nullopt when there is none.
+std::optional<Generation> ReadBefore(const std::string& views, std::string_view name, int version);
 // Switches: writes a temporary file, fsyncs, renames, fsyncs the folder.
 absl::Status WriteCurrent(const std::string& views, std::string_view name,
-                          const Generation& generation);
+                          const Generation& generation,
+                          const std::optional<Generation>& before = std::nullopt);
 // The served generations of all versions.
 std::vector<Generation> ListCurrent(const std::string& views, std::string_view name);
-// Takes a generation out of CURRENT, so that its version is built anew at the next start; its files
-// stay until then.
+// Takes a generation, and the one before it, out of CURRENT, so that its version is built anew at
+// the next start; its files stay until then.
 absl::Status RemoveFromCurrent(const std::string& views, std::string_view name,
                                const Generation& generation);
 // A number that no file in the folder has.
@@ -58,6 +67,28 @@ absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views
 // Removes a generation's files (with -wal and -shm).
 void RemoveGeneration(const std::string& views, std::string_view name,
                       const Generation& generation);
+
+// Holds the right to write generations of one version of a view: an flock, which ends with the
+// process.
+class VersionLock {
+ public:
+  // UNAVAILABLE while somebody else holds it.
+  static absl::StatusOr<std::unique_ptr<VersionLock>> Take(const std::string& views,
+                                                           std::string_view name, int version);
+  ~VersionLock();
+  VersionLock(const VersionLock&) = delete;
+  VersionLock& operator=(const VersionLock&) = delete;
+
+ private:
+  explicit VersionLock(int file) : file_(file) {}
+  const int file_;
+};
+
+// Why an operator paused the view; nullopt when it is not paused.
+std::optional<std::string> ReadPaused(const std::string& views, std::string_view name);
+// Durable when it returns; nullopt ends the pause.
+absl::Status WritePaused(const std::string& views, std::string_view name,
+                         const std::optional<std::string>& why);
 
 // What a view file knows of its place in the log; stored in the rows' own transaction.
 struct Checkpoint {
@@ -86,8 +117,12 @@ void WriteCheckpoint(Connection& connection, const Checkpoint& checkpoint);
 void WriteChange(Connection& connection, Position position, std::string_view key);
 // Forgets changes at or before `position`; inside a transaction.
 void ForgetChanges(Connection& connection, Position position);
+// Who has states of before `position` has them from another file, with other content perhaps:
+// `changes` counts from there on. Inside a transaction.
+void ForgetChangesBefore(Connection& connection, Position position);
 // Keys changed after `position`, each once; nullopt when `changes` does not reach back that far or
-// more than `limit` changed.
+// more than `limit` changed. Keys that an operator's retry changed (projector/) may come although
+// the file's position is not beyond `position`: who has been told of that is told again after it.
 absl::StatusOr<std::optional<std::vector<std::string>>> ChangesAfter(Connection& connection,
                                                                      Position position, int limit);
 

@@ -96,6 +96,9 @@ CLI::App* AddReplay(CLI::App& app, tools::ReplayOptions& options) {
   replay->add_flag("--all", options.all, "every view, one after the other");
   replay->add_flag("--verify", options.verify,
                    "compare the rebuilt view with the live one and switch nothing");
+  replay->add_flag("--prepare", options.prepare,
+                   "beside the server of an older version: build what the start of this binary "
+                   "will serve");
   replay
       ->add_option("--until", options.until,
                    "fold up to this position, keep the file, switch nothing")
@@ -103,7 +106,7 @@ CLI::App* AddReplay(CLI::App& app, tools::ReplayOptions& options) {
   replay->footer(
       "A running server does it itself; on a stopped one this process does.\n"
       "Examples: leftfold replay room_directory --data ./data\n          leftfold replay --all "
-      "--verify");
+      "--verify\n          leftfold replay --all --prepare");
   return replay;
 }
 

@@ -25,6 +25,7 @@ constexpr const char* kRole = "project";  // Who may build views.
 
 RebuildAction ActionOf(const ReplayOptions& options) {
   if (options.verify) return RebuildAction::kVerify;
+  if (options.prepare) return RebuildAction::kPrepare;
   return options.until > 0 ? RebuildAction::kKeep : RebuildAction::kSwitch;
 }
 
@@ -36,6 +37,8 @@ admin::v1::RebuildViewRequest::Action ToProto(RebuildAction action) {
       return admin::v1::RebuildViewRequest::ACTION_VERIFY;
     case RebuildAction::kKeep:
       return admin::v1::RebuildViewRequest::ACTION_KEEP;
+    case RebuildAction::kPrepare:
+      break;  // Only the binary that has the version can do it.
   }
   return admin::v1::RebuildViewRequest::ACTION_UNSPECIFIED;
 }
@@ -67,6 +70,7 @@ absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
     result.equal = outcome.equal();
     result.difference = outcome.difference();
     result.file = outcome.file();
+    result.content_hash = outcome.content_hash();
   }
   const grpc::Status status = reader->Finish();
   if (!status.ok()) return FromGrpc(status);
@@ -76,10 +80,8 @@ absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
   return result;
 }
 
-absl::StatusOr<RebuildProgress> ByProjector(Projector& projector, const std::string& view,
-                                            const ReplayOptions& options,
-                                            const ShowProgress& show) {
-  auto rebuild = projector.NewRebuild(view, ActionOf(options), Position{options.until});
+absl::StatusOr<RebuildProgress> ToTheEnd(absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
+                                         const ShowProgress& show) {
   if (!rebuild.ok()) return rebuild.status();
   while (true) {
     auto progress = (*rebuild)->Step();
@@ -106,8 +108,13 @@ int Report(const std::string& view, const ReplayOptions& options,
       return 0;
     case RebuildAction::kVerify:
       Print("{}: {} at position {}\n", view, result->equal ? "equal" : "DIFFERENT", position);
+      Print("  content {}\n", result->content_hash);
       if (!result->equal) Print("  {}\n", result->difference);
       return result->equal ? 0 : 1;
+    case RebuildAction::kPrepare:
+      Print("{}: generation {} is prepared up to position {}; the start of this binary serves it\n",
+            view, result->generation, position);
+      return 0;
   }
   return 1;
 }
@@ -135,14 +142,21 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
-// This process is the projector meanwhile.
-int Offline(const Registry& registry, const std::string& data, const ReplayOptions& options) {
+// The views of this binary that are meant.
+absl::StatusOr<std::vector<std::string>> NamesOf(const Registry& registry,
+                                                 const ReplayOptions& options) {
   std::vector<std::string> names;
   for (const ViewEntry& view : registry.views()) names.emplace_back(view.name);
-  if (!options.all && registry.FindView(options.view) == nullptr) {
-    return Fail(Error(absl::StatusCode::kNotFound, "there is no view {}; the views are {}",
-                      options.view, fmt::join(names, ", ")));
-  }
+  if (options.all) return names;
+  if (registry.FindView(options.view) != nullptr) return std::vector<std::string>{options.view};
+  return Error(absl::StatusCode::kNotFound, "there is no view {}; the views are {}", options.view,
+               fmt::join(names, ", "));
+}
+
+// This process is the projector meanwhile.
+int Offline(const Registry& registry, const std::string& data, const ReplayOptions& options) {
+  const auto names = NamesOf(registry, options);
+  if (!names.ok()) return Fail(names.status());
   auto store = OpenLogForReading(data);
   if (!store.ok()) return Fail(store.status());
   auto lock = RoleLock::Take(data, kRole);
@@ -150,37 +164,75 @@ int Offline(const Registry& registry, const std::string& data, const ReplayOptio
   ThreadPool unused("unused", 1);
   auto projector = Projector::Open(registry, **store, unused, nullptr, data + "/views");
   if (!projector.ok()) return Fail(projector.status());
-  if (!options.all) names = {options.view};
-  return ForEach(names, options, [&](const std::string& view, const ShowProgress& show) {
-    return ByProjector(**projector, view, options, show);
+  return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
+    return ToTheEnd((*projector)->NewRebuild(view, ActionOf(options), Position{options.until}),
+                    show);
   });
+}
+
+std::unique_ptr<admin::v1::AdminService::Stub> StubFor(const std::string& address) {
+  return admin::v1::AdminService::NewStub(
+      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+}
+
+absl::StatusOr<admin::v1::ListViewsResponse> ViewsOf(admin::v1::AdminService::Stub& stub) {
+  grpc::ClientContext context;
+  admin::v1::ListViewsResponse response;
+  const grpc::Status status = stub.ListViews(&context, admin::v1::ListViewsRequest(), &response);
+  if (!status.ok()) return FromGrpc(status);
+  return response;
 }
 
 // The server at `address` does it; its views are meant, which may be others than this binary's.
 int Online(const std::string& address, const ReplayOptions& options) {
-  const auto stub = admin::v1::AdminService::NewStub(
-      grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  const auto stub = StubFor(address);
   std::vector<std::string> names = {options.view};
   if (options.all) {
-    grpc::ClientContext context;
-    admin::v1::ListViewsResponse response;
-    const grpc::Status status = stub->ListViews(&context, admin::v1::ListViewsRequest(), &response);
-    if (!status.ok()) return Fail(FromGrpc(status));
+    const auto running = ViewsOf(*stub);
+    if (!running.ok()) return Fail(running.status());
     names.clear();
-    for (const auto& view : response.views()) names.push_back(view.name());
+    for (const auto& view : running->views()) names.push_back(view.name());
   }
   return ForEach(names, options, [&](const std::string& view, const ShowProgress& show) {
     return ByServer(*stub, view, options, show);
   });
 }
 
+// Builds what the start of this binary will serve, beside the server that runs now, if one does.
+int Prepare(const Registry& registry, const std::string& data, const ReplayOptions& options) {
+  auto names = NamesOf(registry, options);
+  if (!names.ok()) return Fail(names.status());
+  const auto holder = RoleLock::FindHolder(data, kRole);
+  if (holder.ok() && !holder->address.empty()) {
+    const auto running = ViewsOf(*StubFor(holder->address));
+    if (!running.ok()) return Fail(running.status());
+    for (const auto& view : running->views()) {
+      const ViewEntry* own = registry.FindView(view.name());
+      if (own == nullptr || own->version != view.version()) continue;
+      if (std::erase(*names, view.name()) == 0) continue;
+      Print("{}: the running server has version {} already; nothing to prepare\n", view.name(),
+            view.version());
+    }
+  }
+  auto store = OpenLogForReading(data);
+  if (!store.ok()) return Fail(store.status());
+  return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
+    return ToTheEnd(Rebuild::Prepare(*registry.FindView(view), **store, data + "/views"), show);
+  });
+}
+
 }  // namespace
 
 int Replay(const Registry& registry, const std::string& data, const ReplayOptions& options) {
-  if (options.all != options.view.empty() || (options.verify && options.until > 0)) {
-    LogLine("leftfold replay: name one view, or --all; --verify and --until exclude each other");
+  const int actions =
+      (options.verify ? 1 : 0) + (options.until > 0 ? 1 : 0) + (options.prepare ? 1 : 0);
+  if (options.all != options.view.empty() || actions > 1) {
+    LogLine(
+        "leftfold replay: name one view, or --all; --verify, --until and --prepare exclude each "
+        "other");
     return 2;
   }
+  if (options.prepare) return Prepare(registry, data, options);
   const auto holder = RoleLock::FindHolder(data, kRole);
   if (holder.ok() && !holder->address.empty()) return Online(holder->address, options);
   return Offline(registry, data, options);

@@ -24,13 +24,14 @@ int Views(const std::string& data) {
     LogLine("leftfold views: {}", status.error_message());
     return 1;
   }
-  Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", "view", "version", "generation", "state",
-        "checkpoint", "lag", "reason");
+  Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8} {:>10} {:>7} {:>10}  {}\n", "view", "version",
+        "generation", "state", "checkpoint", "lag", "seconds", "parked", "KiB", "reason");
   for (const auto& view : response.views()) {
     const std::string state =
         admin::v1::ViewStatus::State_Name(view.state()).substr(std::string_view("STATE_").size());
-    Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8}  {}\n", view.name(), view.version(),
-          view.generation(), state, view.checkpoint(), view.lag_events(), view.reason());
+    Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8} {:>10.1f} {:>7} {:>10}  {}\n", view.name(),
+          view.version(), view.generation(), state, view.checkpoint(), view.lag_events(),
+          view.lag_seconds(), view.parked_events(), view.bytes() / 1024, view.reason());
   }
   return 0;
 }

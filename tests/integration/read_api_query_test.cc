@@ -145,9 +145,12 @@ TEST_F(ReadApiQuery, AMalformedPositionIsAnInvalidField) {
 TEST_F(ReadApiQuery, AViewThatIsBeingBuiltSaysSo) {
   EXPECT_EQ(ReasonOf(Get("oak")->status()), "VIEW_REBUILDING");  // Nothing was said of it yet.
   pool_->OnBuilding(HandMade::kName);
+  pool_->OnBuilt(HandMade::kName, Position{30}, Position{70});
   const auto result = Get("oak");
   EXPECT_EQ(result->status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(ReasonOf(result->status()), "VIEW_REBUILDING");
+  EXPECT_EQ(MetadataOf(result->status(), "done"), "30");
+  EXPECT_EQ(MetadataOf(result->status(), "total"), "70");
   EXPECT_TRUE(result->status().GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value());
 }
 
@@ -185,6 +188,19 @@ TEST_F(ReadApiQuery, AReasonThatIsNotForClientsIsNotShown) {
   const absl::Status beyond = Get("oak", "4")->status();
   EXPECT_EQ(MetadataOf(beyond, "reason"), "INTERNAL");
   EXPECT_EQ(beyond.message().find("secret"), absl::string_view::npos);
+}
+
+TEST_F(ReadApiQuery, AViewThatGoesOnWithNothingNewIsWaitedForAgain) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  pool_->OnStopped(HandMade::kName, Reject(core::v1::ERROR_REASON_VIEW_PAUSED, "an inquiry"));
+  EXPECT_EQ(ReasonOf(Get("oak", "4")->status()), "VIEW_STOPPED");
+  Tell(3, {});
+  const auto waiting = Get("oak", "4");
+  ASSERT_FALSE(waiting->done());
+  Apply(4, {{"oak", "Oak 2"}});
+  executor_.Run();
+  EXPECT_EQ(waiting->room().room().name(), "Oak 2");
 }
 
 TEST_F(ReadApiQuery, AStoppedViewThatIsServedAnewGoesOn) {

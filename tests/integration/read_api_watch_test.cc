@@ -449,6 +449,41 @@ TEST_F(ReadApiWatch, ASwitchDuringARoundLetsItEndAndStatesTheListAnew) {
               ElementsAre("old", "new@10!", "new", "new@11!"));
 }
 
+TEST_F(ReadApiWatch, WhoResumesFromWhatAnotherFileSaidIsStatedAllAnew) {
+  Serve();
+  Apply(10, {{"ash", "Ash"}, {"oak", "Oak"}});
+  writer_ = NewFile(2);
+  Commit(*writer_, 10, {{"ash", "Ash"}, {"oak", "Rebuilt"}});
+  ASSERT_TRUE(writer_->Begin().ok());
+  sql::ForgetChangesBefore(*writer_, Position{11});
+  ASSERT_TRUE(writer_->Commit().ok());
+  pool_->OnServing(HandMade::kName, PathOf(2));
+  const auto document = WatchRoom("oak", "10");
+  const auto list = WatchRooms("10");
+  EXPECT_THAT(document->Take(), IsEmpty()) << "the client has been told of position 10";
+  EXPECT_THAT(list->Take(), IsEmpty());
+  ApplyAndRun(11, {{"elm", "Elm"}});
+  EXPECT_THAT(document->Take(), ElementsAre("Rebuilt@11"));
+  EXPECT_THAT(list->Take(), ElementsAre("Ash", "Elm", "Rebuilt@11!"));
+  EXPECT_THAT(WatchRoom("oak", "11")->Take(), IsEmpty());
+}
+
+TEST_F(ReadApiWatch, WhoResumesAtARetryIsToldOfItWithTheNextPosition) {
+  Serve();
+  Apply(10, {{"ash", "Ash"}, {"oak", "Oak"}});
+  // As ViewRunner::RetryParked does: rows of position 10 change, which counts as 11.
+  Commit(*writer_, 10, {{"oak", "Retried"}});
+  ASSERT_TRUE(writer_->Run("UPDATE leftfold_changes SET position = 11 WHERE key = 'oak'").ok());
+  const auto oak = WatchRoom("oak", "10");
+  const auto ash = WatchRoom("ash", "10");
+  const auto list = WatchRooms("10");
+  EXPECT_THAT(oak->Take(), IsEmpty());
+  ApplyAndRun(11, {{"elm", "Elm"}});
+  EXPECT_THAT(oak->Take(), ElementsAre("Retried@11"));
+  EXPECT_THAT(ash->Take(), IsEmpty());
+  EXPECT_THAT(list->Take(), ElementsAre("Elm", "Retried@11"));
+}
+
 TEST_F(ReadApiWatch, ASwitchToAFileBeforeTheMinimumPositionIsWaitedOutToo) {
   Serve();
   Apply(10, {{"oak", "Oak"}});

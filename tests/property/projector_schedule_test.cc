@@ -93,8 +93,9 @@ class Life {
   void StepRebuild() {
     if (rebuild_ == nullptr) {
       const auto action = random_() % 2 == 0 ? RebuildAction::kSwitch : RebuildAction::kVerify;
-      auto rebuild =
-          projector_->NewRebuild(random_() % 2 == 0 ? "names" : "count", action, kBeforeFirst);
+      const std::string_view view = random_() % 2 == 0 ? "names" : "count";
+      auto rebuild = random_() % 3 == 0 ? projector_->NewRollback(view)
+                                        : projector_->NewRebuild(view, action, kBeforeFirst);
       if (rebuild.ok()) rebuild_ = *std::move(rebuild);
       return;
     }

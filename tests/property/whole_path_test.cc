@@ -382,6 +382,7 @@ class Story {
  public:
   struct Options {
     bool ids_always = false;  // Without ids of commands those of events are random.
+    int switches = 0;         // So many views are rebuilt and rolled back, and 100 clients watch.
   };
   // All below `folder`; `start` is the data to begin with.
   Story(std::uint64_t seed, std::string folder, std::string start, Options options)
@@ -391,11 +392,20 @@ class Story {
       clients_.push_back(std::make_shared<WatchClient>(
           fmt::format("watch{}:{}", clients_.size(), room), room, trace_));
     }
+    while (options_.switches > 0 && clients_.size() < 100) {
+      const std::string room = Chance(4) ? "" : RandomRoom();
+      clients_.push_back(std::make_shared<WatchClient>(
+          fmt::format("watch{}:{}", clients_.size(), room), room, trace_));
+    }
   }
   ~Story() { Drop(); }
 
   void Live() {
-    for (int i = 0; i < 400; ++i) Act();
+    for (int i = 0; i < 400 || switched_ < options_.switches; ++i) {
+      if (::testing::Test::HasFailure()) return;
+      Act();
+    }
+    stepped_.reset();
     Settle();
     const Fold fold(path_->store());
     for (const auto& client : clients_) ExpectUpToDate(*client, fold);
@@ -419,6 +429,8 @@ class Story {
 
   const std::vector<std::string>& trace() const { return trace_; }
   EventStore& store() { return path_->store(); }
+  int crashes() const { return crashes_; }
+  std::size_t answers() const { return asked_.size(); }
 
  private:
   std::uint64_t Pick(std::uint64_t n) { return random_() % n; }
@@ -426,15 +438,17 @@ class Story {
 
   void Open() { path_ = std::make_unique<WholePath>(Rooms(), clock_, data_, random_()); }
   void Crash() {
+    ++crashes_;
     if (Chance(2)) {
       // The files as a killed process leaves them: nothing was closed.
-      const std::string left = fmt::format("{}/left-{}", folder_, ++crashes_);
+      const std::string left = fmt::format("{}/left-{}", folder_, crashes_);
       std::filesystem::copy(data_, left, std::filesystem::copy_options::recursive);
       data_ = left;
     }
     Drop();
   }
   void Drop() {
+    stepped_.reset();
     path_.reset();
     for (const auto& client : clients_) client->Lose();
     for (Sent& sent : sent_) sent.lost |= std::exchange(sent.unanswered, 0) > 0;
@@ -454,7 +468,7 @@ class Story {
       case 3:
         return ActAsWatcher(*clients_[Pick(clients_.size())]);
       case 4:
-        if (!Chance(3)) return;
+        if (options_.switches == 0 && !Chance(3)) return;
         return StartRebuild();
       case 5:
         return Ask(RandomRoom(), acknowledged_);
@@ -469,6 +483,9 @@ class Story {
       case 13:
       case 14:
         return SendNew();
+      case 15:
+        if (options_.switches > 0) return StepRollback();
+        [[fallthrough]];
       default:
         path_->scheduler().RunOne();
     }
@@ -635,16 +652,32 @@ class Story {
   void StartRebuild() {
     const std::string view(Rooms().views()[Pick(Rooms().views().size())].name);
     const RebuildAction action = Chance(3) ? RebuildAction::kVerify : RebuildAction::kSwitch;
-    const auto done = [this, view](const absl::StatusOr<RebuildProgress>& progress) {
+    const auto done = [this, view, action](const absl::StatusOr<RebuildProgress>& progress) {
       trace_.push_back(fmt::format("rebuilt {}", view));
       ASSERT_TRUE(progress.ok()) << view << ": " << progress.status();
       EXPECT_EQ(progress->difference, "") << view;
+      if (action == RebuildAction::kSwitch) ++switched_;
     };
     const auto started = path_->projector().StartRebuild(view, action, kBeforeFirst,
                                                          {[](const RebuildProgress&) {}, done});
     if (!started.ok()) {
       EXPECT_EQ(ReasonOf(started.status()), "REBUILD_RUNNING") << started.status();
     }
+  }
+
+  // Back to the generation before, where there is one.
+  void StepRollback() {
+    if (stepped_ == nullptr) {
+      const std::string_view view = Rooms().views()[Pick(Rooms().views().size())].name;
+      auto rollback = path_->projector().NewRollback(view);
+      if (rollback.ok()) stepped_ = *std::move(rollback);
+      return;
+    }
+    const auto progress = stepped_->Step();
+    ASSERT_TRUE(progress.ok()) << progress.status();
+    if (!progress->finished) return;
+    ++switched_;
+    stepped_.reset();
   }
 
   // Until only heartbeats are left.
@@ -796,6 +829,7 @@ class Story {
   const std::string folder_;
   std::string data_;
   int crashes_ = 0;
+  int switched_ = 0;
   const Options options_;
   FakeClock clock_;
   std::vector<std::string> trace_;  // All answers, in order.
@@ -806,6 +840,7 @@ class Story {
   Position acknowledged_;
   std::vector<std::shared_ptr<WatchClient>> clients_;
   std::unique_ptr<WholePath> path_;
+  std::unique_ptr<Rebuild> stepped_;
 };
 
 TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
@@ -817,6 +852,17 @@ TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
     Story story(seed, folder.path(), folder.path() + "/first", {});
     story.Live();
   }
+}
+
+// While commands, queries and watches go on, and the process is killed at any moment.
+TEST(WholePath, AHundredSwitchesOfViewsFailNoQueryAndLoseNoUpdate) {
+  const std::uint64_t seed = FirstSeed();
+  SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
+  const TemporaryFolder folder;
+  Story story(seed, folder.path(), folder.path() + "/first", {.switches = 100});
+  story.Live();
+  RecordProperty("crashes", story.crashes());
+  RecordProperty("queries", static_cast<int>(story.answers()));
 }
 
 // Even the ids of events are the same when clients name their commands; the store's own id is not,
@@ -838,7 +884,7 @@ TEST(WholePath, TheSameSeedGivesTheSameLogAndAnswers) {
       std::filesystem::create_directory(own);
       const std::string first_data = own + "/first";
       std::filesystem::copy(empty, first_data, std::filesystem::copy_options::recursive);
-      Story story(seed, own, first_data, {.ids_always = true});
+      Story story(seed, own, first_data, {.ids_always = true, .switches = 0});
       story.Live();
       heads.push_back(story.store().GetHead());
       traces.push_back(story.trace());

@@ -173,6 +173,24 @@ TEST_F(Commands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
   }
 }
 
+TEST_F(Commands, PrepareBuildsWhatTheStartWillServe) {
+  const Ran running = Leftfold(WithData("replay --all --prepare"));
+  EXPECT_EQ(running.exit_code, 0) << running.output;
+  EXPECT_THAT(running.output, HasSubstr("room_directory: the running server has version"));
+  StopServer();
+  fs::remove_all(data() + "/views");  // As for a version that was never served here.
+  const Ran prepared = Leftfold(WithData("replay --all --prepare"));
+  EXPECT_EQ(prepared.exit_code, 0) << prepared.output;
+  EXPECT_THAT(prepared.output,
+              HasSubstr("room_directory: generation 1 is prepared up to position 2"));
+  EXPECT_FALSE(fs::exists(data() + "/views/room_directory/CURRENT"));
+  const testing::ServerProcess server(LEFTFOLD_BINARY, data());
+  EXPECT_TRUE(fs::exists(data() + "/views/room_directory/CURRENT"));
+  const Ran both = Leftfold(WithData("replay room_facts --prepare --verify"));
+  EXPECT_EQ(both.exit_code, 2);
+  EXPECT_THAT(both.output, HasSubstr("exclude each other"));
+}
+
 TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   EXPECT_THAT(Leftfold(WithData("verify")).output, HasSubstr("no fault found"));
   StopServer();
