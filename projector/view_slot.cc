@@ -75,8 +75,10 @@ absl::Status ViewSlot::OpenFile(EventStore& store) {
   // may tell of a log that lost its end: that is for people to see, not for us to cover up.
   const bool damaged = absl::IsDataLoss(failure) && ReasonOf(failure).empty();
   if (!damaged && !absl::IsNotFound(failure)) return failure;
-  LogLine("leftfold: view {} cannot be served from {}: {}; it is built anew", view.name, path,
-          ToStd(failure.message()));
+  LogEvent(LogLevel::kWarning, "a view cannot be served from its file and is built anew",
+           {{"view", std::string(view.name)},
+            {"file", path},
+            {"reason", std::string(failure.message())}});
   return BeginBuilding(store);
 }
 
@@ -152,7 +154,8 @@ void ViewSlot::Tell(const absl::Status& reason) {
   if (listener != nullptr) listener->OnStopped(view.name, reason);
   const std::string message(reason.message());
   if (std::exchange(told, message) == message) return;
-  LogLine("leftfold: view {}: {}", view.name, message);
+  LogEvent(LogLevel::kError, "view stopped",
+           {{"view", std::string(view.name)}, {"reason", message}});
 }
 
 absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
