@@ -271,10 +271,10 @@ SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Execu
 }
 
 void SequencedStore::Append(AppendRequest request, AppendDone done) {
-  Queued queued{std::move(request), {}, std::move(done)};
+  Queued queued{std::move(request), {}, std::move(done), clock_.Now()};
   absl::Status status = CheckForm(queued.request);
   if (status.ok()) {
-    FillEventIds(queued.request, clock_.Now());
+    FillEventIds(queued.request, queued.since);
     for (const StreamAppend& stream : queued.request.streams) {
       for (const NewEvent& event : stream.events) {
         queued.leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload,
@@ -284,6 +284,7 @@ void SequencedStore::Append(AppendRequest request, AppendDone done) {
     MutexLock lock(mu_);
     if (queue_.size() < kAppendQueueMax) {
       queue_.push_back(std::move(queued));
+      metrics_.queued.Set(static_cast<std::int64_t>(queue_.size()));
       if (!std::exchange(step_posted_, true)) writer_.Post([this] { Step(); });
       return;
     }
@@ -299,6 +300,7 @@ std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
       queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kGroupAppendsMax));
   std::vector<Queued> taken(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
   queue_.erase(queue_.begin(), end);
+  metrics_.queued.Set(static_cast<std::int64_t>(queue_.size()));
   return taken;
 }
 
@@ -319,6 +321,7 @@ void SequencedStore::Step() {
     if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();
     for (const auto& [stream, version] : builder.group().stream_heads)
       stream_heads_[stream] = version;
+    Count(taken, builder.group());
   } else if (absl::IsResourceExhausted(committed)) {
     stream_heads_.clear();
     // Rejections that were judged on events which do not come true are not told either.
@@ -332,6 +335,16 @@ void SequencedStore::Step() {
   MutexLock lock(mu_);
   step_posted_ = !queue_.empty();
   if (step_posted_) writer_.Post([this] { Step(); });
+}
+
+void SequencedStore::Count(const std::vector<Queued>& taken, const Group& group) {
+  metrics_.events.Add(static_cast<std::int64_t>(group.events.size()));
+  metrics_.group_appends.Observe(static_cast<double>(taken.size()));
+  const absl::Time now = clock_.Now();
+  for (const Queued& queued : taken) {
+    metrics_.append_seconds.Observe(
+        std::max(0.0, absl::ToDoubleSeconds(now - queued.since)));  // Clocks may be set back.
+  }
 }
 
 void SequencedStore::Publish(const Head& head, std::vector<Answered> answered) {

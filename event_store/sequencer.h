@@ -15,6 +15,7 @@
 #include "core/mutex.h"
 #include "event_store/event_store.h"
 #include "event_store/log.h"
+#include "event_store/log_metrics.h"
 
 namespace leftfold {
 
@@ -48,6 +49,7 @@ class SequencedStore final : public EventStore {
   Head GetHead() override;
   std::string StoreId() override { return store_id_; }
   void WaitPast(Position position, std::function<void()> wake) override;
+  const LogMetrics* metrics() const override { return &metrics_; }
 
  private:
   // An append on its way, with what could be computed before the writer's turn.
@@ -55,6 +57,7 @@ class SequencedStore final : public EventStore {
     AppendRequest request;
     std::vector<Digest> leaves;  // One for each event, in order.
     AppendDone done;
+    absl::Time since;  // Of the call.
   };
   struct Answered {
     AppendDone done;
@@ -64,6 +67,7 @@ class SequencedStore final : public EventStore {
 
   void Step();
   std::vector<Queued> TakeQueued();
+  void Count(const std::vector<Queued>& taken, const Group& group);
   void Publish(const Head& head, std::vector<Answered> answered);
   absl::StatusOr<Version> HeadOf(const std::string& stream);
 
@@ -72,6 +76,7 @@ class SequencedStore final : public EventStore {
   Executor& completions_;
   const Clock& clock_;
   const std::string store_id_;
+  LogMetrics metrics_;
 
   // The writer's own: touched by Step alone.
   Head tail_;
