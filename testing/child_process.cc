@@ -108,11 +108,12 @@ Ran RunShell(const std::string& line) {
 
 ServerProcess::ServerProcess(const std::string& binary, const std::string& data)
     : process({binary, "serve", "--data", data, "--write-listen", "127.0.0.1:0", "--read-listen",
-               "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"}),
+               "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"}),
       write_address(process.ValueAfter("commands listening on ")),
       read_address(process.ValueAfter("queries listening on ")),
-      admin_address(process.ValueAfter("admin listening on ")) {
-  if (admin_address.empty()) Die(fmt::format("{} serve does not start", binary));
+      admin_address(process.ValueAfter("admin listening on ")),
+      metrics_address(process.ValueAfter("metrics listening on ")) {
+  if (metrics_address.empty()) Die(fmt::format("{} serve does not start", binary));
 }
 
 }  // namespace leftfold::testing
