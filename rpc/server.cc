@@ -154,13 +154,18 @@ void RpcServer::RefuseNew() {
   if (services_ != nullptr) services_->RefuseNew();
 }
 
-void RpcServer::Drain(absl::Time end) {
-  if (std::exchange(drained_, true)) return;
+void RpcServer::AwaitCalls(absl::Time end) {
   RefuseNew();
-  // gRPC's own wait would turn new calls away without a reason, and wait for health watchers too.
+  // gRPC's own wait would turn new calls away without a reason, and wait for health watchers and
+  // idle connections too.
   constexpr absl::Duration kPoll = absl::Milliseconds(2);
   while (services_ != nullptr && services_->OpenCalls() > 0 && absl::Now() < end)
     absl::SleepFor(kPoll);
+}
+
+void RpcServer::Drain(absl::Time end) {
+  if (std::exchange(drained_, true)) return;
+  AwaitCalls(end);
   server_->Shutdown(absl::ToChronoTime(std::min(end, absl::Now() + kLastWordsMax)));
 }
 

@@ -26,8 +26,9 @@ inline constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 // Clients may ping this often without being told to calm down.
 inline constexpr absl::Duration kClientPingPeriodMin = absl::Seconds(10);
 
-// How long a server that drains waits for the last answers to be written, and for calls that it
-// does not count (health, reflection), after all others have ended.
+// How long a server that drains waits, after all calls have ended, for the last answers to be
+// written, for calls that it does not count (health, reflection), and for clients to hang up: one
+// that has no call does so only when it looks.
 inline constexpr absl::Duration kLastWordsMax = absl::Seconds(1);
 
 // Where to listen: "127.0.0.1:50051", "localhost:0", "[::1]:50051"; port 0 picks a free one.
@@ -79,10 +80,10 @@ class RpcServer {
   // Health says NOT_SERVING from now on, and new calls of assembled services are refused
   // (STOPPING). Idempotent.
   void RefuseNew();
-  // RefuseNew; calls in flight get until `end`, and are cancelled then. Those that are not counted
-  // (generated services, health, reflection) get kLastWordsMax after the others, within `end`.
-  // Returns when all are finished: every handler must finish its calls, cancelled ones too.
-  // Idempotent.
+  // RefuseNew; returns when no call of an assembled service is open, at the latest at `end`.
+  void AwaitCalls(absl::Time end);
+  // AwaitCalls, then cancels at `end`, or after kLastWordsMax, what is still there. Returns when
+  // all is finished: every handler must finish its calls, cancelled ones too. Idempotent.
   void Drain(absl::Time end);
 
  private:

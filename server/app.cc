@@ -246,9 +246,14 @@ void App::Implementation::Stop() {
   if (admin_ != nullptr) admin_->Stop();
   EndWriteStreams();
   EndReadStreams();
-  StopWriteSide(end);
-  StopReadSide(end);
-  if (admin_server_ != nullptr) admin_server_->Drain(end);
+  for (rpc::RpcServer* server : {write_server_.get(), read_server_.get(), admin_server_.get()}) {
+    if (server != nullptr) server->AwaitCalls(end);
+  }
+  // They hang up together.
+  const absl::Time last_words = std::min(end, absl::Now() + rpc::kLastWordsMax);
+  StopWriteSide(last_words);
+  StopReadSide(last_words);
+  if (admin_server_ != nullptr) admin_server_->Drain(last_words);
   metrics_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
