@@ -64,6 +64,7 @@ void Feed::Run() {
       MutexLock lock(mu_);
       writing_ = true;
     }
+    feeds_.messages_.Add();
     sink_->Write(message());
   } else if (*next == Next::kWait) {
     feeds_.Wait(shared_from_this(), waits_past());

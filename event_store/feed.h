@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/executor.h"
+#include "core/metrics.h"
 #include "core/mutex.h"
 #include "event_store/event_store.h"
 
@@ -109,6 +110,8 @@ class Feeds {
   // Every open feed ends with STOPPING, those to come too.
   void Stop();
   std::size_t open() const;
+  // Messages that were written to all feeds.
+  const Counter& messages() const { return messages_; }
 
   EventStore& store() { return store_; }
   Executor& work() { return work_; }
@@ -123,6 +126,7 @@ class Feeds {
 
   EventStore& store_;
   Executor& work_;
+  Counter messages_;
   mutable Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_map<Feed*, std::weak_ptr<Feed>> open_ ABSL_GUARDED_BY(mu_);

@@ -175,6 +175,8 @@ void AddReaders(const MetricSources& sources, Families& out) {
   out.Gauge("leftfold_watchers", "Watches that are open.", sources.watches.open_watches());
   out.Gauge("leftfold_subscribers", "Reads and subscriptions of the log that are open.",
             static_cast<double>(sources.feeds.open()));
+  out.Count("leftfold_reader_messages_total", "Messages that were written to them.",
+            static_cast<double>(sources.feeds.messages().value()));
   for (const auto& [service, serving] : sources.health.Serving()) {
     out.Gauge("leftfold_service_serving",
               "0 when a view that the query service needs is stopped or not built.",
