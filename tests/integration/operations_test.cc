@@ -412,6 +412,9 @@ TEST_F(Operations, AStandardErrorThatIsClosedOrThatNobodyReadsStopsNothing) {
     EXPECT_TRUE(Create("elm", &response).ok());
     const double dropped = Metric("leftfold_log_lines_dropped_total");
     EXPECT_EQ(dropped >= 50, redirect == full) << dropped;
+    // Where it was closed, no other file has its number.
+    const auto file = fs::read_symlink(fmt::format("/proc/{}/fd/2", server_->pid()));
+    EXPECT_EQ(file, redirect == full ? pipe : "/dev/null");
     EXPECT_EQ(Stop(), 0) << redirect;
     EXPECT_EQ(testing::RunShell(LEFTFOLD_BINARY " tail --data " + data()).exit_code, 0);
   }
