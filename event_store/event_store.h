@@ -176,6 +176,8 @@ struct ListStreamsOptions {
   std::size_t streams_max = kListStreamsMax;
 };
 
+struct LogMetrics;
+
 // An append-only log of events: dense positions, contiguous versions per stream, one chain. This is
 // the one seam between the engines and storage; SQLite, memory and remote stores pass one
 // contract suite (tests/contract/event_store_contract_test.cc). Thread-safe. Reads see committed,
@@ -225,6 +227,9 @@ class EventStore {
   // Calls `wake` once, on the completions executor, as soon as the head is beyond `position` (at
   // once when it is).
   virtual void WaitPast(Position position, std::function<void()> wake) = 0;
+
+  // What it has counted; nullptr where it counts nothing.
+  virtual const LogMetrics* metrics() const { return nullptr; }
 };
 
 }  // namespace leftfold

@@ -64,7 +64,8 @@ void Feed::Run() {
       MutexLock lock(mu_);
       writing_ = true;
     }
-    sink_->Write(message());
+    feeds_.messages_.Add();
+    sink_->Write(TakeMessage());
   } else if (*next == Next::kWait) {
     feeds_.Wait(shared_from_this(), waits_past());
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/executor.h"
+#include "core/metrics.h"
 #include "core/mutex.h"
 #include "event_store/event_store.h"
 
@@ -67,10 +68,10 @@ class Feed : public std::enable_shared_from_this<Feed> {
 
   Feed(Feeds& feeds, std::shared_ptr<FeedSink> sink) : feeds_(feeds), sink_(std::move(sink)) {}
 
-  // Does one bounded piece of work, at no time two of them. kWrite: `message()`, serialised, is to
-  // be written. kWait: there is nothing beyond `waits_past()`. An error ends the feed.
+  // Does one bounded piece of work, at no time two of them. kWrite: `TakeMessage()`, serialised, is
+  // to be written. kWait: there is nothing beyond `waits_past()`. An error ends the feed.
   virtual absl::StatusOr<Next> Step() = 0;
-  virtual std::string message() const = 0;
+  virtual std::string TakeMessage() = 0;
   virtual Position waits_past() const { return kBeforeFirst; }
   // A poll came while it waited: whether to step.
   virtual bool OnPoll(Position head) { return head > waits_past(); }
@@ -111,6 +112,8 @@ class Feeds {
   // Every open feed ends with STOPPING, those to come too.
   void Stop();
   std::size_t open() const;
+  // Messages that were written to all feeds.
+  const Counter& messages() const { return messages_; }
 
   EventStore& store() { return store_; }
   Executor& work() { return work_; }
@@ -125,6 +128,7 @@ class Feeds {
 
   EventStore& store_;
   Executor& work_;
+  Counter messages_;
   mutable Mutex mu_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   absl::flat_hash_map<Feed*, std::weak_ptr<Feed>> open_ ABSL_GUARDED_BY(mu_);

@@ -82,12 +82,13 @@ EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violation
 
 std::size_t EventsField::Fill(const std::vector<RecordedEvent>& from, std::size_t events_max) {
   bytes_.clear();
+  std::string event;
   std::size_t count = 0;
   for (; count < std::min(from.size(), events_max); ++count) {
     const std::size_t before = bytes_.size();
-    scratch_.clear();
-    AppendEvent(from[count], raw_metadata_, scratch_);
-    AppendField(field_, scratch_, bytes_);
+    event.clear();
+    AppendEvent(from[count], raw_metadata_, event);
+    AppendField(field_, event, bytes_);
     if (bytes_.size() <= kReaderMessageBytes || count == 0) continue;
     bytes_.resize(before);
     break;

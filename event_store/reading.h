@@ -5,6 +5,7 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include <string>
+#include <utility>
 
 #include "core/reject.h"
 #include "event_store/event_store.h"
@@ -27,10 +28,11 @@ class EventsField {
   // In place of what it held: events up to `events_max` or kReaderMessageBytes, at least one; says
   // how many.
   std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max);
-  void Clear() { bytes_.clear(); }
-  // The message with its other fields, which `rest` has. Fields may come in any order.
-  std::string In(const google::protobuf::Message& rest) const {
-    return bytes_ + rest.SerializeAsString();
+  // The message with its other fields, which `rest` has; fields may come in any order. Nothing is
+  // held any more: a reader that waits for its client costs the message alone.
+  std::string TakeWith(const google::protobuf::Message& rest) {
+    rest.AppendToString(&bytes_);
+    return std::exchange(bytes_, {});
   }
   bool empty() const { return bytes_.empty(); }
 
@@ -38,7 +40,6 @@ class EventsField {
   const int field_;
   const bool raw_metadata_;
   std::string bytes_;
-  std::string scratch_;
 };
 
 // How a batch is read for one message.

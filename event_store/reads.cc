@@ -39,7 +39,6 @@ class ReadAllFeed final : public Feed {
  private:
   absl::StatusOr<Next> Step() override {
     message_.Clear();
-    events_.Clear();
     if (!begun_) LEFTFOLD_RETURN_IF_ERROR(Begin());
     if (AtEnd()) {
       if (told_ == through_) return Next::kEnd;
@@ -52,7 +51,7 @@ class ReadAllFeed final : public Feed {
       return reading::HoleAt(forward_ ? through_.Next() : Position{through_.value - 1});
     return Take(*read);
   }
-  std::string message() const override { return events_.In(message_); }
+  std::string TakeMessage() override { return events_.TakeWith(message_); }
 
   absl::Status Begin() {
     head_ = store().GetHead().position;
@@ -132,7 +131,6 @@ class ReadStreamFeed final : public Feed {
  private:
   absl::StatusOr<Next> Step() override {
     message_.Clear();
-    events_.Clear();
     if (!begun_) LEFTFOLD_RETURN_IF_ERROR(Begin());
     message_.set_stream_version(last_.value);
     if (left_ == 0 || next_ < Version{0} || next_ > last_)
@@ -150,7 +148,7 @@ class ReadStreamFeed final : public Feed {
                     {{"stream", request_.stream()}, {"version", fmt::to_string(next_.value)}});
     return Take(*std::move(events));
   }
-  std::string message() const override { return events_.In(message_); }
+  std::string TakeMessage() override { return events_.TakeWith(message_); }
 
   absl::Status Begin() {
     const auto last = store().StreamVersion(request_.stream());

@@ -262,10 +262,10 @@ SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Execu
 }
 
 void SequencedStore::Append(AppendRequest request, AppendDone done) {
-  Queued queued{std::move(request), {}, std::move(done), 0};
+  Queued queued{std::move(request), {}, std::move(done), clock_.Now(), 0};
   absl::Status status = CheckForm(queued.request);
   if (status.ok()) {
-    FillEventIds(queued.request, clock_.Now());
+    FillEventIds(queued.request, queued.since);
     queued.bytes = StoredBytes(queued.request);
     for (const StreamAppend& stream : queued.request.streams) {
       for (const NewEvent& event : stream.events) {
@@ -278,6 +278,7 @@ void SequencedStore::Append(AppendRequest request, AppendDone done) {
     if (status.ok()) {
       unanswered_bytes_ += queued.bytes;
       queue_.push_back(std::move(queued));
+      metrics_.queued.Set(static_cast<std::int64_t>(queue_.size()));
       if (!std::exchange(step_posted_, true)) writer_.Post([this] { Step(); });
       return;
     }
@@ -296,6 +297,7 @@ std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
     taken.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  metrics_.queued.Set(static_cast<std::int64_t>(queue_.size()));
   return taken;
 }
 
@@ -316,6 +318,7 @@ void SequencedStore::Step() {
     if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();
     for (const auto& [stream, version] : builder.group().stream_heads)
       stream_heads_[stream] = version;
+    Count(taken, builder.group());
   } else if (absl::IsResourceExhausted(committed)) {
     stream_heads_.clear();
     // Rejections that were judged on events which do not come true are not told either.
@@ -331,6 +334,16 @@ void SequencedStore::Step() {
   MutexLock lock(mu_);
   step_posted_ = !queue_.empty();
   if (step_posted_) writer_.Post([this] { Step(); });
+}
+
+void SequencedStore::Count(const std::vector<Queued>& taken, const Group& group) {
+  metrics_.events.Add(static_cast<std::int64_t>(group.events.size()));
+  metrics_.group_appends.Observe(static_cast<double>(taken.size()));
+  const absl::Time now = clock_.Now();
+  for (const Queued& queued : taken) {
+    metrics_.append_seconds.Observe(
+        std::max(0.0, absl::ToDoubleSeconds(now - queued.since)));  // Clocks may be set back.
+  }
 }
 
 void SequencedStore::Publish(const Head& head, std::vector<Answered> answered, std::size_t bytes) {

@@ -15,6 +15,7 @@
 #include "core/mutex.h"
 #include "event_store/event_store.h"
 #include "event_store/log.h"
+#include "event_store/log_metrics.h"
 
 namespace leftfold {
 
@@ -51,6 +52,7 @@ class SequencedStore final : public EventStore {
   std::string StoreId() override { return store_id_; }
   StoreStatus GetStatus() override;
   void WaitPast(Position position, std::function<void()> wake) override;
+  const LogMetrics* metrics() const override { return &metrics_; }
 
  private:
   // An append on its way, with what could be computed before the writer's turn.
@@ -58,6 +60,7 @@ class SequencedStore final : public EventStore {
     AppendRequest request;
     std::vector<Digest> leaves;  // One for each event, in order.
     AppendDone done;
+    absl::Time since;       // Of the call.
     std::size_t bytes = 0;  // As stored.
   };
   struct Answered {
@@ -68,6 +71,7 @@ class SequencedStore final : public EventStore {
 
   void Step();
   std::vector<Queued> TakeQueued();
+  void Count(const std::vector<Queued>& taken, const Group& group);
   void Publish(const Head& head, std::vector<Answered> answered, std::size_t bytes);
   absl::StatusOr<Version> HeadOf(const std::string& stream);
 
@@ -76,6 +80,7 @@ class SequencedStore final : public EventStore {
   Executor& completions_;
   const Clock& clock_;
   const std::string store_id_;
+  LogMetrics metrics_;
 
   // The writer's own: touched by Step alone.
   Head tail_;

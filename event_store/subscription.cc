@@ -23,15 +23,14 @@ class Subscription final : public Feed {
  private:
   absl::StatusOr<Next> Step() override {
     message_.Clear();
-    events_.Clear();
     absl::StatusOr<Next> next = started_ ? GoOn() : Begin();
     if (next.ok() && *next == Next::kWrite) polls_ = 0;
     return next;
   }
-  std::string message() const override {
+  std::string TakeMessage() override {
     if (events_.empty()) return message_.SerializeAsString();
     std::string message;
-    AppendField(message_.kEventsFieldNumber, events_.In(message_.events()), message);
+    AppendField(message_.kEventsFieldNumber, events_.TakeWith(message_.events()), message);
     return message;
   }
   Position waits_past() const override { return Position{waits_past_}; }

@@ -104,8 +104,10 @@ absl::Status ViewSlot::OpenFile(EventStore& store) {
   // the file was never served.
   const bool damaged = TellsOfDamage(failure) || (absl::IsDataLoss(failure) && !*current);
   if (!damaged && !absl::IsNotFound(failure)) return failure;
-  LogLine("leftfold: view {} cannot be served from {}: {}; it is built anew", view.name, path,
-          ToStd(failure.message()));
+  LogEvent(LogLevel::kWarning, "a view cannot be served from its file and is built anew",
+           {{"view", std::string(view.name)},
+            {"file", path},
+            {"reason", std::string(failure.message())}});
   return BeginBuilding(store);
 }
 
@@ -202,7 +204,8 @@ void ViewSlot::Tell(const absl::Status& reason) {
   if (listener != nullptr) listener->OnStopped(view.name, reason);
   const std::string message(reason.message());
   if (std::exchange(told, message) == message) return;
-  LogLine("leftfold: view {}: {}", view.name, message);
+  LogEvent(LogLevel::kError, "view stopped",
+           {{"view", std::string(view.name)}, {"reason", message}});
 }
 
 std::vector<std::int64_t> ViewSlot::OtherGenerations() const {

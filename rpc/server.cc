@@ -2,6 +2,7 @@
 
 #include <absl/strings/numbers.h>
 #include <absl/synchronization/mutex.h>
+#include <absl/time/clock.h>
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
@@ -9,6 +10,7 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
@@ -25,24 +27,6 @@ namespace {
 // A plain number of milliseconds, as gRPC's channel arguments want it.
 int Milliseconds(absl::Duration duration) {
   return static_cast<int>(absl::ToInt64Milliseconds(duration));
-}
-
-struct Address {
-  std::string host;  // As given: with the brackets of an IPv6 address.
-  int port = 0;
-};
-
-absl::StatusOr<Address> Parse(const std::string& listen) {
-  const std::size_t colon = listen.rfind(':');
-  Address address;
-  if (colon != std::string::npos) address.host = listen.substr(0, colon);
-  const bool number =
-      colon != std::string::npos && absl::SimpleAtoi(listen.substr(colon + 1), &address.port);
-  if (!number || address.port < 0 || address.port > std::numeric_limits<std::uint16_t>::max()) {
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "'{}' is no HOST:PORT to listen on, such as 127.0.0.1:50051", listen);
-  }
-  return address;
 }
 
 bool IsLoopback(const std::string& host) {
@@ -92,6 +76,32 @@ class UnknownRpcs final : public grpc::CallbackGenericService {
 
 }  // namespace
 
+absl::StatusOr<ListenAddress> ParseListen(const std::string& listen) {
+  const std::size_t colon = listen.rfind(':');
+  ListenAddress address;
+  if (colon != std::string::npos) address.host = listen.substr(0, colon);
+  const bool number =
+      colon != std::string::npos && absl::SimpleAtoi(listen.substr(colon + 1), &address.port);
+  if (!number || address.port < 0 || address.port > std::numeric_limits<std::uint16_t>::max()) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "'{}' is no HOST:PORT to listen on, such as 127.0.0.1:50051", listen);
+  }
+  if (!IsLoopback(address.host)) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "cannot listen on {}: listening beyond loopback needs TLS and authentication, "
+                 "which do not exist yet; "
+                 "use 127.0.0.1, [::1] or localhost",
+                 listen);
+  }
+  return address;
+}
+
+absl::Status CannotListen(const std::string& listen) {
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "cannot listen on {}: is another server running there? Port 0 picks a free one",
+               listen);
+}
+
 void InitProcess() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -107,15 +117,8 @@ void InitProcess() {
 }
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptions& options) {
-  const absl::StatusOr<Address> address = Parse(options.listen);
+  const absl::StatusOr<ListenAddress> address = ParseListen(options.listen);
   if (!address.ok()) return address.status();
-  if (!IsLoopback(address->host)) {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "cannot listen on {}: listening beyond loopback needs TLS and authentication, "
-                 "which do not exist yet; "
-                 "use 127.0.0.1, [::1] or localhost",
-                 options.listen);
-  }
   InitProcess();
   grpc::ServerBuilder builder;
   SetLimits(builder);
@@ -128,11 +131,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
   builder.RegisterCallbackGenericService(server->unknown_rpcs_.get());
   server->services_ = options.services;
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr) {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "cannot listen on {}: is another server running there? Port 0 picks a free one",
-                 options.listen);
-  }
+  if (server->server_ == nullptr) return CannotListen(options.listen);
   server->address_ = fmt::format("{}:{}", address->host, server->port_);
   if (options.services != nullptr) {
     for (const std::string& name : options.services->names()) server->SetServing(name, true);
@@ -143,18 +142,31 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
 }
 
 RpcServer::~RpcServer() {
-  if (server_ != nullptr) Drain(absl::ZeroDuration());
+  if (server_ != nullptr) Drain(absl::Now());
 }
 
 void RpcServer::SetServing(std::string_view service, bool serving) {
   server_->GetHealthCheckService()->SetServingStatus(std::string(service), serving);
 }
 
-void RpcServer::Drain(absl::Duration timeout) {
-  if (std::exchange(drained_, true)) return;
-  if (services_ != nullptr) services_->RefuseNew();
+void RpcServer::RefuseNew() {
   server_->GetHealthCheckService()->Shutdown();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + timeout));
+  if (services_ != nullptr) services_->RefuseNew();
+}
+
+void RpcServer::AwaitCalls(absl::Time end) {
+  RefuseNew();
+  // gRPC's own wait would turn new calls away without a reason, and wait for health watchers and
+  // idle connections too.
+  constexpr absl::Duration kPoll = absl::Milliseconds(2);
+  while (services_ != nullptr && services_->OpenCalls() > 0 && absl::Now() < end)
+    absl::SleepFor(kPoll);
+}
+
+void RpcServer::Drain(absl::Time end) {
+  if (std::exchange(drained_, true)) return;
+  AwaitCalls(end);
+  server_->Shutdown(absl::ToChronoTime(std::min(end, absl::Now() + kLastWordsMax)));
 }
 
 }  // namespace leftfold::rpc

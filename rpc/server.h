@@ -26,14 +26,29 @@ inline constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
 // Clients may ping this often without being told to calm down.
 inline constexpr absl::Duration kClientPingPeriodMin = absl::Seconds(10);
 
+// How long a server that drains waits, after all calls have ended, for the last answers to be
+// written, for calls that it does not count (health, reflection), and for clients to hang up: one
+// that has no call does so only when it looks.
+inline constexpr absl::Duration kLastWordsMax = absl::Seconds(1);
+
+// Where to listen: "127.0.0.1:50051", "localhost:0", "[::1]:50051"; port 0 picks a free one.
+struct ListenAddress {
+  std::string host;  // As given: with the brackets of an IPv6 address.
+  int port = 0;
+};
+// INVALID_ARGUMENT for a malformed address; FAILED_PRECONDITION for a host beyond loopback
+// ("listening beyond loopback needs TLS and authentication, which do not exist yet").
+absl::StatusOr<ListenAddress> ParseListen(const std::string& listen);
+// FAILED_PRECONDITION: the address is taken.
+absl::Status CannotListen(const std::string& listen);
+
 // Once per process, before the first server: switches off the lock-order checks that the
 // distribution's Abseil does on every lock (a quarter of gRPC's CPU), and sets up reflection and
 // health. Idempotent, thread-safe; RpcServer::Start calls it.
 void InitProcess();
 
 struct RpcServerOptions {
-  // "127.0.0.1:50051", "localhost:0", "[::1]:50051"; port 0 picks a free one.
-  std::string listen;
+  std::string listen;  // As ParseListen takes it.
   // Assembled services; may be nullptr. Must outlive the server.
   Services* services = nullptr;
   // Generated services beside them, with their full proto names (for health). Must outlive the
@@ -50,11 +65,9 @@ struct RpcServerOptions {
 // Methods are thread-safe, except that Drain and the destructor exclude each other.
 class RpcServer {
  public:
-  // INVALID_ARGUMENT for a malformed address; FAILED_PRECONDITION for a host beyond loopback
-  // ("listening beyond loopback needs TLS and authentication, which do not exist yet") and when the
-  // address is taken.
+  // Errors are those of ParseListen and CannotListen.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const RpcServerOptions& options);
-  // Drain(0) unless it was drained.
+  // Drains without waiting, unless it was drained.
   ~RpcServer();
   RpcServer(const RpcServer&) = delete;
   RpcServer& operator=(const RpcServer&) = delete;
@@ -64,10 +77,14 @@ class RpcServer {
   const std::string& address() const { return address_; }
   // What health says of a service ("" for all).
   void SetServing(std::string_view service, bool serving);
-  // Health says NOT_SERVING, new calls are refused (STOPPING), those in flight get `timeout` to end
-  // and are cancelled then. Returns when all are finished: every handler must finish its calls,
-  // cancelled ones too. Idempotent.
-  void Drain(absl::Duration timeout);
+  // Health says NOT_SERVING from now on, and new calls of assembled services are refused
+  // (STOPPING). Idempotent.
+  void RefuseNew();
+  // RefuseNew; returns when no call of an assembled service is open, at the latest at `end`.
+  void AwaitCalls(absl::Time end);
+  // AwaitCalls, then cancels at `end`, or after kLastWordsMax, what is still there. Returns when
+  // all is finished: every handler must finish its calls, cancelled ones too. Idempotent.
+  void Drain(absl::Time end);
 
  private:
   RpcServer() = default;

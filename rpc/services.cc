@@ -10,11 +10,13 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include "core/log.h"
+#include "core/metrics.h"
 #include "core/registry.h"
 #include "core/reject.h"
 #include "core/status.h"
@@ -99,16 +101,19 @@ absl::Status StoppingStatus() {
                         absl::Seconds(1));
 }
 
+std::string_view HeaderOf(const grpc::ServerContextBase& context, std::string_view name) {
+  const auto& headers = context.client_metadata();
+  const auto it = headers.find(grpc::string_ref(name.data(), name.size()));
+  return it == headers.end() ? std::string_view()
+                             : std::string_view(it->second.data(), it->second.size());
+}
+
 grpc::ByteBuffer Serialised(const pb::Message& message) {
   const std::size_t size = message.ByteSizeLong();
   grpc::Slice slice(size);
   // The slice is fresh and nobody else's; gRPC's own serialisation writes into it in the same way.
   message.SerializeWithCachedSizesToArray(const_cast<std::uint8_t*>(slice.begin()));
   return {&slice, 1};
-}
-
-void LogToStderr(std::string_view method, const absl::Status& status) {
-  LogLine("{}: {}", method, ToStd(status.ToString()));
 }
 
 }  // namespace
@@ -145,10 +150,17 @@ struct Method {
   UnaryHandler unary;
   StreamHandler stream;
   SessionHandler session;
+  mutable Counter started;
+  mutable std::array<Counter, kStatusCodes> finished;
 
   absl::StatusOr<MessagePtr> Parse(const grpc::ByteBuffer& bytes) const;
-  // Logs what clients do not see.
-  grpc::Status ForWire(const absl::Status& status) const;
+  // Logs what the client does not see.
+  grpc::Status ForWire(const grpc::CallbackServerContext& context,
+                       const absl::Status& status) const;
+  // Counts a call as finished.
+  void Count(absl::StatusCode code) const {
+    finished[static_cast<std::size_t>(code) % kStatusCodes].Add();
+  }
   grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in, grpc::ByteBuffer* out) const;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeStream(grpc::CallbackServerContext* context,
@@ -158,7 +170,7 @@ struct Method {
 };
 
 absl::StatusOr<MessagePtr> Method::Parse(const grpc::ByteBuffer& bytes) const {
-  if (services->refusing_.load(std::memory_order_relaxed)) return StoppingStatus();
+  if (services->refusing_) return StoppingStatus();
   const std::size_t size = bytes.Length();
   if (size > kRequestBytesMax) return TooLarge(size);
   grpc::Slice slice;
@@ -170,19 +182,22 @@ absl::StatusOr<MessagePtr> Method::Parse(const grpc::ByteBuffer& bytes) const {
   return parser->Parse({reinterpret_cast<const char*>(slice.begin()), slice.size()});
 }
 
-grpc::Status Method::ForWire(const absl::Status& status) const {
-  const bool nobodys_fault = absl::IsCancelled(status) || absl::IsDeadlineExceeded(status);
-  if (!status.ok() && !nobodys_fault && !IsForClients(status)) services->error_log_(path, status);
+grpc::Status Method::ForWire(const grpc::CallbackServerContext& context,
+                             const absl::Status& status) const {
+  if (status.ok()) return grpc::Status::OK;
+  LogFailure(path, HeaderOf(context, "traceparent"), status);
   return ToGrpc(status);
 }
 
 grpc::ServerUnaryReactor* Method::ServeUnary(grpc::CallbackServerContext* context,
                                              const grpc::ByteBuffer* in,
                                              grpc::ByteBuffer* out) const {
+  started.Add();
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   absl::StatusOr<MessagePtr> request = Parse(*in);
   if (!request.ok()) {
-    reactor->Finish(ForWire(request.status()));
+    Count(request.status().code());
+    reactor->Finish(ForWire(*context, request.status()));
   } else {
     unary(UnaryCall(*this, context, reactor, out, *std::move(request)));
   }
@@ -210,7 +225,8 @@ class StreamReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, p
     StartWrite(&buffer_);
   }
   void Finish(const absl::Status& status) override {
-    grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(method_.ForWire(status));
+    code_ = status.code();
+    grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(method_.ForWire(*context_, status));
   }
 
  private:
@@ -220,10 +236,15 @@ class StreamReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, p
   void OnCancel() override {
     if (events_.on_cancelled) events_.on_cancelled();
   }
-  void OnDone() override { delete this; }
+  // Not before all that was written is on its way to the client.
+  void OnDone() override {
+    method_.Count(code_);
+    delete this;
+  }
 
   const Method& method_;
   grpc::CallbackServerContext* context_;
+  absl::StatusCode code_ = absl::StatusCode::kOk;  // That it finished with.
   MessagePtr request_;
   StreamEvents events_;
   grpc::ByteBuffer buffer_;
@@ -231,6 +252,7 @@ class StreamReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, p
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* Method::ServeStream(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) const {
+  started.Add();
   auto* reactor = new StreamReactor(*this, context);
   absl::StatusOr<MessagePtr> request = Parse(*in);
   if (!request.ok()) {
@@ -256,7 +278,9 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
     StartWrite(&out_);
   }
   void Finish(const absl::Status& status) override {
-    grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>::Finish(method_.ForWire(status));
+    code_ = status.code();
+    grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>::Finish(
+        method_.ForWire(*context_, status));
   }
 
  private:
@@ -273,10 +297,15 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   void OnCancel() override {
     if (events_.on_cancelled) events_.on_cancelled();
   }
-  void OnDone() override { delete this; }
+  // Not before all that was written is on its way to the client.
+  void OnDone() override {
+    method_.Count(code_);
+    delete this;
+  }
 
   const Method& method_;
   grpc::CallbackServerContext* context_;
+  absl::StatusCode code_ = absl::StatusCode::kOk;  // That it finished with.
   SessionEvents events_;
   grpc::ByteBuffer in_;
   grpc::ByteBuffer out_;
@@ -284,8 +313,9 @@ class SessionReactor final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Method::ServeSession(
     grpc::CallbackServerContext* context) const {
+  started.Add();
   auto* reactor = new SessionReactor(*this, context);
-  if (services->refusing_.load(std::memory_order_relaxed)) {
+  if (services->refusing_) {
     reactor->Finish(StoppingStatus());
   } else {
     session(*reactor);
@@ -302,10 +332,7 @@ absl::Duration CallFacts::TimeLeft() const {
 }
 
 std::string_view CallFacts::Header(std::string_view name) const {
-  const auto& headers = context_->client_metadata();
-  const auto it = headers.find(grpc::string_ref(name.data(), name.size()));
-  return it == headers.end() ? std::string_view()
-                             : std::string_view(it->second.data(), it->second.size());
+  return HeaderOf(*context_, name);
 }
 
 std::vector<HeaderLine> CallFacts::Headers() const {
@@ -351,16 +378,19 @@ void UnaryCall::Finish(const absl::StatusOr<MessagePtr>& result) {
 void UnaryCall::Finish(const pb::Message& response) {
   if (reactor_ == nullptr) Die("an RPC was finished twice");
   *response_ = Serialised(response);
+  method_->Count(absl::StatusCode::kOk);
   std::exchange(reactor_, nullptr)->Finish(grpc::Status::OK);
 }
 
 void UnaryCall::Fail(const absl::Status& status) {
   if (reactor_ == nullptr) Die("an RPC was finished twice");
-  std::exchange(reactor_, nullptr)->Finish(method_->ForWire(status));
+  method_->Count(status.code());
+  std::exchange(reactor_, nullptr)->Finish(method_->ForWire(*context_, status));
 }
 
 class Services::Assembled final : public grpc::Service {
  public:
+  const std::deque<internal::Method>& methods() const { return methods_; }
   bool Has(const pb::MethodDescriptor* method) const {
     for (const internal::Method& known : methods_) {
       if (known.descriptor == method) return true;
@@ -410,8 +440,7 @@ class Services::Assembled final : public grpc::Service {
   std::deque<internal::Method> methods_;  // Its elements do not move.
 };
 
-Services::Services(ErrorLog error_log)
-    : error_log_(error_log ? std::move(error_log) : LogToStderr) {}
+Services::Services() = default;
 Services::~Services() = default;
 
 absl::StatusOr<internal::Method*> Services::Add(const pb::Descriptor& request, Kind kind) {
@@ -451,6 +480,30 @@ absl::Status Services::HandleSession(const pb::Descriptor& request, SessionHandl
   const absl::StatusOr<internal::Method*> method = Add(request, Kind::kSession);
   if (method.ok()) (*method)->session = std::move(handler);
   return method.status();
+}
+
+std::vector<Services::Calls> Services::calls() const {
+  std::vector<Calls> all;
+  for (const auto& [name, service] : services_) {
+    for (const internal::Method& method : service->methods()) {
+      Calls& calls = all.emplace_back();
+      calls.service = name;
+      calls.method = method.descriptor->name();
+      // In this order: no more calls are finished than were started.
+      for (std::size_t code = 0; code < kStatusCodes; ++code)
+        calls.finished[code] = method.finished[code].value();
+      calls.started = method.started.value();
+    }
+  }
+  return all;
+}
+
+std::int64_t Services::OpenCalls() const {
+  std::int64_t open = 0;
+  for (const Calls& method : calls())
+    open += std::accumulate(method.finished.begin(), method.finished.end(), method.started,
+                            std::minus<>());
+  return open;
 }
 
 std::vector<std::string> Services::names() const {

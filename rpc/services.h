@@ -6,8 +6,10 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/grpcpp.h>
 
+#include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -28,6 +30,9 @@ inline constexpr std::size_t kRequestBytesMax = 4U << 20U;
 inline constexpr int kReceivedBytesMax = 16 << 20;
 // Deepest nesting of messages in a request; deeper ones are MALFORMED_REQUEST.
 inline constexpr int kRequestDepthMax = 64;
+
+// gRPC's status codes are 0 (OK) to 16.
+inline constexpr std::size_t kStatusCodes = 17;
 
 // Name (lower-case) and value of a header; views into the call.
 using HeaderLine = std::pair<std::string_view, std::string_view>;
@@ -183,15 +188,13 @@ using SessionHandler = std::function<void(SessionStream&)>;
 //   it is nested too deeply UNKNOWN_FIELD      a field that this server does not know, anywhere;
 //   metadata: field_number, message REQUEST_TOO_LARGE  metadata: limit, actual STOPPING RefuseNew
 //   was called
-// An RPC without handler is UNIMPLEMENTED / UNKNOWN_RPC (rpc/server.h). Methods other than
+// An RPC without handler is UNIMPLEMENTED / UNKNOWN_RPC (rpc/server.h). A status that was not made
+// for clients is logged, and the client gets a general text (rpc/status.h). Methods other than
 // RefuseNew are called before the server starts, from one thread; the object must outlive the
 // server.
 class Services {
  public:
-  // Told of every status that was not made for clients (rpc/status.h), of which the client gets a
-  // general text only. Runs on any thread. By default a line on stderr.
-  using ErrorLog = std::function<void(std::string_view method, const absl::Status& status)>;
-  explicit Services(ErrorLog error_log = {});
+  Services();
   ~Services();
   Services(const Services&) = delete;
   Services& operator=(const Services&) = delete;
@@ -202,11 +205,23 @@ class Services {
   absl::Status HandleStream(const google::protobuf::Descriptor& request, StreamHandler handler);
   absl::Status HandleSession(const google::protobuf::Descriptor& request, SessionHandler handler);
 
+  // How often an RPC was called since the start.
+  struct Calls {
+    std::string service;  // "package.v1.RoomQueryService"
+    std::string method;   // "GetRoom"
+    std::int64_t started = 0;
+    std::array<std::int64_t, kStatusCodes> finished{};  // By status code.
+  };
+  // Thread-safe once the server runs.
+  std::vector<Calls> calls() const;
+  // Calls of all RPCs that are not finished. Thread-safe once the server runs.
+  std::int64_t OpenCalls() const;
+
   // Full names of the proto services, in alphabetical order.
   std::vector<std::string> names() const;
   void RegisterWith(grpc::ServerBuilder& builder);
   // From now on new calls are answered UNAVAILABLE / STOPPING. Thread-safe.
-  void RefuseNew() { refusing_.store(true, std::memory_order_relaxed); }
+  void RefuseNew() { refusing_ = true; }
 
  private:
   friend struct internal::Method;
@@ -214,7 +229,6 @@ class Services {
   enum class Kind { kUnary, kStream, kSession };
   absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request, Kind kind);
 
-  ErrorLog error_log_;
   std::atomic<bool> refusing_ = false;
   // One object per proto service: gRPC's reflection lists one name per object.
   std::map<std::string, std::unique_ptr<Assembled>> services_;

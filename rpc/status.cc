@@ -2,12 +2,16 @@
 
 #include <absl/strings/cord.h>
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "core/log.h"
+#include "core/mutex.h"
 #include "core/reject.h"
 #include "core/status.h"
+#include "core/traceparent.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 
@@ -68,12 +72,35 @@ bool ShortenBadRequest(google::rpc::Status& details, google::protobuf::Any& any)
   return kept.field_violations_size() > 0;
 }
 
-std::string ErrorInfoOf(const absl::Status& status) {
-  if (const auto payload = status.GetPayload(ToAbsl(kErrorInfoUrl))) return std::string(*payload);
+google::rpc::ErrorInfo ErrorInfoOf(const absl::Status& status) {
   google::rpc::ErrorInfo info;
+  const auto payload = status.GetPayload(ToAbsl(kErrorInfoUrl));
+  if (payload && info.ParseFromString(std::string(*payload))) return info;
   info.set_reason(absl::StatusCodeToString(status.code()));
   info.set_domain(core::v1::ErrorReason_descriptor()->file()->package());
-  return info.SerializeAsString();
+  return info;
+}
+
+struct RejectionCounts {
+  Mutex mu;
+  std::map<std::pair<std::string, std::string>, std::int64_t> by_kind ABSL_GUARDED_BY(mu);
+};
+RejectionCounts& TheRejections() {
+  static auto* const counts = new RejectionCounts;
+  return *counts;
+}
+
+void CountRejection(const google::rpc::ErrorInfo& info) {
+  RejectionCounts& counts = TheRejections();
+  MutexLock lock(counts.mu);
+  const auto it = counts.by_kind.find({info.domain(), info.reason()});
+  if (it != counts.by_kind.end()) {
+    ++it->second;
+  } else if (counts.by_kind.size() < kRejectionKindsMax) {
+    counts.by_kind[{info.domain(), info.reason()}] = 1;
+  } else {
+    ++counts.by_kind[{"", "OTHER"}];
+  }
 }
 
 }  // namespace
@@ -90,7 +117,9 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   if (status.ok()) return details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
-  Add(details, kErrorInfoUrl, ErrorInfoOf(status));
+  const google::rpc::ErrorInfo info = ErrorInfoOf(status);
+  CountRejection(info);
+  Add(details, kErrorInfoUrl, info.SerializeAsString());
   status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
     if (!for_clients || ToStd(url) == kErrorInfoUrl) return;
     google::protobuf::Any* any = Add(details, ToStd(url), std::string(payload));
@@ -98,6 +127,23 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
       details.mutable_details()->RemoveLast();
   });
   return details;
+}
+
+void LogFailure(std::string_view rpc, std::string_view traceparent, const absl::Status& status) {
+  if (status.ok() || absl::IsCancelled(status) || absl::IsDeadlineExceeded(status)) return;
+  if (IsForClients(status)) return;
+  LogEvent(LogLevel::kError, "an RPC failed",
+           {{"rpc", std::string(rpc)},
+            {"status", status.ToString()},
+            {"trace_id", std::string(TraceIdOf(traceparent))}});
+}
+
+std::vector<Rejections> ListRejections() {
+  RejectionCounts& counts = TheRejections();
+  MutexLock lock(counts.mu);
+  std::vector<Rejections> all;
+  for (const auto& [kind, count] : counts.by_kind) all.push_back({kind.first, kind.second, count});
+  return all;
 }
 
 grpc::Status ToGrpc(const absl::Status& status) {

@@ -5,6 +5,10 @@
 #include <grpcpp/support/status.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "google/rpc/status.pb.h"
 
@@ -28,6 +32,20 @@ bool IsForClients(const absl::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 // The same as a message, for answers inside of a stream.
 google::rpc::Status ToRpcStatus(const absl::Status& status);
+
+// Logs a failure that was not made for clients, and is nobody's fault (CANCELLED,
+// DEADLINE_EXCEEDED), with the trace id of `traceparent` if it has one.
+void LogFailure(std::string_view rpc, std::string_view traceparent, const absl::Status& status);
+
+// Errors that clients were given since the process began.
+struct Rejections {
+  std::string domain;  // As in ErrorInfo: "leftfold.core.v1"
+  std::string reason;  // "VERSION_CONFLICT"
+  std::int64_t count = 0;
+};
+// More kinds than these are counted as one, with the reason "OTHER".
+inline constexpr std::size_t kRejectionKindsMax = 1'000;
+std::vector<Rejections> ListRejections();
 
 }  // namespace leftfold::rpc
 #endif  // RPC_STATUS_H_

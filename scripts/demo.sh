@@ -52,7 +52,7 @@ field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
 
 : >server.log
 : >watch.log
-leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 \
+leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
   >>server.log 2>&1 &
 server=$!
 wait_for server.log "commands +listening on "

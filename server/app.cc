@@ -1,5 +1,6 @@
 #include "server/app.h"
 
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,11 +24,13 @@
 #include "server/admin_service.h"
 #include "server/command_service.h"
 #include "server/command_session.h"
+#include "server/metrics.h"
 #include "server/query_service.h"
 #include "server/role_lock.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
+#include "server/view_health.h"
 #include "sql/connection.h"
 #include "write_api/append_session.h"
 #include "write_api/command_handler.h"
@@ -49,18 +52,25 @@ class App::Implementation {
   ~Implementation() { Stop(); }
 
   absl::Status Start();
-  void StopWriteSide();
-  void StopReadSide();
+  void StopWriteSide(absl::Time end);
+  void StopReadSide(absl::Time end);
   void Stop();
+  // The drain limit, from now.
+  absl::Time DrainEnd() const { return absl::Now() + options_.drain_limit; }
 
   const rpc::RpcServer& write_server() const { return *write_server_; }
   const rpc::RpcServer& read_server() const { return *read_server_; }
   const rpc::RpcServer& admin_server() const { return *admin_server_; }
+  std::string metrics_address() const { return metrics_ == nullptr ? "" : metrics_->address(); }
 
  private:
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
   absl::Status StartAdmin();
+  absl::Status StartMetrics();
+  // Ends what has no end of its own; calls and streams are told STOPPING.
+  void EndWriteStreams();
+  void EndReadStreams();
 
   const Registry& registry_;
   const ServeOptions options_;
@@ -88,6 +98,7 @@ class App::Implementation {
   std::unique_ptr<read_api::ViewPool> view_pool_;
   std::unique_ptr<read_api::WatchHub> watches_;
   std::unique_ptr<read_api::QueryHandler> queries_;
+  std::unique_ptr<ViewHealth> health_;
   std::unique_ptr<Projector> projector_;
   std::unique_ptr<AdminService> admin_;
   rpc::Services write_services_;
@@ -95,6 +106,7 @@ class App::Implementation {
   std::unique_ptr<rpc::RpcServer> write_server_;
   std::unique_ptr<rpc::RpcServer> read_server_;
   std::unique_ptr<rpc::RpcServer> admin_server_;
+  std::unique_ptr<MetricsServer> metrics_;
   bool stopped_ = false;
 };
 
@@ -112,7 +124,8 @@ absl::Status App::Implementation::Start() {
   store_ = *std::move(store);
   LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
-  return StartAdmin();
+  LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
+  return StartMetrics();
 }
 
 absl::Status App::Implementation::StartWriteSide() {
@@ -149,8 +162,9 @@ absl::Status App::Implementation::StartReadSide() {
   view_pool_->ForwardTo(watches_.get());
   queries_ = std::make_unique<read_api::QueryHandler>(
       registry_, *view_pool_, read_api::QueryHandler::Log{*store_, feeding_});
+  health_ = std::make_unique<ViewHealth>(registry_, *view_pool_);
   auto projector =
-      Projector::Open(registry_, *store_, projecting_, view_pool_.get(), options_.data + "/views");
+      Projector::Open(registry_, *store_, projecting_, health_.get(), options_.data + "/views");
   if (!projector.ok()) return projector.status();
   projector_ = *std::move(projector);
   projector_->Start();
@@ -170,31 +184,78 @@ absl::Status App::Implementation::StartAdmin() {
                              .generated = {{std::string(AdminService::kName), admin_.get()}}});
   if (!server.ok()) return server.status();
   admin_server_ = *std::move(server);
+  // Health of every service can be asked here too.
+  for (const std::string& service : write_services_.names())
+    admin_server_->SetServing(service, true);
+  health_->TellTo([this](const std::string& service, bool serving) {
+    read_server_->SetServing(service, serving);
+    admin_server_->SetServing(service, serving);
+  });
   LEFTFOLD_RETURN_IF_ERROR(write_lock_->Announce(admin_server_->address()));
   return project_lock_->Announce(admin_server_->address());
 }
 
-void App::Implementation::StopWriteSide() {
+absl::Status App::Implementation::StartMetrics() {
+  if (options_.metrics_listen.empty()) return absl::OkStatus();
+  auto metrics = MetricsServer::Start(
+      options_.metrics_listen, {.data = options_.data,
+                                .store = *store_,
+                                .commands = *commands_,
+                                .append_sessions = *append_sessions_,
+                                .command_sessions = *command_sessions_,
+                                .feeds = *feeds_,
+                                .projector = *projector_,
+                                .watches = *watches_,
+                                .health = *health_,
+                                .services = {&write_services_, &read_services_},
+                                .pools = {&writer_, &completions_, &indexing_, &loading_,
+                                          &projecting_, &reading_, &feeding_, &snapshotting_}});
+  if (!metrics.ok()) return metrics.status();
+  metrics_ = *std::move(metrics);
+  return absl::OkStatus();
+}
+
+void App::Implementation::EndWriteStreams() {
+  if (write_server_ != nullptr) write_server_->RefuseNew();
   for (Sessions* sessions : {append_sessions_.get(), command_sessions_.get()}) {
     if (sessions != nullptr) sessions->Stop();
   }
   if (feeds_ != nullptr) feeds_->Stop();
-  if (write_server_ != nullptr) write_server_->Drain(options_.drain);
 }
 
-void App::Implementation::StopReadSide() {
+void App::Implementation::EndReadStreams() {
+  if (read_server_ != nullptr) read_server_->RefuseNew();
   if (watches_ != nullptr) watches_->Stop();
   if (view_pool_ != nullptr) view_pool_->Stop();
-  if (read_server_ != nullptr) read_server_->Drain(options_.drain);
+}
+
+void App::Implementation::StopWriteSide(absl::Time end) {
+  EndWriteStreams();
+  if (write_server_ != nullptr) write_server_->Drain(end);
+}
+
+void App::Implementation::StopReadSide(absl::Time end) {
+  EndReadStreams();
+  if (read_server_ != nullptr) read_server_->Drain(end);
   if (projector_ != nullptr) projector_->Stop();
 }
 
 void App::Implementation::Stop() {
   if (std::exchange(stopped_, true)) return;
+  const absl::Time end = DrainEnd();
+  if (admin_server_ != nullptr) admin_server_->RefuseNew();
   if (admin_ != nullptr) admin_->Stop();
-  if (admin_server_ != nullptr) admin_server_->Drain(options_.drain);
-  StopWriteSide();
-  StopReadSide();
+  EndWriteStreams();
+  EndReadStreams();
+  for (rpc::RpcServer* server : {write_server_.get(), read_server_.get(), admin_server_.get()}) {
+    if (server != nullptr) server->AwaitCalls(end);
+  }
+  // They hang up together.
+  const absl::Time last_words = std::min(end, absl::Now() + rpc::kLastWordsMax);
+  StopWriteSide(last_words);
+  StopReadSide(last_words);
+  if (admin_server_ != nullptr) admin_server_->Drain(last_words);
+  metrics_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
                            &reading_, &snapshotting_}) {
@@ -216,8 +277,9 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Registry& registry,
 std::string App::write_address() const { return implementation_->write_server().address(); }
 std::string App::read_address() const { return implementation_->read_server().address(); }
 std::string App::admin_address() const { return implementation_->admin_server().address(); }
-void App::StopWriteSide() { implementation_->StopWriteSide(); }
-void App::StopReadSide() { implementation_->StopReadSide(); }
+std::string App::metrics_address() const { return implementation_->metrics_address(); }
+void App::StopWriteSide() { implementation_->StopWriteSide(implementation_->DrainEnd()); }
+void App::StopReadSide() { implementation_->StopReadSide(implementation_->DrainEnd()); }
 void App::Stop() { implementation_->Stop(); }
 
 namespace {
@@ -248,6 +310,8 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   rpc::InitProcess();
+  static const SystemClock log_clock;
+  StartServerLog(options.log_format, log_clock);
   auto app = App::Start(registry, options);
   if (!app.ok()) {
     LogLine("leftfold: {}", ToStd(app.status().message()));
@@ -257,6 +321,8 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   const std::string read = (*app)->read_address();
   Print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write, read,
         (*app)->admin_address());
+  if (const std::string metrics = (*app)->metrics_address(); !metrics.empty())
+    Print("metrics listening on {}\n", metrics);
   Print("data in {}, SQLite {}{}\n", options.data, sql::LibraryVersion(),
         sql::LibraryHasWalResetFix()
             ? ""

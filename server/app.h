@@ -6,18 +6,25 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
+#include "core/log.h"
 #include "core/registry.h"
 
 namespace leftfold {
+
+inline constexpr absl::Duration kDrainLimit = absl::Seconds(10);
+inline constexpr std::string_view kMetricsListen = "127.0.0.1:50054";  // Default of the tool.
 
 struct ServeOptions {
   std::string data = "./data";
   std::string write_listen = "127.0.0.1:50051";
   std::string read_listen = "127.0.0.1:50052";
   std::string admin_listen = "127.0.0.1:50053";
-  // How long Stop waits for calls in flight.
-  absl::Duration drain = absl::Seconds(10);
+  std::string metrics_listen = {};  // HTTP; empty: no metrics.
+  // How long Stop waits for calls in flight before it cancels them.
+  absl::Duration drain_limit = kDrainLimit;
+  LogFormat log_format = LogFormat::kText;  // Of Serve.
 };
 
 // All engines in one process, with the threads that step them. Either side can be stopped alone;
@@ -34,9 +41,11 @@ class App {
   std::string write_address() const;
   std::string read_address() const;
   std::string admin_address() const;
+  std::string metrics_address() const;  // Empty: none.
 
-  // Calls in flight are answered, new ones get UNAVAILABLE. Idempotent; the destructor does all of
-  // them.
+  // Health says NOT_SERVING at once; calls in flight are answered, new ones and streams get
+  // UNAVAILABLE; what has not ended at the drain limit is cancelled. Idempotent; the destructor
+  // does all of them.
   void StopWriteSide();
   void StopReadSide();
   void Stop();

@@ -67,13 +67,14 @@ class CommandSessionKind::Requests final : public SessionRequests {
 
   void Start(const Message& message, int index, Done done) override {
     const auto& command = static_cast<const v1::CommandSessionRequest&>(message).commands(index);
-    const auto answer = [id = command.id(), done = std::move(done)](
+    const auto answer = [id = command.id(), trace = caller_.traceparent, done = std::move(done)](
                             const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
       auto result = std::make_unique<v1::CommandResult>();
       result->set_id(id);
       if (receipt.ok()) {
         *result->mutable_receipt() = *receipt;
       } else {
+        rpc::LogFailure("CommandSession", trace, receipt.status());
         *result->mutable_error() = rpc::ToRpcStatus(receipt.status());
       }
       done(std::move(result));

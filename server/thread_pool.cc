@@ -15,7 +15,7 @@ constexpr int kBackgroundNice = 10;
 
 }  // namespace
 
-ThreadPool::ThreadPool(const std::string& name, int threads, Priority priority) {
+ThreadPool::ThreadPool(const std::string& name, int threads, Priority priority) : name_(name) {
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this, priority] {
       // On Linux a thread has a nice value of its own. Where it may not be set, the thread is a
@@ -78,6 +78,11 @@ void ThreadPool::Run() {
     }
     --idle_;
   }
+}
+
+std::size_t ThreadPool::queued() const {
+  const std::lock_guard lock(mu_);
+  return tasks_.size();
 }
 
 void ThreadPool::Stop() {

@@ -35,12 +35,16 @@ class ThreadPool final : public Executor {
   // Runs what is queued, then ends the threads. What is posted later, and timers that have not
   // come, are dropped unrun.
   void Stop();
+  // Tasks that wait for a thread.
+  std::size_t queued() const;
+  const std::string& name() const { return name_; }
 
  private:
   using Time = std::chrono::steady_clock::time_point;
   void Run();
 
-  std::mutex mu_;  // Guards all below; std::condition_variable needs the bare mutex.
+  const std::string name_;
+  mutable std::mutex mu_;  // Guards all below; std::condition_variable needs the bare mutex.
   std::condition_variable wake_;
   std::deque<std::function<void()>> tasks_;
   std::multimap<Time, std::function<void()>> timers_;

@@ -109,9 +109,9 @@ Ran RunShell(const std::string& line) {
 
 std::vector<std::string> ServerProcess::CommandOf(const std::string& binary,
                                                   const std::string& data) {
-  return {binary,           "serve",       "--data",        data,
-          "--write-listen", "127.0.0.1:0", "--read-listen", "127.0.0.1:0",
-          "--admin-listen", "127.0.0.1:0"};
+  return {binary,           "serve",       "--data",           data,
+          "--write-listen", "127.0.0.1:0", "--read-listen",    "127.0.0.1:0",
+          "--admin-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"};
 }
 
 ServerProcess::ServerProcess(const std::string& binary, const std::string& data)
@@ -121,8 +121,9 @@ ServerProcess::ServerProcess(const std::vector<std::string>& command)
     : process(command),
       write_address(process.ValueAfter("commands listening on ")),
       read_address(process.ValueAfter("queries listening on ")),
-      admin_address(process.ValueAfter("admin listening on ")) {
-  if (admin_address.empty()) Die(fmt::format("{} does not start", fmt::join(command, " ")));
+      admin_address(process.ValueAfter("admin listening on ")),
+      metrics_address(process.ValueAfter("metrics listening on ")) {
+  if (metrics_address.empty()) Die(fmt::format("{} does not start", fmt::join(command, " ")));
 }
 
 }  // namespace leftfold::testing

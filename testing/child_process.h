@@ -59,6 +59,7 @@ struct ServerProcess {
   std::string write_address;
   std::string read_address;
   std::string admin_address;
+  std::string metrics_address;
 };
 
 }  // namespace leftfold::testing

@@ -83,6 +83,30 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
   serve->add_option("--admin-listen", options.admin_listen, "HOST:PORT of administration")
       ->envname("LEFTFOLD_ADMIN_LISTEN")
       ->capture_default_str();
+  options.metrics_listen = kMetricsListen;
+  serve
+      ->add_option("--metrics-listen", options.metrics_listen,
+                   "HOST:PORT of metrics, GET /metrics; '' for none")
+      ->envname("LEFTFOLD_METRICS_LISTEN")
+      ->capture_default_str();
+  serve
+      ->add_option_function<int>(
+          "--drain-limit",
+          [&options](int seconds) { options.drain_limit = absl::Seconds(seconds); },
+          "seconds that calls in flight get to end when the server stops")
+      ->envname("LEFTFOLD_DRAIN_LIMIT")
+      ->check(AtLeast(0))
+      ->default_str(fmt::to_string(absl::ToInt64Seconds(kDrainLimit)));
+  serve
+      ->add_option_function<std::string>(
+          "--log-format",
+          [&options](const std::string& format) {
+            options.log_format = format == "json" ? LogFormat::kJson : LogFormat::kText;
+          },
+          "text or json: lines on standard error")
+      ->envname("LEFTFOLD_LOG_FORMAT")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->default_str("text");
   serve->footer(
       "Example: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen "
       "127.0.0.1:50052");
@@ -281,6 +305,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
 }  // namespace
 
 int Main(const Registry& registry, int argc, const char* const* argv) {
+  OpenStandardFiles();
   const int exit_code = Run(registry, argc, argv);
   if (FlushOutput()) return exit_code;
   LogLine("leftfold: cannot write to standard output");

@@ -1,11 +1,15 @@
 #include "tools/verify.h"
 
+#include <absl/time/clock.h>
+
 #include <cstdio>
+#include <fstream>
 #include <memory>
 
 #include "core/log.h"
 #include "core/status.h"
 #include "event_store/sqlite/verify_log_file.h"
+#include "server/metrics.h"
 #include "server/role_lock.h"
 #include "sql/view_file.h"
 #include "tools/log_copy.h"
@@ -81,12 +85,12 @@ void Report(const std::string& log, const LogExtent& extent, const PayloadCheck&
   }
 }
 
-}  // namespace
+enum class Outcome { kNoFault, kFault, kNoAnswer };
 
-int Verify(const Registry& registry, const std::string& data) {
+Outcome Check(const Registry& registry, const std::string& data) {
   if (const absl::Status there = CheckLogExists(data); !there.ok()) {
     LogLine("leftfold verify: {}", ToStd(there.message()));
-    return 1;
+    return Outcome::kNoAnswer;
   }
   const bool at_rest = !RoleLock::FindHolder(data, "write").ok();
   PayloadCheck payloads;
@@ -101,16 +105,33 @@ int Verify(const Registry& registry, const std::string& data) {
   }
   if (absl::IsDataLoss(extent.status())) {
     Print("FAULT: {}\n{}\n", ToStd(extent.status().message()), kWhatToDo);
-    return 1;
+    return Outcome::kFault;
   }
   if (!extent.ok()) {
     LogLine("leftfold verify: {}", ToStd(extent.status().message()));
-    return 1;
+    return Outcome::kNoAnswer;
   }
   Report(data + "/log", *extent, payloads, at_rest);
-  const int faults = VerifyViews(registry, data);
-  if (faults == 0) Print("no fault found\n");
-  return faults;
+  if (VerifyViews(registry, data) != 0) return Outcome::kFault;
+  Print("no fault found\n");
+  return Outcome::kNoFault;
+}
+
+// For who watches the server's metrics. Where the folder cannot be written (a backup on a medium of
+// its own) nobody watches.
+void Remember(const std::string& data, Outcome outcome) {
+  const std::string file = fmt::format("{}/{}", data, kVerifiedFile);
+  std::ofstream(file + ".new") << absl::ToUnixSeconds(absl::Now()) << ' '
+                               << (outcome == Outcome::kFault ? 1 : 0) << '\n';
+  std::rename((file + ".new").c_str(), file.c_str());
+}
+
+}  // namespace
+
+int Verify(const Registry& registry, const std::string& data) {
+  const Outcome outcome = Check(registry, data);
+  if (outcome != Outcome::kNoAnswer) Remember(data, outcome);
+  return outcome == Outcome::kNoFault ? 0 : 1;
 }
 
 }  // namespace leftfold::tools

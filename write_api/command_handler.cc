@@ -312,6 +312,7 @@ void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
   {
     MutexLock lock(lane->mu);
     job.order = lane->next_order++;
+    (lane->state != nullptr ? metrics_.cache_hits : metrics_.cache_misses).Add();
     if (lane->state != nullptr) {
       Decide(lane, std::move(job), replies);
     } else if (lane->queue.size() >= kLaneQueueMax) {

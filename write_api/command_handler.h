@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/executor.h"
+#include "core/metrics.h"
 #include "core/mutex.h"
 #include "core/registry.h"
 #include "event_store/event_store.h"
@@ -63,6 +64,11 @@ struct Caller {
 // Thread-safe; must outlive its calls.
 class CommandHandler {
  public:
+  // Commands whose aggregate was in memory, and those that had to wait for it to be loaded.
+  struct Metrics {
+    Counter cache_hits;
+    Counter cache_misses;
+  };
   using Done = std::function<void(absl::StatusOr<core::v1::CommandReceipt>)>;
 
   // Without a snapshotter every load folds all events.
@@ -78,6 +84,8 @@ class CommandHandler {
   //   DISK_FULL DATA_LOSS         an event of the aggregate does not decode
   void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
               Caller caller, Done done);
+
+  const Metrics& metrics() const { return metrics_; }
 
  private:
   struct Fields;
@@ -115,6 +123,7 @@ class CommandHandler {
   Executor& work_;
   Snapshotter* const snapshotter_;
   Lanes lanes_;
+  Metrics metrics_;
   absl::flat_hash_map<const CommandEntry*, std::unique_ptr<Fields>> fields_;
   Mutex mu_;
   absl::flat_hash_map<std::string, Joined> in_flight_ ABSL_GUARDED_BY(mu_);

@@ -116,10 +116,10 @@ absl::StatusOr<LogExtent> ExtentOf(sql::Connection& connection) {
 absl::Status CheckFormat(sql::Connection& connection, const std::string& path) {
   const std::int64_t format = connection.Value("PRAGMA user_version");
   LEFTFOLD_RETURN_IF_ERROR(connection.status());
-  if (format > LogFormat()) {
+  if (format > NewestLogFormat()) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  "{} has format {}, this binary knows up to {}: use the newer binary", path, format,
-                 LogFormat());
+                 NewestLogFormat());
   }
   if (format < 1)
     return Error(absl::StatusCode::kDataLoss, "{} says that its format is {}", path, format);

@@ -120,7 +120,7 @@ absl::Status OfLog(absl::Status status) {
 
 }  // namespace
 
-int LogFormat() { return static_cast<int>(std::size(kMigrations)); }
+int NewestLogFormat() { return static_cast<int>(std::size(kMigrations)); }
 
 absl::Status MigrateLog(sql::Connection& writer, int format) {
   return writer.Migrate(kMigrations, format);

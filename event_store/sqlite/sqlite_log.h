@@ -39,9 +39,9 @@ inline constexpr std::int64_t kLogWalWarnBytes = 128 << 20;
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
 
 // The number of migrations: user_version of a log file of today.
-int LogFormat();
+int NewestLogFormat();
 // Brings a new or older file to a format, today's unless told otherwise.
-absl::Status MigrateLog(sql::Connection& writer, int format = LogFormat());
+absl::Status MigrateLog(sql::Connection& writer, int format = NewestLogFormat());
 
 class SqliteLog final : public Log, private IndexSource {
  public:

@@ -62,11 +62,6 @@ class Handover {
 
 class RpcServices : public ::testing::Test {
  protected:
-  RpcServices()
-      : services_([this](std::string_view method, const absl::Status& status) {
-          logged_.Put(fmt::format("{} {}", method, ToStd(status.message())));
-        }) {}
-
   void Serve(
       UnaryHandler unary,
       StreamHandler stream = [](ServerStream& s) { s.Finish(absl::OkStatus()); }) {
@@ -109,7 +104,6 @@ class RpcServices : public ::testing::Test {
                                                                          &context, Bytes(bytes)));
   }
 
-  Handover<std::string> logged_;
   Services services_;
   std::unique_ptr<RpcServer> server_;
   std::shared_ptr<grpc::Channel> channel_;
@@ -175,11 +169,35 @@ TEST_F(RpcServices, ATypedErrorArrivesWithItsDetails) {
 
 TEST_F(RpcServices, AnInternalErrorIsLoggedAndNotShown) {
   Serve([](UnaryCall call) { call.Finish(absl::InternalError("cannot open /secret/path")); });
-  const GrpcError error = ErrorOf(Send(""));
+  grpc::ClientContext context;
+  context.AddMetadata("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+  ::testing::internal::CaptureStderr();
+  const GrpcError error = ErrorOf(Send(context, ""));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(),
+            fmt::format("error an RPC failed rpc={} status=\"INTERNAL: cannot open /secret/path\""
+                        " trace_id=4bf92f3577b34da6a3ce929d0e0e4736\n",
+                        kUnary));
   EXPECT_EQ(error.code, grpc::StatusCode::INTERNAL);
   EXPECT_EQ(error.reason, "INTERNAL");
   EXPECT_EQ(error.message.find("secret"), std::string::npos);
-  EXPECT_EQ(logged_.Take(), std::string(kUnary) + " cannot open /secret/path");
+}
+
+TEST_F(RpcServices, CallsAreCountedByMethodAndCode) {
+  Handover<std::shared_ptr<UnaryCall>> calls;
+  Serve([&](UnaryCall call) { calls.Put(std::make_shared<UnaryCall>(std::move(call))); });
+  std::jthread client([&] { Send(""); });
+  const std::shared_ptr<UnaryCall> call = calls.Take();
+  EXPECT_EQ(services_.OpenCalls(), 1);
+  call->Finish(ListViewsResponse());
+  client.join();
+  EXPECT_FALSE(Send("\xff").ok());
+  EXPECT_EQ(services_.OpenCalls(), 0);
+  for (const Services::Calls& method : services_.calls()) {
+    const bool unary = method.method == "ListViews";
+    EXPECT_EQ(method.started, unary ? 2 : 0);
+    EXPECT_EQ(method.finished[grpc::StatusCode::OK], unary ? 1 : 0);
+    EXPECT_EQ(method.finished[grpc::StatusCode::INVALID_ARGUMENT], unary ? 1 : 0);
+  }
 }
 
 TEST_F(RpcServices, ADroppedCallIsAnsweredInternal) {
@@ -342,7 +360,7 @@ TEST_F(RpcServices, DrainCancelsStreamsThatDoNotEnd) {
   grpc::ClientContext context;
   const auto reader = Open(context, "");
   open.Take();
-  server_->Drain(absl::ZeroDuration());  // Returns: nothing is left over.
+  server_->Drain(absl::Now());  // Returns: nothing is left over.
   RebuildViewResponse response;
   EXPECT_FALSE(reader->Read(&response));
   EXPECT_FALSE(reader->Finish().ok());
@@ -354,7 +372,7 @@ TEST_F(RpcServices, DrainLetsCallsInFlightEnd) {
   grpc::Status status(grpc::StatusCode::UNKNOWN, "");
   std::jthread client([&] { status = Send(""); });
   const std::shared_ptr<UnaryCall> call = calls.Take();
-  std::jthread drain([&] { server_->Drain(absl::Seconds(60)); });
+  std::jthread drain([&] { server_->Drain(absl::Now() + absl::Seconds(60)); });
   call->Finish(ListViewsResponse());
   drain.join();
   client.join();

@@ -209,7 +209,7 @@ TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   Tamper(data() + "/log", "DELETE FROM events WHERE position = 2");
   const Ran refused =
       Leftfold(WithData("serve --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 "
-                        "--admin-listen 127.0.0.1:0"));
+                        "--admin-listen 127.0.0.1:0 --metrics-listen ''"));
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.output, HasSubstr("run `leftfold verify`, restore a backup"));
   const Ran verified = Leftfold(WithData("verify"));
@@ -313,7 +313,7 @@ TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
   ChildProcess server({"/bin/bash", "-c",
                        "exec " LEFTFOLD_BINARY " serve --data " + data() +
                            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
-                           " --admin-listen 127.0.0.1:0 2>/dev/full"});
+                           " --admin-listen 127.0.0.1:0 --metrics-listen '' 2>/dev/full"});
   const std::string address = server.ValueAfter("queries listening on ");
   EXPECT_THAT(Leftfold("call " + address + kQueries + "GetRoom -",
                        R"({"room_id": "oak", "min_position": "1"})")
@@ -330,7 +330,7 @@ TEST_F(Commands, AServerDrainsWhenItsTerminalGoesUnlessItWasToldToStay) {
   ChildProcess staying({"/bin/bash", "-c",
                         "trap '' HUP; exec " LEFTFOLD_BINARY " serve --data " + data() +
                             " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
-                            " --admin-listen 127.0.0.1:0"});
+                            " --admin-listen 127.0.0.1:0 --metrics-listen ''"});
   const std::string address = staying.ValueAfter("commands listening on ");
   staying.Kill(SIGHUP);
   EXPECT_EQ(Leftfold("call " + address + " list").exit_code, 0);

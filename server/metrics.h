@@ -1,0 +1,63 @@
+#ifndef SERVER_METRICS_H_
+#define SERVER_METRICS_H_
+
+#include <absl/status/statusor.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "event_store/event_store.h"
+#include "event_store/feed.h"
+#include "projector/projector.h"
+#include "read_api/watch_hub.h"
+#include "rpc/services.h"
+#include "server/thread_pool.h"
+#include "server/view_health.h"
+#include "write_api/command_handler.h"
+#include "write_api/session.h"
+
+namespace leftfold {
+
+// In the data folder: when `leftfold verify` last came to its end, in seconds since 1970, and 1
+// where it found a fault: "1795262551 0\n".
+inline constexpr std::string_view kVerifiedFile = "verified";
+
+// What is looked at when somebody asks.
+struct MetricSources {
+  std::string data;  // The data folder.
+  EventStore& store;
+  const CommandHandler& commands;
+  const Sessions& append_sessions;
+  const Sessions& command_sessions;
+  const Feeds& feeds;
+  Projector& projector;
+  const read_api::WatchHub& watches;
+  const ViewHealth& health;
+  std::vector<const rpc::Services*> services;
+  std::vector<const ThreadPool*> pools;
+};
+
+// Serves what engines count to Prometheus: HTTP, GET /metrics, on two threads of its own. Numbers
+// are collected when they are asked for; docs/guide/operate.md says what each means.
+class MetricsServer {
+ public:
+  // All sources must outlive it. Errors are those of rpc::ParseListen and rpc::CannotListen.
+  static absl::StatusOr<std::unique_ptr<MetricsServer>> Start(const std::string& listen,
+                                                              const MetricSources& sources);
+  // Requests that run are answered first.
+  ~MetricsServer();
+
+  // "127.0.0.1:50054": what is really listened on.
+  const std::string& address() const { return address_; }
+
+ private:
+  class Implementation;
+  MetricsServer(std::unique_ptr<Implementation> implementation, std::string address);
+  std::unique_ptr<Implementation> implementation_;
+  std::string address_;
+};
+
+}  // namespace leftfold
+#endif  // SERVER_METRICS_H_

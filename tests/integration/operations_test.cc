@@ -1,0 +1,522 @@
+// What an operator sees of a real process: metrics, health, log lines, and its end.
+#include <SQLiteCpp/Database.h>
+#include <absl/time/clock.h>
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/status.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "leftfold/store/v1/event_store.grpc.pb.h"
+#include "testing/child_process.h"
+#include "testing/grpc_error.h"
+#include "testing/rooms_client.h"
+#include "testing/temporary_folder.h"
+
+namespace leftfold {
+namespace {
+
+namespace fs = std::filesystem;
+namespace health = grpc::health::v1;
+using rooms::v1::CreateRoomRequest;
+using rooms::v1::CreateRoomResponse;
+using rooms::v1::GetRoomRequest;
+using rooms::v1::GetRoomResponse;
+using testing::ChildProcess;
+using ::testing::HasSubstr;
+using ::testing::IsSubsetOf;
+using ::testing::Not;
+using testing::RoomsClient;
+
+constexpr char kCommandService[] = "leftfold.rooms.v1.RoomCommandService";
+constexpr char kQueryService[] = "leftfold.rooms.v1.RoomQueryService";
+constexpr char kServing[] =
+    "leftfold_service_serving{service=\"leftfold.rooms.v1.RoomQueryService\"}";
+constexpr char kTraceId[] = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+std::string TextOf(const fs::path& file) {
+  std::ifstream stream(file);
+  EXPECT_TRUE(stream) << file;
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// The whole answer to a plain HTTP GET.
+std::string HttpGet(const std::string& address, const std::string& path) {
+  const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  to.sin_port =
+      htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
+  EXPECT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  const std::string request =
+      "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
+  EXPECT_EQ(send(connection, request.data(), request.size(), MSG_NOSIGNAL),
+            static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char chunk[4096];
+  for (ssize_t got = 0; (got = recv(connection, chunk, sizeof chunk, 0)) > 0;)
+    answer.append(chunk, static_cast<std::size_t>(got));
+  close(connection);
+  return answer;
+}
+
+// By name with labels: `leftfold_view_position{view="room_facts"}`.
+std::map<std::string, double> Scrape(const std::string& address) {
+  std::map<std::string, double> values;
+  std::istringstream lines(HttpGet(address, "/metrics"));
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t space = line.rfind(' ');
+    if (line.starts_with("leftfold_") || line.starts_with("process_"))
+      values[line.substr(0, space)] = std::stod(line.substr(space + 1));
+  }
+  return values;
+}
+
+// `leftfold serve` on free ports, with more flags, and a folder for what it prints on stderr.
+class Operations : public ::testing::Test {
+ protected:
+  std::string data() const { return folder_.path() + "/data"; }
+  std::string stderr_file() const { return folder_.path() + "/stderr"; }
+
+  void Serve(const std::string& flags = "", const std::string& redirect = "") {
+    server_ = std::make_unique<ChildProcess>(std::vector<std::string>{
+        "/bin/bash", "-c",
+        (redirect.empty() ? "exec 2>" + stderr_file() : redirect) +
+            "; exec " LEFTFOLD_BINARY " serve --data " + data() +
+            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0"
+            " --metrics-listen 127.0.0.1:0 " +
+            flags});
+    write_address_ = server_->ValueAfter("commands listening on ");
+    read_address_ = server_->ValueAfter("queries listening on ");
+    admin_address_ = server_->ValueAfter("admin listening on ");
+    metrics_address_ = server_->ValueAfter("metrics listening on ");
+    ASSERT_NE(metrics_address_, "");
+    client_ = std::make_unique<RoomsClient>(write_address_, read_address_);
+  }
+  int Stop() {
+    server_->Kill(SIGTERM);
+    return server_->Wait();
+  }
+
+  grpc::Status Create(const std::string& id, CreateRoomResponse* response) const {
+    CreateRoomRequest request;
+    request.set_room_id(id);
+    request.set_name("Oak");
+    return client_->Call(request, response);
+  }
+  void CreateAndSee(const std::string& id) {
+    CreateRoomResponse response;
+    const grpc::Status status = Create(id, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    Get(id, response.receipt().position());
+  }
+  grpc::Status Get(const std::string& id, const std::string& min_position,
+                   const std::string& traceparent = "") {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(absl::Now() + RoomsClient::kDeadline));
+    if (!traceparent.empty()) context.AddMetadata("traceparent", traceparent);
+    GetRoomRequest request;
+    request.set_room_id(id);
+    request.set_min_position(min_position);
+    GetRoomResponse response;
+    return client_->queries().GetRoom(&context, request, &response);
+  }
+  // Takes the table from under a view that is served, so that its queries fail.
+  void BreakRoomDirectory() {
+    SQLite::Database(data() + "/views/room_directory/1-1.db", SQLite::OPEN_READWRITE)
+        .exec("DROP TABLE room");
+  }
+  std::map<std::string, double> Scrape() const { return leftfold::Scrape(metrics_address_); }
+  double Metric(const std::string& name) const {
+    const auto values = Scrape();
+    const auto it = values.find(name);
+    EXPECT_NE(it, values.end()) << name;
+    return it == values.end() ? -1 : it->second;
+  }
+
+  testing::TemporaryFolder folder_;
+  std::unique_ptr<ChildProcess> server_;
+  std::string write_address_, read_address_, admin_address_, metrics_address_;
+  std::unique_ptr<RoomsClient> client_;
+};
+
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
+  return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+}
+
+health::HealthCheckResponse::ServingStatus Health(const std::string& address,
+                                                  const std::string& service) {
+  grpc::ClientContext context;
+  health::HealthCheckRequest request;
+  request.set_service(service);
+  health::HealthCheckResponse response;
+  const grpc::Status status =
+      health::Health::NewStub(ChannelTo(address))->Check(&context, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response.status();
+}
+
+TEST_F(Operations, MetricsTellWhatHappened) {
+  Serve();
+  CreateAndSee("oak");
+  CreateRoomResponse again;
+  EXPECT_EQ(Create("oak", &again).error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  grpc::ClientContext context;
+  rooms::v1::WatchRoomRequest request;
+  request.set_room_id("oak");
+  const auto watch = client_->queries().WatchRoom(&context, request);
+  rooms::v1::WatchRoomResponse state;
+  ASSERT_TRUE(watch->Read(&state));
+
+  const std::map<std::string, double> values = Scrape();
+  const std::string rpc = std::string("{service=\"") + kCommandService + "\",method=\"CreateRoom\"";
+  for (const auto& [name, value] : std::map<std::string, double>{
+           {"leftfold_log_position", 1},
+           {"leftfold_log_events_total", 1},
+           {"leftfold_append_duration_seconds_count", 1},
+           {"leftfold_append_duration_seconds_bucket{le=\"+Inf\"}", 1},
+           {"leftfold_append_group_size_count", 1},
+           {"leftfold_append_group_size_sum", 1},
+           {"leftfold_append_queue_depth", 0},
+           {"leftfold_state_cache_misses_total", 1},
+           {"leftfold_state_cache_hits_total", 1},
+           {"leftfold_view_position{view=\"room_directory\"}", 1},
+           {"leftfold_view_lag_events{view=\"room_directory\"}", 0},
+           {"leftfold_view_state{view=\"room_directory\",state=\"live\"}", 1},
+           {"leftfold_view_state{view=\"room_directory\",state=\"stopped\"}", 0},
+           {"leftfold_watchers", 1},
+           {"leftfold_subscribers", 0},
+           {"leftfold_sessions{kind=\"command\"}", 0},
+           {"leftfold_service_serving{service=\"leftfold.rooms.v1.RoomQueryService\"}", 1},
+           {"leftfold_rpcs_started_total" + rpc + "}", 2},
+           {"leftfold_rpcs_finished_total" + rpc + ",code=\"OK\"}", 1},
+           {"leftfold_rpcs_finished_total" + rpc + ",code=\"ALREADY_EXISTS\"}", 1},
+           {"leftfold_rejections_total{domain=\"leftfold.rooms.v1\",reason=\"ROOM_EXISTS\"}", 1},
+           {"leftfold_log_lines_dropped_total", 0}}) {
+    ASSERT_TRUE(values.contains(name)) << name;
+    EXPECT_EQ(values.at(name), value) << name;
+  }
+  for (const char* name :
+       {"leftfold_log_file_bytes", "leftfold_log_wal_bytes", "leftfold_disk_free_bytes",
+        "leftfold_view_file_bytes{view=\"room_facts\"}", "leftfold_append_duration_seconds_sum",
+        "process_resident_memory_bytes", "process_open_fds", "process_threads"}) {
+    ASSERT_TRUE(values.contains(name)) << name;
+    EXPECT_GT(values.at(name), 0) << name;
+  }
+  context.TryCancel();
+}
+
+TEST_F(Operations, MetricsTellWhatVerifyFound) {
+  Serve();
+  CreateAndSee("oak");
+  EXPECT_FALSE(Scrape().contains("leftfold_verify_failed"));
+  const std::string verify = LEFTFOLD_BINARY " verify --data " + data();
+  EXPECT_EQ(testing::RunShell(verify).exit_code, 0);
+  EXPECT_EQ(Metric("leftfold_verify_failed"), 0);
+  EXPECT_GT(Metric("leftfold_verify_timestamp_seconds"), 0);
+  SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
+      .exec("UPDATE events SET payload = x'0f' WHERE position = 1");
+  EXPECT_EQ(testing::RunShell(verify).exit_code, 1);
+  EXPECT_EQ(Metric("leftfold_verify_failed"), 1);
+}
+
+TEST_F(Operations, OnlyMetricsAreServedOverHttp) {
+  Serve();
+  EXPECT_THAT(HttpGet(metrics_address_, "/metrics"), ::testing::StartsWith("HTTP/1.1 200 "));
+  for (const char* path : {"/", "/etc/passwd", "/../../etc/passwd"})
+    EXPECT_THAT(HttpGet(metrics_address_, path), Not(HasSubstr(" 200 "))) << path;
+}
+
+TEST_F(Operations, MetricsListenWhereTheyAreToldOnLoopbackOnly) {
+  Serve();
+  const std::string serve = LEFTFOLD_BINARY " serve --data " + folder_.path() +
+                            "/other --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
+                            " --admin-listen 127.0.0.1:0 --metrics-listen ";
+  const auto refused = [&](const std::string& listen) {
+    const testing::Ran ran = testing::RunShell(serve + listen);
+    EXPECT_EQ(ran.exit_code, 1) << listen;
+    return ran.output;
+  };
+  EXPECT_THAT(refused("0.0.0.0:0"), HasSubstr("listening beyond loopback needs TLS"));
+  EXPECT_THAT(refused("127.0.0.1:0,0.0.0.0:0"), HasSubstr("listening beyond loopback needs TLS"));
+  EXPECT_THAT(refused("nowhere"), HasSubstr("is no HOST:PORT"));
+  EXPECT_THAT(refused(metrics_address_), HasSubstr("is another server running there?"));
+  ChildProcess without({"/bin/bash", "-c", "exec " + serve + "''"});
+  EXPECT_NE(without.ValueAfter("admin listening on "), "");
+  without.Kill(SIGTERM);
+  EXPECT_THAT(without.ReadAll(), Not(HasSubstr("metrics")));
+  EXPECT_EQ(without.Wait(), 0);
+}
+
+// Names of metrics in a text, without what a histogram adds to its own.
+std::set<std::string> NamesIn(const std::string& text) {
+  static const std::regex kName("\\b(leftfold|process|exposer)_[a-z0-9_]+\\b");
+  std::set<std::string> names;
+  for (auto it = std::sregex_iterator(text.begin(), text.end(), kName);
+       it != std::sregex_iterator(); ++it) {
+    names.insert(std::regex_replace(it->str(), std::regex("_(bucket|sum|count)$"), ""));
+  }
+  return names;
+}
+
+// What a metric of the server is called, in its own words.
+std::set<std::string> NamesOfFamilies(const std::string& scraped) {
+  std::set<std::string> names;
+  std::istringstream lines(scraped);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# TYPE ")) names.insert(line.substr(7, line.find(' ', 7) - 7));
+  }
+  return names;
+}
+
+TEST_F(Operations, TheGuideDescribesEveryMetricAndAlertsAndDashboardNameNoOther) {
+  Serve();
+  const std::set<std::string> exported = NamesOfFamilies(HttpGet(metrics_address_, "/metrics"));
+  EXPECT_GT(exported.size(), 30u);
+  const fs::path guide = LEFTFOLD_SOURCE_DIR "/docs/guide";
+  std::set<std::string> described;
+  std::istringstream lines(TextOf(guide / "operate.md"));
+  for (std::string line; std::getline(lines, line);) {
+    const std::set<std::string> names = NamesIn(line);
+    EXPECT_THAT(names, IsSubsetOf(exported));
+    if (line.starts_with("| `")) described.insert(names.begin(), names.end());
+  }
+  EXPECT_THAT(described, ::testing::ContainerEq(exported));
+
+  const std::set<std::string> watched = NamesIn(TextOf(guide / "alerts.yml"));
+  EXPECT_GE(watched.size(), 8u);
+  EXPECT_THAT(watched, IsSubsetOf(exported));
+
+  google::protobuf::Struct dashboard;
+  const std::string json = TextOf(guide / "grafana-dashboard.json");
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &dashboard).ok());
+  EXPECT_THAT(NamesIn(json), IsSubsetOf(exported));
+  const auto& panels = dashboard.fields().at("panels").list_value();
+  EXPECT_GE(panels.values_size(), 8);
+  for (const auto& panel : panels.values()) {
+    for (const auto& target : panel.struct_value().fields().at("targets").list_value().values()) {
+      EXPECT_THAT(NamesIn(target.struct_value().fields().at("expr").string_value()),
+                  Not(::testing::IsEmpty()))
+          << panel.struct_value().fields().at("title").string_value();
+    }
+  }
+}
+
+TEST_F(Operations, EveryAlertHasItsRemedyInTheGuide) {
+  const fs::path guide = LEFTFOLD_SOURCE_DIR "/docs/guide";
+  const std::string alerts = TextOf(guide / "alerts.yml");
+  const std::string text = TextOf(guide / "operate.md");
+  static const std::regex kAlert("- alert: (\\w+)");
+  int count = 0;
+  for (auto it = std::sregex_iterator(alerts.begin(), alerts.end(), kAlert);
+       it != std::sregex_iterator(); ++it, ++count) {
+    EXPECT_THAT(text, HasSubstr("| " + (*it)[1].str() + " |"));
+  }
+  EXPECT_GE(count, 8);
+}
+
+TEST_F(Operations, HealthIsToldForEachServiceAndWatchersHearOfChanges) {
+  Serve();
+  CreateAndSee("oak");
+  grpc::ClientContext context;
+  health::HealthCheckRequest request;
+  request.set_service(kQueryService);
+  const auto stub = health::Health::NewStub(ChannelTo(admin_address_));  // Is told last.
+  const auto watch = stub->Watch(&context, request);
+  health::HealthCheckResponse status;
+  const auto next = [&] { return watch->Read(&status) ? status.status() : -1; };
+  EXPECT_EQ(next(), health::HealthCheckResponse::SERVING);
+
+  BreakRoomDirectory();
+  CreateRoomResponse response;
+  EXPECT_TRUE(Create("elm", &response).ok());
+  EXPECT_EQ(next(), health::HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Health(read_address_, kQueryService), health::HealthCheckResponse::NOT_SERVING);
+  for (const std::string& address : {read_address_, write_address_, admin_address_})
+    EXPECT_EQ(Health(address, ""), health::HealthCheckResponse::SERVING);
+  for (const std::string& address : {write_address_, admin_address_})
+    EXPECT_EQ(Health(address, kCommandService), health::HealthCheckResponse::SERVING);
+  EXPECT_EQ(Metric(kServing), 0);
+  EXPECT_EQ(Metric("leftfold_view_state{view=\"room_directory\",state=\"stopped\"}"), 1);
+  EXPECT_EQ(Metric("leftfold_view_state{view=\"room_facts\",state=\"stopped\"}"), 0);
+
+  const testing::Ran replayed =
+      testing::RunShell(LEFTFOLD_BINARY " replay room_directory --data " + data());
+  EXPECT_EQ(replayed.exit_code, 0) << replayed.output;
+  EXPECT_EQ(next(), health::HealthCheckResponse::SERVING);
+  EXPECT_EQ(Metric(kServing), 1);
+
+  server_->Kill(SIGTERM);
+  EXPECT_EQ(next(), health::HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(server_->Wait(), 0);
+  EXPECT_THAT(TextOf(stderr_file()),
+              AllOf(HasSubstr(" error view stopped view=room_directory reason=\""),
+                    HasSubstr(" warning service is not serving service="),
+                    HasSubstr(" info service is serving service=")));
+}
+
+TEST_F(Operations, AJsonLogHasALevelAndTheTraceOfTheRequest) {
+  Serve("--log-format json");
+  CreateAndSee("oak");
+  BreakRoomDirectory();
+  EXPECT_EQ(Get("oak", "", std::string("00-") + kTraceId + "-00f067aa0ba902b7-01").error_code(),
+            grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(Get("oak", "", "no trace").error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(Stop(), 0);
+  std::vector<std::string> traces;
+  std::istringstream lines(TextOf(stderr_file()));
+  for (std::string line; std::getline(lines, line);) {
+    google::protobuf::Struct parsed;
+    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(line, &parsed).ok()) << line;
+    const auto& fields = parsed.fields();
+    ASSERT_TRUE(fields.contains("time") && fields.contains("level") && fields.contains("message"));
+    if (fields.at("message").string_value() != "an RPC failed") continue;
+    EXPECT_EQ(fields.at("level").string_value(), "error");
+    EXPECT_EQ(fields.at("rpc").string_value(), std::string("/") + kQueryService + "/GetRoom");
+    traces.push_back(fields.contains("trace_id") ? fields.at("trace_id").string_value() : "");
+  }
+  EXPECT_THAT(traces, ::testing::ElementsAre(kTraceId, ""));
+}
+
+TEST_F(Operations, AStandardErrorThatIsClosedOrThatNobodyReadsStopsNothing) {
+  const std::string pipe = folder_.path() + "/pipe";
+  // Open for reading and writing by the server itself, so that it has a reader, and full.
+  const std::string full = "mkfifo " + pipe + "; exec 7<>" + pipe + "; dd if=/dev/zero of=" + pipe +
+                           " oflag=nonblock bs=4096 count=1000 2>/dev/null; exec 2>&7";
+  for (const std::string& redirect : {full, std::string("exec 2>&-")}) {
+    fs::remove_all(data());
+    Serve("", redirect);
+    CreateAndSee("oak");
+    BreakRoomDirectory();
+    for (int i = 0; i < 50; ++i)
+      EXPECT_EQ(Get("oak", "").error_code(), grpc::StatusCode::INTERNAL) << redirect;
+    CreateRoomResponse response;
+    EXPECT_TRUE(Create("elm", &response).ok());
+    const double dropped = Metric("leftfold_log_lines_dropped_total");
+    EXPECT_EQ(dropped >= 50, redirect == full) << dropped;
+    // Where it was closed, no other file has its number.
+    const auto file = fs::read_symlink(fmt::format("/proc/{}/fd/2", server_->pid()));
+    EXPECT_EQ(file, redirect == full ? pipe : "/dev/null");
+    EXPECT_EQ(Stop(), 0) << redirect;
+    EXPECT_EQ(testing::RunShell(LEFTFOLD_BINARY " tail --data " + data()).exit_code, 0);
+  }
+}
+
+// Has a read of a log of 8 MiB open, and does not read it: the server's write is never through.
+class StuckReader {
+ public:
+  explicit StuckReader(const std::string& write_address)
+      : store_(store::v1::EventStoreService::NewStub(SmallChannelTo(write_address))) {
+    for (int i = 0; i < 8; ++i) {
+      store::v1::AppendRequest append;
+      auto* record = append.add_records();
+      record->set_stream("heap-1");
+      record->set_type("heap.Added");
+      record->set_json("\"" + std::string(1 << 19, 'x') + "\"");
+      grpc::ClientContext context;
+      store::v1::AppendResponse response;
+      const grpc::Status status = store_->Append(&context, append, &response);
+      EXPECT_TRUE(status.ok()) << status.error_message();
+    }
+    reader_ = store_->ReadAll(&context_, {});
+  }
+  void LetGo() {
+    context_.TryCancel();
+    reader_->Finish();
+  }
+
+ private:
+  // One that does not ask for more the faster the data come.
+  static std::shared_ptr<grpc::Channel> SmallChannelTo(const std::string& address) {
+    grpc::ChannelArguments arguments;
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  }
+
+  std::unique_ptr<store::v1::EventStoreService::Stub> store_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReader<store::v1::ReadAllResponse>> reader_;
+};
+
+TEST_F(Operations, ADrainAnswersWhatIsInFlightAndRefusesTheRest) {
+  Serve("--drain-limit 600");
+  CreateAndSee("oak");
+  StuckReader stuck(write_address_);  // Keeps the server from ending: until LetGo it only drains.
+  while (Metric("leftfold_reader_messages_total") != 1) {
+  }
+  grpc::ClientContext context;
+  rooms::v1::WatchRoomRequest request;
+  request.set_room_id("oak");
+  const auto watch = client_->queries().WatchRoom(&context, request);
+  rooms::v1::WatchRoomResponse state;
+  ASSERT_TRUE(watch->Read(&state));
+
+  std::vector<std::jthread> clients;
+  std::array<std::vector<std::string>, 4> accepted;
+  for (std::size_t n = 0; n < accepted.size(); ++n) {
+    clients.emplace_back([&, n] {
+      for (int i = 0;; ++i) {
+        CreateRoomResponse response;
+        const std::string id = fmt::format("room-{}-{}", n, i);
+        const grpc::Status status = Create(id, &response);
+        if (!status.ok()) {
+          const testing::GrpcError error = testing::ErrorOf(status);
+          EXPECT_EQ(error.code, grpc::StatusCode::UNAVAILABLE) << error.message;
+          EXPECT_EQ(error.reason, "STOPPING");
+          EXPECT_TRUE(error.has_retry_info);
+          return;
+        }
+        accepted[n].push_back(id);
+      }
+    });
+  }
+  server_->Kill(SIGTERM);
+  clients.clear();
+  while (watch->Read(&state)) {
+  }
+  const testing::GrpcError ended = testing::ErrorOf(watch->Finish());
+  EXPECT_EQ(ended.code, grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(ended.reason, "STOPPING");
+  EXPECT_TRUE(ended.has_retry_info);
+  for (const std::string& address : {write_address_, read_address_, admin_address_})
+    EXPECT_EQ(Health(address, ""), health::HealthCheckResponse::NOT_SERVING);
+  stuck.LetGo();
+  EXPECT_EQ(server_->Wait(), 0);
+
+  Serve();
+  for (const auto& ids : accepted) {
+    for (const std::string& id : ids) {
+      CreateRoomResponse response;
+      EXPECT_EQ(Create(id, &response).error_code(), grpc::StatusCode::ALREADY_EXISTS) << id;
+    }
+  }
+}
+
+TEST_F(Operations, AClientThatDoesNotLetGoDelaysTheEndNoLongerThanTheLimit) {
+  Serve("--drain-limit 1");
+  const StuckReader stuck(write_address_);
+  while (Metric("leftfold_reader_messages_total") != 1) {
+  }
+  EXPECT_EQ(Stop(), 0);
+}
+
+}  // namespace
+}  // namespace leftfold
