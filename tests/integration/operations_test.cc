@@ -1,5 +1,4 @@
 // What an operator sees of a real process: metrics, health, log lines, and its end.
-#include <SQLiteCpp/Database.h>
 #include <absl/time/clock.h>
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -25,6 +24,7 @@
 #include "core/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
+#include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
@@ -141,8 +141,9 @@ class Operations : public ::testing::Test {
   }
   // Takes the table from under a view that is served, so that its queries fail.
   void BreakRoomDirectory() {
-    SQLite::Database(data() + "/views/room_directory/1-1.db", SQLite::OPEN_READWRITE)
-        .exec("DROP TABLE room");
+    const auto file = sql::Connection::Open(data() + "/views/room_directory/1-1.db",
+                                            {.role = sql::Role::kWriter});
+    ASSERT_TRUE(file.ok() && (*file)->Run("DROP TABLE room").ok());
   }
   std::map<std::string, double> Scrape() const { return leftfold::Scrape(metrics_address_); }
   double Metric(const std::string& name) const {
