@@ -16,21 +16,6 @@ constexpr std::int64_t kPageStreams = 1'000;
 // What a row costs besides its payload and metadata, roughly.
 constexpr std::size_t kRowBytes = 512;
 
-template <class... Args>
-Rows Ask(sql::Connection& connection, std::string_view sql, const Args&... args) {
-  Cursor& cursor = connection.Prepare(sql);
-  int index = 0;
-  const auto bind = [&](const auto& value) {
-    if constexpr (std::is_convertible_v<decltype(value), std::string_view>) {
-      cursor.BindText(++index, value);
-    } else {
-      cursor.Bind(++index, std::int64_t{value});
-    }
-  };
-  (bind(args), ...);
-  return Rows(cursor);
-}
-
 template <class Bytes>
 bool CopyExactly(std::string_view from, Bytes& to) {
   if (from.size() != to.size()) return false;
@@ -434,6 +419,7 @@ absl::StatusOr<std::unique_ptr<LogFileWriter>> LogFileWriter::Open(const std::st
   if (!connection.ok()) return connection.status();
   std::unique_ptr<LogFileWriter> writer(new LogFileWriter);
   writer->connection_ = *std::move(connection);
+  writer->rows_.emplace(*writer->connection_);
   writer->group_bytes_ = group_bytes;
   LEFTFOLD_RETURN_IF_ERROR(MigrateLog(*writer->connection_));
   LEFTFOLD_RETURN_IF_ERROR(writer->Start(store_id));
@@ -516,102 +502,17 @@ absl::Status LogFileWriter::Flush() {
   LEFTFOLD_RETURN_IF_ERROR(connection_->Begin());
   absl::flat_hash_map<std::string, Position> heads;
   for (const RecordedEvent& event : pending_events_) {
-    WriteEvent(event);
+    rows_->Write(event);
     heads[std::string(CategoryOf(event.stream))] = event.position;
   }
-  for (const auto& [category, position] : heads) {
-    Rows rows = Ask(*connection_, "UPDATE categories SET last_position = ? WHERE id = ?",
-                    position.value, CategoryId(category));
-    rows.Next();
-  }
-  for (const NumberedCommand& command : pending_commands_) WriteCommand(command);
+  for (const auto& [category, position] : heads) rows_->WriteCategoryHead(category, position);
+  for (const NumberedCommand& command : pending_commands_)
+    rows_->Write(command.number, command.command);
   LEFTFOLD_RETURN_IF_ERROR(connection_->Commit());
   pending_events_.clear();
   pending_commands_.clear();
   pending_bytes_ = 0;
   return absl::OkStatus();
-}
-
-void LogFileWriter::WriteEvent(const RecordedEvent& event) {
-  const std::int64_t stream_id = StreamId(event.stream);
-  const std::int64_t type_id = TypeId(event.type);
-  Cursor& insert = connection_->Prepare(
-      "INSERT INTO events(position, stream_id, version, type_id, encoding, event_id, payload, "
-      "metadata, tags, recorded_at, category_previous, leaf, chain) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  insert.Bind(1, event.position.value);
-  insert.Bind(2, stream_id);
-  insert.Bind(3, event.version.value);
-  insert.Bind(4, type_id);
-  insert.Bind(5, static_cast<std::int64_t>(event.encoding));
-  insert.BindBlob(6, {reinterpret_cast<const char*>(event.event_id.data()), event.event_id.size()});
-  insert.BindBlob(7, event.payload);
-  insert.BindBlob(8, event.metadata);
-  const std::string tags = EncodeTags(event.tags);
-  tags.empty() ? insert.BindNull(9) : insert.BindBlob(9, tags);
-  insert.Bind(10, absl::ToUnixMicros(event.recorded_at));
-  insert.Bind(11, event.category_previous.value);
-  insert.BindBlob(12, AsBytes(event.leaf));
-  insert.BindBlob(13, AsBytes(event.chain));
-  insert.Step();
-  insert.Reset();
-}
-
-void LogFileWriter::WriteCommand(const NumberedCommand& command) {
-  const CommandRecord& record = command.command.record;
-  Cursor& insert = connection_->Prepare(
-      "INSERT INTO commands(number, command_id, request_hash, aggregate_id, created_id, version, "
-      "position) VALUES (?, ?, ?, ?, ?, ?, ?)");
-  insert.Bind(1, command.number);
-  insert.BindText(2, record.command_id);
-  insert.BindBlob(3, AsBytes(record.request_hash));
-  insert.BindText(4, record.aggregate_id);
-  insert.BindText(5, record.created_id);
-  insert.Bind(6, command.command.version.value);
-  insert.Bind(7, command.command.position.value);
-  insert.Step();
-  insert.Reset();
-}
-
-std::int64_t LogFileWriter::CategoryId(const std::string& category) {
-  auto [it, added] = category_ids_.try_emplace(category);
-  if (!added) return it->second;
-  {
-    Rows found = Ask(*connection_, "SELECT id FROM categories WHERE name = ?", category);
-    if (found.Next()) return it->second = found.Int(0);
-  }
-  Rows made =
-      Ask(*connection_, "INSERT INTO categories(name, last_position) VALUES (?, 0) RETURNING id",
-          category);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
-}
-
-std::int64_t LogFileWriter::StreamId(const std::string& stream) {
-  if (stream_ids_.size() > kStreamIdsMax) stream_ids_.clear();
-  auto [it, added] = stream_ids_.try_emplace(stream);
-  if (!added) return it->second;
-  {
-    Rows found = Ask(*connection_, "SELECT id FROM streams WHERE name = ?", stream);
-    if (found.Next()) return it->second = found.Int(0);
-  }
-  const std::int64_t category = CategoryId(std::string(CategoryOf(stream)));
-  Rows made = Ask(*connection_, "INSERT INTO streams(category_id, name) VALUES (?, ?) RETURNING id",
-                  category, stream);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
-}
-
-std::int64_t LogFileWriter::TypeId(const std::string& type) {
-  auto [it, added] = type_ids_.try_emplace(type);
-  if (!added) return it->second;
-  {
-    Rows found = Ask(*connection_, "SELECT id FROM types WHERE name = ?", type);
-    if (found.Next()) return it->second = found.Int(0);
-  }
-  Rows made = Ask(*connection_, "INSERT INTO types(name) VALUES (?) RETURNING id", type);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
 }
 
 }  // namespace leftfold

@@ -14,6 +14,7 @@
 
 #include "event_store/log.h"
 #include "event_store/log_checker.h"
+#include "event_store/sqlite/log_rows.h"
 #include "sql/connection.h"
 
 // The log's file without a store around it, for tools: to go through all of it, whatever state it
@@ -160,13 +161,9 @@ class LogFileWriter {
   LogFileWriter() = default;
   absl::Status Start(const std::string& store_id);
   absl::Status Flush();
-  void WriteEvent(const RecordedEvent& event);
-  void WriteCommand(const NumberedCommand& command);
-  std::int64_t CategoryId(const std::string& category);
-  std::int64_t StreamId(const std::string& stream);
-  std::int64_t TypeId(const std::string& type);
 
   std::unique_ptr<sql::Connection> connection_;
+  std::optional<LogRowWriter> rows_;
   std::size_t group_bytes_ = kCopyGroupBytes;
   LogExtent begin_;
   std::unique_ptr<EventChecker> events_;
@@ -174,9 +171,6 @@ class LogFileWriter {
   std::vector<RecordedEvent> pending_events_;
   std::vector<NumberedCommand> pending_commands_;
   std::size_t pending_bytes_ = 0;
-  absl::flat_hash_map<std::string, std::int64_t> category_ids_;
-  absl::flat_hash_map<std::string, std::int64_t> stream_ids_;
-  absl::flat_hash_map<std::string, std::int64_t> type_ids_;
 };
 
 }  // namespace leftfold

@@ -62,21 +62,6 @@ RecordedEvent EventIn(const Rows& row) {
   return event;
 }
 
-template <class... Args>
-Rows Bound(Cursor& cursor, const Args&... args) {
-  int index = 0;
-  const auto bind = [&](const auto& value) {
-    ++index;
-    if constexpr (std::is_convertible_v<decltype(value), std::string_view>) {
-      cursor.BindText(index, value);
-    } else {
-      cursor.Bind(index, std::int64_t{value});
-    }
-  };
-  (bind(args), ...);
-  return Rows(cursor);
-}
-
 StoredCommand CommandIn(const Rows& row) {
   StoredCommand found;
   CopyInto(row.Blob(0), found.request_hash);
@@ -85,28 +70,26 @@ StoredCommand CommandIn(const Rows& row) {
 }
 
 std::optional<StoredCommand> CommandNumbered(sql::Connection& connection, std::int64_t number) {
-  Rows rows =
-      Bound(connection.Prepare(
-                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
-                "WHERE number = ?"),
-            number);
+  Rows rows = Ask(connection,
+                  "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                  "WHERE number = ?",
+                  number);
   return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
 }
 
 // Among the commands that the index does not know yet.
 std::optional<StoredCommand> CommandAfter(sql::Connection& connection, std::int64_t number,
                                           std::string_view command_id) {
-  Rows rows =
-      Bound(connection.Prepare(
-                "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
-                "WHERE number > ? AND command_id = ?"),
-            number, command_id);
+  Rows rows = Ask(connection,
+                  "SELECT request_hash, aggregate_id, created_id, version, position FROM commands "
+                  "WHERE number > ? AND command_id = ?",
+                  number, command_id);
   return rows.Next() ? std::optional(CommandIn(rows)) : std::nullopt;
 }
 
 // 0 when there is no such stream.
 std::int64_t StreamIdIn(sql::Connection& connection, std::string_view stream) {
-  Rows rows = Bound(connection.Prepare("SELECT id FROM streams WHERE name = ?"), stream);
+  Rows rows = Ask(connection, "SELECT id FROM streams WHERE name = ?", stream);
   return rows.Next() ? rows.Int(0) : 0;
 }
 
@@ -141,6 +124,7 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
                                                      .application_id = kLogApplicationId});
     if (!writer.ok()) return OfLog(writer.status());
     log->writer_ = *std::move(writer);
+    log->rows_.emplace(*log->writer_);
     LEFTFOLD_RETURN_IF_ERROR(OfLog(MigrateLog(*log->writer_)));
     LEFTFOLD_RETURN_IF_ERROR(OfLog(log->CreateStore()));
   }
@@ -161,10 +145,8 @@ absl::Status SqliteLog::CreateStore() {
   LEFTFOLD_RETURN_IF_ERROR(writer_->Begin());
   {
     const std::string id = ToString(NewUuidV7(absl::UnixEpoch()));
-    Rows rows =
-        Bound(writer_->Prepare(
-                  "INSERT INTO store(id, store_id) VALUES (1, ?) ON CONFLICT(id) DO NOTHING"),
-              id);
+    Rows rows = Ask(*writer_,
+                    "INSERT INTO store(id, store_id) VALUES (1, ?) ON CONFLICT(id) DO NOTHING", id);
     rows.Next();
   }
   return writer_->Commit();
@@ -234,99 +216,10 @@ absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
   return id == 0 ? kNoEventYet : index_->LastVersion(id);
 }
 
-std::int64_t SqliteLog::CategoryId(std::string_view category) {
-  auto [it, added] = category_ids_.try_emplace(std::string(category));
-  if (!added) return it->second;
-  {
-    Rows found = Bound(writer_->Prepare("SELECT id FROM categories WHERE name = ?"), category);
-    if (found.Next()) return it->second = found.Int(0);
-  }
-  Rows made = Bound(
-      writer_->Prepare("INSERT INTO categories(name, last_position) VALUES (?, 0) RETURNING id"),
-      category);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
-}
-
-std::int64_t SqliteLog::TypeId(const std::string& type) {
-  auto [it, added] = type_ids_.try_emplace(type);
-  if (!added) return it->second;
-  {
-    Rows found = Bound(writer_->Prepare("SELECT id FROM types WHERE name = ?"), type);
-    if (found.Next()) return it->second = found.Int(0);
-  }
-  Rows made = Bound(writer_->Prepare("INSERT INTO types(name) VALUES (?) RETURNING id"), type);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
-}
-
-std::int64_t SqliteLog::StreamId(const std::string& stream) {
-  if (stream_ids_.size() > kStreamIdsMax) stream_ids_.clear();
-  auto [it, added] = stream_ids_.try_emplace(stream);
-  if (!added) return it->second;
-  {
-    Rows found = Bound(writer_->Prepare("SELECT id FROM streams WHERE name = ?"), stream);
-    if (found.Next()) return it->second = found.Int(0);
-  }
-  const std::int64_t category = CategoryId(CategoryOf(stream));
-  Rows made =
-      Bound(writer_->Prepare("INSERT INTO streams(category_id, name) VALUES (?, ?) RETURNING id"),
-            category, stream);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
-}
-
-void SqliteLog::WriteEvents(const Group& group) {
-  for (const RecordedEvent& event : group.events) {
-    const std::int64_t stream_id = StreamId(event.stream);
-    const std::int64_t type_id = TypeId(event.type);
-    Cursor& insert =
-        writer_->Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    insert.Bind(1, event.position.value);
-    insert.Bind(2, stream_id);
-    insert.Bind(3, event.version.value);
-    insert.Bind(4, type_id);
-    insert.Bind(5, static_cast<std::int64_t>(event.encoding));
-    insert.BindBlob(6,
-                    {reinterpret_cast<const char*>(event.event_id.data()), event.event_id.size()});
-    insert.BindBlob(7, event.payload);
-    insert.BindBlob(8, event.metadata);
-    const std::string tags = EncodeTags(event.tags);
-    tags.empty() ? insert.BindNull(9) : insert.BindBlob(9, tags);
-    insert.Bind(10, absl::ToUnixMicros(event.recorded_at));
-    insert.Bind(11, event.category_previous.value);
-    insert.BindBlob(12, AsBytes(event.leaf));
-    insert.BindBlob(13, AsBytes(event.chain));
-    insert.Step();
-    insert.Reset();
-  }
-  for (const auto& [category, position] : group.category_heads) {
-    Rows rows = Bound(writer_->Prepare("UPDATE categories SET last_position = ? WHERE id = ?"),
-                      position.value, CategoryId(category));
-    rows.Next();
-  }
-}
-
-void SqliteLog::WriteCommands(const Group& group) {
-  std::int64_t number = last_command_;
-  for (const LoggedCommand& command : group.commands) {
-    Cursor& insert = writer_->Prepare("INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?)");
-    insert.Bind(1, ++number);
-    insert.BindText(2, command.record.command_id);
-    insert.BindBlob(3, AsBytes(command.record.request_hash));
-    insert.BindText(4, command.record.aggregate_id);
-    insert.BindText(5, command.record.created_id);
-    insert.Bind(6, command.version.value);
-    insert.Bind(7, command.position.value);
-    insert.Step();
-    insert.Reset();
-  }
-}
-
 void SqliteLog::AddToIndex(const Group& group) {
   IndexBatch batch;
   for (const RecordedEvent& event : group.events) {
-    batch.events.push_back({event.position, StreamId(event.stream), event.version,
+    batch.events.push_back({event.position, rows_->StreamId(event.stream), event.version,
                             TermsOf(event.stream, event.type, event.tags, event.metadata)});
   }
   for (const LoggedCommand& command : group.commands)
@@ -346,8 +239,8 @@ absl::StatusOr<bool> SqliteLog::Fits(const IndexProgress& progress) {
     if (progress.position == kBeforeFirst) {
       fits = true;
     } else {
-      Rows rows = Bound(connection.Prepare("SELECT chain FROM events WHERE position = ?"),
-                        progress.position.value);
+      Rows rows =
+          Ask(connection, "SELECT chain FROM events WHERE position = ?", progress.position.value);
       fits = rows.Next() && rows.Blob(0) == AsBytes(progress.chain);
     }
     Rows rows(connection.Prepare("SELECT max(number) FROM commands"));
@@ -364,11 +257,11 @@ absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
   const absl::Status status = Read([&](sql::Connection& connection) {
     const auto most = static_cast<std::int64_t>(count);
     Rows events =
-        Bound(connection.Prepare("SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
-                                 "e.stream_id, e.version "
-                                 "FROM " LEFTFOLD_EVENT_TABLES
-                                 " WHERE e.position > ? ORDER BY e.position LIMIT ?"),
-              progress.position.value, most);
+        Ask(connection,
+            "SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
+            "e.stream_id, e.version "
+            "FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position > ? ORDER BY e.position LIMIT ?",
+            progress.position.value, most);
     while (events.Next()) {
       through.position = Position{events.Int(0)};
       batch.events.push_back({through.position, events.Int(6), Version{events.Int(7)},
@@ -376,9 +269,10 @@ absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
                                       DecodeTags(events.Blob(3)), events.Blob(4))});
       CopyInto(events.Blob(5), through.chain);
     }
-    Rows commands = Bound(connection.Prepare("SELECT number, command_id FROM commands "
-                                             "WHERE number > ? ORDER BY number LIMIT ?"),
-                          progress.command, most);
+    Rows commands = Ask(connection,
+                        "SELECT number, command_id FROM commands "
+                        "WHERE number > ? ORDER BY number LIMIT ?",
+                        progress.command, most);
     while (commands.Next()) {
       through.command = commands.Int(0);
       batch.commands.push_back({through.command, commands.Text(1)});
@@ -397,9 +291,10 @@ absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) 
     const auto found = index_->Find(query, from, Direction::kForward);
     if (!found.ok()) return found.status();
     if (!*found) return kBeforeFirst;
-    Rows rows = Bound(writer_->Prepare("SELECT t.name, e.tags FROM events e "
-                                       "JOIN types t ON t.id = e.type_id WHERE e.position = ?"),
-                      (*found)->value);
+    Rows rows = Ask(*writer_,
+                    "SELECT t.name, e.tags FROM events e "
+                    "JOIN types t ON t.id = e.type_id WHERE e.position = ?",
+                    (*found)->value);
     if (rows.Next() &&
         MatchesAny(condition.fail_if_events_match, rows.TextView(0), DecodeTags(rows.Blob(1))))
       return **found;
@@ -413,8 +308,11 @@ absl::Status SqliteLog::Commit(const Group& group) {
     writer_->Rollback();
     return absl::OkStatus();
   }
-  WriteEvents(group);
-  WriteCommands(group);
+  for (const RecordedEvent& event : group.events) rows_->Write(event);
+  for (const auto& [category, position] : group.category_heads)
+    rows_->WriteCategoryHead(category, position);
+  std::int64_t number = last_command_;
+  for (const LoggedCommand& command : group.commands) rows_->Write(++number, command);
   absl::Status committed = writer_->Commit();
   if (committed.ok()) {
     AddToIndex(group);
@@ -422,10 +320,7 @@ absl::Status SqliteLog::Commit(const Group& group) {
     return committed;
   }
   writer_->Rollback();
-  // Ids that the lost transaction made are not there.
-  stream_ids_.clear();
-  category_ids_.clear();
-  type_ids_.clear();
+  rows_->ForgetIds();
   return OfLog(std::move(committed));
 }
 
@@ -495,9 +390,10 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
     if (!positions.ok()) return;
     std::size_t bytes = 0;
     for (const Position position : *positions) {
-      Rows rows = Bound(connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS
-                                           " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?"),
-                        position.value);
+      Rows rows = Ask(connection,
+                      "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                      " WHERE e.position = ?",
+                      position.value);
       if (!rows.Next()) return;
       bytes += rows.Blob(5).size();
       if (bytes > options.bytes_max && !events.empty()) return;
@@ -518,15 +414,13 @@ absl::StatusOr<std::vector<Position>> SqliteLog::PositionsOf(sql::Connection& co
   std::vector<Position> newer;
   if (writer_ == nullptr) {
     // Only a reader beside the writer finds the log longer than its index.
-    Cursor& after_index = forward
-                              ? connection.Prepare(
-                                    "SELECT position FROM events WHERE position > ? AND "
-                                    "stream_id = ? AND version >= ? ORDER BY position LIMIT ?")
-                              : connection.Prepare(
-                                    "SELECT position FROM events WHERE position > ? AND stream_id "
-                                    "= ? AND version <= ? ORDER BY position DESC LIMIT ?");
-    for (Rows rows = Bound(after_index, index_->Through().position.value, id, options.from.value,
-                           static_cast<std::int64_t>(options.events_max));
+    const std::string_view after_index =
+        forward ? "SELECT position FROM events WHERE position > ? AND stream_id = ? AND version >= "
+                  "? ORDER BY position LIMIT ?"
+                : "SELECT position FROM events WHERE position > ? AND stream_id = ? AND version <= "
+                  "? ORDER BY position DESC LIMIT ?";
+    for (Rows rows = Ask(connection, after_index, index_->Through().position.value, id,
+                         options.from.value, static_cast<std::int64_t>(options.events_max));
          rows.Next();) {
       newer.push_back(Position{rows.Int(0)});
     }
@@ -562,13 +456,12 @@ absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) 
 
 // Forward up to `end` (inclusive); backward down to it (exclusive).
 void SqliteLog::Scan(sql::Connection& connection, Position end, ReadPage& page) {
-  Cursor& statement =
-      page.forward()
-          ? connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                               " WHERE e.position > ? AND e.position <= ? ORDER BY e.position")
-          : connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                               " WHERE e.position < ? AND e.position > ? ORDER BY e.position DESC");
-  Rows rows = Bound(statement, page.through().value, end.value);
+  const std::string_view scan =
+      page.forward() ? "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                       " WHERE e.position > ? AND e.position <= ? ORDER BY e.position"
+                     : "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
+                       " WHERE e.position < ? AND e.position > ? ORDER BY e.position DESC";
+  Rows rows = Ask(connection, scan, page.through().value, end.value);
   while (!page.full() && rows.Next()) page.Offer(EventIn(rows));
 }
 
@@ -584,9 +477,10 @@ void SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery& query,
     if (!found.ok())
       Die(fmt::format("the index cannot be read: {}", ToStd(found.status().message())));
     if (!*found || **found > indexed) return page.Skip(page.forward() ? indexed : Position{1});
-    Rows rows = Bound(connection.Prepare("SELECT " LEFTFOLD_EVENT_COLUMNS
-                                         " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?"),
-                      (*found)->value);
+    Rows rows =
+        Ask(connection,
+            "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?",
+            (*found)->value);
     if (!rows.Next()) return;
     page.Offer(EventIn(rows));
   }
@@ -600,9 +494,10 @@ absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreams
   absl::Status found;
   const absl::Status status = Read([&](sql::Connection& connection) {
     Rows rows =
-        Bound(connection.Prepare("SELECT name, id FROM streams WHERE name > ? AND name < ? "
-                                 "ORDER BY name LIMIT ?"),
-              std::max(options.after, first), end, static_cast<std::int64_t>(options.streams_max));
+        Ask(connection,
+            "SELECT name, id FROM streams WHERE name > ? AND name < ? "
+            "ORDER BY name LIMIT ?",
+            std::max(options.after, first), end, static_cast<std::int64_t>(options.streams_max));
     while (found.ok() && rows.Next()) {
       const auto version = VersionOf(connection, rows.Int(1));
       found = version.status();
@@ -626,8 +521,7 @@ absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
     std::int64_t low = 1;
     while (low < first_after) {
       const std::int64_t middle = low + (first_after - low) / 2;
-      Rows rows =
-          Bound(connection.Prepare("SELECT recorded_at FROM events WHERE position = ?"), middle);
+      Rows rows = Ask(connection, "SELECT recorded_at FROM events WHERE position = ?", middle);
       if (rows.Next() && absl::FromUnixMicros(rows.Int(0)) < time) {
         low = middle + 1;
       } else {
@@ -643,9 +537,10 @@ absl::StatusOr<Position> SqliteLog::PositionBefore(absl::Time time) {
 
 absl::StatusOr<Version> SqliteLog::VersionOf(sql::Connection& connection, std::int64_t stream_id) {
   if (writer_ == nullptr) {
-    Rows rows = Bound(connection.Prepare("SELECT version FROM events WHERE position > ? AND "
-                                         "stream_id = ? ORDER BY position DESC LIMIT 1"),
-                      index_->Through().position.value, stream_id);
+    Rows rows = Ask(connection,
+                    "SELECT version FROM events WHERE position > ? AND "
+                    "stream_id = ? ORDER BY position DESC LIMIT 1",
+                    index_->Through().position.value, stream_id);
     if (rows.Next()) return Version{rows.Int(0)};
   }
   return index_->LastVersion(stream_id);

@@ -1,11 +1,11 @@
 #ifndef EVENT_STORE_SQLITE_SQLITE_LOG_H_
 #define EVENT_STORE_SQLITE_SQLITE_LOG_H_
 
-#include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,13 +15,12 @@
 #include "event_store/log.h"
 #include "event_store/read_page.h"
 #include "event_store/sqlite/log_index.h"
+#include "event_store/sqlite/log_rows.h"
 #include "event_store/sqlite/reader_pool.h"
 #include "sql/connection.h"
 
 namespace leftfold {
 
-// Ids of streams that the writer remembers; when there are more, it forgets all and asks again.
-inline constexpr std::size_t kStreamIdsMax = 262'144;
 // Pages that the write-ahead log holds before the writer copies them back: fewer and longer
 // checkpoints cost less.
 inline constexpr int kLogCheckpointPages = 4'000;
@@ -80,20 +79,13 @@ class SqliteLog final : public Log, private IndexSource {
   void ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
                    ReadPage& page);
   void AddToIndex(const Group& group);
-  void WriteEvents(const Group& group);
-  void WriteCommands(const Group& group);
-  std::int64_t StreamId(const std::string& stream);
-  std::int64_t CategoryId(std::string_view category);
-  std::int64_t TypeId(const std::string& type);
   // After a commit.
   void WatchWal();
 
   const std::string path_;
   // The writer's own.
   std::unique_ptr<sql::Connection> writer_;
-  absl::flat_hash_map<std::string, std::int64_t> stream_ids_;
-  absl::flat_hash_map<std::string, std::int64_t> category_ids_;
-  absl::flat_hash_map<std::string, std::int64_t> type_ids_;
+  std::optional<LogRowWriter> rows_;
   std::int64_t last_command_ = 0;
   std::int64_t wal_restart_at_ = kLogWalBytesMax;
   bool wal_warned_ = false;
