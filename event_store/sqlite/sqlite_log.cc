@@ -39,6 +39,12 @@ constexpr std::string_view kMigrations[] = {R"sql(
 
 constexpr Position kEndOfLog{std::numeric_limits<std::int64_t>::max()};
 
+std::int64_t BytesOf(const std::string& path) {
+  std::error_code error;
+  const std::uintmax_t bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<std::int64_t>(bytes);
+}
+
 template <class Bytes>
 void CopyInto(std::string_view from, Bytes& to) {
   std::copy_n(from.begin(), std::min(from.size(), to.size()), to.begin());
@@ -325,7 +331,7 @@ absl::Status SqliteLog::Commit(const Group& group) {
 }
 
 void SqliteLog::WatchWal() {
-  const std::int64_t bytes = GetFiles().wal;
+  const std::int64_t bytes = BytesOf(path_ + "-wal");
   if (bytes <= kLogWalBytesMax) {
     wal_restart_at_ = kLogWalBytesMax;
     if (std::exchange(wal_warned_, false))
@@ -348,14 +354,7 @@ void SqliteLog::WatchWal() {
   }
 }
 
-Log::Files SqliteLog::GetFiles() {
-  const auto bytes_of = [](const std::string& path) {
-    std::error_code error;
-    const std::uintmax_t bytes = std::filesystem::file_size(path, error);
-    return error ? std::int64_t{0} : static_cast<std::int64_t>(bytes);
-  };
-  return {bytes_of(path_), bytes_of(path_ + "-wal")};
-}
+Log::Files SqliteLog::GetFiles() { return {BytesOf(path_), BytesOf(path_ + "-wal")}; }
 
 absl::StatusOr<std::optional<StoredCommand>> SqliteLog::CommandBefore(std::string_view command_id) {
   const auto number = index_->FindCommand(command_id);

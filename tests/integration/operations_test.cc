@@ -461,7 +461,7 @@ TEST_F(Operations, ADrainAnswersWhatIsInFlightAndRefusesTheRest) {
   Serve("--drain-limit 600");
   CreateAndSee("oak");
   StuckReader stuck(write_address_);  // Keeps the server from ending: until LetGo it only drains.
-  while (Metric("leftfold_reader_messages_total") != 1) {
+  while (Metric("leftfold_reader_messages_total") < 1) {
   }
   grpc::ClientContext context;
   rooms::v1::WatchRoomRequest request;
@@ -514,7 +514,7 @@ TEST_F(Operations, ADrainAnswersWhatIsInFlightAndRefusesTheRest) {
 TEST_F(Operations, AClientThatDoesNotLetGoDelaysTheEndNoLongerThanTheLimit) {
   Serve("--drain-limit 1");
   const StuckReader stuck(write_address_);
-  while (Metric("leftfold_reader_messages_total") != 1) {
+  while (Metric("leftfold_reader_messages_total") < 1) {
   }
   EXPECT_EQ(Stop(), 0);
 }

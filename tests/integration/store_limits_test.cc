@@ -195,7 +195,8 @@ TEST_F(WriteAheadLog, IsBoundedWhateverClientsDoNotRead) {
   ASSERT_TRUE(stream->Read(&of_stream));
   for (std::int64_t i = 0; i < kAppends; ++i) {
     Append();
-    ASSERT_LE(GetLog().wal_bytes(), kLogWalBytesMax) << "after " << i << " MiB";
+    // A commit begins with room for less than it needs, and a checkpoint may find a reader.
+    ASSERT_LE(GetLog().wal_bytes(), kLogWalBytesMax + kLogWalStep) << "after " << i << " MiB";
   }
   const admin::v1::GetLogResponse log = GetLog();
   EXPECT_EQ(log.head_position(), 20 + kAppends);
