@@ -284,6 +284,20 @@ absl::StatusOr<Answer> Erase(absl::StatusOr<Response> answer) {
   return std::make_unique<Response>(*std::move(answer));
 }
 
+template <class V, class Query>
+QueryEntry EntryOfQuery() {
+  using google::protobuf::Message;
+  QueryEntry entry;
+  entry.request = Query::descriptor();
+  entry.answer = [](const Message& m, ReadTx& tx) {
+    return Erase(V::Answer(static_cast<const Query&>(m), tx));
+  };
+  if constexpr (ReadsOneStream<V, Query>) {
+    entry.stream = [](const Message& m) { return V::Stream(static_cast<const Query&>(m)); };
+  }
+  return entry;
+}
+
 template <class V, class Watch>
 WatchEntry EntryOfWatch() {
   using google::protobuf::Message;
@@ -387,16 +401,8 @@ void Registry::Add() {
     if (upcasters.empty() || !handled.ok() || *handled) return handled;
     return internal::DispatchUpcast<typename V::Handles>(recorded, upcasters, fold);
   };
-  V::Queries::ForEach([&]<class Query>() {
-    QueryEntry& entry = view.queries.emplace_back();
-    entry.request = Query::descriptor();
-    entry.answer = [](const Message& m, ReadTx& tx) {
-      return internal::Erase(V::Answer(static_cast<const Query&>(m), tx));
-    };
-    if constexpr (ReadsOneStream<V, Query>) {
-      entry.stream = [](const Message& m) { return V::Stream(static_cast<const Query&>(m)); };
-    }
-  });
+  V::Queries::ForEach(
+      [&]<class Query>() { view.queries.push_back(internal::EntryOfQuery<V, Query>()); });
   V::Watches::ForEach(
       [&]<class Watch>() { view.watches.push_back(internal::EntryOfWatch<V, Watch>()); });
 }
