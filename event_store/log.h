@@ -52,6 +52,7 @@ class Log {
   virtual absl::StatusOr<std::optional<StoredCommand>> CommandBefore(
       std::string_view command_id) = 0;
   // Position of an event that the condition asks not to be there; 0 when there is none.
+  // LIMIT_EXCEEDED when that takes too long to find out.
   virtual absl::StatusOr<Position> FindMatch(const AppendCondition& condition) = 0;
   // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any
   // other error: unknown.

@@ -37,6 +37,9 @@ class ReadPage {
   // Nothing that is wanted lies between what was offered and `position`, itself included.
   void Skip(Position position) { result_.through = position; }
 
+  // Nothing more is to be added for now.
+  void End() { full_ = true; }
+
   bool full() const { return full_; }
   bool forward() const { return options_.direction == Direction::kForward; }
   Position through() const { return result_.through; }

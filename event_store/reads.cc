@@ -47,8 +47,8 @@ class ReadAllFeed final : public Feed {
     const auto read = store().ReadAll(reading::BatchOptions(
         through_, forward_ ? Direction::kForward : Direction::kBackward, filter_));
     if (!read.ok()) return read.status();
-    if (read->through == through_)
-      return reading::HoleAt(forward_ ? through_.Next() : Position{through_.value - 1});
+    if (read->through == through_) return reading::HoleAt(After(through_));
+    if (filter_.MatchesAll()) LEFTFOLD_RETURN_IF_ERROR(CheckDense(read->events));
     return Take(*read);
   }
   std::string TakeMessage() override { return events_.TakeWith(message_); }
@@ -75,6 +75,15 @@ class ReadAllFeed final : public Feed {
     return absl::OkStatus();
   }
 
+  Position After(Position position) const { return Position{position.value + (forward_ ? 1 : -1)}; }
+  absl::Status CheckDense(const std::vector<RecordedEvent>& events) const {
+    Position before = through_;
+    for (const RecordedEvent& event : events) {
+      if (event.position != After(before)) return reading::HoleAt(After(before));
+      before = event.position;
+    }
+    return absl::OkStatus();
+  }
   bool AtEnd() const { return left_ == 0 || (forward_ ? through_ >= head_ : through_.value <= 1); }
 
   absl::StatusOr<Next> Take(const ReadAllResult& read) {

@@ -144,7 +144,9 @@ class SequencedStore::GroupBuilder {
     const auto reason = violations.empty() ? core::v1::ERROR_REASON_CONDITION_FAILED
                                            : core::v1::ERROR_REASON_VERSION_CONFLICT;
     if (request.condition) {
-      const Position match = MatchOf(*request.condition);
+      const absl::StatusOr<Position> found = MatchOf(*request.condition);
+      if (!found.ok()) return found.status();
+      const Position match = *found;
       if (match != kBeforeFirst) {
         violations.push_back(fmt::format("the event at position {}, after {}, fits the condition",
                                          match.value, request.condition->after.value));
@@ -159,7 +161,7 @@ class SequencedStore::GroupBuilder {
   }
 
   // An event of the log or of this group that fits the condition; 0 when there is none.
-  Position MatchOf(const AppendCondition& condition) {
+  absl::StatusOr<Position> MatchOf(const AppendCondition& condition) {
     for (const RecordedEvent& event : group_.events) {
       if (event.position > condition.after &&
           MatchesAny(condition.fail_if_events_match, event.type, event.tags)) {
@@ -168,8 +170,9 @@ class SequencedStore::GroupBuilder {
     }
     if (condition.after >= store_.tail_.position) return kBeforeFirst;
     const auto found = store_.log_->FindMatch(condition);
-    if (!found.ok()) Die(fmt::format("cannot look events up: {}", ToStd(found.status().message())));
-    return *found;
+    if (!found.ok() && ReasonOf(found.status()) != "LIMIT_EXCEEDED")
+      Die(fmt::format("cannot look events up: {}", ToStd(found.status().message())));
+    return found;
   }
 
   Version HeadOf(const std::string& stream) {

@@ -22,6 +22,11 @@ absl::Status CheckUntil(RebuildAction action, Position until, Position head) {
 }
 
 // Only what is served can be compared with.
+absl::Status NothingToCompare() {
+  return Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
+                "the view is being built: there is nothing to compare with; try again later");
+}
+
 absl::Status CheckServed(ViewSlot& slot) {
   {
     MutexLock lock(slot.mu);
@@ -29,8 +34,7 @@ absl::Status CheckServed(ViewSlot& slot) {
   }
   MutexLock lock(slot.status_mu);
   if (!slot.stopped.ok()) return slot.stopped;
-  return Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
-                "the view is being built for the first time: nothing to compare with");
+  return NothingToCompare();
 }
 
 absl::Status RunsAlready(const ViewEntry& view) {
@@ -233,6 +237,9 @@ absl::StatusOr<RebuildProgress> Rebuild::FinishPaused() {
   {
     MutexLock lock(slot_->mu);
     if (slot_->ended) return Stopping();
+    // A file that was found damaged meanwhile is closed, and built anew.
+    const bool comparable = slot_->serving && slot_->runner != nullptr;
+    if (action_ == RebuildAction::kVerify && !comparable) return NothingToCompare();
     live = std::move(slot_->runner);  // There is none where no file could be opened.
     slot_->taken = true;
   }
@@ -289,7 +296,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Switch(std::unique_ptr<ViewRunner>& liv
   }
   // Who reads the view never sees it go back.
   if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*live, false));
-  if (served) LEFTFOLD_RETURN_IF_ERROR(FoldTo(live->checkpoint()));
+  if (served && live != nullptr) LEFTFOLD_RETURN_IF_ERROR(FoldTo(live->checkpoint()));
   if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*live, true));
   LEFTFOLD_RETURN_IF_ERROR(runner_->connection().Run("PRAGMA user_version=0"));
   const RebuildProgress result = FinishedAt(runner_->checkpoint());

@@ -72,14 +72,20 @@ absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& vi
     LEFTFOLD_RETURN_IF_ERROR(
         runner->connection_->Run("PRAGMA synchronous=OFF; PRAGMA cache_size=-65536"));
   }
-  auto checkpoint = sql::ReadCheckpoint(*runner->connection_);
-  if (!checkpoint.ok()) return checkpoint.status();
-  runner->checkpoint_ = *checkpoint;
-  runner->ReadParking();
-  LEFTFOLD_RETURN_IF_ERROR(runner->connection_->status());
+  LEFTFOLD_RETURN_IF_ERROR(runner->ReadProgress());
   LEFTFOLD_RETURN_IF_ERROR(runner->CheckChain());
   return runner;
 }
+
+absl::Status ViewRunner::ReadProgress() {
+  auto checkpoint = sql::ReadCheckpoint(*connection_);
+  if (!checkpoint.ok()) return checkpoint.status();
+  checkpoint_ = *checkpoint;
+  ReadParking();
+  return connection_->status();
+}
+
+void ViewRunner::TryAgain() { stopped_ = ReadProgress(); }
 
 absl::Status ViewRunner::CheckChain() {
   const Position at = checkpoint_.position;

@@ -80,8 +80,8 @@ class ViewRunner {
   Position stopped_at() const { return stopped_at_; }
   // Goes on where it stopped because of what MayPass; nothing otherwise.
   void Resume();
-  // Goes on where it stopped, whatever it was.
-  void TryAgain() { stopped_ = absl::OkStatus(); }
+  // Goes on where the file is, whatever it was: a commit that failed may be there all the same.
+  void TryAgain();
 
   // How a retry went.
   struct Retried {
@@ -122,6 +122,8 @@ class ViewRunner {
 
   ViewRunner(const ViewEntry& view, EventStore& store, std::string path, Mode mode)
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
+  // Takes checkpoint and parking from the file.
+  absl::Status ReadProgress();
   absl::Status CheckChain();
   // So many events from the first on are known to follow one another (see BatchReader).
   Progress Fold(std::span<const RecordedEvent> events, std::size_t linked);

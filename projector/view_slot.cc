@@ -121,11 +121,12 @@ absl::Status ViewSlot::Serve() {
 absl::Status ViewSlot::BeginBuilding(EventStore& store) {
   const auto number = sql::NextGenerationNumber(views, view.name);
   if (!number.ok()) return number.status();
-  generation = {view.version, *number};
+  const sql::Generation next{view.version, *number};
   build_to = store.GetHead().position;
-  auto opened = ViewRunner::Open(view, store, sql::ViewPath(views, view.name, generation),
+  auto opened = ViewRunner::Open(view, store, sql::ViewPath(views, view.name, next),
                                  ViewRunner::Mode::kBuilding);
   if (!opened.ok()) return opened.status();
+  generation = next;
   runner = *std::move(opened);
   serving = false;
   // Nothing to build from an empty log: it is served from the first moment.
@@ -183,6 +184,7 @@ ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {
   if (serving && TellsOfDamage(runner->stopped())) {
     LogLine("leftfold: view {} is built anew", view.name);
     runner.reset();
+    serving = false;
     const absl::Status begun = BeginBuilding(store);
     if (begun.ok()) return {Turn::Next::kStep};
     Tell(begun);

@@ -93,6 +93,22 @@ bool DeniesItsChecksum(Bytes first_page) {
   return PageChecksum({copy, first_page.size()}, 1) == SumIn(first_page);
 }
 
+bool IsZero(Bytes bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](auto byte) { return byte == 0; });
+}
+
+// Of a page without a sum: whether it is empty, or a page of a table or index that has cells but
+// no last sector, where the first of them are.
+bool IsCleared(Bytes page, std::uint32_t number) {
+  constexpr std::size_t kSectorBytes = 512;
+  constexpr std::size_t kFirstPageHeader = 100;
+  if (!IsZero(page.last(kSectorBytes))) return false;
+  const Bytes header = page.subspan(number == 1 ? kFirstPageHeader : 0);
+  const bool tree = header[0] == 2 || header[0] == 5 || header[0] == 10 || header[0] == 13;
+  const bool has_cells = header[3] != 0 || header[4] != 0;
+  return IsZero(page) || (tree && has_cells);
+}
+
 int CheckPage(const File& file, std::span<unsigned char> page, std::uint32_t number) {
   if (number == 1 && !HasReserve(page)) {
     return DeniesItsChecksum(page) ? Fault(file, 1, "its checksum is wrong") : SQLITE_OK;
@@ -100,8 +116,8 @@ int CheckPage(const File& file, std::span<unsigned char> page, std::uint32_t num
   if (!file.has_checksums) return SQLITE_OK;
   const WordSum sum = SumIn(page);
   if (sum == WordSum{}) {
-    const bool empty = std::all_of(page.begin(), page.end(), [](auto byte) { return byte == 0; });
-    return empty ? Fault(file, number, "it was never written, or was cleared") : SQLITE_OK;
+    return IsCleared(page, number) ? Fault(file, number, "it was never written, or was cleared")
+                                   : SQLITE_OK;
   }
   if (sum != PageChecksum(page, number)) return Fault(file, number, "its checksum is wrong");
   // A page that another program copies back from the write-ahead log shall not have an old sum.

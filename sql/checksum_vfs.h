@@ -14,11 +14,13 @@
 // left alone.
 //
 // Whether a database has checksums, its first page says: the reserve (byte 20) is kPageReserve.
-// Others are read and written as ever, but for their write-ahead log. A page of zeros is a fault; a
-// page with other content whose checksum is 0 is accepted: that is what another program leaves that
-// copies a write-ahead log of ours back.
+// Others are read and written as ever, but for their write-ahead log. A page of zeros is a fault,
+// and one of a table or index that has rows and whose last sector (512 bytes) is zeros; another
+// page whose checksum is 0 is accepted: that is what another program leaves that copies a
+// write-ahead log of ours back.
 //
-// What it does not notice: a page, or a file, replaced by an older state of itself.
+// What it does not notice: a page, or a file, replaced by an older state of itself; zeros in place
+// of a checksum, in place of up to a sector with it in pages that hold the rest of long rows.
 namespace leftfold::sql {
 
 inline constexpr int kPageReserve = 8;

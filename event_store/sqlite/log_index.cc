@@ -142,18 +142,28 @@ class LogIndex::Seeker {
 
   // The nearest position at or beyond `from` that has a term of each group: whichever group has
   // none at the candidate moves it on ("leapfrog").
-  std::optional<std::int64_t> SeekAll(const TermGroups& groups, std::int64_t from) {
+  LogIndex::Search SeekAll(const TermGroups& groups, std::int64_t from, std::int64_t& lookups) {
+    const std::int64_t begin = from;
     std::size_t agreeing = 0;
     for (std::size_t i = 0; agreeing < groups.size(); i = (i + 1) % groups.size()) {
+      if (lookups <= 0 && from != begin) return {std::nullopt, Position{from - Onward()}};
+      lookups -= static_cast<std::int64_t>(groups[i].size());
       const auto found = SeekAny(groups[i], from);
-      if (!found) return std::nullopt;
+      if (!found) return {std::nullopt, End(direction_)};
       agreeing = *found == from ? agreeing + 1 : 1;
       from = *found;
     }
-    return from;
+    return {Position{from}, Position{from}};
+  }
+
+  static Position End(Direction direction) {
+    return direction == Direction::kForward ? Position{std::numeric_limits<std::int64_t>::max()}
+                                            : Position{1};
   }
 
  private:
+  std::int64_t Onward() const { return direction_ == Direction::kForward ? 1 : -1; }
+
   std::optional<std::int64_t> SeekAny(const std::vector<Term>& terms, std::int64_t from) {
     std::optional<std::int64_t> best;
     for (const Term term : terms) {
@@ -540,19 +550,20 @@ absl::StatusOr<std::vector<Position>> LogIndex::StreamPositions(std::int64_t str
   return positions;
 }
 
-absl::StatusOr<std::optional<Position>> LogIndex::Find(const TermQuery& query, Position from,
-                                                       Direction direction) {
-  std::optional<std::int64_t> best;
+absl::StatusOr<LogIndex::Search> LogIndex::Find(const TermQuery& query, Position from,
+                                                Direction direction, std::int64_t& lookups) {
+  // The nearest of what the alternatives say, found or not, is as far as all of them have looked.
+  Search nearest{std::nullopt, Seeker::End(direction)};
   const absl::Status read = Read([&](sql::Connection& connection) {
     Seeker seeker(*this, connection, direction);
     for (const TermGroups& groups : query.alternatives) {
-      const auto found = seeker.SeekAll(groups, from.value);
-      if (found && (!best || Better(*found, *best, direction))) best = found;
+      const Search search = seeker.SeekAll(groups, from.value, lookups);
+      const bool same = search.through == nearest.through && !nearest.found;
+      if (same || Better(search.through.value, nearest.through.value, direction)) nearest = search;
     }
   });
   if (!read.ok()) return read;
-  if (!best) return std::nullopt;
-  return Position{*best};
+  return nearest;
 }
 
 }  // namespace leftfold

@@ -114,10 +114,16 @@ class LogIndex {
   // Positions of the stream's events from a version on, at most `count`.
   absl::StatusOr<std::vector<Position>> StreamPositions(std::int64_t stream, Version from,
                                                         Direction direction, std::size_t count);
-  // Forward: the first position >= `from` that fits. Backward: the last one <= `from`. nullopt:
-  // none of those that can be found.
-  absl::StatusOr<std::optional<Position>> Find(const TermQuery& query, Position from,
-                                               Direction direction);
+  struct Search {
+    std::optional<Position> found;
+    // What was looked through from `from` on, itself included; to the end where nothing more fits.
+    Position through;
+  };
+  // Forward: the first position >= `from` that fits. Backward: the last one <= `from`. Ends without
+  // one when `lookups` (which it counts down) are used up, but not before it has come further than
+  // `from`: terms that are frequent apart and never stand together are long to search.
+  absl::StatusOr<Search> Find(const TermQuery& query, Position from, Direction direction,
+                              std::int64_t& lookups);
 
  private:
   // Positions of the newest events of a stream, whose versions have no gap.

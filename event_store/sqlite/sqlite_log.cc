@@ -288,24 +288,40 @@ absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
   return std::pair(std::move(batch), through);
 }
 
+namespace {
+
+absl::Status TooManyLookups(Position through) {
+  return Reject(core::v1::ERROR_REASON_LIMIT_EXCEEDED,
+                fmt::format("the condition takes more than {0} look-ups; nothing up to position "
+                            "{1} fits it: pass that as after_position",
+                            kConditionLookupsMax, through.value),
+                {{"limit", "condition_lookups"},
+                 {"maximum", fmt::to_string(kConditionLookupsMax)},
+                 {"after_position", fmt::to_string(through.value)}});
+}
+
+}  // namespace
+
 absl::StatusOr<Position> SqliteLog::FindMatch(const AppendCondition& condition) {
   const TermQuery query = QueryOf(condition.fail_if_events_match);
   // An item without types and tags fits every event.
   if (query.alternatives.empty()) return condition.after.Next();
   Position from = condition.after.Next();
-  while (true) {
-    const auto found = index_->Find(query, from, Direction::kForward);
-    if (!found.ok()) return found.status();
-    if (!*found) return kBeforeFirst;
+  for (std::int64_t lookups = kConditionLookupsMax;;) {
+    const auto search = index_->Find(query, from, Direction::kForward, lookups);
+    if (!search.ok()) return search.status();
+    const std::optional<Position> found = search->found;
+    if (!found && search->through >= index_->Through().position) return kBeforeFirst;
+    if (!found) return TooManyLookups(search->through);
     Rows rows = Ask(*writer_,
                     "SELECT t.name, e.tags FROM events e "
                     "JOIN types t ON t.id = e.type_id WHERE e.position = ?",
-                    (*found)->value);
+                    found->value);
     if (rows.Next() &&
         MatchesAny(condition.fail_if_events_match, rows.TextView(0), DecodeTags(rows.Blob(1))))
-      return **found;
+      return *found;
     if (!writer_->status().ok()) return OfLog(writer_->status());
-    from = (*found)->Next();
+    from = found->Next();
   }
 }
 
@@ -439,16 +455,19 @@ absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) 
   // Only a reader beside the writer finds the log longer than its index.
   const bool narrowed = !query.alternatives.empty();
   const Position indexed = narrowed ? index_->Through().position : kBeforeFirst;
+  absl::Status found;
   const absl::Status status = Read([&](sql::Connection& connection) {
     if (page.forward()) {
-      if (narrowed && page.through() < indexed) ReadIndexed(connection, query, indexed, page);
-      if (!page.full()) Scan(connection, kEndOfLog, page);
+      if (narrowed && page.through() < indexed)
+        found = ReadIndexed(connection, query, indexed, page);
+      if (found.ok() && !page.full()) Scan(connection, kEndOfLog, page);
     } else {
       if (page.through() > indexed.Next()) Scan(connection, indexed, page);
       if (narrowed && indexed > kBeforeFirst && !page.full())
-        ReadIndexed(connection, query, indexed, page);
+        found = ReadIndexed(connection, query, indexed, page);
     }
   });
+  LEFTFOLD_RETURN_IF_ERROR(found);
   if (!status.ok()) return status;
   return page.Take();
 }
@@ -465,24 +484,30 @@ void SqliteLog::Scan(sql::Connection& connection, Position end, ReadPage& page) 
 }
 
 // Forward up to `indexed`; backward from there or before.
-void SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
-                            ReadPage& page) {
+absl::Status SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery& query,
+                                    Position indexed, ReadPage& page) {
   const Direction direction = page.forward() ? Direction::kForward : Direction::kBackward;
+  std::int64_t lookups = kReadLookupsMax;
   while (!page.full() && (page.forward() || page.through() > Position{1})) {
     const Position from = page.forward()
                               ? page.through().Next()
                               : Position{std::min(page.through().value - 1, indexed.value)};
-    const auto found = index_->Find(query, from, direction);
-    if (!found.ok())
-      Die(fmt::format("the index cannot be read: {}", ToStd(found.status().message())));
-    if (!*found || **found > indexed) return page.Skip(page.forward() ? indexed : Position{1});
+    const auto search = index_->Find(query, from, direction, lookups);
+    if (!search.ok()) return search.status();
+    const std::optional<Position> found = search->found;
+    if (!found || *found > indexed) {
+      page.Skip(page.forward() ? std::min(search->through, indexed) : search->through);
+      if (page.through() != (page.forward() ? indexed : Position{1})) page.End();
+      return absl::OkStatus();
+    }
     Rows rows =
         Ask(connection,
             "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?",
-            (*found)->value);
-    if (!rows.Next()) return;
+            found->value);
+    if (!rows.Next()) return absl::OkStatus();
     page.Offer(EventIn(rows));
   }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<StreamInfo>> SqliteLog::ListStreams(const ListStreamsOptions& options) {

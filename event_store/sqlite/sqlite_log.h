@@ -21,6 +21,10 @@
 
 namespace leftfold {
 
+// Look-ups in the index that one condition may take on the writer, and one page of a filtered read.
+// Terms that are frequent apart and never stand together take many.
+inline constexpr std::int64_t kConditionLookupsMax = 4'000;
+inline constexpr std::int64_t kReadLookupsMax = 20'000;
 // Pages that the write-ahead log holds before the writer copies them back: fewer and longer
 // checkpoints cost less.
 inline constexpr int kLogCheckpointPages = 4'000;
@@ -76,8 +80,8 @@ class SqliteLog final : public Log, private IndexSource {
                                                     const ReadStreamOptions& options);
   absl::StatusOr<Version> VersionOf(sql::Connection& connection, std::int64_t stream_id);
   void Scan(sql::Connection& connection, Position end, ReadPage& page);
-  void ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
-                   ReadPage& page);
+  absl::Status ReadIndexed(sql::Connection& connection, const TermQuery& query, Position indexed,
+                           ReadPage& page);
   void AddToIndex(const Group& group);
   // After a commit.
   void WatchWal();

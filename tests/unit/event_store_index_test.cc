@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "core/reject.h"
 #include "event_store/event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/sqlite_log.h"
 #include "testing/damage.h"
 #include "testing/event_store_contract.h"
 
@@ -292,6 +294,49 @@ TEST_F(LogIndexTest, AConditionLooksIntoTheFileAndIntoMemory) {
   EXPECT_TRUE(refused({{.tags = {{"n", "3"}}}}, 38));
   EXPECT_FALSE(refused({{.tags = {{"n", "3"}}}}, 39));
   EXPECT_FALSE(refused({{.types = {"Other"}, .tags = {{"n", "4"}}}}, 0));
+}
+
+// Two tags that many events have and none has both: each look-up leads to the next one only.
+TEST_F(LogIndexTest, AConditionThatTakesTooLongSaysWhereToGoOnAndAReadComesInPieces) {
+  constexpr int kEvents = 3 * static_cast<int>(kConditionLookupsMax);
+  for (int i = 0; i < kEvents; i += 100) {
+    AppendRequest request = AppendOf("room-a", std::vector<std::string>(100, "x"));
+    for (std::size_t n = 0; n < 100; ++n)
+      request.streams[0].events[n].tags = {{"parity", n % 2 == 0 ? "even" : "odd"}};
+    store_->Append(std::move(request), [](const auto& receipt) { ASSERT_TRUE(receipt.ok()); });
+    scheduler_.RunUntilIdle();
+  }
+  const std::vector<QueryItem> both = {{.tags = {{"parity", "even"}, {"parity", "odd"}}}};
+  Position after;
+  int refused = 0;
+  for (bool stored = false; !stored;) {
+    AppendRequest request = AppendOf("room-b", {"x"});
+    request.condition = AppendCondition{both, after};
+    absl::Status status;
+    store_->Append(std::move(request), [&](const auto& receipt) { status = receipt.status(); });
+    scheduler_.RunUntilIdle();
+    stored = status.ok();
+    if (stored) continue;
+    ASSERT_EQ(ReasonOf(status), "LIMIT_EXCEEDED") << status;
+    const std::int64_t next = std::stoll(MetadataOf(status, "after_position"));
+    ASSERT_GE(next - after.value, kConditionLookupsMax / 2);
+    after = Position{next};
+    ++refused;
+  }
+  EXPECT_GE(refused, 2);
+  for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+    const bool forward = direction == Direction::kForward;
+    Position from = forward ? kBeforeFirst : Position{kEvents + 2};
+    const Position end = forward ? Position{kEvents + 1} : Position{1};
+    while (from != end) {
+      const auto read =
+          store_->ReadAll({.from = from, .direction = direction, .filter = {.items = both}});
+      ASSERT_TRUE(read.ok());
+      EXPECT_TRUE(read->events.empty());
+      ASSERT_EQ(forward, from < read->through);
+      from = read->through;
+    }
+  }
 }
 
 }  // namespace
