@@ -2,6 +2,7 @@
 
 #include <absl/time/clock.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <csignal>
@@ -294,6 +295,14 @@ std::string DescribeLine(const Registry& registry, const std::string& write_addr
   return "";
 }
 
+// Clients and files take descriptors; when there are none left, the log's writer cannot go on.
+void TakeAllDescriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 int Serve(const Registry& registry, const ServeOptions& options) {
@@ -309,6 +318,7 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   }
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  TakeAllDescriptors();
   rpc::InitProcess();
   static const SystemClock log_clock;
   StartServerLog(options.log_format, log_clock);
