@@ -11,6 +11,7 @@
 
 #include "event_store/sqlite/sqlite_log.h"
 #include "leftfold/core/v1/event.pb.h"
+#include "sql/view_file.h"
 #include "testing/child_process.h"
 #include "testing/damage.h"
 #include "testing/log_on_disk.h"
@@ -67,6 +68,25 @@ TEST_F(Commands, CallSpeaksJsonAndShowsPayloadsAndStreams) {
   EXPECT_EQ(watch.exit_code, 1);
   EXPECT_THAT(watch.output, HasSubstr("{\"room\":{\"roomId\":\"oak\""));
   EXPECT_THAT(watch.output, HasSubstr("error DEADLINE_EXCEEDED (4)"));
+}
+
+TEST_F(Commands, VerifyNamesAViewThatIsNotOnTheLogsChain) {
+  StopServer();
+  {
+    auto view =
+        sql::Connection::Open(data() + "/views/room_facts/1-1.db", {.role = sql::Role::kWriter});
+    ASSERT_TRUE(view.ok()) << view.status();
+    auto checkpoint = sql::ReadCheckpoint(**view);
+    ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+    checkpoint->chain[0] ^= 1;
+    sql::WriteCheckpoint(**view, *checkpoint);
+    ASSERT_TRUE((*view)->status().ok());
+  }
+  const Ran verified = Leftfold(WithData("verify"));
+  EXPECT_EQ(verified.exit_code, 1);
+  EXPECT_THAT(verified.output, HasSubstr("FAULT: room_facts: its checkpoint 2 is not on the log's "
+                                         "chain\nRebuild it: leftfold replay room_facts"));
+  EXPECT_THAT(verified.output, Not(HasSubstr("no fault found")));
 }
 
 TEST_F(Commands, CallPrintsErrorsWithTheirDetails) {
