@@ -182,7 +182,8 @@ TEST_F(RemoteEventStoreTest, ItGoesOnWhenTheServerComesBack) {
 }
 
 TEST_F(RemoteEventStoreTest, WithoutAServerNothingIsSentAndCallsEnd) {
-  Connect(StoreServer::kToken, absl::Milliseconds(50));
+  // Long enough to connect in, on a slow machine too.
+  Connect(StoreServer::kToken, absl::Seconds(1));
   Kill();
   const absl::Status status = Append(AppendOf("room-a", {"1"})).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
