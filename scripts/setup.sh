@@ -11,7 +11,8 @@ go_minor_min=19
 packages=(
   make cmake ninja-build g++ ccache git ca-certificates
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
-  libsqlitecpp-dev libsqlite3-dev libfmt-dev libcli11-dev libssl-dev prometheus-cpp-dev
+  libsqlitecpp-dev libsqlite3-dev libfmt-dev libcli11-dev libssl-dev libcurl4-openssl-dev prometheus-cpp-dev
+  libcivetweb-dev
   libgtest-dev libgmock-dev
 )
 
