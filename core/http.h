@@ -25,8 +25,8 @@ using HttpHeaders = std::vector<std::pair<std::string, std::string>>;
 struct HttpRequest {
   std::string method = "GET";  // GET, HEAD, POST, PUT, PATCH or DELETE.
   std::string url;             // http:// or https://
-  HttpHeaders headers;
-  std::string body;
+  HttpHeaders headers = {};
+  std::string body = {};
   absl::Duration timeout = absl::Seconds(10);  // Of the whole call; at most kHttpTimeoutMax.
 };
 
@@ -34,7 +34,7 @@ struct HttpRequest {
 struct HttpReply {
   int status = 0;
   HttpHeaders headers;  // In the order in which they came; names in small letters.
-  std::string body;
+  std::string body = {};
 };
 
 class HttpClient {

@@ -2,6 +2,7 @@
 
 #include "leftfold/core/v1/claims.pb.h"
 #include "leftfold/core/v1/options.pb.h"
+#include "leftfold/core/v1/reactions.pb.h"
 
 namespace leftfold {
 namespace {
@@ -39,6 +40,9 @@ std::optional<UnknownField> FindUnknownField(const pb::Message& message) {
 Registry::Registry() {
   AddEvent<core::v1::ClaimTaken>();
   AddEvent<core::v1::ClaimReleased>();
+  AddEvent<core::v1::DeliveryParked>();
+  AddEvent<core::v1::RetryRequested>();
+  AddEvent<core::v1::SkipRequested>();
 }
 
 void Registry::AddUpcaster(const std::string& type, Upcaster upcaster) {
@@ -69,6 +73,20 @@ absl::Status Registry::CheckPayload(std::string_view type, Encoding encoding,
                   {{"message", name}, {"field_number", fmt::to_string(unknown->number)}});
   }
   return absl::OkStatus();
+}
+
+const AggregateEntry* Registry::FindAggregate(std::string_view category) const {
+  for (const AggregateEntry& aggregate : aggregates_) {
+    if (aggregate.category == category) return &aggregate;
+  }
+  return nullptr;
+}
+
+const CommandEntry* Registry::FindCommand(std::string_view request) const {
+  for (const CommandEntry& command : commands_) {
+    if (command.request->full_name() == request) return &command;
+  }
+  return nullptr;
 }
 
 const ViewEntry* Registry::FindView(std::string_view name) const {

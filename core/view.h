@@ -105,8 +105,8 @@ class ReadTx {
   static void BindOne(Cursor& c, int i, Version v) { c.Bind(i, v.value); }
 };
 
-// What folds may do besides: write rows, and say which document they touched.
-class WriteTx : public ReadTx {
+// What folds may do besides: write rows.
+class Tables : public ReadTx {
  public:
   template <class... Args>
   void Exec(std::string_view sql, const Args&... args) {
@@ -114,6 +114,11 @@ class WriteTx : public ReadTx {
     while (rows.Next()) {
     }
   }
+};
+
+// What a view's folds may do: write rows, and say which document they touched.
+class WriteTx : public Tables {
+ public:
   // `key` is what Key(watch request) returns for those who must see this change, at most
   // kKeyBytesMax bytes.
   virtual void Touch(std::string_view key) = 0;

@@ -16,8 +16,8 @@
 #include "core/mutex.h"
 #include "core/registry.h"
 #include "core/view_listener.h"
+#include "event_store/batch_reader.h"
 #include "event_store/event_store.h"
-#include "projector/batch_reader.h"
 #include "projector/rebuild.h"
 #include "projector/view_slot.h"
 

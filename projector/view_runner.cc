@@ -12,33 +12,10 @@
 #include "core/ids.h"
 #include "core/reject.h"
 #include "core/status.h"
+#include "event_store/follow.h"
 
 namespace leftfold {
 namespace {
-
-absl::Status Hole(Position position) {
-  return Reject(
-      core::v1::ERROR_REASON_DATA_LOSS,
-      fmt::format("the log has no event at position {}; run `leftfold verify` and restore a backup",
-                  position.value),
-      {{"position", fmt::to_string(position.value)}});
-}
-
-absl::Status OffTheChain(Position position) {
-  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("the chain value at position {} does not fit; run `leftfold verify`, "
-                            "then rebuild the view",
-                            position.value),
-                {{"position", fmt::to_string(position.value)}});
-}
-
-absl::Status Changed(Position position) {
-  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("the event at position {} is not what was recorded; run `leftfold "
-                            "verify` and restore a backup",
-                            position.value),
-                {{"position", fmt::to_string(position.value)}});
-}
 
 // Positions between two deletions of old changes.
 constexpr std::int64_t kForgetEvery = 1'000;
@@ -73,7 +50,8 @@ absl::StatusOr<std::unique_ptr<ViewRunner>> ViewRunner::Open(const ViewEntry& vi
         runner->connection_->Run("PRAGMA synchronous=OFF; PRAGMA cache_size=-65536"));
   }
   LEFTFOLD_RETURN_IF_ERROR(runner->ReadProgress());
-  LEFTFOLD_RETURN_IF_ERROR(runner->CheckChain());
+  LEFTFOLD_RETURN_IF_ERROR(
+      CheckOnChain(store, {runner->checkpoint_.position, runner->checkpoint_.chain}));
   return runner;
 }
 
@@ -86,19 +64,6 @@ absl::Status ViewRunner::ReadProgress() {
 }
 
 void ViewRunner::TryAgain() { stopped_ = ReadProgress(); }
-
-absl::Status ViewRunner::CheckChain() {
-  const Position at = checkpoint_.position;
-  if (at == kBeforeFirst) {
-    const bool fits = checkpoint_.chain == FirstChain(store_.StoreId());
-    return fits ? absl::OkStatus() : OffTheChain(at);
-  }
-  const auto read = store_.ReadAll({.from = Position{at.value - 1}, .events_max = 1});
-  if (!read.ok()) return read.status();
-  const bool fits = !read->events.empty() && read->events.front().position == at &&
-                    read->events.front().chain == checkpoint_.chain;
-  return fits ? absl::OkStatus() : OffTheChain(at);
-}
 
 ViewRunner::Progress ViewRunner::Step(Position limit) {
   if (!stopped_.ok()) return Progress::kStopped;
@@ -128,7 +93,7 @@ ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const Recor
                                             std::size_t linked) {
   if (!events.empty()) return Fold(events, linked);
   if (head <= checkpoint_.position) return Progress::kIdle;
-  return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
+  return StopAt(checkpoint_.position.Next(), HoleAt(checkpoint_.position.Next()));
 }
 
 ViewRunner::Progress ViewRunner::Offer(std::vector<RecordedEvent> events) {
@@ -170,7 +135,7 @@ ViewRunner::Progress ViewRunner::CloseGap() {
   const Progress progress = Step(Position{held_back_.begin()->first.value - 1});
   if (progress != Progress::kIdle) return progress;
   // Somebody has the later event and the store does not have this one: it will never come.
-  return StopAt(checkpoint_.position.Next(), Hole(checkpoint_.position.Next()));
+  return StopAt(checkpoint_.position.Next(), HoleAt(checkpoint_.position.Next()));
 }
 
 ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked) {
@@ -201,7 +166,7 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   Attempt attempt{connection_->Begin(), std::nullopt};
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
     const RecordedEvent& event = events[i];
-    attempt.status = CheckNext(event, 0 < i && i < linked, next);
+    if (i == 0 || i >= linked) attempt.status = CheckFollows({next.position, next.chain}, event);
     if (attempt.status.ok()) {
       const auto stream = parked_.empty() ? parked_.end() : parked_.find(event.stream);
       if (poison != nullptr && i + 1 == events.size()) {
@@ -236,15 +201,6 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
     std::sort(touched_.begin() + before, touched_.end());
   }
   return attempt;
-}
-
-absl::Status ViewRunner::CheckNext(const RecordedEvent& event, bool follows,
-                                   const sql::Checkpoint& next) {
-  if (follows) return absl::OkStatus();
-  if (event.position != next.position.Next()) return Hole(next.position.Next());
-  if (LeafOf(event) != event.leaf) return Changed(event.position);
-  if (ChainOf(next.chain, event) != event.chain) return OffTheChain(event.position);
-  return absl::OkStatus();
 }
 
 // `refused`: it is the event that the view cannot take, and not the file.
@@ -309,11 +265,11 @@ absl::StatusOr<RecordedEvent> ViewRunner::ReadParkedEvent(const sql::ParkedEvent
   auto read = store_.ReadAll({.from = Position{parked.position.value - 1}, .events_max = 1});
   if (!read.ok()) return read.status();
   if (read->events.empty() || read->events.front().position != parked.position) {
-    return Hole(parked.position);
+    return HoleAt(parked.position);
   }
   RecordedEvent& event = read->events.front();
   if (LeafOf(event) != event.leaf || ToString(event.event_id) != parked.event_id) {
-    return Changed(parked.position);
+    return ChangedAt(parked.position);
   }
   return std::move(event);
 }

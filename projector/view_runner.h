@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "core/registry.h"
+#include "event_store/batch_reader.h"
 #include "event_store/event_store.h"
-#include "projector/batch_reader.h"
 #include "sql/connection.h"
 #include "sql/parked.h"
 #include "sql/view_file.h"
@@ -124,13 +124,11 @@ class ViewRunner {
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
   // Takes checkpoint and parking from the file.
   absl::Status ReadProgress();
-  absl::Status CheckChain();
   // So many events from the first on are known to follow one another (see BatchReader).
   Progress Fold(std::span<const RecordedEvent> events, std::size_t linked);
   // The last event is parked for `poison`, if that is given, instead of folded.
   Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked,
                           const absl::Status* poison = nullptr);
-  absl::Status CheckNext(const RecordedEvent& event, bool follows, const sql::Checkpoint& next);
   absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, bool& refused);
   absl::Status Park(const RecordedEvent& event, std::string_view reason);
   bool IsSkipped(const RecordedEvent& event) const;

@@ -12,7 +12,7 @@
 #include "core/mutex.h"
 #include "core/registry.h"
 #include "core/view_listener.h"
-#include "projector/batch_reader.h"
+#include "event_store/batch_reader.h"
 #include "projector/view_runner.h"
 #include "sql/view_file.h"
 

@@ -7,6 +7,7 @@
 #include "core/reject.h"
 #include "core/timestamp.h"
 #include "rpc/status.h"
+#include "server/operator.h"
 
 namespace leftfold {
 namespace {
@@ -72,24 +73,6 @@ admin::v1::ParkedEvent ToProto(const sql::ParkedEvent& event) {
   proto.mutable_skip()->set_why(event.skip->why);
   *proto.mutable_skip()->mutable_at() = leftfold::ToProto(event.skip->at);
   return proto;
-}
-
-void CheckRemark(std::string_view field, const std::string& text, Violations& violations) {
-  if (text.empty() || text.size() > kRemarkBytesMax) {
-    violations.Add(field, fmt::format("must be 1 to {} bytes", kRemarkBytesMax));
-  }
-}
-
-// Operators are told what clients of the other APIs are not: of a full disk, and what failed.
-grpc::Status ToOperator(const absl::Status& status) {
-  if (status.ok() || rpc::IsForClients(status)) return rpc::ToGrpc(status);
-  if (absl::IsResourceExhausted(status)) {
-    return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_DISK_FULL,
-                              fmt::format("the disk with the data folder is full: free space and "
-                                          "try again ({})",
-                                          ToStd(status.message()))));
-  }
-  return rpc::ToGrpc(Reject(core::v1::ERROR_REASON_INTERNAL, ToStd(status.message())));
 }
 
 }  // namespace

@@ -15,9 +15,6 @@
 
 namespace leftfold {
 
-// Longest `why` and `by` of an operator.
-inline constexpr std::size_t kRemarkBytesMax = 1'000;
-
 // leftfold.admin.v1.AdminService over the log and the projector. A rebuild runs on the thread of
 // its call, which gRPC's synchronous API provides: operators are few, and their calls are long.
 // Thread-safe.

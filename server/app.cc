@@ -16,6 +16,7 @@
 #include "leftfold/commands/v1/command_session.pb.h"
 #include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
+#include "reactor/reactors.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_pool.h"
 #include "read_api/watch_hub.h"
@@ -25,9 +26,13 @@
 #include "server/admin_service.h"
 #include "server/command_service.h"
 #include "server/command_session.h"
+#include "server/http_client.h"
 #include "server/metrics.h"
 #include "server/query_service.h"
+#include "server/reactor_deliverer.h"
+#include "server/reactor_service.h"
 #include "server/role_lock.h"
+#include "server/state_loader.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
@@ -67,6 +72,7 @@ class App::Implementation {
  private:
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
+  absl::Status StartReactors();
   absl::Status StartAdmin();
   absl::Status StartMetrics();
   // Ends what has no end of its own; calls and streams are told STOPPING.
@@ -78,11 +84,13 @@ class App::Implementation {
   SystemClock clock_;
   std::unique_ptr<RoleLock> write_lock_;
   std::unique_ptr<RoleLock> project_lock_;
+  std::unique_ptr<RoleLock> react_lock_;
   ThreadPool writer_{"log writer", 1};
   ThreadPool completions_{"completions", 2};
   ThreadPool indexing_{"indexing", 1, ThreadPool::Priority::kBackground};
   ThreadPool loading_{"loading", 2};
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
+  ThreadPool reacting_{"reacting", 2};
   ThreadPool reading_{"reading", 2};
   ThreadPool feeding_{"feeding", 2};
   ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
@@ -101,7 +109,12 @@ class App::Implementation {
   std::unique_ptr<read_api::QueryHandler> queries_;
   std::unique_ptr<ViewHealth> health_;
   std::unique_ptr<Projector> projector_;
+  std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<LogStateLoader> states_;
+  std::unique_ptr<ReactorDeliverer> deliverer_;
+  std::unique_ptr<Reactors> reactors_;
   std::unique_ptr<AdminService> admin_;
+  std::unique_ptr<ReactorService> reactor_service_;
   rpc::Services write_services_;
   rpc::Services read_services_;
   std::unique_ptr<rpc::RpcServer> write_server_;
@@ -118,6 +131,9 @@ absl::Status App::Implementation::Start() {
   auto project_lock = RoleLock::Take(options_.data, "project");
   if (!project_lock.ok()) return project_lock.status();
   project_lock_ = *std::move(project_lock);
+  auto react_lock = RoleLock::Take(options_.data, "react");
+  if (!react_lock.ok()) return react_lock.status();
+  react_lock_ = *std::move(react_lock);
   auto store = OpenSqliteEventStore(
       options_.data + "/log",
       {.writer = &writer_, .completions = &completions_, .clock = &clock_, .behind = &indexing_});
@@ -125,6 +141,7 @@ absl::Status App::Implementation::Start() {
   store_ = *std::move(store);
   LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
+  LEFTFOLD_RETURN_IF_ERROR(StartReactors());
   LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
   return StartMetrics();
 }
@@ -177,12 +194,29 @@ absl::Status App::Implementation::StartReadSide() {
   return absl::OkStatus();
 }
 
+absl::Status App::Implementation::StartReactors() {
+  http_ = std::make_unique<CurlHttpClient>();
+  states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
+  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_);
+  reactors_ = Reactors::Open(registry_.reactors(),
+                             {.store = *store_,
+                              .loader = *states_,
+                              .deliverer = *deliverer_,
+                              .clock = clock_,
+                              .executor = reacting_},
+                             options_.data + "/reactors");
+  reactors_->Start();
+  return absl::OkStatus();
+}
+
 absl::Status App::Implementation::StartAdmin() {
   admin_ = std::make_unique<AdminService>(*store_, *projector_, clock_);
-  auto server =
-      rpc::RpcServer::Start({.listen = options_.admin_listen,
-                             .services = nullptr,
-                             .generated = {{std::string(AdminService::kName), admin_.get()}}});
+  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
+  auto server = rpc::RpcServer::Start(
+      {.listen = options_.admin_listen,
+       .services = nullptr,
+       .generated = {{std::string(AdminService::kName), admin_.get()},
+                     {std::string(ReactorService::kName), reactor_service_.get()}}});
   if (!server.ok()) return server.status();
   admin_server_ = *std::move(server);
   // Health of every service can be asked here too.
@@ -193,24 +227,26 @@ absl::Status App::Implementation::StartAdmin() {
     admin_server_->SetServing(service, serving);
   });
   LEFTFOLD_RETURN_IF_ERROR(write_lock_->Announce(admin_server_->address()));
+  LEFTFOLD_RETURN_IF_ERROR(react_lock_->Announce(admin_server_->address()));
   return project_lock_->Announce(admin_server_->address());
 }
 
 absl::Status App::Implementation::StartMetrics() {
   if (options_.metrics_listen.empty()) return absl::OkStatus();
-  auto metrics = MetricsServer::Start(
-      options_.metrics_listen, {.data = options_.data,
-                                .store = *store_,
-                                .commands = *commands_,
-                                .append_sessions = *append_sessions_,
-                                .command_sessions = *command_sessions_,
-                                .feeds = *feeds_,
-                                .projector = *projector_,
-                                .watches = *watches_,
-                                .health = *health_,
-                                .services = {&write_services_, &read_services_},
-                                .pools = {&writer_, &completions_, &indexing_, &loading_,
-                                          &projecting_, &reading_, &feeding_, &snapshotting_}});
+  auto metrics =
+      MetricsServer::Start(options_.metrics_listen,
+                           {.data = options_.data,
+                            .store = *store_,
+                            .commands = *commands_,
+                            .append_sessions = *append_sessions_,
+                            .command_sessions = *command_sessions_,
+                            .feeds = *feeds_,
+                            .projector = *projector_,
+                            .watches = *watches_,
+                            .health = *health_,
+                            .services = {&write_services_, &read_services_},
+                            .pools = {&writer_, &completions_, &indexing_, &loading_, &projecting_,
+                                      &reacting_, &reading_, &feeding_, &snapshotting_}});
   if (!metrics.ok()) return metrics.status();
   metrics_ = *std::move(metrics);
   return absl::OkStatus();
@@ -246,6 +282,8 @@ void App::Implementation::Stop() {
   const absl::Time end = DrainEnd();
   if (admin_server_ != nullptr) admin_server_->RefuseNew();
   if (admin_ != nullptr) admin_->Stop();
+  if (reactor_service_ != nullptr) reactor_service_->Stop();
+  if (reactors_ != nullptr) reactors_->Stop();
   EndWriteStreams();
   EndReadStreams();
   for (rpc::RpcServer* server : {write_server_.get(), read_server_.get(), admin_server_.get()}) {
@@ -257,9 +295,10 @@ void App::Implementation::Stop() {
   StopReadSide(last_words);
   if (admin_server_ != nullptr) admin_server_->Drain(last_words);
   metrics_.reset();
+  http_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
-                           &reading_, &snapshotting_}) {
+                           &reacting_, &reading_, &snapshotting_}) {
     pool->Stop();
   }
 }

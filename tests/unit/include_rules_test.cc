@@ -22,10 +22,11 @@ const std::map<std::string, std::vector<std::string>> kMayInclude = {
     {"rpc", {"rpc", "core"}},
     {"write_api", {"write_api", "core", "event_store"}},
     {"projector", {"projector", "core", "sql", "event_store"}},
+    {"reactor", {"reactor", "core", "sql", "event_store"}},
     {"read_api", {"read_api", "core", "sql", "event_store"}},
     {"server",
-     {"server", "core", "sql", "event_store", "rpc", "write_api", "projector", "read_api",
-      "tools"}},
+     {"server", "core", "sql", "event_store", "rpc", "write_api", "projector", "reactor",
+      "read_api", "tools"}},
     {"tools", {"tools", "core", "sql", "event_store", "rpc", "projector", "server"}},
 };
 

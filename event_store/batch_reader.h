@@ -1,5 +1,5 @@
-#ifndef PROJECTOR_BATCH_READER_H_
-#define PROJECTOR_BATCH_READER_H_
+#ifndef EVENT_STORE_BATCH_READER_H_
+#define EVENT_STORE_BATCH_READER_H_
 
 #include <absl/status/statusor.h>
 
@@ -60,4 +60,4 @@ class BatchReader {
 };
 
 }  // namespace leftfold
-#endif  // PROJECTOR_BATCH_READER_H_
+#endif  // EVENT_STORE_BATCH_READER_H_

@@ -1,4 +1,4 @@
-#include "projector/batch_reader.h"
+#include "event_store/batch_reader.h"
 
 #include <algorithm>
 

@@ -1,0 +1,41 @@
+#include "core/reactor.h"
+
+#include "leftfold/core/v1/reactions.pb.h"
+
+namespace leftfold {
+
+void Outbox::Send(const google::protobuf::Message& command) {
+  entries_.push_back({.kind = DeliveryKind::kCommand,
+                      .type = command.GetDescriptor()->full_name(),
+                      .payload = command.SerializeAsString()});
+}
+
+void Outbox::SendAt(absl::Time when, std::string_view timer,
+                    const google::protobuf::Message& command) {
+  Send(command);
+  entries_.back().timer = timer;
+  entries_.back().due = when;
+}
+
+void Outbox::WakeAt(absl::Time when, std::string_view timer) {
+  entries_.push_back({.kind = DeliveryKind::kWake, .timer = std::string(timer), .due = when});
+}
+
+void Outbox::Cancel(std::string_view timer) {
+  entries_.push_back({.kind = DeliveryKind::kWake, .timer = std::string(timer), .cancels = true});
+}
+
+void Outbox::Post(const HttpRequest& request) {
+  core::v1::HttpCall call;
+  call.set_method(request.method);
+  call.set_url(request.url);
+  for (const auto& [name, value] : request.headers) {
+    auto& header = *call.add_headers();
+    header.set_name(name);
+    header.set_value(value);
+  }
+  call.set_body(request.body);
+  entries_.push_back({.kind = DeliveryKind::kHttp, .payload = call.SerializeAsString()});
+}
+
+}  // namespace leftfold

@@ -1,0 +1,52 @@
+#include "event_store/follow.h"
+
+#include "core/reject.h"
+
+namespace leftfold {
+namespace {
+
+absl::Status Lost(Position position, std::string_view what) {
+  return Reject(core::v1::ERROR_REASON_DATA_LOSS, what,
+                {{"position", fmt::to_string(position.value)}});
+}
+
+}  // namespace
+
+absl::Status HoleAt(Position position) {
+  return Lost(position, fmt::format("the log has no event at position {}; run `leftfold verify` "
+                                    "and restore a backup",
+                                    position.value));
+}
+
+absl::Status ChangedAt(Position position) {
+  return Lost(position, fmt::format("the event at position {} is not what was recorded; run "
+                                    "`leftfold verify` and restore a backup",
+                                    position.value));
+}
+
+absl::Status OffTheChainAt(Position position) {
+  return Lost(position, fmt::format("the chain value at position {} does not fit; run `leftfold "
+                                    "verify`; a view can be rebuilt",
+                                    position.value));
+}
+
+absl::Status CheckFollows(const Head& before, const RecordedEvent& event) {
+  if (event.position != before.position.Next()) return HoleAt(before.position.Next());
+  if (LeafOf(event) != event.leaf) return ChangedAt(event.position);
+  if (ChainOf(before.chain, event) != event.chain) return OffTheChainAt(event.position);
+  return absl::OkStatus();
+}
+
+absl::Status CheckOnChain(EventStore& store, const Head& seen) {
+  if (seen.position == kBeforeFirst) {
+    const bool fits = seen.chain == FirstChain(store.StoreId());
+    return fits ? absl::OkStatus() : OffTheChainAt(seen.position);
+  }
+  const auto read = store.ReadAll({.from = Position{seen.position.value - 1}, .events_max = 1});
+  if (!read.ok()) return read.status();
+  const bool fits = !read->events.empty() && read->events.front().position == seen.position &&
+                    read->events.front().chain == seen.chain;
+  return fits ? absl::OkStatus() : OffTheChainAt(seen.position);
+}
+
+}  // namespace leftfold

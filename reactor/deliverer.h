@@ -1,0 +1,29 @@
+#ifndef REACTOR_DELIVERER_H_
+#define REACTOR_DELIVERER_H_
+
+#include <absl/time/time.h>
+
+#include <functional>
+
+#include "core/reactor.h"
+
+namespace leftfold {
+
+// How an attempt at a delivery went.
+struct DeliveryOutcome {
+  // Not OK: nobody knows whether it was done, or it was not; it is tried again, by the policy.
+  absl::Status failure;
+  Result result = {};
+};
+
+// Makes the deliveries of reactors: sends commands, calls HTTP servers. Thread-safe.
+class Deliverer {
+ public:
+  using Done = std::function<void(DeliveryOutcome)>;
+  virtual ~Deliverer() = default;
+  // Calls `done` once, from any thread, possibly before it returns.
+  virtual void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) = 0;
+};
+
+}  // namespace leftfold
+#endif  // REACTOR_DELIVERER_H_

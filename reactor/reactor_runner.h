@@ -1,0 +1,234 @@
+#ifndef REACTOR_REACTOR_RUNNER_H_
+#define REACTOR_REACTOR_RUNNER_H_
+
+#include <absl/container/flat_hash_map.h>
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/metrics.h"
+#include "core/reactor.h"
+#include "core/registry.h"
+#include "event_store/batch_reader.h"
+#include "event_store/event_store.h"
+#include "leftfold/core/v1/reactions.pb.h"
+#include "reactor/deliverer.h"
+#include "reactor/lanes.h"
+#include "sql/connection.h"
+#include "sql/reactor_file.h"
+
+namespace leftfold {
+
+// Category of the streams in which a reactor's troubles are recorded. Never change: it is stored.
+inline constexpr std::string_view kReactionCategory = "reaction";
+
+// Events that one transaction takes in, and results, at the most.
+inline constexpr std::size_t kIntakeEventsMax = 1'000;
+inline constexpr std::size_t kResultsMax = 1'000;
+// Deliveries of one reactor that are under way.
+inline constexpr std::size_t kDeliveriesMax = 256;
+// Rows that wait for delivery: with more, no event is taken in. Those of parked keys do not count;
+// they wait in the file.
+inline constexpr std::size_t kRunnableRowsMax = 100'000;
+// Rows that are taken into memory at once when a key goes on.
+inline constexpr std::size_t kTakeBehindMax = 10'000;
+// Timers of a reactor; at one more it stops.
+inline constexpr std::size_t kReactorTimersMax = 1'000'000;
+// Events that nothing is done with, after which the checkpoint is written all the same.
+inline constexpr std::int64_t kCheckpointEvery = 10'000;
+
+// Bytes of payloads that one batch of events has.
+inline constexpr std::size_t kIntakeBytesMax = 16 << 20;
+
+// What is parked.
+struct ParkedDelivery {
+  std::int64_t row = 0;  // Lists go on after it.
+  core::v1::DeliveryParked parked;
+  std::int64_t behind = 0;  // Rows that wait behind it.
+};
+
+// One reactor on its file: takes events in, puts the outbox's rows in order, takes results in. One
+// step is one transaction. No thread, clock or wait inside. Not thread-safe.
+class ReactorRunner {
+ public:
+  struct Counts {
+    Counter events;      // Taken in that the reactor reacts to.
+    Counter delivered;   // Deliveries whose results were taken in.
+    Counter rejections;  // Of these, commands that were refused.
+    Counter retries;
+    Counter parked;
+    Counter duplicates;  // Events that came again, and were passed over.
+  };
+  enum class Next {
+    kStep,     // At once: there is more to do.
+    kWait,     // When there is an event after checkpoint(), a result, or a timer is due.
+    kLater,    // After kReactorRetryDelay: something may pass.
+    kStopped,  // See stopped().
+  };
+
+  // Opens or makes the file; `reactor`, `store` and `loader` must outlive the runner. DATA_LOSS
+  // when its checkpoint is not on the store's chain.
+  static absl::StatusOr<std::unique_ptr<ReactorRunner>> Open(const ReactorEntry& reactor,
+                                                             EventStore& store, StateLoader& loader,
+                                                             const std::string& path);
+
+  ~ReactorRunner();
+
+  // Takes in results, timers that are due, and the next events.
+  Next Step(BatchReader& reader, absl::Time now);
+  // The same with events of any provenance: those at or before the checkpoint are passed over; one
+  // beyond the next stops the reactor with DATA_LOSS.
+  Next Step(std::span<const RecordedEvent> events, std::size_t linked, absl::Time now);
+
+  // Deliveries to be made now; each is answered by Finished. None while it is paused.
+  std::vector<Delivery> TakeDeliveries();
+  // Whether there is something for a step besides events.
+  bool HasWork() const { return !finished_.empty() || !told_.empty() || !local_.empty(); }
+  // Taken in by the next step.
+  void Finished(std::int64_t id, DeliveryOutcome outcome);
+  // What delays say: when this is called, the row may be delivered again.
+  void Undelay(std::int64_t id) { lanes_.Undelay(id); }
+  struct Delayed {
+    std::int64_t id;
+    absl::Duration delay;
+  };
+  std::vector<Delayed> TakeDelayed() { return std::exchange(delayed_, {}); }
+
+  // What the log is to be told; each is answered by Told.
+  struct ToTell {
+    std::int64_t id;
+    std::string command_id;
+    core::v1::DeliveryParked event;
+  };
+  std::vector<ToTell> TakeToTell() { return std::exchange(to_tell_, {}); }
+  // The log has it; taken in by the next step.
+  void Told(std::int64_t id) { told_.push_back(id); }
+
+  // Parked rows after the row `after`, in their order, with what waits behind each in the file.
+  absl::StatusOr<std::vector<ParkedDelivery>> ListParked(std::int64_t after, std::size_t limit);
+  // Deliveries stop, and events are taken in up to kRunnableRowsMax, until Resume, over restarts
+  // too. Resume also lets a stopped reactor try again.
+  absl::Status Pause(std::string_view why);
+  absl::Status Resume();
+
+  Position checkpoint() const { return checkpoint_.position; }
+  const absl::Status& stopped() const { return stopped_; }
+  const std::optional<std::string>& paused() const { return paused_; }
+  absl::Time next_timer() const { return timers_.next(); }
+  std::size_t runnable() const { return lanes_.runnable(); }
+  std::size_t timers() const { return timers_.size(); }
+  std::size_t under_way() const { return under_way_.size(); }
+  std::int64_t parked_keys() const { return lanes_.parked_keys(); }
+  const Counts& counts() const { return *counts_; }
+  const std::string& path() const { return path_; }
+  sql::Connection& connection() { return *connection_; }
+
+ private:
+  class Tables;
+  // What came of calling the reactor's code.
+  struct Called {
+    absl::Status status;
+    std::vector<Outbox::Entry> entries;
+  };
+  // Where the rows come from that a call puts into the outbox.
+  struct Source {
+    Position position = {};
+    std::string key = {};
+    std::string event_id = {};
+    std::string correlation_id = {};
+    std::string traceparent = {};
+    bool fresh = false;  // Nothing came of the event yet.
+  };
+
+  ReactorRunner(const ReactorEntry& reactor, EventStore& store, StateLoader& loader,
+                std::string path);
+  // Takes all but the rows from the file.
+  absl::Status Load();
+  void LoadRows();
+
+  absl::Status Begin();
+  absl::Status TakeInFinished(absl::Time now);
+  absl::Status TakeInTold();
+  absl::Status RunLocal(absl::Time now);
+  absl::Status TakeIn(std::span<const RecordedEvent> events, std::size_t linked);
+  absl::Status TakeInOne(const RecordedEvent& event);
+  absl::Status TakeInControl(const RecordedEvent& event);
+  absl::Status Retry(std::string_view key);
+  absl::Status Skip(std::string_view delivery_id);
+  // A row without payload, and its delivery.
+  struct UnderWay {
+    sql::OutboxRow row;
+    Delivery delivery;
+  };
+  absl::Status FinishOne(const UnderWay& row, const DeliveryOutcome& outcome);
+  absl::Status ReactToRow(const sql::OutboxRow& row);
+  // Calls `code` so that what it wrote is undone when it fails. A failure of the file is returned
+  // in `status` and kept in the connection's.
+  template <class Code>
+  Called Call(Code code);
+  absl::Status Enqueue(const Source& source, std::vector<Outbox::Entry> entries);
+  // The number of the event's next row; written down where the rows would not tell.
+  absl::StatusOr<std::int64_t> NewRowId(Position position, bool write);
+  void AddRow(const sql::OutboxRow& row);
+  void CancelTimer(std::string_view timer);
+  // The row is done with.
+  void Remove(const sql::OutboxRow& row);
+  // Tries again later, or parks.
+  absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass);
+  // Calls the error hook.
+  absl::Status Park(sql::OutboxRow row, const absl::Status& failure);
+  void Tell(const sql::OutboxRow& row);
+  core::v1::DeliveryParked ParkedOf(const sql::OutboxRow& row) const;
+  // Brings rows that stand behind into a lane that has no others.
+  void TakeBehind(const std::string& key);
+  absl::StatusOr<RecordedEvent> ReadEvent(Position position);
+  Delivery DeliveryOf(const sql::OutboxRow& row) const;
+  std::string IdOf(std::int64_t row) const;
+  absl::Duration DelayOf(const sql::OutboxRow& row) const;
+  Next Undo(const absl::Status& failure);
+
+  const ReactorEntry& reactor_;
+  EventStore& store_;
+  StateLoader& loader_;
+  const std::string path_;
+  const std::string stream_;  // Where its troubles are recorded.
+  std::unique_ptr<sql::Connection> connection_;
+  std::unique_ptr<Tables> tables_;
+  sql::Checkpoint checkpoint_;
+  Position written_;  // The file's checkpoint.
+  bool begun_ = false;
+  bool later_ = false;  // The next event cannot be reacted to yet.
+  std::optional<std::string> paused_;
+  absl::Status stopped_;
+
+  ReactorLanes lanes_;
+  ReactorTimers timers_;
+  // Of every position that has rows.
+  struct Numbers {
+    std::int64_t rows = 0;
+    std::int64_t next = 0;
+    bool written = false;
+  };
+  absl::flat_hash_map<std::int64_t, Numbers> numbers_;
+  absl::flat_hash_map<std::string, std::int64_t> fired_;  // Timers that went off, by name.
+  absl::flat_hash_map<std::int64_t, UnderWay> under_way_;
+  std::deque<std::pair<std::int64_t, DeliveryOutcome>> finished_;
+  std::deque<std::int64_t> told_;
+  std::deque<std::int64_t> local_;  // Rows that a step delivers itself.
+  std::vector<Delayed> delayed_;
+  std::vector<ToTell> to_tell_;
+  std::unique_ptr<Counts> counts_ = std::make_unique<Counts>();
+};
+
+}  // namespace leftfold
+#endif  // REACTOR_REACTOR_RUNNER_H_

@@ -1,0 +1,360 @@
+#include "reactor/reactors.h"
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "core/log.h"
+#include "core/reject.h"
+#include "core/status.h"
+
+namespace leftfold {
+namespace {
+
+// An append of one event of the engine's to a reactor's stream.
+template <class Event>
+AppendRequest AppendOfEngine(std::string_view reactor, const Event& event, const Uuid& event_id,
+                             const core::v1::EventMetadata& metadata) {
+  NewEvent added;
+  added.event_id = event_id;
+  added.type = Event::descriptor()->full_name();
+  added.payload = event.SerializeAsString();
+  AppendRequest request;
+  request.streams.push_back({.stream = StreamName(kReactionCategory, reactor), .events = {added}});
+  request.metadata = metadata.SerializeAsString();
+  return request;
+}
+
+}  // namespace
+
+struct Reactors::Context {
+  explicit Context(const Parts& parts_given) : parts(parts_given), reader(parts_given.store) {}
+  const Parts parts;
+  BatchReader reader;
+  std::atomic<bool> stopped = false;
+
+  static void Wake(const std::shared_ptr<Context>& context, const SlotPtr& slot);
+  static void WakeAfter(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                        absl::Duration delay);
+  static void Run(const std::shared_ptr<Context>& context, const SlotPtr& slot);
+  static void Deliver(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                      const std::vector<Delivery>& deliveries);
+  static void Tell(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                   const ReactorRunner::ToTell& told);
+  static void AwaitTimer(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                         absl::Time due);
+  static void AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                          Position checkpoint);
+};
+
+struct Reactors::Slot {
+  explicit Slot(const ReactorEntry& entry) : reactor(entry) {}
+  const ReactorEntry& reactor;
+
+  Mutex mu;
+  std::unique_ptr<ReactorRunner> runner ABSL_GUARDED_BY(mu);
+  absl::Status unopened ABSL_GUARDED_BY(mu);
+  bool ended ABSL_GUARDED_BY(mu) = false;
+  absl::Time alarm ABSL_GUARDED_BY(mu) = absl::InfiniteFuture();  // When a timer's wake-up comes.
+
+  // What came since the last step.
+  Mutex inbox_mu;
+  std::vector<std::pair<std::int64_t, DeliveryOutcome>> finished ABSL_GUARDED_BY(inbox_mu);
+  std::vector<std::int64_t> told ABSL_GUARDED_BY(inbox_mu);
+  std::vector<std::int64_t> undelayed ABSL_GUARDED_BY(inbox_mu);
+
+  std::atomic<bool> posted = false;   // It has a task.
+  std::atomic<bool> waiting = false;  // The store will wake it.
+
+  Mutex status_mu;
+  ReactorStatus status ABSL_GUARDED_BY(status_mu);
+
+  void TakeInbox() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    MutexLock lock(inbox_mu);
+    for (auto& [id, outcome] : finished) runner->Finished(id, std::move(outcome));
+    for (const std::int64_t id : told) runner->Told(id);
+    for (const std::int64_t id : undelayed) runner->Undelay(id);
+    finished.clear();
+    told.clear();
+    undelayed.clear();
+  }
+
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    MutexLock lock(status_mu);
+    status.name = reactor.name;
+    const absl::Status& stopped = runner == nullptr ? unopened : runner->stopped();
+    const std::string before = std::exchange(status.reason, std::string(stopped.message()));
+    status.state = stopped.ok() ? ReactorState::kLive : ReactorState::kStopped;
+    if (!stopped.ok() && status.reason != before) {
+      LogLine("reactor {}: {}", reactor.name, status.reason);
+    }
+    if (runner == nullptr) return;
+    if (stopped.ok() && runner->paused()) {
+      status.state = ReactorState::kPaused;
+      status.reason = *runner->paused();
+    }
+    status.checkpoint = runner->checkpoint();
+    status.waiting = static_cast<std::int64_t>(runner->runnable());
+    status.timers = static_cast<std::int64_t>(runner->timers());
+    status.parked_keys = runner->parked_keys();
+    status.events = runner->counts().events.value();
+    status.delivered = runner->counts().delivered.value();
+    status.rejections = runner->counts().rejections.value();
+    status.retries = runner->counts().retries.value();
+  }
+};
+
+std::unique_ptr<Reactors> Reactors::Open(const std::deque<ReactorEntry>& reactors,
+                                         const Parts& parts, const std::string& folder) {
+  std::unique_ptr<Reactors> opened(new Reactors(std::make_shared<Context>(parts)));
+  for (const ReactorEntry& reactor : reactors) {
+    auto slot = std::make_shared<Slot>(reactor);
+    auto runner = ReactorRunner::Open(reactor, parts.store, parts.loader,
+                                      fmt::format("{}/{}.db", folder, reactor.name));
+    MutexLock lock(slot->mu);
+    slot->unopened = runner.status();
+    if (runner.ok()) slot->runner = *std::move(runner);
+    slot->Publish();
+    opened->slots_.push_back(slot);
+  }
+  return opened;
+}
+
+Reactors::~Reactors() { Stop(); }
+
+void Reactors::Start() {
+  for (const SlotPtr& slot : slots_) Context::Wake(context_, slot);
+}
+
+void Reactors::Stop() {
+  context_->stopped = true;
+  for (const SlotPtr& slot : slots_) {
+    MutexLock lock(slot->mu);
+    slot->ended = true;
+    slot->runner.reset();
+  }
+}
+
+void Reactors::Context::Wake(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
+  if (context->stopped || slot->posted.exchange(true)) return;
+  context->parts.executor.Post([context, slot] { Run(context, slot); });
+}
+
+void Reactors::Context::WakeAfter(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                                  absl::Duration delay) {
+  context->parts.executor.PostAfter(delay, [context, slot] { Wake(context, slot); });
+}
+
+void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
+  slot->posted = false;
+  std::vector<Delivery> deliveries;
+  std::vector<ReactorRunner::ToTell> to_tell;
+  std::vector<ReactorRunner::Delayed> delayed;
+  ReactorRunner::Next next = ReactorRunner::Next::kStopped;
+  Position checkpoint;
+  absl::Time timer = absl::InfiniteFuture();
+  {
+    MutexLock lock(slot->mu);
+    if (slot->ended || slot->runner == nullptr) return;
+    ReactorRunner& runner = *slot->runner;
+    slot->TakeInbox();
+    next = runner.Step(context->reader, context->parts.clock.Now());
+    deliveries = runner.TakeDeliveries();
+    to_tell = runner.TakeToTell();
+    delayed = runner.TakeDelayed();
+    checkpoint = runner.checkpoint();
+    if (runner.next_timer() < slot->alarm) timer = slot->alarm = runner.next_timer();
+    if (next == ReactorRunner::Next::kWait && runner.HasWork()) next = ReactorRunner::Next::kStep;
+    slot->Publish();
+  }
+  if (timer != absl::InfiniteFuture()) AwaitTimer(context, slot, timer);
+  for (const auto& [id, delay] : delayed) {
+    context->parts.executor.PostAfter(delay, [context, slot, row = id] {
+      {
+        MutexLock lock(slot->inbox_mu);
+        slot->undelayed.push_back(row);
+      }
+      Wake(context, slot);
+    });
+  }
+  for (const auto& told : to_tell) Tell(context, slot, told);
+  Deliver(context, slot, deliveries);
+  if (next == ReactorRunner::Next::kStep) return Wake(context, slot);
+  if (next == ReactorRunner::Next::kLater) return WakeAfter(context, slot, kReactorRetryDelay);
+  if (next == ReactorRunner::Next::kWait) AwaitEvents(context, slot, checkpoint);
+}
+
+void Reactors::Context::AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                                    Position checkpoint) {
+  if (slot->waiting.exchange(true)) return;
+  context->parts.store.WaitPast(checkpoint, [context, slot] {
+    slot->waiting = false;
+    Wake(context, slot);
+  });
+}
+
+void Reactors::Context::AwaitTimer(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                                   absl::Time due) {
+  const absl::Duration left = std::max(due - context->parts.clock.Now(), absl::ZeroDuration());
+  context->parts.executor.PostAfter(std::min(left, kClockLookEvery), [context, slot, due] {
+    {
+      MutexLock lock(slot->mu);
+      if (slot->alarm == due) slot->alarm = absl::InfiniteFuture();  // The next step sets it anew.
+    }
+    Wake(context, slot);
+  });
+}
+
+void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                                const std::vector<Delivery>& deliveries) {
+  for (const Delivery& delivery : deliveries) {
+    context->parts.deliverer.Deliver(delivery, slot->reactor.retry.timeout,
+                                     [context, slot, row = delivery.row](DeliveryOutcome outcome) {
+                                       {
+                                         MutexLock lock(slot->inbox_mu);
+                                         slot->finished.emplace_back(row, std::move(outcome));
+                                       }
+                                       Wake(context, slot);
+                                     });
+  }
+}
+
+void Reactors::Context::Tell(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                             const ReactorRunner::ToTell& told) {
+  core::v1::EventMetadata metadata;
+  metadata.set_actor("reactor:" + slot->reactor.name);
+  metadata.set_command_id(told.command_id);
+  AppendRequest request =
+      AppendOfEngine(slot->reactor.name, told.event, DerivedUuid(told.command_id, 0), metadata);
+  request.command = CommandRecord{
+      .command_id = told.command_id, .aggregate_id = slot->reactor.name, .created_id = ""};
+  context->parts.store.Append(
+      std::move(request), [context, slot, told](const absl::StatusOr<Receipt>& receipt) {
+        if (!receipt.ok()) {
+          return context->parts.executor.PostAfter(kReactorRetryDelay, [context, slot, told] {
+            if (!context->stopped) Tell(context, slot, told);
+          });
+        }
+        {
+          MutexLock lock(slot->inbox_mu);
+          slot->told.push_back(told.id);
+        }
+        Wake(context, slot);
+      });
+}
+
+std::vector<ReactorStatus> Reactors::List() {
+  const Position head = context_->parts.store.GetHead().position;
+  std::vector<ReactorStatus> all;
+  for (const SlotPtr& slot : slots_) {
+    MutexLock lock(slot->status_mu);
+    ReactorStatus& status = all.emplace_back(slot->status);
+    status.lag_events = std::max<std::int64_t>(0, head.value - status.checkpoint.value);
+    if (status.state == ReactorState::kLive && status.lag_events > 0) {
+      status.state = ReactorState::kCatchingUp;
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return all;
+}
+
+absl::StatusOr<Reactors::SlotPtr> Reactors::Find(std::string_view reactor) const {
+  std::string names;
+  for (const SlotPtr& slot : slots_) {
+    if (slot->reactor.name == reactor) return slot;
+    names += (names.empty() ? "" : ", ") + slot->reactor.name;
+  }
+  return Reject(core::v1::ERROR_REASON_REACTOR_NOT_FOUND,
+                fmt::format("there is no reactor {}; the reactors are {}", reactor, names),
+                {{"reactor", std::string(reactor)}});
+}
+
+absl::StatusOr<std::vector<ParkedDelivery>> Reactors::ListParked(std::string_view reactor,
+                                                                 std::int64_t after,
+                                                                 std::size_t limit) {
+  const auto slot = Find(reactor);
+  if (!slot.ok()) return slot.status();
+  MutexLock lock((*slot)->mu);
+  if ((*slot)->runner == nullptr) return (*slot)->unopened;
+  return (*slot)->runner->ListParked(after, limit);
+}
+
+absl::Status Reactors::Pause(std::string_view reactor, std::string_view why) {
+  const auto slot = Find(reactor);
+  if (!slot.ok()) return slot.status();
+  MutexLock lock((*slot)->mu);
+  if ((*slot)->runner == nullptr) return (*slot)->unopened;
+  const absl::Status paused = (*slot)->runner->Pause(why);
+  (*slot)->Publish();
+  return paused;
+}
+
+absl::Status Reactors::Resume(std::string_view reactor) {
+  const auto slot = Find(reactor);
+  if (!slot.ok()) return slot.status();
+  {
+    MutexLock lock((*slot)->mu);
+    if ((*slot)->runner == nullptr) return (*slot)->unopened;
+    LEFTFOLD_RETURN_IF_ERROR((*slot)->runner->Resume());
+    (*slot)->Publish();
+  }
+  Context::Wake(context_, *slot);
+  return absl::OkStatus();
+}
+
+template <class Event>
+void Reactors::Record(std::string_view reactor, const Event& event, const std::string& actor,
+                      const std::function<bool(const ParkedDelivery&)>& parked, Recorded done) {
+  std::int64_t after = 0;
+  while (true) {
+    constexpr std::size_t kPage = 1'000;
+    const auto page = ListParked(reactor, after, kPage);
+    if (!page.ok()) return done(page.status());
+    if (std::any_of(page->begin(), page->end(), parked)) break;
+    if (page->size() < kPage) {
+      return done(Reject(core::v1::ERROR_REASON_NOT_PARKED,
+                         fmt::format("{} has nothing of that kind parked; ListParkedDeliveries "
+                                     "shows all",
+                                     reactor),
+                         {{"reactor", std::string(reactor)}}));
+    }
+    after = page->back().row;
+  }
+  core::v1::EventMetadata metadata;
+  metadata.set_actor(actor);
+  context_->parts.store.Append(
+      AppendOfEngine(reactor, event, NewUuidV7(context_->parts.clock.Now()), metadata),
+      [done = std::move(done)](const absl::StatusOr<Receipt>& receipt) {
+        if (!receipt.ok()) return done(receipt.status());
+        done(receipt->position);
+      });
+}
+
+void Reactors::Retry(std::string_view reactor, std::string_view key, const std::string& actor,
+                     Recorded done) {
+  core::v1::RetryRequested event;
+  event.set_reactor(std::string(reactor));
+  event.set_key(std::string(key));
+  Record(
+      reactor, event, actor,
+      [key = std::string(key)](const ParkedDelivery& p) { return p.parked.key() == key; },
+      std::move(done));
+}
+
+void Reactors::Skip(std::string_view reactor, std::string_view delivery_id, std::string_view why,
+                    const std::string& actor, Recorded done) {
+  core::v1::SkipRequested event;
+  event.set_reactor(std::string(reactor));
+  event.set_delivery_id(std::string(delivery_id));
+  event.set_why(std::string(why));
+  Record(
+      reactor, event, actor,
+      [id = std::string(delivery_id)](const ParkedDelivery& p) {
+        return p.parked.delivery_id() == id;
+      },
+      std::move(done));
+}
+
+}  // namespace leftfold

@@ -1,0 +1,113 @@
+#ifndef REACTOR_REACTORS_H_
+#define REACTOR_REACTORS_H_
+
+#include <absl/status/statusor.h>
+#include <absl/time/time.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/executor.h"
+#include "core/mutex.h"
+#include "core/registry.h"
+#include "event_store/batch_reader.h"
+#include "event_store/event_store.h"
+#include "reactor/deliverer.h"
+#include "reactor/reactor_runner.h"
+
+namespace leftfold {
+
+// After this a reactor that could not go on (a full disk, a log that cannot be reached) tries
+// again.
+inline constexpr absl::Duration kReactorRetryDelay = absl::Seconds(1);
+// How often the clock is looked at while a timer waits. Timers are due by the wall clock: when it
+// jumps forward they go off at the next look; when it jumps back they go off that much later.
+inline constexpr absl::Duration kClockLookEvery = absl::Seconds(10);
+// Characters of an operator's reason.
+inline constexpr std::size_t kWhyBytesMax = 1'000;
+
+enum class ReactorState {
+  kCatchingUp,  // It has events to take in.
+  kLive,
+  kPaused,   // It delivers nothing, because an operator said so.
+  kStopped,  // It cannot go on, because of `reason`.
+};
+
+struct ReactorStatus {
+  std::string name;
+  ReactorState state = ReactorState::kCatchingUp;
+  Position checkpoint;
+  std::int64_t lag_events = 0;
+  std::string reason;
+  std::int64_t waiting = 0;  // Rows of the outbox that are being delivered or will be.
+  std::int64_t timers = 0;
+  std::int64_t parked_keys = 0;
+  std::int64_t events = 0;  // Since the start, as those below.
+  std::int64_t delivered = 0;
+  std::int64_t rejections = 0;
+  std::int64_t retries = 0;
+};
+
+// Runs every reactor of the registry, each by itself. Step-driven: each reactor has at most one
+// task on the executor, and none while there is nothing to do. Thread-safe. The caller holds the
+// "react" lock of the data folder.
+class Reactors {
+ public:
+  struct Parts {
+    EventStore& store;
+    StateLoader& loader;
+    Deliverer& deliverer;
+    const Clock& clock;
+    Executor& executor;
+  };
+  // `folder` holds a file for each. Everything given must outlive it, store, deliverer and executor
+  // also every task and answer of theirs that is still to come. A reactor that cannot be opened is
+  // stopped, and List says why.
+  static std::unique_ptr<Reactors> Open(const std::deque<ReactorEntry>& reactors,
+                                        const Parts& parts, const std::string& folder);
+  ~Reactors();
+
+  void Start();
+  // Nothing is delivered or taken in from now on; returns when no step is under way.
+  void Stop();
+
+  std::vector<ReactorStatus> List();
+  // REACTOR_NOT_FOUND names those that there are.
+  absl::StatusOr<std::vector<ParkedDelivery>> ListParked(std::string_view reactor,
+                                                         std::int64_t after, std::size_t limit);
+  absl::Status Pause(std::string_view reactor, std::string_view why);
+  // Also lets a stopped one try again.
+  absl::Status Resume(std::string_view reactor);
+
+  // Record an operator's decision in the log; the reactor acts when it comes to it. `done` gets the
+  // position. NOT_PARKED.
+  using Recorded = std::function<void(absl::StatusOr<Position>)>;
+  void Retry(std::string_view reactor, std::string_view key, const std::string& actor,
+             Recorded done);
+  void Skip(std::string_view reactor, std::string_view delivery_id, std::string_view why,
+            const std::string& actor, Recorded done);
+
+ private:
+  struct Slot;
+  struct Context;
+  using SlotPtr = std::shared_ptr<Slot>;
+
+  explicit Reactors(std::shared_ptr<Context> context) : context_(std::move(context)) {}
+  absl::StatusOr<SlotPtr> Find(std::string_view reactor) const;
+  // Appends `event` to the reactor's stream, if `parked` says that it makes sense.
+  template <class Event>
+  void Record(std::string_view reactor, const Event& event, const std::string& actor,
+              const std::function<bool(const ParkedDelivery&)>& parked, Recorded done);
+
+  const std::shared_ptr<Context> context_;
+  std::vector<SlotPtr> slots_;
+};
+
+}  // namespace leftfold
+#endif  // REACTOR_REACTORS_H_

@@ -1,0 +1,26 @@
+#ifndef SERVER_OPERATOR_H_
+#define SERVER_OPERATOR_H_
+
+#include <absl/status/status.h>
+#include <grpcpp/support/status.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "core/reject.h"
+
+// What the services for operators have in common.
+namespace leftfold {
+
+// Longest `why` and `by` of an operator.
+inline constexpr std::size_t kRemarkBytesMax = 1'000;
+
+// A remark is there, and not too long.
+void CheckRemark(std::string_view field, const std::string& text, Violations& violations);
+
+// Operators are told what clients of the other APIs are not: of a full disk, and what failed.
+grpc::Status ToOperator(const absl::Status& status);
+
+}  // namespace leftfold
+#endif  // SERVER_OPERATOR_H_

@@ -1,0 +1,108 @@
+#include "server/reactor_deliverer.h"
+
+#include <absl/strings/match.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "core/status.h"
+#include "leftfold/core/v1/reactions.pb.h"
+
+namespace leftfold {
+namespace {
+
+constexpr std::string_view kIdempotencyHeader = "Idempotency-Key";
+
+bool IsRefusal(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kUnimplemented:
+      return true;
+    default:
+      return false;
+  }
+}
+
+DeliveryOutcome OutcomeOf(absl::StatusOr<core::v1::CommandReceipt> receipt) {
+  DeliveryOutcome outcome;
+  if (receipt.ok()) {
+    outcome.result.receipt = *std::move(receipt);
+  } else {
+    (IsRefusal(receipt.status()) ? outcome.result.status : outcome.failure) = receipt.status();
+  }
+  return outcome;
+}
+
+DeliveryOutcome OutcomeOf(absl::StatusOr<HttpReply> reply) {
+  if (!reply.ok()) return {.failure = reply.status()};
+  const int status = reply->status;
+  if (status == 408 || status == 429 || status >= 500) {
+    return {.failure = Error(absl::StatusCode::kUnavailable, "the server said {}", status)};
+  }
+  DeliveryOutcome outcome;
+  outcome.result.reply = *std::move(reply);
+  return outcome;
+}
+
+}  // namespace
+
+void ReactorDeliverer::Deliver(const Delivery& delivery, absl::Duration timeout, Done done) {
+  if (delivery.kind == DeliveryKind::kHttp) return Call(delivery, timeout, std::move(done));
+  SendCommand(delivery, std::move(done));
+}
+
+void ReactorDeliverer::SendCommand(const Delivery& delivery, Done done) {
+  const CommandEntry* entry = registry_.FindCommand(delivery.type);
+  if (entry == nullptr) {
+    return done(OutcomeOf(absl::StatusOr<core::v1::CommandReceipt>(
+        Error(absl::StatusCode::kUnimplemented, "there is no command {}", delivery.type))));
+  }
+  std::unique_ptr<google::protobuf::Message> command(
+      google::protobuf::MessageFactory::generated_factory()->GetPrototype(entry->request)->New());
+  if (!command->ParseFromString(delivery.payload)) {
+    return done(OutcomeOf(absl::StatusOr<core::v1::CommandReceipt>(
+        Error(absl::StatusCode::kInvalidArgument, "{} does not decode", delivery.type))));
+  }
+  const auto* id = entry->request->FindFieldByName("command_id");
+  command->GetReflection()->SetString(command.get(), id, delivery.id);
+  Caller caller{.actor = "reactor:" + delivery.reactor,
+                .correlation_id = delivery.correlation_id,
+                .causation_id = delivery.event_id,
+                .traceparent = delivery.traceparent,
+                .headers = {},
+                .trusted = true};
+  commands_.Handle(*entry, std::move(command), std::move(caller),
+                   [done = std::move(done)](absl::StatusOr<core::v1::CommandReceipt> receipt) {
+                     done(OutcomeOf(std::move(receipt)));
+                   });
+}
+
+void ReactorDeliverer::Call(const Delivery& delivery, absl::Duration timeout, Done done) {
+  core::v1::HttpCall call;
+  if (!call.ParseFromString(delivery.payload)) {
+    return done({.failure = absl::DataLossError("the stored HTTP call does not decode")});
+  }
+  HttpRequest request{.method = call.method(),
+                      .url = call.url(),
+                      .headers = {},
+                      .body = call.body(),
+                      .timeout = timeout};
+  bool has_key = false;
+  for (const auto& header : call.headers()) {
+    has_key = has_key || absl::EqualsIgnoreCase(header.name(), ToAbsl(kIdempotencyHeader));
+    request.headers.emplace_back(header.name(), header.value());
+  }
+  if (!has_key) request.headers.emplace_back(kIdempotencyHeader, delivery.id);
+  http_.Send(std::move(request), [done = std::move(done)](absl::StatusOr<HttpReply> reply) {
+    done(OutcomeOf(std::move(reply)));
+  });
+}
+
+}  // namespace leftfold

@@ -1,0 +1,194 @@
+#include "server/reactor_service.h"
+
+#include <condition_variable>
+#include <future>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "core/page.h"
+#include "core/reject.h"
+#include "rpc/status.h"
+#include "server/operator.h"
+
+namespace leftfold {
+namespace {
+
+admin::v1::ReactorStatus::State ToProto(ReactorState state) {
+  switch (state) {
+    case ReactorState::kCatchingUp:
+      return admin::v1::ReactorStatus::STATE_CATCHING_UP;
+    case ReactorState::kLive:
+      return admin::v1::ReactorStatus::STATE_LIVE;
+    case ReactorState::kPaused:
+      return admin::v1::ReactorStatus::STATE_PAUSED;
+    case ReactorState::kStopped:
+      return admin::v1::ReactorStatus::STATE_STOPPED;
+  }
+  return admin::v1::ReactorStatus::STATE_UNSPECIFIED;
+}
+
+// "operator" where nobody says who it is.
+std::string ActorOf(const std::string& by) { return by.empty() ? "operator" : by; }
+
+void CheckBy(const std::string& by, Violations& violations) {
+  if (by.size() > kRemarkBytesMax) {
+    violations.Add("by", fmt::format("must be at most {} bytes", kRemarkBytesMax));
+  }
+}
+
+// Waits for the answer to `record`, which the log gives soon.
+template <class Response, class Record>
+grpc::Status AwaitRecorded(Response& response, Record record) {
+  auto answer = std::make_shared<std::promise<absl::StatusOr<Position>>>();
+  auto recorded = answer->get_future();
+  record([answer](absl::StatusOr<Position> position) { answer->set_value(position); });
+  const absl::StatusOr<Position> position = recorded.get();
+  if (!position.ok()) return ToOperator(position.status());
+  response.set_position(position->value);
+  return grpc::Status::OK;
+}
+
+std::optional<admin::v1::WatchErrorsResponse> ToProto(const RecordedEvent& event) {
+  admin::v1::WatchErrorsResponse told;
+  told.set_position(event.position.value);
+  told.set_by(EventMeta{event}.metadata().actor());
+  auto take = [&]<class E>(const E& decoded) {
+    if constexpr (std::is_same_v<E, core::v1::DeliveryParked>) *told.mutable_parked() = decoded;
+    if constexpr (std::is_same_v<E, core::v1::RetryRequested>) *told.mutable_retry() = decoded;
+    if constexpr (std::is_same_v<E, core::v1::SkipRequested>) *told.mutable_skip() = decoded;
+  };
+  using Told = Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested>;
+  const absl::StatusOr<bool> known = internal::Dispatch<Told>(event, take);
+  if (!known.ok() || !*known) return std::nullopt;
+  return told;
+}
+
+// Returns when the store is past the position, or after kWatchErrorsLook.
+void AwaitPast(EventStore& store, Position position) {
+  struct Bell {
+    std::mutex mu;
+    std::condition_variable rung;
+    bool past = false;
+  };
+  auto bell = std::make_shared<Bell>();
+  store.WaitPast(position, [bell] {
+    const std::lock_guard lock(bell->mu);
+    bell->past = true;
+    bell->rung.notify_all();
+  });
+  std::unique_lock lock(bell->mu);
+  bell->rung.wait_for(lock, absl::ToChronoMilliseconds(kWatchErrorsLook),
+                      [&] { return bell->past; });
+}
+
+}  // namespace
+
+grpc::Status ReactorService::ListReactors(grpc::ServerContext*,
+                                          const admin::v1::ListReactorsRequest*,
+                                          admin::v1::ListReactorsResponse* response) {
+  for (const ReactorStatus& status : reactors_.List()) {
+    auto* reactor = response->add_reactors();
+    reactor->set_name(status.name);
+    reactor->set_state(ToProto(status.state));
+    reactor->set_checkpoint(status.checkpoint.value);
+    reactor->set_lag_events(status.lag_events);
+    reactor->set_reason(status.reason);
+    reactor->set_waiting(status.waiting);
+    reactor->set_timers(status.timers);
+    reactor->set_parked_keys(status.parked_keys);
+    reactor->set_events(status.events);
+    reactor->set_delivered(status.delivered);
+    reactor->set_rejections(status.rejections);
+    reactor->set_retries(status.retries);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status ReactorService::ListParkedDeliveries(
+    grpc::ServerContext*, const admin::v1::ListParkedDeliveriesRequest* request,
+    admin::v1::ListParkedDeliveriesResponse* response) {
+  const auto page = Page::Of(*request);
+  if (!page.ok()) return rpc::ToGrpc(page.status());
+  const auto after = page->NumberAfter(0, std::numeric_limits<std::int64_t>::max());
+  if (!after.ok()) return rpc::ToGrpc(after.status());
+  const auto size = static_cast<std::size_t>(page->size());
+  auto parked = reactors_.ListParked(request->reactor(), *after, size + 1);
+  if (!parked.ok()) return ToOperator(parked.status());
+  const bool more = parked->size() > size;
+  if (more) parked->resize(size);
+  for (const ParkedDelivery& delivery : *parked) {
+    auto* added = response->add_deliveries();
+    *added->mutable_delivery() = delivery.parked;
+    added->set_behind(delivery.behind);
+  }
+  if (more) response->set_next_page_token(page->TokenAfter(fmt::to_string(parked->back().row)));
+  return grpc::Status::OK;
+}
+
+grpc::Status ReactorService::RetryParkedDeliveries(
+    grpc::ServerContext*, const admin::v1::RetryParkedDeliveriesRequest* request,
+    admin::v1::RetryParkedDeliveriesResponse* response) {
+  Violations violations;
+  CheckBy(request->by(), violations);
+  if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
+  return AwaitRecorded(*response, [&](Reactors::Recorded done) {
+    reactors_.Retry(request->reactor(), request->key(), ActorOf(request->by()), std::move(done));
+  });
+}
+
+grpc::Status ReactorService::SkipParkedDelivery(grpc::ServerContext*,
+                                                const admin::v1::SkipParkedDeliveryRequest* request,
+                                                admin::v1::SkipParkedDeliveryResponse* response) {
+  Violations violations;
+  CheckBy(request->by(), violations);
+  CheckRemark("why", request->why(), violations);
+  if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
+  return AwaitRecorded(*response, [&](Reactors::Recorded done) {
+    reactors_.Skip(request->reactor(), request->delivery_id(), request->why(),
+                   ActorOf(request->by()), std::move(done));
+  });
+}
+
+grpc::Status ReactorService::PauseReactor(grpc::ServerContext*,
+                                          const admin::v1::PauseReactorRequest* request,
+                                          admin::v1::PauseReactorResponse*) {
+  Violations violations;
+  CheckRemark("why", request->why(), violations);
+  if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
+  return ToOperator(reactors_.Pause(request->reactor(), request->why()));
+}
+
+grpc::Status ReactorService::ResumeReactor(grpc::ServerContext*,
+                                           const admin::v1::ResumeReactorRequest* request,
+                                           admin::v1::ResumeReactorResponse*) {
+  return ToOperator(reactors_.Resume(request->reactor()));
+}
+
+grpc::Status ReactorService::WatchErrors(
+    grpc::ServerContext* context, const admin::v1::WatchErrorsRequest* request,
+    grpc::ServerWriter<admin::v1::WatchErrorsResponse>* writer) {
+  ReadAllOptions options;
+  options.from = request->has_after_position() ? Position{request->after_position()}
+                                               : store_.GetHead().position;
+  options.filter.categories = {std::string(kReactionCategory)};
+  while (!context->IsCancelled()) {
+    if (stopping_) {
+      return rpc::ToGrpc(
+          Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
+    }
+    const auto read = store_.ReadAll(options);
+    if (!read.ok()) return ToOperator(read.status());
+    for (const RecordedEvent& event : read->events) {
+      const auto told = ToProto(event);
+      if (told && !writer->Write(*told)) return grpc::Status::OK;
+    }
+    if (read->through == options.from) AwaitPast(store_, options.from);
+    options.from = read->through;
+  }
+  return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
+}
+
+}  // namespace leftfold

@@ -1,0 +1,372 @@
+// The reactor engine: events in, deliveries out, in order for each key, at least once and
+// harmlessly so, tried again, parked, retried and skipped.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/reject.h"
+#include "tests/unit/reactor_fixture.h"
+
+namespace leftfold::reacting {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+TEST(Reactors, SendACommandThatSaysWhereItComesFrom) {
+  ReactorFixture f;
+  f.Create("a", "rename=b");
+  f.Settle();
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+  EXPECT_THAT(f.Results(), ElementsAre("a b done"));
+  const auto events = f.store().ReadStream("counter-a", {});
+  const core::v1::EventMetadata metadata = EventMeta{events->back()}.metadata();
+  EXPECT_EQ(metadata.command_id(), f.IdOfFirst("a"));
+  EXPECT_EQ(metadata.actor(), "reactor:worker");
+  EXPECT_EQ(metadata.causation_id(), ToString(events->front().event_id));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(Reactors, DeliverInOrderForOneKeyAndSideBySideForOthers) {
+  ReactorFixture f;
+  f.deliverer().held["counter-a"];
+  f.Create("a", "rename=1 rename=2 rename=3");
+  f.Create("b", "rename=1 rename=2");
+  f.Settle();
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1 rename=2 rename=3"));
+  EXPECT_THAT(f.Names("b"), ElementsAre("rename=1 rename=2", "1", "2"));
+  f.deliverer().Release("counter-a");
+  f.Settle();
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1 rename=2 rename=3", "1", "2", "3"));
+}
+
+TEST(Reactors, DoWhatResultsLeadToBeforeWhatLaterEventsLeadTo) {
+  ReactorFixture f;
+  f.deliverer().held["counter-a"];
+  f.Create("a", "rename=1>2>3");
+  f.Settle();
+  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "rename=4")));
+  f.deliverer().Release("counter-a");
+  f.Settle();
+  EXPECT_THAT(f.Results(), ElementsAre("a 1>2>3 done", "a 2>3 done", "a 3 done", "a 4 done"));
+}
+
+TEST(Reactors, TakeARefusalAsAResultAndNeverTryItAgain) {
+  ReactorFixture f;
+  f.Create("b", "plain");
+  auto command = std::make_unique<rooms::v1::CreateRoomRequest>();
+  command->set_room_id("a");
+  command->set_name("rename=x");
+  f.deliverer().held["counter-a"];
+  f.Send(std::move(command));
+  auto gone = std::make_unique<rooms::v1::DeleteRoomRequest>();
+  gone->set_room_id("a");
+  f.Send(std::move(gone));
+  f.deliverer().Release("counter-a");
+  f.Settle();
+  EXPECT_THAT(f.Results(), ElementsAre("a x ROOM_NOT_FOUND"));
+  EXPECT_EQ(f.deliverer().log.size(), 1U);
+  EXPECT_EQ(f.Status().rejections, 1);
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(Reactors, TryAgainWithGrowingDelays) {
+  ReactorFixture f;
+  f.deliverer().fail_before["counter-a"] = 2;
+  f.Create("a", "rename=b");
+  f.Settle();
+  EXPECT_EQ(f.deliverer().log.size(), 1U);
+  f.RunFor(absl::Milliseconds(700));  // One second, less a fifth at the most.
+  EXPECT_EQ(f.deliverer().log.size(), 1U);
+  f.RunFor(absl::Milliseconds(600));
+  EXPECT_EQ(f.deliverer().log.size(), 2U);
+  f.RunFor(absl::Milliseconds(1'100));
+  EXPECT_EQ(f.deliverer().log.size(), 2U);
+  f.RunFor(absl::Milliseconds(1'400));
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+  EXPECT_EQ(f.Status().retries, 2);
+}
+
+TEST(Reactors, DoOnceWhatWasDoneButNotAnswered) {
+  ReactorFixture f;
+  f.deliverer().fail_after["counter-a"] = 2;
+  f.Create("a", "rename=b");
+  f.RunFor(absl::Seconds(10));
+  EXPECT_EQ(f.deliverer().log.size(), 3U);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+  EXPECT_THAT(f.Results(), ElementsAre("a b done"));
+}
+
+class ParkedKey : public ::testing::Test {
+ protected:
+  ParkedKey() {
+    f.Create("alarm", "plain");
+    f.deliverer().fail_before["counter-a"] = 3;
+    f.Create("a", "rename=1");
+    parked_id = f.IdOfFirst("a");
+    f.RunFor(absl::Seconds(10));
+    f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "rename=2 note=seen")));
+    f.Create("b", "rename=1 note=b");
+    f.RunFor(absl::Seconds(10));
+  }
+  absl::StatusOr<Position> Retry(const std::string& key) {
+    absl::StatusOr<Position> recorded = absl::UnknownError("not answered");
+    f.reactors().Retry("worker", key, "ann", [&](absl::StatusOr<Position> p) { recorded = p; });
+    f.Settle();
+    return recorded;
+  }
+  absl::StatusOr<Position> Skip(const std::string& id) {
+    absl::StatusOr<Position> recorded = absl::UnknownError("not answered");
+    f.reactors().Skip("worker", id, "lost", "ann",
+                      [&](absl::StatusOr<Position> p) { recorded = p; });
+    f.Settle();
+    return recorded;
+  }
+  ReactorFixture f;
+  std::string parked_id;
+};
+
+TEST_F(ParkedKey, WaitsWithAllThatFollowsWhileOthersGoOn) {
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen"));
+  EXPECT_THAT(f.Names("b"), ElementsAre("rename=1 note=b", "1"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked"));
+  EXPECT_EQ(f.deliverer().log.size(), 3U + 2U);  // Three attempts, b's, and the hook's.
+  const auto parked = f.reactors().ListParked("worker", 0, 10);
+  ASSERT_EQ(parked->size(), 1U);
+  EXPECT_EQ(parked->front().parked.delivery_id(), parked_id);
+  EXPECT_EQ(parked->front().parked.key(), "counter-a");
+  EXPECT_EQ(parked->front().parked.what(), "leftfold.rooms.v1.RenameRoomRequest");
+  EXPECT_EQ(parked->front().parked.attempts(), 3);
+  EXPECT_EQ(parked->front().parked.error(), "scripted");
+  EXPECT_EQ(parked->front().behind, 1);
+  EXPECT_EQ(f.Status().parked_keys, 1);
+}
+
+TEST_F(ParkedKey, RunsTheErrorHookPastWhatIsParked) {
+  EXPECT_THAT(f.Results(), Contains("parked " + parked_id));
+  EXPECT_THAT(f.Names("alarm"), ElementsAre("plain", "parked"));
+}
+
+TEST_F(ParkedKey, GoesOnInOrderWhenAnOperatorHasItRetried) {
+  EXPECT_TRUE(Retry("counter-a").ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
+  EXPECT_EQ(f.Status().parked_keys, 0);
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST_F(ParkedKey, IsParkedAndToldAgainWhenTheRetryFails) {
+  f.deliverer().fail_before["counter-a"] = 3;
+  EXPECT_TRUE(Retry("counter-a").ok());
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested", "DeliveryParked"));
+  EXPECT_TRUE(Retry("counter-a").ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
+}
+
+TEST_F(ParkedKey, GoesOnWithoutWhatAnOperatorSkips) {
+  EXPECT_TRUE(Skip(parked_id).ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "2"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "SkipRequested"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST_F(ParkedKey, StaysParkedOverARestart) {
+  f.Restart();
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen"));
+  EXPECT_EQ(f.Status().parked_keys, 1);
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked"));
+  EXPECT_TRUE(Retry("counter-a").ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
+}
+
+TEST_F(ParkedKey, RefusesARetryOrASkipOfWhatIsNotParked) {
+  EXPECT_EQ(ReasonOf(Retry("counter-b").status()), "NOT_PARKED");
+  EXPECT_EQ(ReasonOf(Skip(parked_id + "0").status()), "NOT_PARKED");
+  absl::Status unknown;
+  f.reactors().Retry("nobody", "k", "ann", [&](const auto& p) { unknown = p.status(); });
+  EXPECT_EQ(ReasonOf(unknown), "REACTOR_NOT_FOUND");
+  EXPECT_THAT(std::string(unknown.message()), HasSubstr("worker"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked"));
+}
+
+TEST(Reactors, ParkAnEventThatTheyCannotReactToAndLeaveNoTraceOfTheAttempt) {
+  ReactorFixture f;
+  f.Create("alarm", "plain");
+  Worker::broken = true;
+  f.Create("a", "note=before fail");
+  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "note=after")));
+  f.Create("b", "note=other");
+  f.Settle();
+  EXPECT_THAT(f.Results(),
+              UnorderedElementsAre(HasSubstr("lf:worker:"), "b other", "alarm parked done"));
+  EXPECT_EQ(f.reactors().ListParked("worker", 0, 10)->front().parked.what(),
+            "event leftfold.rooms.v1.RoomCreated");
+  Worker::broken = false;
+  f.reactors().Retry("worker", "counter-a", "ann", [](const auto&) {});
+  f.Settle();
+  const auto results = f.Results();
+  EXPECT_THAT(std::vector(results.begin() + 3, results.end()), ElementsAre("a before", "a after"));
+}
+
+TEST(Reactors, ParkAnEventWhoseRowsTheirTablesDoNotTake) {
+  ReactorFixture f;
+  f.Create("a", "note=before refused");
+  f.Create("b", "note=other");
+  f.Settle();
+  EXPECT_THAT(f.Results(), UnorderedElementsAre(HasSubstr("lf:worker:"), "b other",
+                                                "alarm parked ROOM_NOT_FOUND"));
+  EXPECT_EQ(f.Status().state, ReactorState::kLive);
+}
+
+TEST(Reactors, WaitForWhatMayPass) {
+  ReactorFixture f;
+  Worker::busy = true;
+  f.Create("a", "note=early");
+  f.Create("b", "busy note=late");
+  f.Settle();
+  EXPECT_THAT(f.Results(), ElementsAre("a early"));
+  f.RunFor(absl::Seconds(5));
+  EXPECT_THAT(f.Results(), ElementsAre("a early"));
+  Worker::busy = false;
+  f.RunFor(absl::Seconds(2));
+  EXPECT_THAT(f.Results(), ElementsAre("a early", "b late"));
+}
+
+TEST(Reactors, LoadAStateFromTheLog) {
+  ReactorFixture f;
+  f.Create("a", "load");
+  f.Settle();
+  EXPECT_THAT(f.Results(), ElementsAre("loaded load"));
+}
+
+TEST(ReactorTimers, GoOffOnceAtTheirTime) {
+  ReactorFixture f;
+  f.Create("a", "wake=t=60 later=u=30=x");
+  f.RunFor(absl::Seconds(29));
+  EXPECT_THAT(f.Results(), IsEmpty());
+  EXPECT_EQ(f.Status().timers, 2);
+  f.RunFor(absl::Seconds(2));
+  EXPECT_THAT(f.Results(), ElementsAre("a x done"));
+  f.RunFor(absl::Seconds(30));
+  EXPECT_THAT(f.Results(), ElementsAre("a x done", "woken t"));
+  f.RunFor(absl::Hours(1));
+  EXPECT_THAT(f.Results(), ElementsAre("a x done", "woken t"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(ReactorTimers, AreTakenBackAndReplacedByTheirNames) {
+  ReactorFixture f;
+  f.Create("a", "wake=t=60 wake=u=60 later=v=60=x");
+  f.Create("b", "cancel=t wake=u=90 cancel=nothing");
+  f.RunFor(absl::Seconds(70));
+  EXPECT_THAT(f.Results(), ElementsAre("a x done"));
+  f.RunFor(absl::Seconds(30));
+  EXPECT_THAT(f.Results(), ElementsAre("a x done", "woken u"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(ReactorTimers, GoOffOnceAfterADowntime) {
+  ReactorFixture f;
+  f.Create("a", "wake=t=60");
+  f.Settle();
+  f.Crash();
+  f.clock().jump = absl::Hours(5);
+  f.Start();
+  f.Settle();
+  EXPECT_THAT(f.Results(), ElementsAre("woken t"));
+  f.Restart();
+  f.RunFor(absl::Hours(1));
+  EXPECT_THAT(f.Results(), ElementsAre("woken t"));
+}
+
+TEST(ReactorTimers, NoticeAJumpOfTheClock) {
+  ReactorFixture f;
+  f.Create("a", "wake=t=3600");
+  f.Settle();
+  f.clock().jump = absl::Hours(2);
+  f.RunFor(kClockLookEvery);
+  EXPECT_THAT(f.Results(), ElementsAre("woken t"));
+}
+
+TEST(Reactors, KeepStillWhilePausedAlsoOverARestart) {
+  ReactorFixture f;
+  ASSERT_TRUE(f.reactors().Pause("worker", "holiday").ok());
+  f.Create("a", "rename=b");
+  f.RunFor(absl::Seconds(5));
+  f.Restart();
+  f.RunFor(absl::Seconds(5));
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b"));
+  EXPECT_EQ(f.Status().state, ReactorState::kPaused);
+  EXPECT_EQ(f.Status().reason, "holiday");
+  ASSERT_TRUE(f.reactors().Resume("worker").ok());
+  f.Settle();
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+}
+
+TEST(Reactors, CallHttpWithAnIdempotencyKeyAndTryServerErrorsAgain) {
+  ReactorFixture f;
+  f.deliverer().replies["/pay"] = {503, 0, 402};
+  f.Create("a", "http=/pay");
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Results(), ElementsAre("http 402"));
+  ASSERT_EQ(f.deliverer().requests.size(), 3U);
+  for (const HttpRequest& request : f.deliverer().requests) {
+    EXPECT_THAT(request.headers,
+                Contains(std::pair<std::string, std::string>("Idempotency-Key", f.IdOfFirst("a"))));
+    EXPECT_EQ(request.timeout, Worker::kRetry.timeout);
+  }
+}
+
+// A reactor that began after other events.
+struct Latecomer : Worker {
+  static constexpr std::string_view kName = "latecomer";
+  static constexpr StartAt kStart = StartAt::kNow;
+};
+
+TEST(Reactors, BeginFromNowWhenTheyDeclareIt) {
+  ReactorFixture f;
+  f.Create("a", "note=old");
+  Registry registry;
+  registry.Add<testing::Counter>();
+  registry.Add<Latecomer>();
+  LogStateLoader loader(registry, f.store(), nullptr);
+  auto runner = ReactorRunner::Open(registry.reactors().front(), f.store(), loader, "");
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  EXPECT_EQ((*runner)->checkpoint(), f.store().GetHead().position);
+}
+
+TEST(Reactors, StopOnALogThatIsNotTheirs) {
+  ReactorFixture f;
+  f.Create("a", "note=x");
+  f.Settle();
+  f.Crash();
+  auto other = NewMemoryEventStore(f.scheduler().Serial(), f.scheduler().Pool(), f.clock());
+  LogStateLoader loader(f.registry(), *other, nullptr);
+  const auto runner = ReactorRunner::Open(f.registry().reactors().front(), *other, loader,
+                                          f.folder() + "/worker.db");
+  EXPECT_EQ(runner.status().code(), absl::StatusCode::kDataLoss) << runner.status();
+}
+
+TEST(Reactors, PassOverEventsThatComeAgain) {
+  ReactorFixture f;
+  f.Create("a", "note=1");
+  f.Create("b", "note=2");
+  f.Settle();
+  f.Crash();
+  LogStateLoader loader(f.registry(), f.store(), nullptr);
+  auto runner = ReactorRunner::Open(f.registry().reactors().front(), f.store(), loader, "");
+  ASSERT_TRUE(runner.ok());
+  const auto events = f.store().ReadAll({})->events;
+  (*runner)->Step(events, 0, f.clock().Now());
+  (*runner)->Step(events, 0, f.clock().Now());
+  EXPECT_EQ((*runner)->counts().duplicates.value(), std::ssize(events));
+  EXPECT_EQ((*runner)->connection().Value("SELECT count(*) FROM result"), 2);
+}
+
+}  // namespace
+}  // namespace leftfold::reacting
