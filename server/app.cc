@@ -288,7 +288,7 @@ namespace {
 // A line that shows what the first command that creates something takes; "" when there is none.
 std::string DescribeLine(const Registry& registry, const std::string& write_address) {
   for (const CommandEntry& command : registry.commands()) {
-    if (!command.creates) continue;
+    if (!command.creates || command.system) continue;
     return fmt::format("  grpcurl -plaintext -msg-template {} describe {}\n", write_address,
                        command.request->full_name());
   }
