@@ -53,6 +53,9 @@ struct CommandEntry {
   const AggregateEntry* aggregate;
   bool creates = false;  // The id may be empty: the server makes one.
   bool system = false;   // Needs the token (method option leftfold.core.v1.system).
+  // Of a command that creates and leaves the id empty: the claim whose holder it is for. None for
+  // commands that get a new id then.
+  std::function<ClaimName(const google::protobuf::Message&)> named;
   std::function<void(const google::protobuf::Message&, Violations&)> validate;
   // Decides, and evolves `state` by the events when the command is accepted.
   std::function<absl::StatusOr<ErasedDecision>(void* state, const google::protobuf::Message&,
@@ -453,6 +456,10 @@ void Registry::Add() {
     entry.aggregate = &aggregate;
     entry.creates = A::Creates::template kContains<Command>;
     entry.system = internal::IsSystem(*Command::descriptor());
+    if constexpr (NamesByClaim<A, Command>) {
+      static_assert(A::Creates::template kContains<Command>, "has Named, but is not in Creates");
+      entry.named = [](const Message& m) { return A::Named(static_cast<const Command&>(m)); };
+    }
     entry.validate = [](const Message& m, Violations& violations) {
       A::Validate(static_cast<const Command&>(m), violations);
     };

@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <thread>
 #include <utility>
@@ -33,6 +32,7 @@
 #include "server/reactor_service.h"
 #include "server/role_lock.h"
 #include "server/state_loader.h"
+#include "server/stop_signals.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
@@ -327,7 +327,7 @@ namespace {
 // A line that shows what the first command that creates something takes; "" when there is none.
 std::string DescribeLine(const Registry& registry, const std::string& write_address) {
   for (const CommandEntry& command : registry.commands()) {
-    if (!command.creates) continue;
+    if (!command.creates || command.system) continue;
     return fmt::format("  grpcurl -plaintext -msg-template {} describe {}\n", write_address,
                        command.request->full_name());
   }
@@ -345,18 +345,7 @@ void TakeAllDescriptors() {
 }  // namespace
 
 int Serve(const Registry& registry, const ServeOptions& options) {
-  // Blocked before the first thread starts, so that only sigwait below takes them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  // The terminal has gone, and under nohup that is no reason to stop.
-  struct sigaction on_hangup {};
-  if (sigaction(SIGHUP, nullptr, &on_hangup) == 0 && on_hangup.sa_handler != SIG_IGN) {
-    sigaddset(&signals, SIGHUP);
-  }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const StopSignals signals;
   TakeAllDescriptors();
   rpc::InitProcess();
   static const SystemClock log_clock;
@@ -379,8 +368,7 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   Print("\ntry:\n  grpcurl -plaintext {} list\n  grpcurl -plaintext {} list\n{}", write, read,
         DescribeLine(registry, write));
   std::fflush(stdout);
-  int received = 0;
-  sigwait(&signals, &received);
+  signals.Wait();
   Print("stopping: calls in flight are answered, new ones refused\n");
   std::fflush(stdout);
   (*app)->Stop();

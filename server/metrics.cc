@@ -1,16 +1,13 @@
 #include "server/metrics.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
 #include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
-#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -18,8 +15,6 @@
 #include <map>
 #include <sstream>
 #include <stdexcept>
-#include <stop_token>
-#include <thread>
 #include <utility>
 
 #include "core/log.h"
@@ -27,6 +22,7 @@
 #include "event_store/log_metrics.h"
 #include "rpc/server.h"
 #include "rpc/status.h"
+#include "server/listener_waker.h"
 #include "sql/view_file.h"
 
 namespace leftfold {
@@ -240,22 +236,6 @@ void AddProcess(const MetricSources& sources, Families& out) {
             static_cast<double>(DroppedLogLines()));
 }
 
-// Connects and goes again.
-void Connect(std::string host, int port) {
-  std::erase_if(host, [](char c) { return c == '[' || c == ']'; });
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), fmt::to_string(port).c_str(), &hints, &found) != 0) return;
-  for (const addrinfo* to = found; to != nullptr; to = to->ai_next) {
-    const int connection = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection < 0) continue;
-    static_cast<void>(connect(connection, to->ai_addr, to->ai_addrlen));
-    close(connection);
-  }
-  freeaddrinfo(found);
-}
-
 class Collector final : public prometheus::Collectable {
  public:
   explicit Collector(MetricSources sources) : sources_(std::move(sources)) {}
@@ -283,13 +263,8 @@ class MetricsServer::Implementation {
             std::make_unique<prometheus::Exposer>(fmt::format("{}:{}", listen.host, listen.port))) {
     exposer_->RegisterCollectable(collector_);
   }
-  // The HTTP server sees that it is to end when its poll returns: after two seconds, or when
-  // somebody connects.
   ~Implementation() {
-    const std::jthread waker([this, port = port()](const std::stop_token& ended) {
-      constexpr std::chrono::milliseconds kPause(10);
-      for (; !ended.stop_requested(); std::this_thread::sleep_for(kPause)) Connect(host_, port);
-    });
+    const ListenerWaker waker(host_, port());
     exposer_.reset();
   }
   int port() const { return exposer_->GetListeningPorts().front(); }

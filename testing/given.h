@@ -76,6 +76,8 @@ class Outcome {
     return Refusal(form_);
   }
   const Decided<typename A::Events>& decided() const { return decision_.value(); }
+  // A refusal, of form too, or the decision.
+  const Decision<typename A::Events>& result() const { return decision_; }
 
  private:
   template <class E>

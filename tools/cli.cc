@@ -17,6 +17,7 @@
 #include "tools/new_domain.h"
 #include "tools/replay.h"
 #include "tools/restore.h"
+#include "tools/simulate_payments.h"
 #include "tools/tail.h"
 #include "tools/verify.h"
 #include "tools/views.h"
@@ -28,6 +29,8 @@ constexpr const char* kVersion = "leftfold 0.1.0";  // As in CMakeLists.txt.
 // Exit codes.
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+// Of an option in seconds: an hour.
+constexpr double kSimulatorSecondsMax = 3'600;
 
 // The options of all subcommands, and what was chosen.
 struct CommandLine {
@@ -40,6 +43,7 @@ struct CommandLine {
   tools::RestoreOptions restore;
   tools::ExportOptions export_to;
   tools::ImportOptions import_from;
+  tools::SimulatePaymentsOptions payments;
 };
 
 // Says in plain words what CLI11's own checks say in numbers of double.
@@ -231,6 +235,50 @@ CLI::App* AddImport(CLI::App& app, tools::ImportOptions& options) {
   return command;
 }
 
+// An option in seconds, fractions too.
+void AddSeconds(CLI::App& command, const std::string& name, absl::Duration& value,
+                const std::string& description) {
+  command
+      .add_option_function<double>(
+          name, [&value](double seconds) { value = absl::Seconds(seconds); }, description)
+      ->check(CLI::Range(0.0, kSimulatorSecondsMax))
+      ->default_str(fmt::to_string(absl::ToDoubleSeconds(value)));
+}
+
+CLI::App* AddSimulatePayments(CLI::App& app, tools::SimulatePaymentsOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("simulate-payments", "Serve a simulated payment provider over HTTP");
+  command->add_option("--listen", options.listen, "HOST:PORT; port 0 picks one")
+      ->envname("LEFTFOLD_PAYMENTS_LISTEN")
+      ->capture_default_str();
+  command->add_option("--api-key", options.simulator.api_key, "what clients must know")
+      ->envname("LEFTFOLD_PAYMENTS_API_KEY")
+      ->check(NotEmpty())
+      ->capture_default_str();
+  command->add_option("--webhook", options.webhook, "URL that is told what happens; '' for none")
+      ->envname("LEFTFOLD_PAYMENTS_WEBHOOK");
+  command->add_option("--webhook-secret", options.webhook_secret, "key of the messages' signatures")
+      ->envname("LEFTFOLD_PAYMENTS_WEBHOOK_SECRET")
+      ->check(NotEmpty())
+      ->capture_default_str();
+  command
+      ->add_option("--webhook-attempts", options.simulator.webhook_attempts,
+                   "how often a message is sent until it is answered with 2xx")
+      ->check(AtLeast(1))
+      ->capture_default_str();
+  AddSeconds(*command, "--webhook-retry", options.simulator.webhook_retry_delay,
+             "seconds before the second attempt; doubles, up to a minute");
+  AddSeconds(*command, "--late-after", options.simulator.late_after,
+             "seconds until late cards are settled");
+  AddSeconds(*command, "--hold", options.hold,
+             "seconds that a request without answer is held before the connection is closed");
+  command->add_option("--seed", options.simulator.seed, "of the ids that it makes")
+      ->capture_default_str();
+  command->footer("Test cards (tokens):\n" + tools::TestCards() +
+                  "Example: leftfold simulate-payments --listen 127.0.0.1:0 --api-key sk_test");
+  return command;
+}
+
 CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
   CLI::App* command = app.add_subcommand("new-domain", "Write the two folders of a new domain");
   command->add_option("name", options.name, "name of the domain: small letters, digits, _")
@@ -263,6 +311,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   CLI::App* restore = AddRestore(app, line.restore);
   CLI::App* export_to = AddExport(app, line.export_to);
   CLI::App* import_from = AddImport(app, line.import_from);
+  CLI::App* simulate_payments = AddSimulatePayments(app, line.payments);
   CLI::App* views = app.add_subcommand("views", "List the views of a running server");
   views->footer("Example: leftfold views --data ./data");
   for (CLI::App* command :
@@ -299,6 +348,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (*import_from) return tools::Import(line.import_from);
   if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
+  if (*simulate_payments) return tools::SimulatePayments(line.payments);
   return kUsage;
 }
 

@@ -1,0 +1,18 @@
+#include "core/registry.h"
+#include "domains/orders/customer.h"
+#include "domains/orders/delivery_agent.h"
+#include "domains/orders/order.h"
+#include "domains/orders/restaurant.h"
+
+namespace leftfold::orders {
+
+void Register(Registry& registry);  // Called by the generated list of domains.
+
+void Register(Registry& registry) {
+  registry.Add<Customer>();
+  registry.Add<Restaurant>();
+  registry.Add<Order>();
+  registry.Add<DeliveryAgent>();
+}
+
+}  // namespace leftfold::orders
