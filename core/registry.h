@@ -391,12 +391,14 @@ absl::Status TakeResult(const Delivery& delivery, const Result& result, OwnTable
     if constexpr (TakesReplies<R>) return R::OnReply(delivery, result.reply, tables, outbox);
   } else if (delivery.kind == DeliveryKind::kWake) {
     if constexpr (Wakes<R>) return R::OnWake(delivery.timer, result.at, tables, outbox);
-  } else {
-    std::optional<absl::Status> taken;
-    auto take = [&](const auto& command) { taken = R::OnResult(command, result, tables, outbox); };
-    DispatchPayload<typename SendsOf<R>::Type>(
-        {delivery.type, delivery.payload, Encoding::kProtobuf}, take);
-    if (taken) return *std::move(taken);
+  } else if (delivery.kind == DeliveryKind::kCommand) {
+    using Sends = typename SendsOf<R>::Type;
+    if constexpr (Sends::kSize > 0) {
+      std::optional<absl::Status> taken;
+      auto take = [&](const auto& sent) { taken = R::OnResult(sent, result, tables, outbox); };
+      DispatchPayload<Sends>({delivery.type, delivery.payload, Encoding::kProtobuf}, take);
+      if (taken) return *std::move(taken);
+    }
     const absl::Status& refusal = result.status;
     if (absl::IsInvalidArgument(refusal) || absl::IsUnimplemented(refusal) ||
         absl::IsPermissionDenied(refusal)) {

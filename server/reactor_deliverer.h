@@ -1,6 +1,9 @@
 #ifndef SERVER_REACTOR_DELIVERER_H_
 #define SERVER_REACTOR_DELIVERER_H_
 
+#include <string>
+#include <utility>
+
 #include "core/http.h"
 #include "core/registry.h"
 #include "reactor/deliverer.h"
@@ -14,17 +17,25 @@ namespace leftfold {
 // and 5xx. Thread-safe.
 class ReactorDeliverer final : public Deliverer {
  public:
-  ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http)
-      : registry_(registry), commands_(commands), http_(http) {}
+  // E-mails become files in `mail_folder`, one each, from where another program sends them; the
+  // same delivery is the same file.
+  ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
+                   std::string mail_folder)
+      : registry_(registry),
+        commands_(commands),
+        http_(http),
+        mail_folder_(std::move(mail_folder)) {}
   void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override;
 
  private:
   void SendCommand(const Delivery& delivery, Done done);
   void Call(const Delivery& delivery, absl::Duration timeout, Done done);
+  absl::Status WriteMail(const Delivery& delivery) const;
 
   const Registry& registry_;
   CommandHandler& commands_;
   HttpClient& http_;
+  const std::string mail_folder_;
 };
 
 }  // namespace leftfold
