@@ -27,20 +27,18 @@ std::optional<FileId> IdOf(const std::string& path) {
 
 }  // namespace
 
-class ViewFollower::OneView : public std::enable_shared_from_this<OneView> {
+class ViewFollower::OneView {
  public:
-  OneView(const ViewEntry& view, const std::string& views, ViewListener& listener,
-          Executor& executor)
-      : view_(view), folder_(views), listener_(listener), executor_(executor) {}
+  OneView(const ViewEntry& view, const std::string& views, ViewListener& listener)
+      : view_(view), folder_(views), listener_(listener) {}
 
-  void Look() {
+  // False after Stop.
+  bool Look() {
     MutexLock lock(mu_);
-    if (stopped_) return;
+    if (stopped_) return false;
     Follow();
     LookAtPause();
-    executor_.PostAfter(kFollowInterval, [weak = weak_from_this()] {
-      if (const auto self = weak.lock()) self->Look();
-    });
+    return true;
   }
   void Stop() {
     MutexLock lock(mu_);
@@ -128,7 +126,6 @@ class ViewFollower::OneView : public std::enable_shared_from_this<OneView> {
   const ViewEntry& view_;
   const std::string folder_;
   ViewListener& listener_;
-  Executor& executor_;
   Mutex mu_;
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   enum class Told { kNothing, kBuilding, kServing, kStopped };
@@ -143,16 +140,21 @@ class ViewFollower::OneView : public std::enable_shared_from_this<OneView> {
   Position position_ ABSL_GUARDED_BY(mu_);
 };
 
-ViewFollower::ViewFollower(const Registry& registry, std::string views, ViewListener& listener,
-                           Executor& executor) {
+ViewFollower::ViewFollower(const Registry& registry, const std::string& views,
+                           ViewListener& listener, Executor& executor)
+    : executor_(executor) {
   for (const ViewEntry& view : registry.views())
-    views_.push_back(std::make_shared<OneView>(view, views, listener, executor));
+    views_.push_back(std::make_shared<OneView>(view, views, listener));
 }
 
 ViewFollower::~ViewFollower() { Stop(); }
 
-void ViewFollower::Start() {
-  for (const auto& view : views_) view->Look();
+void ViewFollower::Start() { Look(executor_, views_); }
+
+void ViewFollower::Look(Executor& executor, const Views& views) {
+  bool again = false;
+  for (const auto& view : views) again = view->Look() || again;
+  if (again) executor.PostAfter(kFollowInterval, [&executor, views] { Look(executor, views); });
 }
 
 void ViewFollower::Stop() {

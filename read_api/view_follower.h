@@ -25,11 +25,11 @@ inline constexpr int kFollowedKeysMax = 8'192;
 // which keys changed. What it cannot know: how far a first build is (0 of 0), and why a view has
 // stopped, which here is behind. A file that cannot be opened is told as OnStopped, and looked at
 // again.
-// Step-driven: one task a view at a time, which never end before Stop. Thread-safe.
+// Step-driven: one task at a time, which goes on until Stop. Thread-safe.
 class ViewFollower {
  public:
   // All must outlive the follower's tasks. `views` is the folder of all views; it need not exist.
-  ViewFollower(const Registry& registry, std::string views, ViewListener& listener,
+  ViewFollower(const Registry& registry, const std::string& views, ViewListener& listener,
                Executor& executor);
   ~ViewFollower();
   ViewFollower(const ViewFollower&) = delete;
@@ -43,7 +43,11 @@ class ViewFollower {
 
  private:
   class OneView;
-  std::vector<std::shared_ptr<OneView>> views_;
+  using Views = std::vector<std::shared_ptr<OneView>>;
+  static void Look(Executor& executor, const Views& views);
+
+  Executor& executor_;
+  Views views_;
 };
 
 }  // namespace leftfold::read_api

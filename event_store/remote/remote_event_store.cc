@@ -201,7 +201,7 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void AskHead(std::function<void(const grpc::Status&, const v1::GetHeadResponse&)> then);
   // While somebody waits.
   void Poll();
-  void PollLater();
+  void PollLater() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OpenHints();
   void OnHint(const v1::SubscribeResponse& message);
   void OnHintsEnd();
