@@ -32,6 +32,12 @@ bool TellsOfDamage(const absl::Status& failure) {
   return absl::IsDataLoss(failure) && ReasonOf(failure).empty();
 }
 
+// A store elsewhere does not answer, or is stopping. That the view's own file is busy has no
+// reason.
+bool TellsOfAStoreAway(const absl::Status& failure) {
+  return absl::IsUnavailable(failure) && !ReasonOf(failure).empty();
+}
+
 absl::Duration RestAfter(std::int64_t events) {
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
@@ -178,6 +184,10 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
 }
 
 ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {
+  if (TellsOfAStoreAway(runner->stopped())) {
+    PublishStatus();
+    return {Turn::Next::kStep, kStoreAwayDelay};
+  }
   Publish();
   Tell(runner->stopped());
   // Once: a file that is damaged while it is being built tells of more than a damaged file.
@@ -225,10 +235,7 @@ std::vector<std::int64_t> ViewSlot::OtherGenerations() const {
 }
 
 void ViewSlot::TellPaused(std::string_view why) {
-  const absl::Status reason = Reject(
-      core::v1::ERROR_REASON_VIEW_PAUSED,
-      fmt::format("an operator paused the view {}: {}; ResumeView lets it go on", view.name, why),
-      {{"view", std::string(view.name)}});
+  const absl::Status reason = sql::Paused(view.name, why);
   {
     MutexLock status(status_mu);
     paused_for = reason;

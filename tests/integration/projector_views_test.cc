@@ -178,6 +178,21 @@ TEST_F(ProjectorViews, TryAgainWhenTheStoreCannotBeReached) {
   EXPECT_EQ(listener_.lines.back().substr(0, 7), "applied");
 }
 
+TEST_F(ProjectorViews, GoOnWithoutAWordWhenTheStoreWasAwayForAMoment) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  store_.failure = Reject(core::v1::ERROR_REASON_STOPPING, "the server of the log is stopping");
+  Write({"b"});
+  Run();
+  EXPECT_EQ(Served(), "1: a");
+  EXPECT_THAT(StatusOf("names").reason, ::testing::HasSubstr("the server of the log is stopping"));
+  EXPECT_FALSE(listener_.Has("stopped names")) << "its readers find it behind, not stopped";
+  store_.failure = absl::OkStatus();
+  executor_.Advance(kStoreAwayDelay);
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+}
+
 TEST_F(ProjectorViews, AreOpenedLaterWhereTheStoreCannotBeReachedAtFirst) {
   store_.AddNames({"a"});
   StartAndRun();
