@@ -275,6 +275,18 @@ Upcaster UpcasterOf() {
   return upcaster;
 }
 
+// nullptr where A has no Named for the command.
+template <class A, class Command>
+std::function<ClaimName(const google::protobuf::Message&)> NamedOf() {
+  if constexpr (NamesByClaim<A, Command>) {
+    static_assert(A::Creates::template kContains<Command>, "has Named, but is not in Creates");
+    return
+        [](const google::protobuf::Message& m) { return A::Named(static_cast<const Command&>(m)); };
+  } else {
+    return nullptr;
+  }
+}
+
 template <class A>
 absl::StatusOr<ErasedDecision> DecideAndEvolve(typename A::State& state,
                                                Decision<typename A::Events> decision) {
@@ -393,10 +405,7 @@ void Registry::Add() {
     entry.aggregate = &aggregate;
     entry.creates = A::Creates::template kContains<Command>;
     entry.system = internal::IsSystem(*Command::descriptor());
-    if constexpr (NamesByClaim<A, Command>) {
-      static_assert(A::Creates::template kContains<Command>, "has Named, but is not in Creates");
-      entry.named = [](const Message& m) { return A::Named(static_cast<const Command&>(m)); };
-    }
+    entry.named = internal::NamedOf<A, Command>();
     entry.validate = [](const Message& m, Violations& violations) {
       A::Validate(static_cast<const Command&>(m), violations);
     };
