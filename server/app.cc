@@ -361,7 +361,7 @@ absl::Status App::Implementation::StartAdmin() {
   if (Has(Role::kProject)) parts.projector = &projecting_now_;
   if (Has(Role::kRead)) parts.list_served = [this] { return ListViews(); };
   admin_ = std::make_unique<AdminService>(std::move(parts));
-  std::vector<rpc::ServerOptions::Generated> generated = {{std::string(AdminService::kName), admin_.get()}};
+  std::vector<rpc::RpcServerOptions::Generated> generated = {{std::string(AdminService::kName), admin_.get()}};
   if (reactor_service_ != nullptr) {
     generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
   }

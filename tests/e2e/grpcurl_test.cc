@@ -480,6 +480,8 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
   std::set<std::string> read;
   for (const CommandEntry& command : registry.commands())
     written.insert(internal::MethodTaking(*command.request)->service()->full_name());
+  for (const BatchEntry& batch : registry.batches())
+    written.insert(internal::MethodTaking(*batch.request)->service()->full_name());
   for (const ViewEntry& view : registry.views()) {
     for (const QueryEntry& query : view.queries)
       read.insert(internal::MethodTaking(*query.request)->service()->full_name());
