@@ -38,7 +38,8 @@ bool TellsOfAStoreAway(const absl::Status& failure) {
   return absl::IsUnavailable(failure) && !ReasonOf(failure).empty();
 }
 
-absl::Duration RestAfter(std::int64_t events) {
+absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events) {
+  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) return kBatchRestMin;
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
 
@@ -180,7 +181,8 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   const bool behind =
       store.GetHead().position.value - after.value >= static_cast<std::int64_t>(kBatchEventsMax);
   const bool rests = serving && !behind;
-  return {Turn::Next::kStep, rests ? RestAfter(after.value - before.value) : absl::ZeroDuration()};
+  return {Turn::Next::kStep,
+          rests ? RestAfter(*this, after.value - before.value) : absl::ZeroDuration()};
 }
 
 ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {

@@ -21,7 +21,8 @@ namespace leftfold {
 // A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
 // between these two limits: with few events watchers hear of them soon; beyond 1 /
 // kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
-// written page serves. The first event after a pause is folded at once.
+// written page serves. The first event after a pause is folded at once. A view that somebody
+// watches always rests for the shorter time.
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
