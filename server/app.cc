@@ -309,30 +309,6 @@ absl::Status App::Implementation::StartReadSide() {
   return absl::OkStatus();
 }
 
-absl::Status App::Implementation::StartReactors() {
-  http_ = std::make_unique<CurlHttpClient>();
-  states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ =
-      std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, options_.data + "/mail");
-  reactors_ = Reactors::Open(registry_.reactors(),
-                             {.store = *store_,
-                              .loader = *states_,
-                              .deliverer = *deliverer_,
-                              .clock = clock_,
-                              .executor = reacting_},
-                             options_.data + "/reactors");
-  reactors_->Start();
-  return absl::OkStatus();
-}
-
-absl::Status App::Implementation::StartAdmin() {
-  admin_ = std::make_unique<AdminService>(*store_, *projector_, clock_);
-  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
-  auto server = rpc::RpcServer::Start(
-      {.listen = options_.admin_listen,
-       .services = nullptr,
-       .generated = {{std::string(AdminService::kName), admin_.get()},
-                     {std::string(ReactorService::kName), reactor_service_.get()}}});
 void App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
