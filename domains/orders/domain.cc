@@ -3,6 +3,7 @@
 #include "domains/orders/delivery_agent.h"
 #include "domains/orders/order.h"
 #include "domains/orders/restaurant.h"
+#include "domains/orders/views.h"
 
 namespace leftfold::orders {
 
@@ -13,6 +14,7 @@ void Register(Registry& registry) {
   registry.Add<Restaurant>();
   registry.Add<Order>();
   registry.Add<DeliveryAgent>();
+  RegisterViews(registry);
 }
 
 }  // namespace leftfold::orders
