@@ -120,6 +120,7 @@ TEST_F(OrderDirectoryTest, StatusBarAndFlagsFollowTheWayToTheCustomer) {
   unassigned.set_reason("flat tyre");
   ExpectAfter(unassigned, v1::ORDER_STATUS_AWAITING_AGENT, "dddrnn", "1111000");
   EXPECT_EQ(Shown().last_error(), "flat tyre");
+  EXPECT_EQ(Shown().agent_id(), "");
   ExpectAfter(OfAgent<v1::AgentAssigned>("bob"), v1::ORDER_STATUS_AGENT_ASSIGNED, "ddddrn",
               "1111100");
   EXPECT_EQ(Shown().last_error(), "");

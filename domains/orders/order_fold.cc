@@ -128,6 +128,7 @@ void Apply(v1::Order& order, const v1::AgentAssigned& event) {
 
 void Apply(v1::Order& order, const v1::AgentUnassigned& event) {
   order.set_last_error(event.reason());
+  order.clear_agent_id();
   order.set_status(v1::ORDER_STATUS_AWAITING_AGENT);
   order.mutable_stages()->set_assignment(kRunning);
   order.mutable_stages()->set_pickup(kNotYet);
