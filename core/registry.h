@@ -62,6 +62,12 @@ struct CommandEntry {
       decide;
 };
 
+// Many commands of one type in one request, each decided and committed for itself.
+struct BatchEntry {
+  const google::protobuf::Descriptor* request;
+  const CommandEntry* command;  // Of each message of the request's field 1.
+};
+
 using Answer = std::unique_ptr<google::protobuf::Message>;
 
 struct QueryEntry {
@@ -120,9 +126,18 @@ class Registry {
   void Add();
   template <View V>
   void Add();
+  // A batch command: its RPC takes `repeated C … = 1` and `string command_id = 14`, where C is the
+  // request of a command that was added before, and answers `repeated
+  // leftfold.core.v1.CommandOutcome … = 1`, one for each command and in their order. There is
+  // nothing else to write for it. Dies when the messages are of another form. ADR 0018.
+  template <class Request>
+  void AddBatch() {
+    AddBatchOf(*Request::descriptor());
+  }
 
   const std::deque<AggregateEntry>& aggregates() const { return aggregates_; }
   const std::deque<CommandEntry>& commands() const { return commands_; }
+  const std::deque<BatchEntry>& batches() const { return batches_; }
   const std::deque<ViewEntry>& views() const { return views_; }
   // nullptr when there is none.
   const ViewEntry* FindView(std::string_view name) const;
@@ -148,6 +163,7 @@ class Registry {
   void AddEvent() {
     events_.emplace(Event::descriptor()->full_name(), &Event::default_instance());
   }
+  void AddBatchOf(const google::protobuf::Descriptor& request);
   // Dies when another aggregate has one for the same type.
   void AddUpcaster(const std::string& type, Upcaster upcaster);
 
@@ -155,6 +171,7 @@ class Registry {
   Upcasters upcasters_;
   std::deque<AggregateEntry> aggregates_;
   std::deque<CommandEntry> commands_;
+  std::deque<BatchEntry> batches_;
   std::deque<ViewEntry> views_;
 };
 

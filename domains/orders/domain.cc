@@ -13,6 +13,7 @@ void Register(Registry& registry) {
   registry.Add<Customer>();
   registry.Add<Restaurant>();
   registry.Add<Order>();
+  registry.AddBatch<v1::PlaceOrdersRequest>();
   registry.Add<DeliveryAgent>();
   RegisterViews(registry);
 }

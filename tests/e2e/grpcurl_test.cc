@@ -473,6 +473,11 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
   const std::string reads = "grpcurl -plaintext 127.0.0.1:50052 ";
   EXPECT_EQ(Run(writes + "list").output, common +
                                              "leftfold.commands.v1.CommandSessionService\n"
+                                             "leftfold.orders.v1.AgentCommandService\n"
+                                             "leftfold.orders.v1.CustomerCommandService\n"
+                                             "leftfold.orders.v1.OrderCommandService\n"
+                                             "leftfold.orders.v1.OrderProcessCommandService\n"
+                                             "leftfold.orders.v1.RestaurantCommandService\n"
                                              "leftfold.rooms.v1.RoomCommandService\n"
                                              "leftfold.store.v1.EventStoreService\n");
   EXPECT_EQ(Run(reads + "list").output, common + "leftfold.rooms.v1.RoomQueryService\n");
