@@ -141,7 +141,7 @@ absl::StatusOr<v1::GetTimelineResponse> OrderTimeline::Answer(const v1::GetTimel
   v1::GetTimelineResponse response;
   Rows rows = tx.Query(
       "SELECT position, version, type, text, recorded_at, actor FROM entry "
-      "WHERE order_id = ? AND position > ? ORDER BY position LIMIT ?",
+      "INDEXED BY entry_of_order WHERE order_id = ? AND position > ? ORDER BY position LIMIT ?",
       query.order_id(), last, page->size() + 1);
   while (rows.Next()) {
     if (response.entries_size() == page->size()) {
