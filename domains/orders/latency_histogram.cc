@@ -6,19 +6,20 @@
 namespace leftfold::orders {
 namespace {
 
-constexpr int kHalf = 32;  // Buckets of a power of two.
+constexpr int kHalf = 32;          // Buckets of a power of two.
+constexpr int kExact = 2 * kHalf;  // Milliseconds below this have their own.
 
 }  // namespace
 
 int BucketOf(std::int64_t millis) {
   const auto value = static_cast<std::uint64_t>(std::clamp<std::int64_t>(millis, 0, kMillisMax));
-  if (value < 2 * kHalf) return static_cast<int>(value);
-  const int shift = static_cast<int>(std::bit_width(value / (2 * kHalf)));
+  if (value < kExact) return static_cast<int>(value);
+  const int shift = static_cast<int>(std::bit_width(value / kExact));
   return kHalf * shift + static_cast<int>(value >> static_cast<unsigned>(shift));
 }
 
 std::int64_t MillisOf(int bucket) {
-  if (bucket < 2 * kHalf) return bucket;
+  if (bucket < kExact) return bucket;
   const int shift = bucket / kHalf - 1;
   const std::int64_t first = static_cast<std::int64_t>(bucket - kHalf * shift) << shift;
   return first + ((std::int64_t{1} << shift) - 1) / 2;
