@@ -3,6 +3,7 @@
 #include "domains/orders/delivery_agent.h"
 #include "domains/orders/order.h"
 #include "domains/orders/restaurant.h"
+#include "domains/orders/views.h"
 
 namespace leftfold::orders {
 
@@ -14,6 +15,7 @@ void Register(Registry& registry) {
   registry.Add<Order>();
   registry.AddBatch<v1::PlaceOrdersRequest>();
   registry.Add<DeliveryAgent>();
+  RegisterViews(registry);
 }
 
 }  // namespace leftfold::orders
