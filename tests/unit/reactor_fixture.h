@@ -185,18 +185,22 @@ class ReactorFixture {
     Worker::busy = false;
     Worker::broken = false;
     store_ = NewMemoryEventStore(scheduler_.Serial(), scheduler_.Pool(), clock_);
+    commands_ =
+        std::make_unique<CommandHandler>(registry_, *store_, clock_, scheduler_.Pool(), nullptr);
     Start();
   }
 
-  // What a process does at its start, and at its end by a crash.
+  // What a process with reactors does at its start, and at its end by a crash: what it has asked
+  // for is done all the same, but nobody hears of it. The log lives on.
   void Start() {
-    commands_ =
-        std::make_unique<CommandHandler>(registry_, *store_, clock_, scheduler_.Pool(), nullptr);
-    loader_ = std::make_unique<LogStateLoader>(registry_, *store_, nullptr);
+    if (loader_ == nullptr) {
+      loader_ = std::make_unique<LogStateLoader>(registry_, *store_, nullptr);
+    }
     auto deliverer = std::make_unique<ScriptedDeliverer>(registry_, *commands_, scheduler_.Pool());
     if (deliverer_ != nullptr) {
       deliverer->log = deliverer_->log;
       deliverer->replies = deliverer_->replies;
+      gone_.push_back(std::move(deliverer_));
     }
     deliverer_ = std::move(deliverer);
     reactors_ = Reactors::Open(registry_.reactors(),
@@ -210,9 +214,7 @@ class ReactorFixture {
   }
   void Crash() {
     reactors_->Stop();
-    scheduler_.DropAll();
     reactors_.reset();
-    commands_.reset();
   }
   void Restart() {
     Crash();
@@ -304,6 +306,7 @@ class ReactorFixture {
   std::unique_ptr<CommandHandler> commands_;
   std::unique_ptr<LogStateLoader> loader_;
   std::unique_ptr<ScriptedDeliverer> deliverer_;
+  std::vector<std::unique_ptr<ScriptedDeliverer>> gone_;
   std::unique_ptr<Reactors> reactors_;
 };
 
