@@ -53,6 +53,8 @@ enum class DeliveryKind : std::uint8_t {
 
 // Deliveries that one event leads to, those of their results included. Beyond, the reactor stops.
 inline constexpr int kDeliveriesPerEventMax = 1 << 20;
+// Deliveries of one reactor that are under way.
+inline constexpr std::size_t kDeliveriesMax = 256;
 // Bytes of a timer's name and of a reactor's key.
 inline constexpr std::size_t kTimerNameBytesMax = 256;
 
@@ -123,8 +125,8 @@ class OwnTables : public Tables {
 
 // What was delivered, or is to be.
 struct Delivery {
-  std::string id = {};  // "lf:<reactor>:<position>:<n>".
-  std::int64_t row = 0;   // The engine's own number of it.
+  std::string id = {};   // "lf:<reactor>:<position>:<n>".
+  std::int64_t row = 0;  // The engine's own number of it.
   std::string reactor = {};
   Position position = {};  // Of the event that led to it.
   std::string key = {};    // What orders it.
@@ -132,7 +134,7 @@ struct Delivery {
   std::string type = {};
   std::string payload = {};
   std::string timer = {};  // Of a timer that went off.
-  int attempts = 0;   // Before this one.
+  int attempts = 0;        // Before this one.
   // Of the event that led to it.
   std::string event_id = {};
   std::string correlation_id = {};

@@ -37,6 +37,8 @@
 #include "server/thread_pool.h"
 #include "server/token.h"
 #include "server/view_health.h"
+#include "server/webhook_service.h"
+#include "server/webhooks.h"
 #include "sql/connection.h"
 #include "write_api/append_session.h"
 #include "write_api/command_handler.h"
@@ -113,8 +115,10 @@ class App::Implementation {
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Reactors> reactors_;
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
+  std::unique_ptr<WebhookService> webhook_service_;
   rpc::Services write_services_;
   rpc::Services read_services_;
   std::unique_ptr<rpc::RpcServer> write_server_;
@@ -197,7 +201,7 @@ absl::Status App::Implementation::StartReadSide() {
 absl::Status App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_);
+  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_);
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
                               .loader = *states_,
@@ -205,6 +209,10 @@ absl::Status App::Implementation::StartReactors() {
                               .clock = clock_,
                               .executor = reacting_},
                              options_.data + "/reactors");
+  auto webhooks = Webhooks::Open(
+      {.registry = registry_, .store = *store_, .reactors = *reactors_, .data = options_.data});
+  if (!webhooks.ok()) return webhooks.status();
+  webhooks_ = *std::move(webhooks);
   reactors_->Start();
   return absl::OkStatus();
 }
@@ -212,11 +220,13 @@ absl::Status App::Implementation::StartReactors() {
 absl::Status App::Implementation::StartAdmin() {
   admin_ = std::make_unique<AdminService>(*store_, *projector_, clock_);
   reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
+  webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
   auto server = rpc::RpcServer::Start(
       {.listen = options_.admin_listen,
        .services = nullptr,
        .generated = {{std::string(AdminService::kName), admin_.get()},
-                     {std::string(ReactorService::kName), reactor_service_.get()}}});
+                     {std::string(ReactorService::kName), reactor_service_.get()},
+                     {std::string(WebhookService::kName), webhook_service_.get()}}});
   if (!server.ok()) return server.status();
   admin_server_ = *std::move(server);
   // Health of every service can be asked here too.

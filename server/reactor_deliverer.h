@@ -1,6 +1,7 @@
 #ifndef SERVER_REACTOR_DELIVERER_H_
 #define SERVER_REACTOR_DELIVERER_H_
 
+#include "core/clock.h"
 #include "core/http.h"
 #include "core/registry.h"
 #include "reactor/deliverer.h"
@@ -14,17 +15,19 @@ namespace leftfold {
 // and 5xx. Thread-safe.
 class ReactorDeliverer final : public Deliverer {
  public:
-  ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http)
-      : registry_(registry), commands_(commands), http_(http) {}
-  void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override;
+  ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
+                   const Clock& clock)
+      : registry_(registry), commands_(commands), http_(http), clock_(clock) {}
+  void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override;
 
  private:
-  void SendCommand(const Delivery& delivery, Done done);
-  void Call(const Delivery& delivery, absl::Duration timeout, Done done);
+  void SendCommand(const ReactorEntry& reactor, const Delivery& delivery, Done done);
+  void Call(const ReactorEntry& reactor, const Delivery& delivery, Done done);
 
   const Registry& registry_;
   CommandHandler& commands_;
   HttpClient& http_;
+  const Clock& clock_;
 };
 
 }  // namespace leftfold

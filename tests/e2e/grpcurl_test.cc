@@ -110,6 +110,7 @@ class Grpcurl : public ::testing::Test {
   void Serve() {
     server_.reset();
     folder_.emplace();
+    fs::create_directory_symlink(LEFTFOLD_SOURCE_DIR "/docs", folder_->path() + "/docs");
     server_.emplace(LEFTFOLD_BINARY, data());
   }
   std::string data() const { return folder_->path() + "/data"; }

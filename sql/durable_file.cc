@@ -1,0 +1,55 @@
+#include "sql/durable_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "core/status.h"
+
+namespace leftfold::sql {
+
+absl::Status FromErrno(std::string_view what, const std::string& path) {
+  const int code = errno;
+  const auto status =
+      code == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
+  return Error(status, "{} {}: {}", what, path, std::strerror(code));
+}
+
+absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t mode) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (file < 0) return FromErrno("cannot write", path);
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0;
+  const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
+  close(file);
+  return status;
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return FromErrno("cannot open folder", path);
+  const absl::Status status =
+      fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
+  close(folder);
+  return status;
+}
+
+absl::Status ReplaceDurably(const std::string& path, std::string_view text, mode_t mode) {
+  const std::string temporary = path + ".new";
+  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text, mode));
+  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
+  return SyncFolder(std::filesystem::path(path).parent_path().string());
+}
+
+void RemoveDatabase(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    std::filesystem::remove(path + suffix, ignored);
+  }
+}
+
+}  // namespace leftfold::sql
