@@ -478,7 +478,9 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
                                              "leftfold.store.v1.EventStoreService\n");
   EXPECT_EQ(Run(reads + "list").output, common + "leftfold.rooms.v1.RoomQueryService\n");
   EXPECT_EQ(Run("grpcurl -plaintext 127.0.0.1:50053 list").output,
-            common + "leftfold.admin.v1.AdminService\n");
+            common +
+                "leftfold.admin.v1.AdminService\nleftfold.admin.v1.ReactorService\n"
+                "leftfold.admin.v1.WebhookService\n");
   for (const pb::ServiceDescriptor* service : {&Commands(), &Queries()}) {
     const std::string& ask = service == &Commands() ? writes : reads;
     const std::string listed = Run(ask + "list " + service->full_name()).output;

@@ -199,6 +199,7 @@ class ReactorFixture {
       deliverer->log = deliverer_->log;
       deliverer->replies = deliverer_->replies;
       deliverer->bodies = deliverer_->bodies;
+      deliverer->requests = deliverer_->requests;
     }
     deliverer_ = std::move(deliverer);
     reactors_ = Reactors::Open(registry_.reactors(),

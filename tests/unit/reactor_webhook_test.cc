@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <random>
 
 #include "reactor/webhook.h"
 #include "server/webhooks.h"
@@ -54,7 +56,7 @@ google::protobuf::Struct Parsed(const std::string& json) {
 
 class WebhookEngine : public ::testing::Test {
  protected:
-  WebhookEngine() { Open(); }
+  explicit WebhookEngine(std::uint64_t seed = 1) : f(seed) { Open(); }
 
   void Open() {
     auto webhooks = Webhooks::Open({.registry = f.registry(),
@@ -318,12 +320,50 @@ TEST_F(WebhookEngine, GoesOnAfterARestartWithWhatItsFileSays) {
   f.deliverer().replies["/hook"] = {200};
   Restart();
   f.RunFor(absl::Seconds(5));
-  EXPECT_THAT(Calls(), ElementsAre("counter-a plain"));  // Of the new deliverer.
-  EXPECT_THAT(HeaderOf(f.deliverer().requests[0], "X-Leftfold-Signature"), HasSubstr(",v1="));
+  EXPECT_THAT(Calls(), ElementsAre("counter-a plain", "counter-a plain"));
+  EXPECT_THAT(HeaderOf(f.deliverer().requests[1], "X-Leftfold-Signature"), HasSubstr(",v1="));
   Restart();
   f.RunFor(absl::Seconds(5));
-  EXPECT_THAT(Calls(), IsEmpty());
+  EXPECT_THAT(Calls(), SizeIs(2));
 }
+
+class WebhookSchedules : public WebhookEngine, public ::testing::WithParamInterface<std::uint64_t> {
+ protected:
+  WebhookSchedules() : WebhookEngine(GetParam()) {}
+};
+
+TEST_P(WebhookSchedules, KeepTheOrderOfEachStreamWhateverFailsAndEnds) {
+  std::mt19937_64 random(GetParam());
+  Webhook webhook = Hook();
+  webhook.mutable_retry()->set_attempts(100);
+  Create(webhook);
+  std::map<std::string, std::vector<std::string>> expected;
+  for (int i = 0; i < 60; ++i) {
+    const std::string id(1, static_cast<char>('a' + random() % 4));
+    const std::string name = fmt::format("{}{}", id, i);
+    expected.contains(id) ? RenameTo(id, name) : void(f.Create(id, name));
+    expected[id].push_back(name);
+    constexpr int kStatuses[] = {200, 200, 500, 404, 0, 302};
+    f.deliverer().replies["/hook"] = {kStatuses[random() % std::size(kStatuses)]};
+    if (random() % 3 == 0) f.RunFor(absl::Milliseconds(static_cast<int>(random() % 3'000)));
+    if (random() % 12 == 0) Restart();
+    if (random() % 12 == 0) {
+      EXPECT_TRUE(webhooks_->Update(webhook).ok());
+    }
+  }
+  f.deliverer().replies["/hook"] = {200};
+  f.RunFor(absl::Hours(1));
+  std::map<std::string, std::vector<std::string>> seen;  // Without repetitions.
+  for (const std::string& call : Calls()) {
+    const auto [stream, name] =
+        std::pair<std::string, std::string>(absl::StrSplit(call, absl::MaxSplits(' ', 1)));
+    std::vector<std::string>& names = seen[stream.substr(stream.find('-') + 1)];
+    if (names.empty() || names.back() != name) names.push_back(name);
+  }
+  EXPECT_EQ(seen, expected);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, WebhookSchedules, ::testing::Range<std::uint64_t>(1, 11));
 
 // --- replies -------------------------------------------------------------------------------------
 
@@ -682,6 +722,35 @@ TEST_P(WebhookCheck, NamesTheFieldAndWhatItMustBe) {
   EXPECT_EQ(Wrong(webhook), "");
   GetParam().spoil(webhook);
   EXPECT_THAT(Wrong(webhook), HasSubstr(GetParam().violation));
+}
+
+// What is not allowed by configuration is not sent either, whatever an outbox has.
+TEST(WebhookTrust, SystemCommandsOfAWebhookAreRefused) {
+  testing::VirtualScheduler scheduler(1);
+  SchedulerClock clock(scheduler);
+  Registry registry;
+  RegisterAllDomains(registry);
+  const auto store = NewMemoryEventStore(scheduler.Serial(), scheduler.Pool(), clock);
+  CommandHandler commands(registry, *store, clock, scheduler.Pool(), nullptr);
+  ScriptedDeliverer deliverer(registry, commands, clock, scheduler.Pool());
+  ReactorEntry reactor = ReactorOf(OnCreation(), registry, "5d0e");
+  rooms::v1::StartSessionRequest command;
+  command.set_room_id("oak");
+  command.set_schedule_id("01a1fcfe-3b7a-7287-9a88-0b933bee3b46");
+  const Delivery delivery{.id = "lf:webhook.hook.1:1:1",
+                          .reactor = reactor.name,
+                          .type = command.GetDescriptor()->full_name(),
+                          .payload = command.SerializeAsString()};
+  const auto reason = [&] {
+    std::string told = "not answered";
+    deliverer.Deliver(reactor, delivery,
+                      [&](const DeliveryOutcome& o) { told = ReasonOf(o.result.status); });
+    scheduler.RunReady();
+    return told;
+  };
+  EXPECT_EQ(reason(), "TOKEN_REQUIRED");
+  reactor.trusted = true;
+  EXPECT_EQ(reason(), "INVALID_TIME");  // It came as far as the domain.
 }
 
 using google::protobuf::util::TimeUtil;
