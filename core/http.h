@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,6 +37,10 @@ struct HttpReply {
   HttpHeaders headers;  // In the order in which they came; names in small letters.
   std::string body = {};
 };
+
+// Whether these may be a header's name (a token of RFC 9110) and value (no control characters).
+bool IsHeaderName(std::string_view name);
+bool IsHeaderValue(std::string_view value);
 
 class HttpClient {
  public:

@@ -1,5 +1,7 @@
 #include "core/json.h"
 
+#include <fmt/format.h>
+
 #include <cstddef>
 
 namespace leftfold {
@@ -12,7 +14,9 @@ bool IsHex(char c) { return IsDigit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' &&
 // was there.
 class Scanner {
  public:
-  explicit Scanner(std::string_view text) : text_(text) {}
+  // What the text directly consists of goes to `parts`, if there is such a place.
+  explicit Scanner(std::string_view text, std::vector<JsonPart>* parts = nullptr)
+      : text_(text), parts_(parts) {}
 
   bool Value(int depth) {
     if (depth > kJsonDepthMax) return false;
@@ -96,10 +100,19 @@ class Scanner {
     Space();
     if (Take(']')) return true;
     do {
-      if (!Value(depth + 1)) return false;
-      Space();
+      if (!Part("", depth)) return false;
     } while (Take(','));
     return Take(']');
+  }
+  // A value in an array or object of this depth.
+  bool Part(std::string_view name, int depth) {
+    Space();
+    const std::size_t begin = at_;
+    if (!Value(depth + 1)) return false;
+    if (depth == 1 && parts_ != nullptr)
+      parts_->push_back({name, text_.substr(begin, at_ - begin)});
+    Space();
+    return true;
   }
   bool Object(int depth) {
     Take('{');
@@ -107,15 +120,17 @@ class Scanner {
     if (Take('}')) return true;
     do {
       Space();
+      const std::size_t begin = at_;
       if (!String()) return false;
+      const std::string_view name = text_.substr(begin + 1, at_ - begin - 2);
       Space();
-      if (!Take(':') || !Value(depth + 1)) return false;
-      Space();
+      if (!Take(':') || !Part(name, depth)) return false;
     } while (Take(','));
     return Take('}');
   }
 
   const std::string_view text_;
+  std::vector<JsonPart>* const parts_;
   std::size_t at_ = 0;
 };
 
@@ -162,6 +177,35 @@ bool IsUtf8(std::string_view bytes) {
 bool IsJson(std::string_view text) {
   Scanner scanner(text);
   return scanner.Value(1) && scanner.End();
+}
+
+std::optional<std::vector<JsonPart>> JsonParts(std::string_view text) {
+  std::vector<JsonPart> parts;
+  Scanner scanner(text, &parts);
+  const std::size_t first = text.find_first_not_of(" \t\n\r");
+  const bool has_parts =
+      first != std::string_view::npos && (text[first] == '{' || text[first] == '[');
+  if (!has_parts || !scanner.Value(1) || !scanner.End()) return std::nullopt;
+  return parts;
+}
+
+std::string JsonString(std::string_view text, std::size_t room) {
+  constexpr std::size_t kCharacterBytesMax = 8;  // As it is written here.
+  const bool utf8 = IsUtf8(text);
+  std::string quoted = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool begins = (byte & 0xC0) != 0x80 || !utf8;
+    if (begins && quoted.size() + kCharacterBytesMax > room) break;
+    if (c == '"' || c == '\\') {
+      quoted += {'\\', c};
+    } else if (byte < 0x20) {
+      quoted += fmt::format("\\u{:04x}", byte);
+    } else {
+      quoted += byte >= 0x80 && !utf8 ? '?' : c;
+    }
+  }
+  return quoted + '"';
 }
 
 }  // namespace leftfold

@@ -30,25 +30,9 @@ ServerLog& TheLog() {
 bool IsServer() { return TheLog().clock.load(std::memory_order_acquire) != nullptr; }
 bool IsJsonLog() { return IsServer() && TheLog().format == LogFormat::kJson; }
 
-// A JSON string of at most about `room` bytes, which is a quoted value of a text line too. What is
-// not UTF-8 becomes '?'.
+// A JSON string that a line has room for, which is a quoted value of a text line too.
 std::string Quoted(std::string_view text, std::size_t room = kServerLogLineBytesMax) {
-  constexpr std::size_t kCharacterBytesMax = 8;  // As it is written here.
-  const bool utf8 = IsUtf8(text);
-  std::string quoted = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool begins = (byte & 0xC0) != 0x80 || !utf8;
-    if (begins && quoted.size() + kCharacterBytesMax > room) break;
-    if (c == '"' || c == '\\') {
-      quoted += {'\\', c};
-    } else if (byte < 0x20) {
-      quoted += fmt::format("\\u{:04x}", byte);
-    } else {
-      quoted += byte >= 0x80 && !utf8 ? '?' : c;
-    }
-  }
-  return quoted + '"';
+  return JsonString(text, room);
 }
 
 std::string Plain(std::string_view value) {

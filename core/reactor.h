@@ -54,6 +54,8 @@ enum class DeliveryKind : std::uint8_t {
 
 // Deliveries that one event leads to, those of their results included. Beyond, the reactor stops.
 inline constexpr int kDeliveriesPerEventMax = 1 << 20;
+// Deliveries of one reactor that are under way.
+inline constexpr std::size_t kDeliveriesMax = 256;
 // Bytes of a timer's name and of a reactor's key.
 inline constexpr std::size_t kTimerNameBytesMax = 512;
 

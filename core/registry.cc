@@ -135,6 +135,11 @@ bool IsSystem(const pb::Descriptor& request) {
   return method != nullptr && method->options().GetExtension(core::v1::system);
 }
 
+bool IsFault(const absl::Status& refusal) {
+  return absl::IsInvalidArgument(refusal) || absl::IsUnimplemented(refusal) ||
+         absl::IsPermissionDenied(refusal);
+}
+
 absl::Status Undecodable(const RecordedEvent& event) {
   return Reject(core::v1::ERROR_REASON_DATA_LOSS,
                 fmt::format("the event at position {} does not decode as {}; run `leftfold verify`",

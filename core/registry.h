@@ -120,6 +120,11 @@ struct ReactorEntry {
   std::function<absl::Status(const Delivery&, const Result&, OwnTables&, Outbox&)> on_result;
   // May be empty.
   std::function<void(const Delivery&, const absl::Status&, OwnTables&, Outbox&)> on_parked;
+  // Completes an HTTP call each time it is sent, with what must not be stored or is to be as it is
+  // then. May be empty.
+  std::function<void(HttpRequest&, const Delivery&, absl::Time now)> complete;
+  bool trusted = true;                          // May send system commands.
+  std::size_t deliveries_max = kDeliveriesMax;  // That are under way.
 };
 
 // Reads an event of an old type as those that stand for it now.
@@ -208,6 +213,9 @@ namespace internal {
 // The method that takes `request`, in the request's own file; nullptr when there is none.
 const google::protobuf::MethodDescriptor* MethodTaking(const google::protobuf::Descriptor& request);
 bool IsSystem(const google::protobuf::Descriptor& request);
+// Of a command's refusal: it is no business result but a fault, which nobody said is to be passed
+// over.
+bool IsFault(const absl::Status& refusal);
 absl::Status Undecodable(const RecordedEvent& event);
 absl::Status UnknownType(const RecordedEvent& event);
 
@@ -428,11 +436,7 @@ absl::Status TakeResult(const Delivery& delivery, const Result& result, OwnTable
       DispatchPayload<Sends>({delivery.type, delivery.payload, Encoding::kProtobuf}, take);
       if (taken) return *std::move(taken);
     }
-    const absl::Status& refusal = result.status;
-    if (absl::IsInvalidArgument(refusal) || absl::IsUnimplemented(refusal) ||
-        absl::IsPermissionDenied(refusal)) {
-      return refusal;  // Nobody said that a fault like this is to be passed over.
-    }
+    if (IsFault(result.status)) return result.status;
   }
   return absl::OkStatus();
 }

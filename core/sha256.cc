@@ -1,6 +1,7 @@
 #include "core/sha256.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <utility>
 
@@ -45,6 +46,15 @@ Digest Sha256::Finish() {
   Digest digest;
   EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest.data(), nullptr);
   begun_ = false;
+  return digest;
+}
+
+Digest HmacSha256(std::string_view key, std::string_view message) {
+  Digest digest;
+  const unsigned char* made = HMAC(Algorithm(), key.data(), static_cast<int>(key.size()),
+                                   reinterpret_cast<const unsigned char*>(message.data()),
+                                   message.size(), digest.data(), nullptr);
+  if (made == nullptr) Die("OpenSSL refuses HMAC-SHA-256");
   return digest;
 }
 

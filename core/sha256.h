@@ -31,6 +31,9 @@ class Sha256 {
   bool begun_ = false;
 };
 
+// HMAC-SHA-256 (RFC 2104), by OpenSSL.
+Digest HmacSha256(std::string_view key, std::string_view message);
+
 std::string_view AsBytes(const Digest& digest);
 std::string ToHex(std::string_view bytes);
 

@@ -1,11 +1,9 @@
 #ifndef REACTOR_DELIVERER_H_
 #define REACTOR_DELIVERER_H_
 
-#include <absl/time/time.h>
-
 #include <functional>
 
-#include "core/reactor.h"
+#include "core/registry.h"
 
 namespace leftfold {
 
@@ -21,8 +19,9 @@ class Deliverer {
  public:
   using Done = std::function<void(DeliveryOutcome)>;
   virtual ~Deliverer() = default;
-  // Calls `done` once, from any thread, possibly before it returns.
-  virtual void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) = 0;
+  // Calls `done` once, from any thread, possibly before it returns. `reactor` lives as long as
+  // `done`.
+  virtual void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) = 0;
 };
 
 }  // namespace leftfold

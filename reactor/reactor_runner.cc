@@ -620,7 +620,7 @@ absl::Duration ReactorRunner::DelayOf(const sql::OutboxRow& row) const {
 std::vector<Delivery> ReactorRunner::TakeDeliveries() {
   std::vector<Delivery> deliveries;
   if (!stopped_.ok() || paused_) return deliveries;
-  while (under_way_.size() + local_.size() < kDeliveriesMax) {
+  while (under_way_.size() + local_.size() < reactor_.deliveries_max) {
     const auto id = lanes_.TakeReady();
     if (!id) break;
     auto row = sql::ReadRow(*connection_, *id);

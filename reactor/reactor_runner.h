@@ -35,8 +35,6 @@ inline constexpr std::string_view kReactionCategory = "reaction";
 // Events that one transaction takes in, and results, at the most.
 inline constexpr std::size_t kIntakeEventsMax = 1'000;
 inline constexpr std::size_t kResultsMax = 1'000;
-// Deliveries of one reactor that are under way.
-inline constexpr std::size_t kDeliveriesMax = 256;
 // Rows that wait for delivery: with more, no event is taken in. Those of parked keys do not count;
 // they wait in the file.
 inline constexpr std::size_t kRunnableRowsMax = 100'000;

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
+#include "sql/durable_file.h"
 
 namespace leftfold {
 namespace {
@@ -30,8 +31,10 @@ AppendRequest AppendOfEngine(std::string_view reactor, const Event& event, const
 }  // namespace
 
 struct Reactors::Context {
-  explicit Context(const Parts& parts_given) : parts(parts_given), reader(parts_given.store) {}
+  Context(const Parts& parts_given, std::string folder_given)
+      : parts(parts_given), folder(std::move(folder_given)), reader(parts_given.store) {}
   const Parts parts;
+  const std::string folder;
   BatchReader reader;
   std::atomic<bool> stopped = false;
 
@@ -51,7 +54,7 @@ struct Reactors::Context {
 
 struct Reactors::Slot {
   explicit Slot(const ReactorEntry& entry) : reactor(entry) {}
-  const ReactorEntry& reactor;
+  const ReactorEntry reactor;
 
   Mutex mu;
   std::unique_ptr<ReactorRunner> runner ABSL_GUARDED_BY(mu);
@@ -70,6 +73,13 @@ struct Reactors::Slot {
 
   Mutex status_mu;
   ReactorStatus status ABSL_GUARDED_BY(status_mu);
+
+  // Returns when no step is under way; there are none after it.
+  void End() {
+    MutexLock lock(mu);
+    ended = true;
+    runner.reset();
+  }
 
   void TakeInbox() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     MutexLock lock(inbox_mu);
@@ -108,33 +118,70 @@ struct Reactors::Slot {
 
 std::unique_ptr<Reactors> Reactors::Open(const std::deque<ReactorEntry>& reactors,
                                          const Parts& parts, const std::string& folder) {
-  std::unique_ptr<Reactors> opened(new Reactors(std::make_shared<Context>(parts)));
-  for (const ReactorEntry& reactor : reactors) {
-    auto slot = std::make_shared<Slot>(reactor);
-    auto runner = ReactorRunner::Open(reactor, parts.store, parts.loader,
-                                      fmt::format("{}/{}.db", folder, reactor.name));
+  std::unique_ptr<Reactors> opened(new Reactors(std::make_shared<Context>(parts, folder)));
+  for (const ReactorEntry& reactor : reactors) opened->Add(reactor).IgnoreError();
+  return opened;
+}
+
+absl::Status Reactors::Add(const ReactorEntry& reactor) {
+  const Parts& parts = context_->parts;
+  auto slot = std::make_shared<Slot>(reactor);
+  auto runner = ReactorRunner::Open(slot->reactor, parts.store, parts.loader,
+                                    fmt::format("{}/{}.db", context_->folder, reactor.name));
+  const absl::Status opened = runner.status();
+  {
     MutexLock lock(slot->mu);
-    slot->unopened = runner.status();
+    slot->unopened = opened;
     if (runner.ok()) slot->runner = *std::move(runner);
     slot->Publish();
-    opened->slots_.push_back(slot);
   }
+  bool started = false;
+  {
+    MutexLock lock(mu_);
+    slots_.push_back(slot);
+    started = started_;
+  }
+  if (started) Context::Wake(context_, slot);
   return opened;
+}
+
+void Reactors::Remove(std::string_view reactor) {
+  SlotPtr slot;
+  {
+    MutexLock lock(mu_);
+    const auto found = std::find_if(slots_.begin(), slots_.end(), [&](const SlotPtr& other) {
+      return other->reactor.name == reactor;
+    });
+    if (found == slots_.end()) return;
+    slot = *found;
+    slots_.erase(found);
+  }
+  slot->End();
+}
+
+void Reactors::Delete(std::string_view reactor) {
+  Remove(reactor);
+  sql::RemoveDatabase(fmt::format("{}/{}.db", context_->folder, reactor));
+}
+
+std::vector<Reactors::SlotPtr> Reactors::Slots() {
+  MutexLock lock(mu_);
+  return slots_;
 }
 
 Reactors::~Reactors() { Stop(); }
 
 void Reactors::Start() {
-  for (const SlotPtr& slot : slots_) Context::Wake(context_, slot);
+  {
+    MutexLock lock(mu_);
+    started_ = true;
+  }
+  for (const SlotPtr& slot : Slots()) Context::Wake(context_, slot);
 }
 
 void Reactors::Stop() {
   context_->stopped = true;
-  for (const SlotPtr& slot : slots_) {
-    MutexLock lock(slot->mu);
-    slot->ended = true;
-    slot->runner.reset();
-  }
+  for (const SlotPtr& slot : Slots()) slot->End();
 }
 
 void Reactors::Context::Wake(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
@@ -210,7 +257,7 @@ void Reactors::Context::AwaitTimer(const std::shared_ptr<Context>& context, cons
 void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                 const std::vector<Delivery>& deliveries) {
   for (const Delivery& delivery : deliveries) {
-    context->parts.deliverer.Deliver(delivery, slot->reactor.retry.timeout,
+    context->parts.deliverer.Deliver(slot->reactor, delivery,
                                      [context, slot, row = delivery.row](DeliveryOutcome outcome) {
                                        {
                                          MutexLock lock(slot->inbox_mu);
@@ -248,7 +295,7 @@ void Reactors::Context::Tell(const std::shared_ptr<Context>& context, const Slot
 std::vector<ReactorStatus> Reactors::List() {
   const Position head = context_->parts.store.GetHead().position;
   std::vector<ReactorStatus> all;
-  for (const SlotPtr& slot : slots_) {
+  for (const SlotPtr& slot : Slots()) {
     MutexLock lock(slot->status_mu);
     ReactorStatus& status = all.emplace_back(slot->status);
     status.lag_events = std::max<std::int64_t>(0, head.value - status.checkpoint.value);
@@ -260,9 +307,9 @@ std::vector<ReactorStatus> Reactors::List() {
   return all;
 }
 
-absl::StatusOr<Reactors::SlotPtr> Reactors::Find(std::string_view reactor) const {
+absl::StatusOr<Reactors::SlotPtr> Reactors::Find(std::string_view reactor) {
   std::string names;
-  for (const SlotPtr& slot : slots_) {
+  for (const SlotPtr& slot : Slots()) {
     if (slot->reactor.name == reactor) return slot;
     names += (names.empty() ? "" : ", ") + slot->reactor.name;
   }

@@ -54,9 +54,9 @@ struct ReactorStatus {
   std::int64_t retries = 0;
 };
 
-// Runs every reactor of the registry, each by itself. Step-driven: each reactor has at most one
-// task on the executor, and none while there is nothing to do. Thread-safe. The caller holds the
-// "react" lock of the data folder.
+// Runs every reactor of the registry, and those that are added, each by itself. Step-driven: each
+// reactor has at most one task on the executor, and none while there is nothing to do. Thread-safe.
+// The caller holds the "react" lock of the data folder.
 class Reactors {
  public:
   struct Parts {
@@ -74,6 +74,14 @@ class Reactors {
   ~Reactors();
 
   void Start();
+  // Runs another one from now on, of a name that is not there. What Open says of one that cannot be
+  // opened holds; why is returned too.
+  absl::Status Add(const ReactorEntry& reactor);
+  // It does nothing from now on, and is forgotten; returns when no step is under way. Its file
+  // stays, and Add goes on with it.
+  void Remove(std::string_view reactor);
+  // The same, and removes its file.
+  void Delete(std::string_view reactor);
   // Nothing is delivered or taken in from now on; returns when no step is under way.
   void Stop();
 
@@ -99,14 +107,17 @@ class Reactors {
   using SlotPtr = std::shared_ptr<Slot>;
 
   explicit Reactors(std::shared_ptr<Context> context) : context_(std::move(context)) {}
-  absl::StatusOr<SlotPtr> Find(std::string_view reactor) const;
+  absl::StatusOr<SlotPtr> Find(std::string_view reactor);
+  std::vector<SlotPtr> Slots();
   // Appends `event` to the reactor's stream, if `parked` says that it makes sense.
   template <class Event>
   void Record(std::string_view reactor, const Event& event, const std::string& actor,
               const std::function<bool(const ParkedDelivery&)>& parked, Recorded done);
 
   const std::shared_ptr<Context> context_;
-  std::vector<SlotPtr> slots_;
+  Mutex mu_;
+  std::vector<SlotPtr> slots_ ABSL_GUARDED_BY(mu_);
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace leftfold

@@ -44,6 +44,8 @@
 #include "server/thread_pool.h"
 #include "server/token.h"
 #include "server/view_health.h"
+#include "server/webhook_service.h"
+#include "server/webhooks.h"
 #include "sql/connection.h"
 #include "write_api/append_session.h"
 #include "write_api/command_handler.h"
@@ -110,7 +112,7 @@ class App::Implementation {
   void MakeReadSide();
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
-  void StartReactors();
+  absl::Status StartReactors();
   absl::Status StartAdmin();
   absl::Status StartMetrics();
   std::vector<ViewStatus> ListViews();
@@ -156,8 +158,10 @@ class App::Implementation {
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Reactors> reactors_;
   std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
+  std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
+  std::unique_ptr<WebhookService> webhook_service_;
   rpc::Services write_services_;
   rpc::Services read_services_;
   std::unique_ptr<rpc::RpcServer> write_server_;
@@ -181,7 +185,7 @@ absl::Status App::Implementation::Start() {
   }
   if (Has(Role::kRead)) LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
-  if (Has(Role::kWrite)) StartReactors();
+  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartReactors());
   LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
   LEFTFOLD_RETURN_IF_ERROR(StartMetrics());
   if (waits) TryOtherLogLater();
@@ -309,11 +313,11 @@ absl::Status App::Implementation::StartReadSide() {
   return absl::OkStatus();
 }
 
-void App::Implementation::StartReactors() {
+absl::Status App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ =
-      std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, options_.data + "/mail");
+  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
+                                                  options_.data + "/mail");
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
                               .loader = *states_,
@@ -321,8 +325,14 @@ void App::Implementation::StartReactors() {
                               .clock = clock_,
                               .executor = reacting_},
                              options_.data + "/reactors");
+  auto webhooks = Webhooks::Open(
+      {.registry = registry_, .store = *store_, .reactors = *reactors_, .data = options_.data});
+  if (!webhooks.ok()) return webhooks.status();
+  webhooks_ = *std::move(webhooks);
   reactors_->Start();
   reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
+  webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
+  return absl::OkStatus();
 }
 
 std::vector<ViewStatus> App::Implementation::ListViews() {
@@ -341,6 +351,7 @@ absl::Status App::Implementation::StartAdmin() {
       {std::string(AdminService::kName), admin_.get()}};
   if (reactor_service_ != nullptr) {
     generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
+    generated.push_back({std::string(WebhookService::kName), webhook_service_.get()});
   }
   auto server =
       rpc::RpcServer::Start({.listen = options_.admin_listen.empty() ? options_.roles.AdminListen()

@@ -28,19 +28,6 @@ struct ListDeleter {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
 
-bool IsToken(std::string_view name) {
-  return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-  });
-}
-
-bool IsHeaderValue(std::string_view value) {
-  return std::none_of(value.begin(), value.end(), [](char c) {
-    return c != '\t' && (static_cast<unsigned char>(c) < 0x20 || c == 0x7F);
-  });
-}
-
 absl::Status Check(const HttpRequest& request) {
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
   if (std::find(std::begin(kMethods), std::end(kMethods), request.method) == std::end(kMethods))
@@ -51,7 +38,7 @@ absl::Status Check(const HttpRequest& request) {
   if (!IsHeaderValue(request.url) || request.url.find(' ') != std::string::npos)
     return Error(kInvalid, "the URL must not have blanks or control characters");
   for (const auto& [name, value] : request.headers) {
-    if (!IsToken(name)) return Error(kInvalid, "{} is no name of a header", name);
+    if (!IsHeaderName(name)) return Error(kInvalid, "{} is no name of a header", name);
     if (!IsHeaderValue(value))
       return Error(kInvalid, "the header {} must not have control characters", name);
   }

@@ -61,13 +61,14 @@ DeliveryOutcome OutcomeOf(absl::StatusOr<HttpReply> reply) {
 
 }  // namespace
 
-void ReactorDeliverer::Deliver(const Delivery& delivery, absl::Duration timeout, Done done) {
-  if (delivery.kind == DeliveryKind::kHttp) return Call(delivery, timeout, std::move(done));
+void ReactorDeliverer::Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) {
+  if (delivery.kind == DeliveryKind::kHttp) return Call(reactor, delivery, std::move(done));
   if (delivery.kind == DeliveryKind::kMail) return done({.failure = WriteMail(delivery)});
-  SendCommand(delivery, std::move(done));
+  SendCommand(reactor, delivery, std::move(done));
 }
 
-void ReactorDeliverer::SendCommand(const Delivery& delivery, Done done) {
+void ReactorDeliverer::SendCommand(const ReactorEntry& reactor, const Delivery& delivery,
+                                   Done done) {
   const CommandEntry* entry = registry_.FindCommand(delivery.type);
   if (entry == nullptr) {
     return done(OutcomeOf(absl::StatusOr<core::v1::CommandReceipt>(
@@ -86,7 +87,8 @@ void ReactorDeliverer::SendCommand(const Delivery& delivery, Done done) {
                 .causation_id = delivery.event_id,
                 .traceparent = delivery.traceparent,
                 .headers = {},
-                .trusted = true};
+                .trusted = reactor.trusted,
+                .derives_ids = true};
   commands_.Handle(*entry, std::move(command), std::move(caller),
                    [done = std::move(done)](absl::StatusOr<core::v1::CommandReceipt> receipt) {
                      done(OutcomeOf(std::move(receipt)));
@@ -108,7 +110,7 @@ absl::Status ReactorDeliverer::WriteMail(const Delivery& delivery) const {
                         name, OneLine(mail.to()), OneLine(mail.subject()), mail.text()));
 }
 
-void ReactorDeliverer::Call(const Delivery& delivery, absl::Duration timeout, Done done) {
+void ReactorDeliverer::Call(const ReactorEntry& reactor, const Delivery& delivery, Done done) {
   core::v1::HttpCall call;
   if (!call.ParseFromString(delivery.payload)) {
     return done({.failure = absl::DataLossError("the stored HTTP call does not decode")});
@@ -117,13 +119,14 @@ void ReactorDeliverer::Call(const Delivery& delivery, absl::Duration timeout, Do
                       .url = call.url(),
                       .headers = {},
                       .body = call.body(),
-                      .timeout = timeout};
+                      .timeout = reactor.retry.timeout};
   bool has_key = false;
   for (const auto& header : call.headers()) {
     has_key = has_key || absl::EqualsIgnoreCase(header.name(), ToAbsl(kIdempotencyHeader));
     request.headers.emplace_back(header.name(), header.value());
   }
   if (!has_key) request.headers.emplace_back(kIdempotencyHeader, delivery.id);
+  if (reactor.complete) reactor.complete(request, delivery, clock_.Now());
   http_.Send(std::move(request), [done = std::move(done)](absl::StatusOr<HttpReply> reply) {
     done(OutcomeOf(std::move(reply)));
   });

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "core/clock.h"
 #include "core/http.h"
 #include "core/registry.h"
 #include "reactor/deliverer.h"
@@ -20,21 +21,23 @@ class ReactorDeliverer final : public Deliverer {
   // E-mails become files in `mail_folder`, one each, from where another program sends them; the
   // same delivery is the same file.
   ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
-                   std::string mail_folder)
+                   const Clock& clock, std::string mail_folder)
       : registry_(registry),
         commands_(commands),
         http_(http),
+        clock_(clock),
         mail_folder_(std::move(mail_folder)) {}
-  void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override;
+  void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override;
 
  private:
-  void SendCommand(const Delivery& delivery, Done done);
-  void Call(const Delivery& delivery, absl::Duration timeout, Done done);
+  void SendCommand(const ReactorEntry& reactor, const Delivery& delivery, Done done);
+  void Call(const ReactorEntry& reactor, const Delivery& delivery, Done done);
   absl::Status WriteMail(const Delivery& delivery) const;
 
   const Registry& registry_;
   CommandHandler& commands_;
   HttpClient& http_;
+  const Clock& clock_;
   const std::string mail_folder_;
 };
 

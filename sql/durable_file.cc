@@ -12,8 +12,6 @@
 
 namespace leftfold::sql {
 
-namespace fs = std::filesystem;
-
 absl::Status FromErrno(std::string_view what, const std::string& path) {
   const int code = errno;
   const auto status =
@@ -23,10 +21,20 @@ absl::Status FromErrno(std::string_view what, const std::string& path) {
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
-  fs::create_directories(path, error);
+  std::filesystem::create_directories(path, error);
   if (!error) return absl::OkStatus();
   return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
                error.message());
+}
+
+absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t mode) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (file < 0) return FromErrno("cannot write", path);
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0;
+  const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
+  close(file);
+  return status;
 }
 
 absl::Status SyncFolder(const std::string& path) {
@@ -38,21 +46,18 @@ absl::Status SyncFolder(const std::string& path) {
   return status;
 }
 
-absl::Status WriteDurably(const std::string& path, std::string_view text) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) return FromErrno("cannot write", path);
-  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(file) == 0;
-  const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
-  close(file);
-  return status;
+absl::Status ReplaceDurably(const std::string& path, std::string_view text, mode_t mode) {
+  const std::string temporary = path + ".new";
+  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text, mode));
+  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
+  return SyncFolder(std::filesystem::path(path).parent_path().string());
 }
 
-absl::Status ReplaceDurably(const std::string& path, std::string_view text) {
-  const std::string temporary = path + ".new";
-  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text));
-  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
-  return SyncFolder(fs::path(path).parent_path());
+void RemoveDatabase(const std::string& path) {
+  for (const char* suffix : {"", "-wal", "-shm"}) {
+    std::error_code ignored;
+    std::filesystem::remove(path + suffix, ignored);
+  }
 }
 
 }  // namespace leftfold::sql

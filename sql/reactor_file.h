@@ -47,13 +47,13 @@ struct OutboxRow {
   DeliveryKind kind = DeliveryKind::kCommand;
   std::string type = {};
   std::string payload = {};
-  std::string timer = {};                      // "" when it is none.
+  std::string timer = {};                 // "" when it is none.
   absl::Time due = absl::InfinitePast();  // Of a timer.
   int attempts = 0;
   int round = 0;  // How often it was parked and tried again.
   RowState state = RowState::kWaiting;
-  std::string error = {};    // Of the last attempt.
-  bool behind = false;  // Behind a parked row; not looked at before that goes on.
+  std::string error = {};  // Of the last attempt.
+  bool behind = false;     // Behind a parked row; not looked at before that goes on.
   std::string event_id = {};
   std::string correlation_id = {};
   std::string traceparent = {};

@@ -235,11 +235,7 @@ absl::StatusOr<std::int64_t> NextGenerationNumber(const std::string& views, std:
 
 void RemoveGeneration(const std::string& views, std::string_view name,
                       const Generation& generation) {
-  const std::string path = ViewPath(views, name, generation);
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    std::error_code ignored;  // What is not there is removed.
-    fs::remove(path + suffix, ignored);
-  }
+  RemoveDatabase(ViewPath(views, name, generation));
 }
 
 absl::StatusOr<std::unique_ptr<VersionLock>> VersionLock::Take(const std::string& views,

@@ -209,7 +209,7 @@ absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fiel
         fmt::format(
             "must be at most {} printable ASCII characters without spaces; a UUIDv7 is best",
             kCommandIdBytesMax));
-  } else if (!caller.trusted && command_id.starts_with("lf:")) {
+  } else if (!caller.trusted && !caller.derives_ids && command_id.starts_with("lf:")) {
     violations.Add(core::v1::ERROR_REASON_COMMAND_ID_RESERVED, "command_id",
                    "ids that begin with lf: belong to reactors; choose another");
   }

@@ -48,8 +48,9 @@ struct Caller {
   std::string causation_id;
   std::string traceparent;
   std::vector<std::pair<std::string, std::string>> headers;
-  bool trusted =
-      false;  // Has shown the token: may send system commands and ids that begin with "lf:".
+  // Has shown the token: may send system commands and ids that begin with "lf:".
+  bool trusted = false;
+  bool derives_ids = false;  // An engine: may send ids that begin with "lf:".
 };
 
 // Turns a command into an append: form, command id, state, expected version, decision, claims,

@@ -112,6 +112,7 @@ class Grpcurl : public ::testing::Test {
   void Serve() {
     server_.reset();
     folder_.emplace();
+    fs::create_directory_symlink(LEFTFOLD_SOURCE_DIR "/docs", folder_->path() + "/docs");
     server_.emplace(LEFTFOLD_BINARY, data());
   }
   std::string data() const { return folder_->path() + "/data"; }
@@ -488,7 +489,9 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
   EXPECT_EQ(Run(writes + "list").output, common + fmt::format("{}\n", fmt::join(written, "\n")));
   EXPECT_EQ(Run(reads + "list").output, common + fmt::format("{}\n", fmt::join(read, "\n")));
   EXPECT_EQ(Run("grpcurl -plaintext 127.0.0.1:50053 list").output,
-            common + "leftfold.admin.v1.AdminService\n");
+            common +
+                "leftfold.admin.v1.AdminService\nleftfold.admin.v1.ReactorService\n"
+                "leftfold.admin.v1.WebhookService\n");
   for (const pb::ServiceDescriptor* service : {&Commands(), &Queries()}) {
     const std::string& ask = service == &Commands() ? writes : reads;
     const std::string listed = Run(ask + "list " + service->full_name()).output;

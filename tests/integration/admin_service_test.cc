@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include "rpc/server.h"
+#include "server/operator.h"
 #include "testing/fake_clock.h"
 #include "testing/grpc_error.h"
 #include "tests/integration/projector_views_fixture.h"

@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -46,6 +47,31 @@ TEST(Json, NestingHasALimit) {
   EXPECT_TRUE(IsJson(nested(kJsonDepthMax)));
   EXPECT_FALSE(IsJson(nested(kJsonDepthMax + 1)));
   EXPECT_FALSE(IsJson(std::string(1'000'000, '[')));
+}
+
+std::string Shown(std::string_view text) {
+  const auto parts = JsonParts(text);
+  if (!parts) return "none";
+  std::string shown;
+  for (const JsonPart& part : *parts) shown += fmt::format("<{}:{}>", part.name, part.value);
+  return shown;
+}
+
+TEST(Json, HasPartsAsTheyStandInTheText) {
+  EXPECT_EQ(Shown(R"( {"a" : 1e3 ,"b\"":{"c":[1, 2]}, "":null} )"),
+            R"(<a:1e3><b\":{"c":[1, 2]}><:null>)");
+  EXPECT_EQ(Shown(R"([[1], {"x": 2},"y" ])"), R"(<:[1]><:{"x": 2}><:"y">)");
+  EXPECT_EQ(Shown("{}"), "");
+  EXPECT_EQ(Shown(" [ ] "), "");
+  for (const char* none : {"", " ", "1", "\"a\"", "[1", "[1]]", "{\"a\"}", "{\"a\": 1,}"})
+    EXPECT_EQ(Shown(none), "none") << none;
+}
+
+TEST(Json, StringsReadAsTheText) {
+  EXPECT_EQ(JsonString("a\"b\\c\n\x01é"), "\"a\\\"b\\\\c\\u000a\\u0001é\"");
+  EXPECT_EQ(JsonString("a\xff"), "\"a?\"");
+  EXPECT_EQ(JsonString(std::string(100, 'a'), 20), "\"" + std::string(12, 'a') + "\"");
+  EXPECT_TRUE(IsUtf8(JsonString("ééééééééé", 13)));
 }
 
 }  // namespace

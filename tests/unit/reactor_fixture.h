@@ -124,10 +124,11 @@ class SchedulerClock final : public Clock {
 // Passes deliveries on, unless it is told otherwise; answers HTTP calls by their URLs.
 class ScriptedDeliverer final : public Deliverer, public HttpClient {
  public:
-  ScriptedDeliverer(const Registry& registry, CommandHandler& commands, Executor& executor)
-      : real_(registry, commands, *this, mail.path()), executor_(executor) {}
+  ScriptedDeliverer(const Registry& registry, CommandHandler& commands, const Clock& clock,
+                    Executor& executor)
+      : real_(registry, commands, *this, clock, mail.path()), executor_(executor) {}
 
-  void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override {
+  void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override {
     log.push_back(delivery.id);
     if (int& times = fail_before[delivery.key]; times > 0) {
       --times;
@@ -135,15 +136,15 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
     }
     if (int& times = fail_after[delivery.key]; times > 0) {
       --times;  // It is done, but nobody hears of it.
-      return real_.Deliver(delivery, timeout, [done](DeliveryOutcome) {
+      return real_.Deliver(reactor, delivery, [done](DeliveryOutcome) {
         done({.failure = absl::DeadlineExceededError("scripted")});
       });
     }
     if (held.contains(delivery.key)) {
       return held[delivery.key].push_back(
-          [this, delivery, timeout, done] { real_.Deliver(delivery, timeout, done); });
+          [this, &reactor, delivery, done] { real_.Deliver(reactor, delivery, done); });
     }
-    real_.Deliver(delivery, timeout, std::move(done));
+    real_.Deliver(reactor, delivery, std::move(done));
   }
   void Send(HttpRequest request, std::function<void(absl::StatusOr<HttpReply>)> done) override {
     requests.push_back(request);
@@ -154,9 +155,9 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
       status = script.front();
       if (script.size() > 1) script.erase(script.begin());
     }
-    executor_.Post([done = std::move(done), status] {
+    executor_.Post([done = std::move(done), status, body = bodies[path]] {
       if (status == 0) return done(absl::UnavailableError("no reply"));
-      done(HttpReply{.status = status, .headers = {}, .body = ""});
+      done(HttpReply{.status = status, .headers = {}, .body = body});
     });
   }
   void Release(const std::string& key) {
@@ -170,6 +171,7 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
   std::map<std::string, int> fail_after;   // or are not answered.
   std::map<std::string, std::vector<std::function<void()>>> held;
   std::map<std::string, std::vector<int>> replies;  // By path; the last one stays.
+  std::map<std::string, std::string> bodies;        // Of replies, by path.
   std::vector<HttpRequest> requests;
 
  private:
@@ -196,10 +198,13 @@ class ReactorFixture {
     if (loader_ == nullptr) {
       loader_ = std::make_unique<LogStateLoader>(registry_, *store_, nullptr);
     }
-    auto deliverer = std::make_unique<ScriptedDeliverer>(registry_, *commands_, scheduler_.Pool());
+    auto deliverer =
+        std::make_unique<ScriptedDeliverer>(registry_, *commands_, clock_, scheduler_.Pool());
     if (deliverer_ != nullptr) {
       deliverer->log = deliverer_->log;
       deliverer->replies = deliverer_->replies;
+      deliverer->bodies = deliverer_->bodies;
+      deliverer->requests = deliverer_->requests;
       gone_.push_back(std::move(deliverer_));
     }
     deliverer_ = std::move(deliverer);

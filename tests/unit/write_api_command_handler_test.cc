@@ -448,6 +448,16 @@ TEST_F(WriteApiCommandHandler, IdsOfReactorsAreRefusedUnlessTheCallerIsTrusted) 
   EXPECT_EQ(Told(Do(WithId("lf:r:1", Create("oak", "Oak")), trusted)), "oak v0 p2");
 }
 
+TEST_F(WriteApiCommandHandler, AnEngineThatDerivesIdsMaySendThemButNoSystemCommands) {
+  Caller engine;
+  engine.derives_ids = true;
+  EXPECT_EQ(Told(Do(WithId("lf:r:1", Create("b1", "Oak")), engine)), "b1 v0 p2");
+  rooms::v1::LinkExternalRoomRequest link;
+  link.set_room_id("b1");
+  link.set_command_id("lf:r:2");
+  EXPECT_EQ(Told(Send(link, engine)), "TOKEN_REQUIRED");
+}
+
 TEST_F(WriteApiCommandHandler, ACommandThatChangesNothingStoresItsIdAndNoEvent) {
   Do(Create("oak", "Oak"));
   EXPECT_EQ(Told(Do(WithId("c-1", Rename("oak", "Oak")))), "oak v0 p2");

@@ -1,0 +1,45 @@
+#include "server/webhook_service.h"
+
+#include <utility>
+
+#include "server/operator.h"
+
+namespace leftfold {
+namespace {
+
+template <class Response>
+grpc::Status ToGrpc(absl::StatusOr<admin::v1::Webhook> webhook, Response& response) {
+  if (!webhook.ok()) return ToOperator(webhook.status());
+  *response.mutable_webhook() = *std::move(webhook);
+  return grpc::Status::OK;
+}
+
+}  // namespace
+
+grpc::Status WebhookService::CreateWebhook(grpc::ServerContext*,
+                                           const admin::v1::CreateWebhookRequest* request,
+                                           admin::v1::CreateWebhookResponse* response) {
+  return ToGrpc(webhooks_.Create(request->webhook()), *response);
+}
+
+grpc::Status WebhookService::UpdateWebhook(grpc::ServerContext*,
+                                           const admin::v1::UpdateWebhookRequest* request,
+                                           admin::v1::UpdateWebhookResponse* response) {
+  return ToGrpc(webhooks_.Update(request->webhook()), *response);
+}
+
+grpc::Status WebhookService::DeleteWebhook(grpc::ServerContext*,
+                                           const admin::v1::DeleteWebhookRequest* request,
+                                           admin::v1::DeleteWebhookResponse*) {
+  return ToOperator(webhooks_.Delete(request->name()));
+}
+
+grpc::Status WebhookService::ListWebhooks(grpc::ServerContext*,
+                                          const admin::v1::ListWebhooksRequest*,
+                                          admin::v1::ListWebhooksResponse* response) {
+  for (admin::v1::Webhook& webhook : webhooks_.List())
+    *response->add_webhooks() = std::move(webhook);
+  return grpc::Status::OK;
+}
+
+}  // namespace leftfold

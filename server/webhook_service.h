@@ -1,0 +1,37 @@
+#ifndef SERVER_WEBHOOK_SERVICE_H_
+#define SERVER_WEBHOOK_SERVICE_H_
+
+#include <string_view>
+
+#include "leftfold/admin/v1/webhooks.grpc.pb.h"
+#include "server/webhooks.h"
+
+namespace leftfold {
+
+// leftfold.admin.v1.WebhookService over the webhooks, on the threads of gRPC's synchronous API.
+// Thread-safe.
+class WebhookService final : public admin::v1::WebhookService::Service {
+ public:
+  static constexpr std::string_view kName = "leftfold.admin.v1.WebhookService";
+  // Must outlive the service.
+  explicit WebhookService(Webhooks& webhooks) : webhooks_(webhooks) {}
+
+  grpc::Status CreateWebhook(grpc::ServerContext* context,
+                             const admin::v1::CreateWebhookRequest* request,
+                             admin::v1::CreateWebhookResponse* response) override;
+  grpc::Status UpdateWebhook(grpc::ServerContext* context,
+                             const admin::v1::UpdateWebhookRequest* request,
+                             admin::v1::UpdateWebhookResponse* response) override;
+  grpc::Status DeleteWebhook(grpc::ServerContext* context,
+                             const admin::v1::DeleteWebhookRequest* request,
+                             admin::v1::DeleteWebhookResponse* response) override;
+  grpc::Status ListWebhooks(grpc::ServerContext* context,
+                            const admin::v1::ListWebhooksRequest* request,
+                            admin::v1::ListWebhooksResponse* response) override;
+
+ private:
+  Webhooks& webhooks_;
+};
+
+}  // namespace leftfold
+#endif  // SERVER_WEBHOOK_SERVICE_H_
