@@ -79,7 +79,7 @@ class Outbox {
   void WakeAt(absl::Time when, std::string_view timer);
   // Takes back what waits under that name, as far as it is not being delivered already.
   void Cancel(std::string_view timer);
-  // The timeout of the reactor's policy counts, not the request's.
+  // The policy's timeout counts, not the request's. `service:NAME/PATH`: server/http_services.h.
   void Post(const HttpRequest& request);
 
   std::vector<Entry> TakeEntries() { return std::exchange(entries_, {}); }
@@ -123,8 +123,8 @@ class OwnTables : public Tables {
 
 // What was delivered, or is to be.
 struct Delivery {
-  std::string id = {};  // "lf:<reactor>:<position>:<n>".
-  std::int64_t row = 0;   // The engine's own number of it.
+  std::string id = {};   // "lf:<reactor>:<position>:<n>".
+  std::int64_t row = 0;  // The engine's own number of it.
   std::string reactor = {};
   Position position = {};  // Of the event that led to it.
   std::string key = {};    // What orders it.
@@ -132,7 +132,7 @@ struct Delivery {
   std::string type = {};
   std::string payload = {};
   std::string timer = {};  // Of a timer that went off.
-  int attempts = 0;   // Before this one.
+  int attempts = 0;        // Before this one.
   // Of the event that led to it.
   std::string event_id = {};
   std::string correlation_id = {};

@@ -393,7 +393,9 @@ absl::Status TakeResult(const Delivery& delivery, const Result& result, OwnTable
     if constexpr (Wakes<R>) return R::OnWake(delivery.timer, result.at, tables, outbox);
   } else {
     std::optional<absl::Status> taken;
-    auto take = [&](const auto& command) { taken = R::OnResult(command, result, tables, outbox); };
+    auto take = [&]<class Taker = R>(const auto& command) {  // No R::OnResult where Sends is empty.
+      taken = Taker::OnResult(command, result, tables, outbox);
+    };
     DispatchPayload<typename SendsOf<R>::Type>(
         {delivery.type, delivery.payload, Encoding::kProtobuf}, take);
     if (taken) return *std::move(taken);

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/registry.h"
+#include "server/http_services.h"
 
 namespace leftfold {
 
@@ -25,6 +26,7 @@ struct ServeOptions {
   // How long Stop waits for calls in flight before it cancels them.
   absl::Duration drain_limit = kDrainLimit;
   LogFormat log_format = LogFormat::kText;  // Of Serve.
+  HttpServices services = {};               // That reactors call.
 };
 
 // All engines in one process, with the threads that step them. Either side can be stopped alone;

@@ -100,6 +100,9 @@ void ReactorDeliverer::Call(const Delivery& delivery, absl::Duration timeout, Do
     request.headers.emplace_back(header.name(), header.value());
   }
   if (!has_key) request.headers.emplace_back(kIdempotencyHeader, delivery.id);
+  if (const absl::Status known = ResolveService(services_, request); !known.ok()) {
+    return done({.failure = known});
+  }
   http_.Send(std::move(request), [done = std::move(done)](absl::StatusOr<HttpReply> reply) {
     done(OutcomeOf(std::move(reply)));
   });

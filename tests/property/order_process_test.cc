@@ -1,0 +1,69 @@
+// Orders, payments, restaurants and agents with all reactors, where deliveries get lost or come
+// twice, answers get lost, the provider fails as providers do, and the process crashes: in the end
+// the money and the agents are where they belong.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "tests/property/order_world.h"
+
+namespace leftfold::ordering {
+namespace {
+
+constexpr int kSchedulesPerTown = 20;
+
+std::uint64_t Number(const char* name, std::uint64_t otherwise) {
+  const char* given = std::getenv(name);
+  return given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
+}
+
+// What is wrong after some schedule, with the story of its orders; "" when nothing is.
+std::string RunTown(std::uint64_t seed, Bug bug, int schedules) {
+  Town town(seed, bug);
+  for (int i = 0; i < schedules; ++i) {
+    town.RunSchedule();
+    const std::vector<std::string> wrong = town.Check();
+    if (wrong.empty()) continue;
+    std::string report = fmt::format("schedule {}:\n", i);
+    for (const std::string& w : wrong) report += w + "\n";
+    for (const std::string& id : town.open()) report += town.Story(id);
+    return report;
+  }
+  return "";
+}
+
+TEST(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
+  const std::uint64_t first = Number("LEFTFOLD_SEED", 1);
+  const int schedules = static_cast<int>(Number("LEFTFOLD_SCHEDULES", 10'000));
+  fmt::print("LEFTFOLD_SEED={} LEFTFOLD_SCHEDULES={}\n", first, schedules);
+  std::uint64_t seed = first;
+  for (int left = schedules; left > 0; left -= kSchedulesPerTown) {
+    const std::string wrong = RunTown(seed, Bug::kNone, std::min(left, kSchedulesPerTown));
+    ASSERT_EQ(wrong, "") << "LEFTFOLD_SEED=" << seed << " LEFTFOLD_SCHEDULES=" << kSchedulesPerTown;
+    ++seed;
+  }
+  for (const auto& [end, count] : Town::Ends()) fmt::print("{} {}\n", count, end);
+}
+
+// Each of them is found within some towns.
+class PlantedBug : public ::testing::TestWithParam<Bug> {};
+
+TEST_P(PlantedBug, IsFound) {
+  constexpr std::uint64_t kTowns = 20;
+  std::string wrong;
+  for (std::uint64_t seed = 1; seed <= kTowns && wrong.empty(); ++seed)
+    wrong = RunTown(seed, GetParam(), kSchedulesPerTown);
+  EXPECT_NE(wrong, "");
+  fmt::print("{}\n", wrong.substr(0, wrong.find("  ")));
+}
+
+INSTANTIATE_TEST_SUITE_P(OrderProcess, PlantedBug,
+                         ::testing::Values(Bug::kNoIdempotencyKey, Bug::kNoCompensation,
+                                           Bug::kDoubleAssignment));
+
+}  // namespace
+}  // namespace leftfold::ordering
