@@ -70,6 +70,10 @@ void EndSearch(std::string_view order_id, OwnTables& tables) {
   tables.Exec("DELETE FROM search WHERE order_id = ?", order_id);
 }
 
+void Forget(std::string_view order_id, OwnTables& tables) {
+  tables.Exec("DELETE FROM tried WHERE order_id = ?", order_id);
+}
+
 }  // namespace
 
 absl::Status AgentAssignment::React(const v1::AgentWentOnline&, const EventMeta& meta,
@@ -122,10 +126,16 @@ absl::Status AgentAssignment::React(const v1::AgentAssigned&, const EventMeta& m
   return absl::OkStatus();
 }
 
+absl::Status AgentAssignment::React(const v1::FoodPickedUp&, const EventMeta& meta,
+                                    OwnTables& tables, Outbox&) {
+  Forget(meta.aggregate_id(), tables);
+  return absl::OkStatus();
+}
+
 absl::Status AgentAssignment::React(const v1::NoAgentAvailable&, const EventMeta& meta,
                                     OwnTables& tables, Outbox& outbox) {
   EndSearch(meta.aggregate_id(), tables);
-  tables.Exec("DELETE FROM tried WHERE order_id = ?", meta.aggregate_id());
+  Forget(meta.aggregate_id(), tables);
   outbox.Cancel(meta.aggregate_id());
   return absl::OkStatus();
 }

@@ -44,9 +44,9 @@ struct AgentAssignment {
            PRIMARY KEY (order_id, agent_id)
          ) STRICT)",
       "CREATE INDEX tried_by_agent ON tried (agent_id)"};
-  using Reacting =
-      Types<v1::AgentWentOnline, v1::AgentWentOffline, v1::AgentReserved, v1::AgentReleased,
-            v1::OrderApproved, v1::AgentUnassigned, v1::AgentAssigned, v1::NoAgentAvailable>;
+  using Reacting = Types<v1::AgentWentOnline, v1::AgentWentOffline, v1::AgentReserved,
+                         v1::AgentReleased, v1::OrderApproved, v1::AgentUnassigned,
+                         v1::AgentAssigned, v1::FoodPickedUp, v1::NoAgentAvailable>;
   using Sends = Types<v1::ReserveAgentRequest, v1::AssignAgentRequest>;
 
   static absl::Status React(const v1::AgentWentOnline& event, const EventMeta& meta,
@@ -63,6 +63,8 @@ struct AgentAssignment {
                             OwnTables& tables, Outbox& outbox);
   static absl::Status React(const v1::AgentAssigned& event, const EventMeta& meta,
                             OwnTables& tables, Outbox& outbox);
+  static absl::Status React(const v1::FoodPickedUp& event, const EventMeta& meta, OwnTables& tables,
+                            Outbox& outbox);
   static absl::Status React(const v1::NoAgentAvailable& event, const EventMeta& meta,
                             OwnTables& tables, Outbox& outbox);
 

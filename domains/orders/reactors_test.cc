@@ -108,6 +108,14 @@ TEST(StartChargeTest, BeginsAPaymentOfTheCustomerForTheOrder) {
                           "card_last4: \"4242\"}"));
 }
 
+TEST(StartChargeTest, ChargesNothingForAnOrderThatWasClosedMeanwhile) {
+  ReactorFixture<StartCharge> reactor;
+  reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested(), v1::OrderCancelled());
+  EXPECT_THAT(reactor.React(kOrder, PaymentRequested()),
+              ElementsAre("RecordPaymentOutcomeRequest {order_id: \"o1\" payment_id: \"p1\" "
+                          "outcome: PAYMENT_OUTCOME_DECLINED decline_code: \"order_closed\"}"));
+}
+
 TEST(StartChargeTest, CountsAPaymentThatCannotBeginAsDeclined) {
   ReactorFixture<StartCharge> reactor;
   const auto sent =

@@ -3,18 +3,36 @@
 #include <absl/strings/ascii.h>
 
 #include <string>
+#include <utility>
 
 #include "core/reject.h"
 #include "domains/orders/order.h"
 #include "leftfold/orders/v1/commands.pb.h"
 
 namespace leftfold::orders {
+namespace {
+
+void Decline(const std::string& order_id, const std::string& payment_id, std::string code,
+             Outbox& outbox) {
+  v1::RecordPaymentOutcomeRequest outcome;
+  outcome.set_order_id(order_id);
+  outcome.set_payment_id(payment_id);
+  outcome.set_outcome(v1::PAYMENT_OUTCOME_DECLINED);
+  outcome.set_decline_code(std::move(code));
+  outbox.Send(outcome);
+}
+
+}  // namespace
 
 absl::Status StartCharge::React(const v1::PaymentRequested& event, const EventMeta& meta,
                                 OwnTables& tables, Outbox& outbox) {
   const std::string order_id(meta.aggregate_id());
   const auto order = tables.Load<Order>(order_id);
   if (!order.ok()) return order.status();
+  if (order->status() != v1::ORDER_STATUS_PAYMENT_PROCESSING) {
+    Decline(order_id, event.payment_id(), "order_closed", outbox);
+    return absl::OkStatus();
+  }
   payments::v1::InitiatePaymentRequest initiate;
   initiate.set_payment_id(event.payment_id());
   initiate.set_payer_id(order->customer_id());
@@ -33,12 +51,8 @@ absl::Status StartCharge::OnResult(const payments::v1::InitiatePaymentRequest& s
                                    const Result& result, OwnTables&, Outbox& outbox) {
   if (result.status.ok()) return absl::OkStatus();
   const std::string reason = ReasonOf(result.status);
-  v1::RecordPaymentOutcomeRequest outcome;
-  outcome.set_order_id(sent.purpose().ref_id());
-  outcome.set_payment_id(sent.payment_id());
-  outcome.set_outcome(v1::PAYMENT_OUTCOME_DECLINED);
-  outcome.set_decline_code(reason.empty() ? "refused" : absl::AsciiStrToLower(reason));
-  outbox.Send(outcome);
+  Decline(sent.purpose().ref_id(), sent.payment_id(),
+          reason.empty() ? "refused" : absl::AsciiStrToLower(reason), outbox);
   return absl::OkStatus();
 }
 

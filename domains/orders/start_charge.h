@@ -14,8 +14,8 @@ namespace leftfold::orders {
 // Kind of the purpose of payments for orders. Never change: it is stored.
 inline constexpr std::string_view kOrderPurpose = "order";
 
-// Has the payment begun that a customer asked for; one that cannot begin counts as declined, with
-// the reason in small letters as its code.
+// Has the payment begun that a customer asked for. One that cannot begin counts as declined, with
+// the reason in small letters as its code, and so does one of an order that was closed meanwhile.
 struct StartCharge {
   static constexpr std::string_view kName = "start_charge";
   using Reacting = Types<v1::PaymentRequested>;

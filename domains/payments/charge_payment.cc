@@ -4,11 +4,16 @@
 
 #include <string>
 
+#include "domains/payments/payment.h"
+
 namespace leftfold::payments {
 
 absl::Status ChargePayment::React(const v1::PaymentInitiated& event, const EventMeta& meta,
                                   OwnTables& tables, Outbox& outbox) {
   const std::string payment_id(meta.aggregate_id());
+  const auto payment = tables.Load<Payment>(payment_id);
+  if (!payment.ok()) return payment.status();
+  if (payment->status() != v1::PAYMENT_STATUS_PENDING) return absl::OkStatus();
   Ask(kChargesUrl,
       fmt::format(R"({{"amount_minor": {}, "currency": {}, "token": {}, "reference": {}}})",
                   event.amount_minor(), Quote(event.currency()), Quote(event.token()),

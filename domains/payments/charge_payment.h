@@ -12,7 +12,8 @@
 
 namespace leftfold::payments {
 
-// Has the provider charge each payment, once: the payment's id is the idempotency key.
+// Has the provider charge each payment, once: the payment's id is the idempotency key, and what is
+// settled by the log is not asked for, so that a reactor whose file was lost charges nothing anew.
 struct ChargePayment {
   static constexpr std::string_view kName = "charge_payment";
   static constexpr std::string_view kSchema[] = {kAskedTable};

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "domains/payments/charge_payment.h"
+#include "domains/payments/payment.h"
 #include "domains/payments/refund_charge.h"
 #include "domains/payments/test_events.h"
 #include "testing/given_reactor.h"
@@ -18,7 +19,10 @@ using ::testing::StartsWith;
 
 class Charging : public ::testing::Test {
  protected:
-  Charging() { asked = reactor.React("payment-p1", Initiated()); }
+  Charging() {
+    reactor.Holds<Payment>("p1", Initiated());
+    asked = reactor.React("payment-p1", Initiated());
+  }
   testing::ReactorFixture<ChargePayment> reactor;
   testing::Doings asked;
   const std::string charged = R"({"charge_id": "ch_1", "status": "succeeded"})";
@@ -33,6 +37,11 @@ TEST_F(Charging, IsUnderTheIdOfThePayment) {
               ElementsAre("RecordProviderResultRequest {payment_id: \"p1\" "
                           "provider_event_id: \"succeeded:ch_1\" "
                           "status: PROVIDER_STATUS_SUCCEEDED provider_ref: \"ch_1\"}"));
+}
+
+TEST_F(Charging, IsNotDoneForAPaymentThatIsSettled) {
+  reactor.Holds<Payment>("p1", Initiated(), Succeeded());
+  EXPECT_THAT(reactor.React("payment-p1", Initiated()), IsEmpty());
 }
 
 TEST_F(Charging, MayBeDeclined) {
@@ -95,6 +104,7 @@ TEST_F(Charging, ParksWhatIsNoAnswer) {
   for (const auto& [status, body] : std::vector<std::pair<int, std::string>>{
            {200, "<html>"}, {200, "[]"}, {409, "{}"}, {404, "{}"}, {302, "{}"}}) {
     testing::ReactorFixture<ChargePayment> other;
+    other.Holds<Payment>("p1", Initiated());
     other.React("payment-p1", Initiated());
     EXPECT_THAT(other.Reply(status, body), IsEmpty());
     EXPECT_FALSE(other.status().ok()) << status << body;
@@ -111,6 +121,7 @@ TEST(Refunds, AreUnderTheIdOfTheRefundAtEveryAttempt) {
   testing::ReactorFixture<RefundCharge> reactor;
   auto started = RefundStarted("r1", 2000);
   started.set_reason("it was \"cold\"");
+  reactor.Holds<Payment>("p1", Initiated(), Succeeded(), started);
   const std::string post =
       "POST service:payments/v1/refunds key=r1 "
       R"({"charge_id": "ch_1", "amount_minor": 2000, )"
@@ -121,11 +132,14 @@ TEST(Refunds, AreUnderTheIdOfTheRefundAtEveryAttempt) {
               ElementsAre("RecordRefundResultRequest {payment_id: \"p1\" refund_id: \"r1\" "
                           "provider_event_id: \"failed:re_1:1\" status: REFUND_STATUS_FAILED "
                           "attempt_no: 1 error: \"card_closed\"}"));
+  const auto first = started;
   started.set_attempt_no(2);
+  reactor.Holds<Payment>("p1", Initiated(), Succeeded(), first, RefundBroken("r1"), started);
+  EXPECT_THAT(reactor.React("payment-p1", first), IsEmpty()) << "there is a later attempt";
   EXPECT_THAT(reactor.React("payment-p1", started), ElementsAre(post));
   EXPECT_THAT(reactor.Reply(202, R"({"refund_id": "re_1", "status": "pending"})"),
-              ElementsAre("at +2s 2: wake"));
-  EXPECT_THAT(reactor.Wake("2"), ElementsAre("GET service:payments/v1/refunds/r1"));
+              ElementsAre("at +2s 3: wake"));
+  EXPECT_THAT(reactor.Wake("3"), ElementsAre("GET service:payments/v1/refunds/r1"));
   EXPECT_THAT(reactor.Reply(200, R"({"refund_id": "re_1", "status": "succeeded"})"),
               ElementsAre("RecordRefundResultRequest {payment_id: \"p1\" refund_id: \"r1\" "
                           "provider_event_id: \"succeeded:re_1:2\" "

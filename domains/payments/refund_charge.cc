@@ -4,10 +4,19 @@
 
 #include <string>
 
+#include "domains/payments/payment.h"
+#include "domains/payments/payment_fold.h"
+
 namespace leftfold::payments {
 
 absl::Status RefundCharge::React(const v1::RefundInitiated& event, const EventMeta& meta,
                                  OwnTables& tables, Outbox& outbox) {
+  auto payment = tables.Load<Payment>(meta.aggregate_id());
+  if (!payment.ok()) return payment.status();
+  const v1::Refund* refund = fold::FindRefund(*payment, event.refund_id());
+  if (refund == nullptr || refund->status() != v1::REFUND_STATUS_PENDING ||
+      refund->attempt_no() != event.attempt_no())
+    return absl::OkStatus();
   Ask(kRefundsUrl,
       fmt::format(R"({{"charge_id": {}, "amount_minor": {}, "reason": {}}})",
                   Quote(event.provider_ref()), event.amount_minor(), Quote(event.reason())),

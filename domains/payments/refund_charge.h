@@ -13,6 +13,7 @@
 namespace leftfold::payments {
 
 // Has the provider give money back; the refund's id is the idempotency key of all its attempts.
+// What is settled by the log is not asked for.
 struct RefundCharge {
   static constexpr std::string_view kName = "refund_charge";
   static constexpr std::string_view kSchema[] = {kAskedTable};
