@@ -63,6 +63,12 @@ struct CommandEntry {
       decide;
 };
 
+// Many commands of one type in one request, each decided and committed for itself.
+struct BatchEntry {
+  const google::protobuf::Descriptor* request;
+  const CommandEntry* command;  // Of each message of the request's field 1.
+};
+
 using Answer = std::unique_ptr<google::protobuf::Message>;
 
 struct QueryEntry {
@@ -139,9 +145,18 @@ class Registry {
   void Add();
   template <Reactor R>
   void Add();
+  // A batch command: its RPC takes `repeated C … = 1` and `string command_id = 14`, where C is the
+  // request of a command that was added before, and answers `repeated
+  // leftfold.core.v1.CommandOutcome … = 1`, one for each command and in their order. There is
+  // nothing else to write for it. Dies when the messages are of another form. ADR 0018.
+  template <class Request>
+  void AddBatch() {
+    AddBatchOf(*Request::descriptor());
+  }
 
   const std::deque<AggregateEntry>& aggregates() const { return aggregates_; }
   const std::deque<CommandEntry>& commands() const { return commands_; }
+  const std::deque<BatchEntry>& batches() const { return batches_; }
   const std::deque<ViewEntry>& views() const { return views_; }
   const std::deque<ReactorEntry>& reactors() const { return reactors_; }
   // nullptr when there is none.
@@ -172,6 +187,7 @@ class Registry {
   void AddEvent() {
     events_.emplace(Event::descriptor()->full_name(), &Event::default_instance());
   }
+  void AddBatchOf(const google::protobuf::Descriptor& request);
   // Dies when another aggregate has one for the same type.
   void AddUpcaster(const std::string& type, Upcaster upcaster);
 
@@ -179,6 +195,7 @@ class Registry {
   Upcasters upcasters_;
   std::deque<AggregateEntry> aggregates_;
   std::deque<CommandEntry> commands_;
+  std::deque<BatchEntry> batches_;
   std::deque<ViewEntry> views_;
   std::deque<ReactorEntry> reactors_;
 };
@@ -281,6 +298,18 @@ Upcaster UpcasterOf() {
     return true;
   };
   return upcaster;
+}
+
+// nullptr where A has no Named for the command.
+template <class A, class Command>
+std::function<ClaimName(const google::protobuf::Message&)> NamedOf() {
+  if constexpr (NamesByClaim<A, Command>) {
+    static_assert(A::Creates::template kContains<Command>, "has Named, but is not in Creates");
+    return
+        [](const google::protobuf::Message& m) { return A::Named(static_cast<const Command&>(m)); };
+  } else {
+    return nullptr;
+  }
 }
 
 template <class A>
@@ -391,14 +420,14 @@ absl::Status TakeResult(const Delivery& delivery, const Result& result, OwnTable
     if constexpr (TakesReplies<R>) return R::OnReply(delivery, result.reply, tables, outbox);
   } else if (delivery.kind == DeliveryKind::kWake) {
     if constexpr (Wakes<R>) return R::OnWake(delivery.timer, result.at, tables, outbox);
-  } else {
-    std::optional<absl::Status> taken;
-    auto take = [&]<class Taker = R>(const auto& command) {  // No R::OnResult where Sends is empty.
-      taken = Taker::OnResult(command, result, tables, outbox);
-    };
-    DispatchPayload<typename SendsOf<R>::Type>(
-        {delivery.type, delivery.payload, Encoding::kProtobuf}, take);
-    if (taken) return *std::move(taken);
+  } else if (delivery.kind == DeliveryKind::kCommand) {
+    using Sends = typename SendsOf<R>::Type;
+    if constexpr (Sends::kSize > 0) {
+      std::optional<absl::Status> taken;
+      auto take = [&](const auto& sent) { taken = R::OnResult(sent, result, tables, outbox); };
+      DispatchPayload<Sends>({delivery.type, delivery.payload, Encoding::kProtobuf}, take);
+      if (taken) return *std::move(taken);
+    }
     const absl::Status& refusal = result.status;
     if (absl::IsInvalidArgument(refusal) || absl::IsUnimplemented(refusal) ||
         absl::IsPermissionDenied(refusal)) {
@@ -458,10 +487,7 @@ void Registry::Add() {
     entry.aggregate = &aggregate;
     entry.creates = A::Creates::template kContains<Command>;
     entry.system = internal::IsSystem(*Command::descriptor());
-    if constexpr (NamesByClaim<A, Command>) {
-      static_assert(A::Creates::template kContains<Command>, "has Named, but is not in Creates");
-      entry.named = [](const Message& m) { return A::Named(static_cast<const Command&>(m)); };
-    }
+    entry.named = internal::NamedOf<A, Command>();
     entry.validate = [](const Message& m, Violations& violations) {
       A::Validate(static_cast<const Command&>(m), violations);
     };

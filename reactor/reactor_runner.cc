@@ -47,6 +47,11 @@ std::string What(const sql::OutboxRow& row) {
       call.ParseFromString(row.payload);
       return fmt::format("http {} {}", call.method(), call.url());
     }
+    case DeliveryKind::kMail: {
+      core::v1::Mail mail;
+      mail.ParseFromString(row.payload);
+      return fmt::format("mail {}", mail.to());
+    }
     case DeliveryKind::kWake:
       return fmt::format("wake {}", row.timer);
     case DeliveryKind::kEvent:

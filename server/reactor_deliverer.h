@@ -1,6 +1,7 @@
 #ifndef SERVER_REACTOR_DELIVERER_H_
 #define SERVER_REACTOR_DELIVERER_H_
 
+#include <string>
 #include <utility>
 
 #include "core/http.h"
@@ -18,18 +19,26 @@ namespace leftfold {
 // 408, 429 and 5xx. Thread-safe.
 class ReactorDeliverer final : public Deliverer {
  public:
+  // E-mails become files in `mail_folder`, one each, from where another program sends them; the
+  // same delivery is the same file.
   ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
-                   HttpServices services = {})
-      : registry_(registry), commands_(commands), http_(http), services_(std::move(services)) {}
+                   std::string mail_folder, HttpServices services = {})
+      : registry_(registry),
+        commands_(commands),
+        http_(http),
+        mail_folder_(std::move(mail_folder)),
+        services_(std::move(services)) {}
   void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override;
 
  private:
   void SendCommand(const Delivery& delivery, Done done);
   void Call(const Delivery& delivery, absl::Duration timeout, Done done);
+  absl::Status WriteMail(const Delivery& delivery) const;
 
   const Registry& registry_;
   CommandHandler& commands_;
   HttpClient& http_;
+  const std::string mail_folder_;
   const HttpServices services_;
 };
 

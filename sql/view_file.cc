@@ -13,7 +13,9 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/reject.h"
 #include "core/status.h"
+#include "sql/durable_file.h"
 
 namespace leftfold::sql {
 namespace {
@@ -44,13 +46,6 @@ constexpr std::string_view kMigrations[] = {R"sql(
     reason TEXT NOT NULL, decided_by TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
 )sql"};
 constexpr std::int64_t kFormat = std::size(kMigrations);
-
-absl::Status FromErrno(std::string_view what, const std::string& path) {
-  const int code = errno;
-  const auto status =
-      code == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
-  return Error(status, "{} {}: {}", what, path, std::strerror(code));
-}
 
 std::optional<Generation> ParseFileName(std::string_view name) {
   const std::size_t dash = name.find('-');
@@ -91,41 +86,9 @@ std::string PausedPath(const std::string& views, std::string_view name) {
   return ViewFolder(views, name) + "/PAUSED";
 }
 
-absl::Status MakeFolder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (!error) return absl::OkStatus();
-  return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
-               error.message());
-}
-
-// Writes `text` to `path` so that it is there whole after a power loss, before it is renamed.
-absl::Status WriteDurably(const std::string& path, std::string_view text) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) return FromErrno("cannot write", path);
-  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(file) == 0;
-  const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
-  close(file);
-  return status;
-}
-
-absl::Status SyncFolder(const std::string& path) {
-  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return FromErrno("cannot open folder", path);
-  const absl::Status status =
-      fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
-  close(folder);
-  return status;
-}
-
 absl::Status ReplaceCurrent(const std::string& views, std::string_view name,
                             std::string_view text) {
-  const std::string path = CurrentPath(views, name);
-  const std::string temporary = path + ".new";
-  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text));
-  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
-  return SyncFolder(ViewFolder(views, name));
+  return ReplaceDurably(CurrentPath(views, name), text);
 }
 
 std::string TextOf(const CurrentLine& line) {
@@ -198,6 +161,18 @@ std::string ViewFolder(const std::string& views, std::string_view name) {
 std::string ViewPath(const std::string& views, std::string_view name,
                      const Generation& generation) {
   return fmt::format("{}/{}/{}", views, name, generation.FileName());
+}
+
+std::int64_t ViewBytes(const std::string& views, std::string_view name,
+                       const Generation& generation) {
+  const std::string path = ViewPath(views, name, generation);
+  std::int64_t bytes = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    std::error_code error;
+    const auto size = fs::file_size(path + suffix, error);
+    if (!error) bytes += static_cast<std::int64_t>(size);
+  }
+  return bytes;
 }
 
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
@@ -282,6 +257,13 @@ absl::StatusOr<std::unique_ptr<VersionLock>> VersionLock::Take(const std::string
 }
 
 VersionLock::~VersionLock() { close(file_); }
+
+absl::Status Paused(std::string_view name, std::string_view why) {
+  return Reject(
+      core::v1::ERROR_REASON_VIEW_PAUSED,
+      fmt::format("an operator paused the view {}: {}; ResumeView lets it go on", name, why),
+      {{"view", std::string(name)}});
+}
 
 std::optional<std::string> ReadPaused(const std::string& views, std::string_view name) {
   std::ifstream file(PausedPath(views, name));

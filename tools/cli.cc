@@ -7,10 +7,14 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "core/log.h"
 #include "core/status.h"
+#include "rpc/server.h"
 #include "server/app.h"
+#include "server/roles.h"
 #include "tools/backup.h"
 #include "tools/call.h"
 #include "tools/config.h"
@@ -36,6 +40,7 @@ constexpr double kSimulatorSecondsMax = 3'600;
 // The options of all subcommands, and what was chosen.
 struct CommandLine {
   ServeOptions serve;
+  std::string roles = Roles().Names();
   tools::ReplayOptions replay;
   tools::CallOptions call;
   tools::TailOptions tail;
@@ -74,9 +79,66 @@ void AddData(CLI::App& command, std::string& data) {
       ->capture_default_str();
 }
 
-CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
-  CLI::App* serve =
-      app.add_subcommand("serve", "Serve commands, queries and administration from one process");
+// What --metrics-listen is where nobody says anything: '' is taken.
+constexpr std::string_view kByRoles = "by roles";
+
+CLI::Validator AreRoles() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        return std::string(Roles::Parse(text).status().message());
+      },
+      "");
+}
+
+// Options that only a process with this role takes.
+constexpr std::pair<const char*, Role> kRoleOptions[] = {
+    {"--write-listen", Role::kWrite}, {"--read-listen", Role::kRead}, {"--log", Role::kProject}};
+
+// Options that were given to a process that has no use for them.
+absl::Status CheckRoleOptions(const CLI::App& serve, const ServeOptions& options) {
+  for (const auto& [name, role] : kRoleOptions) {
+    if (options.roles.Has(role) || serve.get_option(name)->count() == 0) continue;
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "{} is for the role {}, and this process has {}: leave it out, or add the role",
+                 name, EntryOf(role).name, options.roles.Names());
+  }
+  if (!options.log.empty() && options.roles.Has(Role::kWrite)) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "--log names the log of another process, and this one has the role write, so it "
+                 "has the log itself: leave --log out, or the role");
+  }
+  if (!options.log.empty() && !rpc::ParseListen(options.log).ok()) {
+    return Error(
+        absl::StatusCode::kInvalidArgument,
+        "--log {} is no HOST:PORT of this machine, such as 127.0.0.1:50051; there is no TLS "
+        "yet, so take a tunnel of your own to another one",
+        options.log);
+  }
+  return absl::OkStatus();
+}
+
+// The ports of processes that share a host.
+std::string DescribePorts() {
+  std::string text;
+  for (const RoleEntry& entry : AllRoles()) {
+    text += fmt::format("  {:<8} --admin-listen {}  --metrics-listen {}\n", entry.name,
+                        Roles({entry.role}).AdminListen(), Roles({entry.role}).MetricsListen());
+  }
+  return text;
+}
+
+CLI::App* AddServe(CLI::App& app, ServeOptions& options, std::string& roles) {
+  CLI::App* serve = app.add_subcommand(
+      "serve", "Serve commands, queries and administration from one process, or one role of it");
+  serve->add_option("--roles", roles, "what this process does")
+      ->envname("LEFTFOLD_ROLES")
+      ->check(AreRoles())
+      ->capture_default_str();
+  serve
+      ->add_option("--log", options.log,
+                   "HOST:PORT of the commands' process, for a projector with a data folder of its "
+                   "own; else it reads the log in --data")
+      ->envname("LEFTFOLD_LOG");
   serve
       ->add_option("--write-listen", options.write_listen,
                    "HOST:PORT of commands; port 0 picks one")
@@ -85,15 +147,17 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
   serve->add_option("--read-listen", options.read_listen, "HOST:PORT of queries")
       ->envname("LEFTFOLD_READ_LISTEN")
       ->capture_default_str();
-  serve->add_option("--admin-listen", options.admin_listen, "HOST:PORT of administration")
+  serve
+      ->add_option("--admin-listen", options.admin_listen,
+                   "HOST:PORT of administration and health; see below for other roles")
       ->envname("LEFTFOLD_ADMIN_LISTEN")
-      ->capture_default_str();
-  options.metrics_listen = kMetricsListen;
+      ->default_str(Roles().AdminListen());
+  options.metrics_listen = kByRoles;
   serve
       ->add_option("--metrics-listen", options.metrics_listen,
-                   "HOST:PORT of metrics, GET /metrics; '' for none")
+                   "HOST:PORT of metrics, GET /metrics; '' for none; see below for other roles")
       ->envname("LEFTFOLD_METRICS_LISTEN")
-      ->capture_default_str();
+      ->default_str(Roles().MetricsListen());
   serve
       ->add_option_function<int>(
           "--drain-limit",
@@ -112,9 +176,17 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
       ->envname("LEFTFOLD_LOG_FORMAT")
       ->check(CLI::IsMember({"text", "json"}))
       ->default_str("text");
-  serve->footer(
-      "Example: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen "
-      "127.0.0.1:50052");
+  serve->footer(fmt::format(
+      "Roles may run in processes of their own, each role in one process of a data folder. So that "
+      "they can share a\nhost, a process listens where the first of its roles in this list does, "
+      "unless told otherwise:\n{}"
+      "Examples: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen "
+      "127.0.0.1:50052\n"
+      "          leftfold serve --data ./data --roles write\n"
+      "          leftfold serve --data ./data --roles project\n"
+      "          leftfold serve --data ./data --roles read\n"
+      "          leftfold serve --data ./other --roles project,read --log 127.0.0.1:50051",
+      DescribePorts()));
   return serve;
 }
 
@@ -302,7 +374,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   app.add_option("--config", config_file, "TOML file with defaults of the options; LEFTFOLD_CONFIG")
       ->configurable(false);
   app.fallthrough();
-  CLI::App* serve = AddServe(app, line.serve);
+  CLI::App* serve = AddServe(app, line.serve, line.roles);
   CLI::App* replay = AddReplay(app, line.replay);
   CLI::App* call = AddCall(app, line.call);
   CLI::App* tail = AddTail(app, line.tail);
@@ -333,6 +405,13 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   }
   if (*serve) {
     line.serve.data = data[serve];
+    line.serve.roles = *Roles::Parse(line.roles);  // As checked.
+    if (line.serve.metrics_listen == kByRoles)
+      line.serve.metrics_listen = line.serve.roles.MetricsListen();
+    if (const absl::Status fits = CheckRoleOptions(*serve, line.serve); !fits.ok()) {
+      LogLine("leftfold serve: {}", ToStd(fits.message()));
+      return kUsage;
+    }
     line.serve.services = ServicesOf(environ);
     return Serve(registry, line.serve);
   }

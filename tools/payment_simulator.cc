@@ -161,16 +161,16 @@ PaymentSimulator::Answer PaymentSimulator::Route(const Request& request, absl::T
     return charges ? PostCharge(request, now) : PostRefund(request, now);
   }
   if (request.method == "GET") {
-    const std::size_t slash = path.rfind('/') + 1;
+    constexpr std::string_view kOneCharge = "/v1/charges/", kOneRefund = "/v1/refunds/";
     if (path == "/v1/stats") return {200, ToJson(stats_)};
-    if (path.substr(0, slash) == "/v1/charges/") {
+    if (path.starts_with(kOneCharge)) {
       return Look(
-          charges_, path.substr(slash),
+          charges_, path.substr(kOneCharge.size()),
           [](const ChargeEntry& entry) -> auto& { return entry.charge; });
     }
-    if (path.substr(0, slash) == "/v1/refunds/") {
+    if (path.starts_with(kOneRefund)) {
       return Look(
-          refunds_, path.substr(slash),
+          refunds_, path.substr(kOneRefund.size()),
           [](const RefundEntry& entry) -> auto& { return entry.refund; });
     }
   }

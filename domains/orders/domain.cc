@@ -20,6 +20,7 @@ void Register(Registry& registry) {
   registry.Add<Customer>();
   registry.Add<Restaurant>();
   registry.Add<Order>();
+  registry.AddBatch<v1::PlaceOrdersRequest>();
   registry.Add<DeliveryAgent>();
   registry.Add<ValidateOrder>();
   registry.Add<StartCharge>();

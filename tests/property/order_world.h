@@ -122,7 +122,7 @@ class ShakyDeliverer final : public Deliverer, public HttpClient {
   ShakyDeliverer(const Registry& registry, CommandHandler& commands,
                  testing::VirtualScheduler& scheduler, tools::PaymentSimulator& provider,
                  const Clock& clock, Random& random, Bug bug)
-      : real_(registry, commands, *this,
+      : real_(registry, commands, *this, /*mail_folder=*/"",
               {{"payments", {.url = "http://provider", .api_key = "sk_test"}}}),
         scheduler_(scheduler),
         provider_(provider),
@@ -575,7 +575,7 @@ class Town {
 
   const Bug bug_;
   Random random_;
-  testing::TemporaryFolder folder_{testing::FastFolder()};
+  testing::TemporaryFolder folder_{testing::FolderInMemory()};
   testing::VirtualScheduler scheduler_;
   TownClock clock_{scheduler_};
   Writer writer_{scheduler_};

@@ -189,10 +189,12 @@ class ListenerLog final : public ViewListener {
     lines.push_back(fmt::format("stopped {}", view));
     reasons[std::string(view)] = reason;
   }
+  bool IsWatched(std::string_view view) override { return view == watched; }
   bool Has(const std::string& line) const {
     return std::find(lines.begin(), lines.end(), line) != lines.end();
   }
 
+  std::string watched;  // The view that somebody watches.
   std::vector<std::string> lines;
   std::map<std::string, std::string> files;
   std::map<std::string, absl::Status> reasons;

@@ -69,6 +69,7 @@ struct Worker {
     if (verb == "note") Note(tables, fmt::format("{} {}", meta.aggregate_id(), parts[1]));
     if (verb == "rename") outbox.Send(Rename(meta.aggregate_id(), parts[1]));
     if (verb == "http") outbox.Post({.method = "POST", .url = "http://test" + parts[1]});
+    if (verb == "mail") outbox.Mail(parts[1], "hello\nBcc: you", "from a counter");
     if (verb == "wake") outbox.WakeAt(when, parts[1]);
     if (verb == "later") outbox.SendAt(when, parts[1], Rename(meta.aggregate_id(), parts[3]));
     if (verb == "cancel") outbox.Cancel(parts[1]);
@@ -124,7 +125,7 @@ class SchedulerClock final : public Clock {
 class ScriptedDeliverer final : public Deliverer, public HttpClient {
  public:
   ScriptedDeliverer(const Registry& registry, CommandHandler& commands, Executor& executor)
-      : real_(registry, commands, *this), executor_(executor) {}
+      : real_(registry, commands, *this, mail.path()), executor_(executor) {}
 
   void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override {
     log.push_back(delivery.id);
@@ -163,6 +164,7 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
     for (const auto& deliver : node.mapped()) deliver();
   }
 
+  testing::TemporaryFolder mail;
   std::vector<std::string> log;            // Ids, once for each attempt.
   std::map<std::string, int> fail_before;  // By key: so many attempts do not arrive,
   std::map<std::string, int> fail_after;   // or are not answered.
@@ -223,10 +225,15 @@ class ReactorFixture {
 
   core::v1::CommandReceipt Send(std::unique_ptr<google::protobuf::Message> command) {
     absl::StatusOr<core::v1::CommandReceipt> answer = absl::UnknownError("not answered");
+    bool answered = false;
     const CommandEntry* entry = registry_.FindCommand(command->GetDescriptor()->full_name());
     commands_->Handle(*entry, std::move(command), Caller{},
-                      [&](absl::StatusOr<core::v1::CommandReceipt> receipt) { answer = receipt; });
-    scheduler_.RunReady();
+                      [&](absl::StatusOr<core::v1::CommandReceipt> receipt) {
+                        answer = std::move(receipt);
+                        answered = true;
+                      });
+    while (!answered && scheduler_.RunOne()) {
+    }
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.value_or(core::v1::CommandReceipt());
   }

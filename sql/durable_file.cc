@@ -1,0 +1,58 @@
+#include "sql/durable_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+#include "core/status.h"
+
+namespace leftfold::sql {
+
+namespace fs = std::filesystem;
+
+absl::Status FromErrno(std::string_view what, const std::string& path) {
+  const int code = errno;
+  const auto status =
+      code == ENOSPC ? absl::StatusCode::kResourceExhausted : absl::StatusCode::kInternal;
+  return Error(status, "{} {}: {}", what, path, std::strerror(code));
+}
+
+absl::Status MakeFolder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (!error) return absl::OkStatus();
+  return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
+               error.message());
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return FromErrno("cannot open folder", path);
+  const absl::Status status =
+      fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
+  close(folder);
+  return status;
+}
+
+absl::Status WriteDurably(const std::string& path, std::string_view text) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) return FromErrno("cannot write", path);
+  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
+                       fsync(file) == 0;
+  const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
+  close(file);
+  return status;
+}
+
+absl::Status ReplaceDurably(const std::string& path, std::string_view text) {
+  const std::string temporary = path + ".new";
+  LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text));
+  if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
+  return SyncFolder(fs::path(path).parent_path());
+}
+
+}  // namespace leftfold::sql

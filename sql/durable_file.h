@@ -1,0 +1,26 @@
+#ifndef SQL_DURABLE_FILE_H_
+#define SQL_DURABLE_FILE_H_
+
+#include <absl/status/status.h>
+
+#include <string>
+#include <string_view>
+
+namespace leftfold::sql {
+
+// Small files beside databases that are there whole or not at all, also after a power loss.
+// RESOURCE_EXHAUSTED when the disk is full.
+
+// "what path: why", from errno.
+absl::Status FromErrno(std::string_view what, const std::string& path);
+absl::Status MakeFolder(const std::string& path);
+// What was made, renamed or removed in the folder is so after a power loss.
+absl::Status SyncFolder(const std::string& path);
+// Writes and syncs the file; half of it may be there after a crash.
+absl::Status WriteDurably(const std::string& path, std::string_view text);
+// The file has the old content, or none, until it has the new one: writes `path`.new, renames it,
+// syncs the folder.
+absl::Status ReplaceDurably(const std::string& path, std::string_view text);
+
+}  // namespace leftfold::sql
+#endif  // SQL_DURABLE_FILE_H_
