@@ -11,6 +11,7 @@
 #include "domains/orders/restaurant_approval.h"
 #include "domains/orders/start_charge.h"
 #include "domains/orders/validate_order.h"
+#include "domains/orders/views.h"
 
 namespace leftfold::orders {
 
@@ -30,6 +31,7 @@ void Register(Registry& registry) {
   registry.Add<ReleaseAgent>();
   registry.Add<Compensate>();
   registry.Add<Deadlines>();
+  RegisterViews(registry);
 }
 
 }  // namespace leftfold::orders
