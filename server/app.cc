@@ -37,9 +37,9 @@
 #include "server/reactor_deliverer.h"
 #include "server/reactor_service.h"
 #include "server/role_lock.h"
+#include "server/served_views.h"
 #include "server/state_loader.h"
 #include "server/stop_signals.h"
-#include "server/served_views.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
@@ -309,36 +309,11 @@ absl::Status App::Implementation::StartReadSide() {
   return absl::OkStatus();
 }
 
-absl::Status App::Implementation::StartReactors() {
-  http_ = std::make_unique<CurlHttpClient>();
-  states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ =
-      std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, options_.data + "/mail",
-                                         options_.services);
-  reactors_ = Reactors::Open(registry_.reactors(),
-                             {.store = *store_,
-                              .loader = *states_,
-                              .deliverer = *deliverer_,
-                              .clock = clock_,
-                              .executor = reacting_},
-                             options_.data + "/reactors");
-  reactors_->Start();
-  return absl::OkStatus();
-}
-
-absl::Status App::Implementation::StartAdmin() {
-  admin_ = std::make_unique<AdminService>(*store_, *projector_, clock_);
-  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
-  auto server = rpc::RpcServer::Start(
-      {.listen = options_.admin_listen,
-       .services = nullptr,
-       .generated = {{std::string(AdminService::kName), admin_.get()},
-                     {std::string(ReactorService::kName), reactor_service_.get()}}});
 void App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ =
-      std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, options_.data + "/mail");
+  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_,
+                                                  options_.data + "/mail", options_.services);
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
                               .loader = *states_,
@@ -362,7 +337,8 @@ absl::Status App::Implementation::StartAdmin() {
   if (Has(Role::kProject)) parts.projector = &projecting_now_;
   if (Has(Role::kRead)) parts.list_served = [this] { return ListViews(); };
   admin_ = std::make_unique<AdminService>(std::move(parts));
-  std::vector<rpc::RpcServerOptions::Generated> generated = {{std::string(AdminService::kName), admin_.get()}};
+  std::vector<rpc::RpcServerOptions::Generated> generated = {
+      {std::string(AdminService::kName), admin_.get()}};
   if (reactor_service_ != nullptr) {
     generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
   }
@@ -414,7 +390,7 @@ absl::Status App::Implementation::StartMetrics() {
     sources.health = health_.get();
     sources.services.push_back(&read_services_);
   }
-  sources.pools = {&writer_,  &completions_, &indexing_, &loading_, &projecting_, &reacting_,
+  sources.pools = {&writer_,  &completions_, &indexing_, &loading_, &projecting_,  &reacting_,
                    &reading_, &following_,   &linking_,  &feeding_, &snapshotting_};
   auto metrics = MetricsServer::Start(options_.metrics_listen, sources);
   if (!metrics.ok()) return metrics.status();

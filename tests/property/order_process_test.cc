@@ -6,15 +6,16 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <optional>
 #include <string>
 
+#include "testing/sanitized.h"
 #include "tests/property/order_world.h"
 
 namespace leftfold::ordering {
 namespace {
 
 constexpr int kSchedulesPerTown = 20;
+constexpr int kSchedules = testing::kSanitized ? 400 : 10'000;
 
 std::uint64_t Number(const char* name, std::uint64_t otherwise) {
   const char* given = std::getenv(name);
@@ -38,7 +39,7 @@ std::string RunTown(std::uint64_t seed, Bug bug, int schedules) {
 
 TEST(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
   const std::uint64_t first = Number("LEFTFOLD_SEED", 1);
-  const int schedules = static_cast<int>(Number("LEFTFOLD_SCHEDULES", 10'000));
+  const int schedules = static_cast<int>(Number("LEFTFOLD_SCHEDULES", kSchedules));
   fmt::print("LEFTFOLD_SEED={} LEFTFOLD_SCHEDULES={}\n", first, schedules);
   std::uint64_t seed = first;
   for (int left = schedules; left > 0; left -= kSchedulesPerTown) {

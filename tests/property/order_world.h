@@ -482,7 +482,7 @@ class Town {
       if (all && round > 2) break;
       if (round < 2) RetryParked();
       clock_.jumps += absl::Minutes(16);
-      scheduler_.RunFor(absl::Seconds(round < 3 ? 130 : 30));
+      scheduler_.RunFor(absl::Seconds(40));
     }
     scheduler_.RunReady();
   }
