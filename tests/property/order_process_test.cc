@@ -15,6 +15,7 @@ namespace leftfold::ordering {
 namespace {
 
 constexpr int kSchedulesPerTown = 20;
+constexpr int kParts = 4;
 constexpr int kSchedules = testing::kSanitized ? 400 : 10'000;
 
 std::uint64_t Number(const char* name, std::uint64_t otherwise) {
@@ -37,11 +38,17 @@ std::string RunTown(std::uint64_t seed, Bug bug, int schedules) {
   return "";
 }
 
-TEST(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
-  const std::uint64_t first = Number("LEFTFOLD_SEED", 1);
-  const int schedules = static_cast<int>(Number("LEFTFOLD_SCHEDULES", kSchedules));
-  fmt::print("LEFTFOLD_SEED={} LEFTFOLD_SCHEDULES={}\n", first, schedules);
-  std::uint64_t seed = first;
+// Parts of one test, so that they can run side by side. LEFTFOLD_SEED replays towns from that one
+// on, LEFTFOLD_SCHEDULES of them in all.
+class OrderProcess : public ::testing::TestWithParam<int> {};
+
+TEST_P(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
+  const bool replay = std::getenv("LEFTFOLD_SEED") != nullptr;
+  if (replay && GetParam() > 0) GTEST_SKIP() << "one part replays";
+  const int all = static_cast<int>(Number("LEFTFOLD_SCHEDULES", kSchedules));
+  const int schedules = replay ? all : all / kParts;
+  std::uint64_t seed = Number("LEFTFOLD_SEED", 1'000'000 * static_cast<std::uint64_t>(GetParam()));
+  fmt::print("LEFTFOLD_SEED={} LEFTFOLD_SCHEDULES={}\n", seed, schedules);
   for (int left = schedules; left > 0; left -= kSchedulesPerTown) {
     const std::string wrong = RunTown(seed, Bug::kNone, std::min(left, kSchedulesPerTown));
     ASSERT_EQ(wrong, "") << "LEFTFOLD_SEED=" << seed << " LEFTFOLD_SCHEDULES=" << kSchedulesPerTown;
@@ -49,6 +56,8 @@ TEST(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
   }
   for (const auto& [end, count] : Town::Ends()) fmt::print("{} {}\n", count, end);
 }
+
+INSTANTIATE_TEST_SUITE_P(Part, OrderProcess, ::testing::Range(0, kParts));
 
 // Each of them is found within some towns.
 class PlantedBug : public ::testing::TestWithParam<Bug> {};
@@ -62,7 +71,7 @@ TEST_P(PlantedBug, IsFound) {
   fmt::print("{}\n", wrong.substr(0, wrong.find("  ")));
 }
 
-INSTANTIATE_TEST_SUITE_P(OrderProcess, PlantedBug,
+INSTANTIATE_TEST_SUITE_P(Process, PlantedBug,
                          ::testing::Values(Bug::kNoIdempotencyKey, Bug::kNoCompensation,
                                            Bug::kDoubleAssignment));
 
