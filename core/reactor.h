@@ -82,7 +82,7 @@ class Outbox {
   void WakeAt(absl::Time when, std::string_view timer);
   // Takes back what waits under that name, as far as it is not being delivered already.
   void Cancel(std::string_view timer);
-  // The timeout of the reactor's policy counts, not the request's.
+  // The policy's timeout counts, not the request's. `service:NAME/PATH`: server/http_services.h.
   void Post(const HttpRequest& request);
   // Mail has no result. `to` is one e-mail address.
   void Mail(std::string_view to, std::string_view subject, std::string_view text);

@@ -413,8 +413,9 @@ absl::Status Give(const RecordedEvent& recorded, const Upcasters& upcasters, F& 
 template <class R>
 std::string KeyOf(const RecordedEvent& recorded, const Upcasters& upcasters) {
   std::string key = recorded.stream;
-  auto name = [&](const auto& event) {
-    if constexpr (NamesKey<R, std::decay_t<decltype(event)>>) key = R::Key(event, {recorded});
+  // clang 14 would look for R::Key where there is none.
+  auto name = [&]<class Event, class Named = R>(const Event& event) {
+    if constexpr (NamesKey<Named, Event>) key = Named::Key(event, {recorded});
   };
   // One that does not decode is parked under its stream.
   Give<typename R::Reacting>(recorded, upcasters, name).IgnoreError();

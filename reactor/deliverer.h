@@ -10,6 +10,7 @@ namespace leftfold {
 // How an attempt at a delivery went.
 struct DeliveryOutcome {
   // Not OK: nobody knows whether it was done, or it was not; it is tried again, by the policy.
+  // FAILED_PRECONDITION: it was not, and no attempt can mend that; the key is parked.
   absl::Status failure;
   Result result = {};
 };

@@ -253,7 +253,9 @@ absl::Status ReactorRunner::TakeInFinished(absl::Time now) {
 
 absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryOutcome& outcome) {
   const sql::OutboxRow& row = under_way.row;
-  if (!outcome.failure.ok()) return Fail(row, outcome.failure, true);
+  if (!outcome.failure.ok()) {
+    return Fail(row, outcome.failure, !absl::IsFailedPrecondition(outcome.failure));
+  }
   Called called = Call([&](OwnTables& tables, Outbox& outbox) {
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
   });

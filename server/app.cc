@@ -317,7 +317,7 @@ absl::Status App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
   deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
-                                                  options_.data + "/mail");
+                                                  options_.data + "/mail", options_.services);
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
                               .loader = *states_,

@@ -10,6 +10,7 @@
 
 #include "core/log.h"
 #include "core/registry.h"
+#include "server/http_services.h"
 #include "server/roles.h"
 
 namespace leftfold {
@@ -34,6 +35,7 @@ struct ServeOptions {
   // How long Stop waits for calls in flight before it cancels them.
   absl::Duration drain_limit = kDrainLimit;
   LogFormat log_format = LogFormat::kText;  // Of Serve.
+  HttpServices services = {};               // That reactors call.
 };
 
 // The engines of some roles, or of all, in one process, with the threads that step them. Either

@@ -126,6 +126,9 @@ void ReactorDeliverer::Call(const ReactorEntry& reactor, const Delivery& deliver
     request.headers.emplace_back(header.name(), header.value());
   }
   if (!has_key) request.headers.emplace_back(kIdempotencyHeader, delivery.id);
+  if (const absl::Status known = ResolveService(services_, request); !known.ok()) {
+    return done({.failure = known});
+  }
   if (reactor.complete) reactor.complete(request, delivery, clock_.Now());
   http_.Send(std::move(request), [done = std::move(done)](absl::StatusOr<HttpReply> reply) {
     done(OutcomeOf(std::move(reply)));

@@ -8,25 +8,28 @@
 #include "core/http.h"
 #include "core/registry.h"
 #include "reactor/deliverer.h"
+#include "server/http_services.h"
 #include "write_api/command_handler.h"
 
 namespace leftfold {
 
 // Makes the deliveries of reactors: commands through the command handler of this process, HTTP
-// calls through `http`. A refused command is a result. What may have another end later is a
-// failure: a conflict with another writer, a full queue or disk, no reply, and the replies 408, 429
-// and 5xx. Thread-safe.
+// calls through `http`, those of a service as `services` has it; a service that it does not have is
+// a failure that says what to set. A refused command is a result. What may have another end later
+// is a failure: a conflict with another writer, a full queue or disk, no reply, and the replies
+// 408, 429 and 5xx. Thread-safe.
 class ReactorDeliverer final : public Deliverer {
  public:
   // E-mails become files in `mail_folder`, one each, from where another program sends them; the
   // same delivery is the same file.
   ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
-                   const Clock& clock, std::string mail_folder)
+                   const Clock& clock, std::string mail_folder, HttpServices services = {})
       : registry_(registry),
         commands_(commands),
         http_(http),
         clock_(clock),
-        mail_folder_(std::move(mail_folder)) {}
+        mail_folder_(std::move(mail_folder)),
+        services_(std::move(services)) {}
   void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override;
 
  private:
@@ -39,6 +42,7 @@ class ReactorDeliverer final : public Deliverer {
   HttpClient& http_;
   const Clock& clock_;
   const std::string mail_folder_;
+  const HttpServices services_;
 };
 
 }  // namespace leftfold

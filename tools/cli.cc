@@ -1,6 +1,7 @@
 #include "tools/cli.h"
 
 #include <absl/strings/numbers.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -411,6 +412,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
       LogLine("leftfold serve: {}", ToStd(fits.message()));
       return kUsage;
     }
+    line.serve.services = ServicesOf(environ);
     return Serve(registry, line.serve);
   }
   if (*replay) return tools::Replay(registry, data[replay], line.replay);

@@ -1,8 +1,16 @@
 #include "core/registry.h"
+#include "domains/orders/agent_assignment.h"
+#include "domains/orders/apply_payment_result.h"
+#include "domains/orders/compensate.h"
 #include "domains/orders/customer.h"
+#include "domains/orders/deadlines.h"
 #include "domains/orders/delivery_agent.h"
 #include "domains/orders/order.h"
+#include "domains/orders/release_agent.h"
 #include "domains/orders/restaurant.h"
+#include "domains/orders/restaurant_approval.h"
+#include "domains/orders/start_charge.h"
+#include "domains/orders/validate_order.h"
 #include "domains/orders/views.h"
 
 namespace leftfold::orders {
@@ -15,6 +23,14 @@ void Register(Registry& registry) {
   registry.Add<Order>();
   registry.AddBatch<v1::PlaceOrdersRequest>();
   registry.Add<DeliveryAgent>();
+  registry.Add<ValidateOrder>();
+  registry.Add<StartCharge>();
+  registry.Add<ApplyPaymentResult>();
+  registry.Add<RestaurantApproval>();
+  registry.Add<AgentAssignment>();
+  registry.Add<ReleaseAgent>();
+  registry.Add<Compensate>();
+  registry.Add<Deadlines>();
   RegisterViews(registry);
 }
 

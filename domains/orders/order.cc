@@ -281,6 +281,7 @@ Order::Decision Order::Decide(const v1::PayForOrderRequest& command, const State
   requested.set_method_type(command.method_type());
   requested.set_card_last4(command.card_last4());
   requested.set_currency(state.currency());
+  requested.set_payment_token(command.payment_token());
   return Accept(std::move(requested)).Created(payment_id);
 }
 

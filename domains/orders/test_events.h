@@ -27,7 +27,8 @@ inline v1::OrderValidated Validated() {
 
 inline v1::PaymentRequested PaymentRequested(int attempt_no = 1) {
   auto event = Parse<v1::PaymentRequested>(
-      R"(amount_minor: 2050 method_type: "card" card_last4: "4242" currency: "EUR")");
+      R"(amount_minor: 2050 method_type: "card" card_last4: "4242" currency: "EUR"
+         payment_token: "tok_1")");
   event.set_payment_id("p" + std::to_string(attempt_no));
   event.set_attempt_no(attempt_no);
   return event;

@@ -1,6 +1,8 @@
 #include "core/registry.h"
+#include "domains/payments/charge_payment.h"
 #include "domains/payments/payment.h"
 #include "domains/payments/payment_directory.h"
+#include "domains/payments/refund_charge.h"
 
 namespace leftfold::payments {
 
@@ -9,6 +11,8 @@ void Register(Registry& registry);  // Called by the generated list of domains.
 void Register(Registry& registry) {
   registry.Add<Payment>();
   registry.Add<PaymentDirectory>();
+  registry.Add<ChargePayment>();
+  registry.Add<RefundCharge>();
 }
 
 }  // namespace leftfold::payments

@@ -1,0 +1,152 @@
+#include "domains/payments/provider.h"
+
+#include <absl/strings/numbers.h>
+#include <fmt/format.h>
+#include <google/protobuf/struct.pb.h>
+#include <google/protobuf/util/json_util.h>
+
+#include <utility>
+
+#include "core/json.h"
+#include "core/status.h"
+#include "leftfold/core/v1/reactions.pb.h"
+
+namespace leftfold::payments {
+namespace {
+
+namespace pb = google::protobuf;
+
+constexpr int kOk = 200, kAccepted = 202, kBadRequest = 400, kPaymentRequired = 402,
+              kNotFound = 404, kTooLarge = 413;
+
+// A text field, "" when there is none.
+std::string Text(const pb::Struct& json, const std::string& field) {
+  const auto it = json.fields().find(field);
+  return it == json.fields().end() ? "" : it->second.string_value();
+}
+
+absl::Status Unclear(std::string_view what, const HttpReply& reply) {
+  return Error(absl::StatusCode::kFailedPrecondition,
+               "the payment provider answered {} {}: check LEFTFOLD_PAYMENTS_URL and "
+               "LEFTFOLD_PAYMENTS_API_KEY, look the payment up there, then retry this",
+               reply.status, what);
+}
+
+absl::StatusOr<Said> Read(const HttpReply& reply) {
+  pb::Struct json;
+  if (!IsUtf8(reply.body) || !IsJson(reply.body) ||
+      !pb::util::JsonStringToMessage(reply.body, &json).ok()) {
+    return Unclear("without a JSON object", reply);
+  }
+  // It refuses the request as such; nothing was begun.
+  if (reply.status == kBadRequest || reply.status == kTooLarge) {
+    const std::string error = Text(json, "error");
+    return Said{.status = "refused", .id = {}, .error = error.empty() ? "refused" : error};
+  }
+  if (reply.status != kOk && reply.status != kAccepted && reply.status != kPaymentRequired)
+    return Unclear(Text(json, "message"), reply);
+  Said said{.status = Text(json, "status"), .id = Text(json, "charge_id"), .error = {}};
+  const std::string refund_id = Text(json, "refund_id");
+  if (!refund_id.empty()) said.id = refund_id;
+  said.error = Text(json, refund_id.empty() ? "decline_code" : "error");
+  const auto retryable = json.fields().find("retryable");
+  said.retryable = retryable != json.fields().end() && retryable->second.bool_value();
+  if (said.status != "succeeded" && said.status != "pending" && said.error.empty())
+    said.error = "refused";
+  return said;
+}
+
+std::optional<Asked> Find(Position position, OwnTables& tables) {
+  Rows rows = tables.Query(R"(
+      SELECT payment_id, idempotency_key, attempt_no, polls, asked_at
+      FROM asked WHERE position = ?)",
+                           position);
+  if (!rows.Next()) return std::nullopt;
+  return Asked{.position = position,
+               .payment_id = rows.Text(0),
+               .idempotency_key = rows.Text(1),
+               .attempt_no = static_cast<int>(rows.Int(2)),
+               .polls = static_cast<int>(rows.Int(3)),
+               .asked_at = absl::FromUnixMicros(rows.Int(4))};
+}
+
+void AskAgain(std::string_view url, const Asked& asked, Outbox& outbox) {
+  outbox.Post({.method = "GET", .url = fmt::format("{}/{}", url, asked.idempotency_key)});
+}
+
+absl::Status PollLater(const Asked& asked, OwnTables& tables, Outbox& outbox) {
+  if (asked.polls >= kPollsMax) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "the payment provider has not settled {} although it was asked {} times; look it "
+                 "up there, then retry this",
+                 asked.idempotency_key, asked.polls);
+  }
+  tables.Exec("UPDATE asked SET polls = polls + 1 WHERE position = ?", asked.position);
+  outbox.WakeAt(asked.asked_at + kPollFirst * (1 << asked.polls),
+                fmt::to_string(asked.position.value));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string Quote(const std::string& text) {
+  pb::Value value;
+  value.set_string_value(text);
+  std::string json;
+  // Fails for no text that is UTF-8, as strings of messages are.
+  return pb::util::MessageToJsonString(value, &json).ok() ? json : R"("")";
+}
+
+void Ask(std::string_view url, std::string body, const Asked& asked, OwnTables& tables,
+         Outbox& outbox) {
+  tables.Exec("INSERT INTO asked VALUES (?, ?, ?, ?, 0, ?)", asked.position, asked.payment_id,
+              asked.idempotency_key, asked.attempt_no, absl::ToUnixMicros(asked.asked_at));
+  outbox.Post({.method = "POST",
+               .url = std::string(url),
+               .headers = {{"Content-Type", "application/json"},
+                           {"Idempotency-Key", asked.idempotency_key}},
+               .body = std::move(body)});
+}
+
+absl::StatusOr<std::optional<Settled>> TakeReply(const Delivery& delivery, const HttpReply& reply,
+                                                 OwnTables& tables, Outbox& outbox) {
+  const std::optional<Asked> asked = Find(delivery.position, tables);
+  if (!asked) return std::nullopt;
+  core::v1::HttpCall call;
+  call.ParseFromString(delivery.payload);
+  // The provider knows nothing of it: what is parked is to be sent again.
+  if (call.method() == "GET" && reply.status == kNotFound) return std::nullopt;
+  auto said = Read(reply);
+  if (!said.ok()) return said.status();
+  if (said->status == "pending") {
+    LEFTFOLD_RETURN_IF_ERROR(PollLater(*asked, tables, outbox));
+    return std::nullopt;
+  }
+  tables.Exec("DELETE FROM asked WHERE position = ?", asked->position);
+  return Settled{*asked, *std::move(said)};
+}
+
+absl::Status Poll(std::string_view url, std::string_view timer, absl::Time now, OwnTables& tables,
+                  Outbox& outbox) {
+  std::int64_t position = 0;
+  if (!absl::SimpleAtoi(ToAbsl(timer), &position)) return absl::OkStatus();
+  const std::optional<Asked> asked = Find(Position{position}, tables);
+  if (!asked) return absl::OkStatus();
+  tables.Exec("UPDATE asked SET asked_at = ? WHERE position = ?", absl::ToUnixMicros(now),
+              asked->position);
+  AskAgain(url, *asked, outbox);
+  return absl::OkStatus();
+}
+
+void AskWhatBecame(std::string_view url, const Delivery& parked, const absl::Status& error,
+                   OwnTables& tables, Outbox& outbox) {
+  const bool unknown = absl::IsUnavailable(error) || absl::IsDeadlineExceeded(error);
+  core::v1::HttpCall call;
+  if (!unknown || parked.kind != DeliveryKind::kHttp || !call.ParseFromString(parked.payload) ||
+      call.method() == "GET")
+    return;
+  if (const std::optional<Asked> asked = Find(parked.position, tables))
+    AskAgain(url, *asked, outbox);
+}
+
+}  // namespace leftfold::payments

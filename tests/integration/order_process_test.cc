@@ -1,0 +1,147 @@
+// An order from placing to delivery, over real gRPC, files, threads and a payment provider over
+// HTTP.
+
+#include <absl/time/clock.h>
+#include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "core/registry.h"
+#include "leftfold/admin/v1/reactors.grpc.pb.h"
+#include "leftfold/orders/v1/commands.grpc.pb.h"
+#include "leftfold/orders/v1/queries.grpc.pb.h"
+#include "server/app.h"
+#include "testing/parse.h"
+#include "testing/temporary_folder.h"
+#include "tools/simulate_payments.h"
+
+namespace leftfold {
+namespace {
+
+using namespace orders::v1;  // NOLINT(google-build-using-namespace)
+using ::testing::HasSubstr;
+using testing::Parse;
+
+class OrderProcessOverGrpc : public ::testing::Test {
+ protected:
+  OrderProcessOverGrpc() { RegisterAllDomains(registry_); }
+
+  void Start(const HttpServices& services) {
+    ServeOptions options;
+    options.data = folder_.path();
+    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
+    options.services = services;
+    auto app = App::Start(registry_, options);
+    ASSERT_TRUE(app.ok()) << app.status();
+    app_ = *std::move(app);
+    const auto credentials = grpc::InsecureChannelCredentials();
+    const auto write = grpc::CreateChannel(app_->write_address(), credentials);
+    restaurants_ = RestaurantCommandService::NewStub(write);
+    agents_ = AgentCommandService::NewStub(write);
+    orders_ = OrderCommandService::NewStub(write);
+    queries_ = OrderQueryService::NewStub(grpc::CreateChannel(app_->read_address(), credentials));
+    reactors_ =
+        admin::v1::ReactorService::NewStub(grpc::CreateChannel(app_->admin_address(), credentials));
+  }
+
+  static void SetDeadline(grpc::ClientContext& context) {
+    context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
+  }
+  template <class Service, class Request, class Response>
+  void Do(Service& service,
+          grpc::Status (Service::*rpc)(grpc::ClientContext*, const Request&, Response*),
+          const std::string& text) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    Response response;
+    const grpc::Status status = (service.*rpc)(&context, Parse<Request>(text), &response);
+    ASSERT_TRUE(status.ok()) << text << ": " << status.error_message();
+    position_ = response.receipt().position();
+  }
+  void OpenAndOrder() {
+    Do(*restaurants_, &RestaurantCommandService::Stub::RegisterRestaurant,
+       "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_AUTO");
+    Do(*restaurants_, &RestaurantCommandService::Stub::AddMenuItem,
+       "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900");
+    Do(*restaurants_, &RestaurantCommandService::Stub::OpenRestaurant, "restaurant_id: 'roma'");
+    Do(*agents_, &AgentCommandService::Stub::RegisterAgent, "agent_id: 'bo' name: 'Bo'");
+    Do(*agents_, &AgentCommandService::Stub::AgentGoOnline, "agent_id: 'bo'");
+    Do(*orders_, &OrderCommandService::Stub::PlaceOrder,
+       "order_id: 'o1' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
+       "lines { item_id: 'pizza' qty: 2 }");
+  }
+  void Pay() {
+    Do(*orders_, &OrderCommandService::Stub::PayForOrder,
+       "order_id: 'o1' customer_id: 'ada' payment_id: 'p1' method_type: 'card' "
+       "payment_token: 'tok_charged_no_answer' amount_minor: 1800");
+  }
+  // Waits until the order is there.
+  void Await(OrderStatus status) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    WatchOrderRequest request;
+    request.set_order_id("o1");
+    request.set_min_position(position_);
+    const auto watch = queries_->WatchOrder(&context, request);
+    WatchOrderResponse response;
+    OrderStatus seen = ORDER_STATUS_UNSPECIFIED;
+    while (seen != status && watch->Read(&response)) {
+      if (response.has_order()) seen = response.order().status();
+    }
+    EXPECT_EQ(OrderStatus_Name(seen), OrderStatus_Name(status));
+    context.TryCancel();
+  }
+
+  testing::TemporaryFolder folder_;
+  Registry registry_;
+  std::unique_ptr<App> app_;
+  std::unique_ptr<RestaurantCommandService::Stub> restaurants_;
+  std::unique_ptr<AgentCommandService::Stub> agents_;
+  std::unique_ptr<OrderCommandService::Stub> orders_;
+  std::unique_ptr<OrderQueryService::Stub> queries_;
+  std::unique_ptr<admin::v1::ReactorService::Stub> reactors_;
+  std::string position_;
+};
+
+TEST_F(OrderProcessOverGrpc, BringsAnOrderFromPlacingToDelivery) {
+  tools::SimulatePaymentsOptions options;
+  options.listen = "127.0.0.1:0";
+  options.hold = absl::ZeroDuration();
+  const auto provider = tools::PaymentsServer::Start(options);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  Start({{"payments", {"http://" + (*provider)->address(), "sk_test"}}});
+  OpenAndOrder();
+  Await(ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  Await(ORDER_STATUS_AGENT_ASSIGNED);
+  Do(*orders_, &OrderCommandService::Stub::ConfirmPickup, "order_id: 'o1' agent_id: 'bo'");
+  Do(*orders_, &OrderCommandService::Stub::ConfirmDelivery, "order_id: 'o1' agent_id: 'bo'");
+  Await(ORDER_STATUS_DELIVERED);
+  EXPECT_EQ((*provider)->stats().charges_succeeded(), 1);
+  EXPECT_EQ((*provider)->stats().captured_minor(), 1800);
+}
+
+TEST_F(OrderProcessOverGrpc, SaysWhatToSetWhereThereIsNoProvider) {
+  Start({});
+  OpenAndOrder();
+  Await(ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  Await(ORDER_STATUS_PAYMENT_PROCESSING);
+  grpc::ClientContext context;
+  SetDeadline(context);
+  admin::v1::WatchErrorsRequest request;
+  request.set_after_position(0);
+  const auto watch = reactors_->WatchErrors(&context, request);
+  admin::v1::WatchErrorsResponse error;
+  ASSERT_TRUE(watch->Read(&error));
+  EXPECT_EQ(error.parked().reactor(), "charge_payment");
+  EXPECT_EQ(error.parked().attempts(), 1);
+  EXPECT_THAT(error.parked().error(), HasSubstr("LEFTFOLD_PAYMENTS_URL"));
+  context.TryCancel();
+}
+
+}  // namespace
+}  // namespace leftfold
