@@ -1,11 +1,8 @@
-#include <absl/synchronization/mutex.h>
 #include <absl/time/clock.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <csignal>
-#include <thread>
 
 #include "bench/rooms.h"
 #include "core/status.h"
@@ -15,21 +12,6 @@ namespace {
 
 constexpr int kRooms = 4'096;
 constexpr int kInFlight = 256;
-
-// Answers every command at once with a receipt of the usual size.
-class EmptyService final : public rooms::v1::RoomCommandService::CallbackService {
-  grpc::ServerUnaryReactor* RenameRoom(grpc::CallbackServerContext* context,
-                                       const rooms::v1::RenameRoomRequest* request,
-                                       rooms::v1::RenameRoomResponse* response) override {
-    auto* receipt = response->mutable_receipt();
-    receipt->set_aggregate_id(request->room_id());
-    receipt->set_version(1'234);
-    receipt->set_position("1234567");
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
-  }
-};
 
 // p50 of one 4 KiB write + fdatasync, in microseconds: what the disk asks for a group of one.
 double SyncMicros(const std::string& folder) {
@@ -88,27 +70,6 @@ struct Medians {
 };
 
 }  // namespace
-
-int ServeEmpty() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  EmptyService service;
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const auto server = builder.BuildAndStart();
-  fmt::print("commands listening on 127.0.0.1:{}\n", port);
-  std::fflush(stdout);
-  int signal = 0;
-  sigwait(&signals, &signal);
-  server->Shutdown();
-  return 0;
-}
 
 void MeasureCommands(const Options& options, std::vector<Row>& rows) {
   testing::ChildProcess empty({options.self, "--empty-server"});

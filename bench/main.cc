@@ -22,11 +22,17 @@ int main(int argc, char** argv) {
   app.add_option("--growth-events", options.growth_events, "events in the grown log")
       ->capture_default_str();
   app.add_option("--only", options.only, "one section, by its name; saves nothing")
-      ->check(CLI::IsMember(
-          {"idle", "commands", "hot", "store", "growth", "load", "watch", "rebuild"}));
+      ->check(CLI::IsMember({"idle", "commands", "hot", "store", "growth", "load", "queries",
+                             "watch", "watchers", "rebuild", "views"}));
   app.add_flag("--empty-server", empty_server,
                "serve RPCs that do nothing (the ceiling; started by the bench itself)");
+  std::string views_data;
+  int views = 0, per_second = 0;
+  app.add_option("--run-views", views, "run so many views in --data (started by the bench itself)");
+  app.add_option("--data", views_data, "folder for --run-views");
+  app.add_option("--events-per-second", per_second, "that --run-views appends");
   CLI11_PARSE(app, argc, argv);
+  if (views > 0) return leftfold::bench::RunViews(views_data, views, per_second);
   if (empty_server) return leftfold::bench::ServeEmpty();
   const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe");
   options.self = self.string();

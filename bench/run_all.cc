@@ -19,8 +19,11 @@ int RunAll(const Options& options) {
   if (wanted("store")) MeasureStore(options, rows);
   if (wanted("growth")) MeasureGrowth(options, rows);
   if (wanted("load")) MeasureLoad(options, rows);
+  if (wanted("queries")) MeasureQueries(options, rows);
   if (wanted("watch")) MeasureWatch(options, rows);
+  if (wanted("watchers")) MeasureWatchers(options, rows);
   if (wanted("rebuild")) MeasureRebuild(options, rows);
+  if (wanted("views")) MeasureViews(options, rows);
   PrintTable(rows);
   const bool hold = std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.holds; });
   if (!options.only.empty()) return hold ? 0 : 1;

@@ -32,11 +32,18 @@ void MeasureGrowth(const Options& options, std::vector<Row>& rows);
 void MeasureLoad(const Options& options, std::vector<Row>& rows);
 void MeasureRebuild(const Options& options, std::vector<Row>& rows);
 void MeasureWatch(const Options& options, std::vector<Row>& rows);
+void MeasureWatchers(const Options& options, std::vector<Row>& rows);
+void MeasureQueries(const Options& options, std::vector<Row>& rows);
+void MeasureViews(const Options& options, std::vector<Row>& rows);
 void MeasureIdle(const Options& options, std::vector<Row>& rows);
 
 // Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every
-// RPC.
+// RPC. Its watches are told of a rename from memory.
 int ServeEmpty();
+
+// Runs so many views over a log in the folder `data`, into which it appends `per_second` events
+// that no view knows, until it is ended.
+int RunViews(const std::string& data, int views, int per_second);
 
 }  // namespace leftfold::bench
 #endif  // BENCH_SECTIONS_H_

@@ -40,6 +40,12 @@ struct Claim {
   absl::Status taken;
 };
 
+// The scope and value of a claim.
+struct ClaimName {
+  std::string scope;
+  std::string value;
+};
+
 // What an accepted command leads to. No events: it was so already.
 template <class Events>
 struct Decided {
@@ -107,6 +113,10 @@ Acceptance<Es...> Accept(Es... events) {
 //   Validate(const Command&, Violations&): form only, all violations at once
 //   Decide(const Command&, const State&, const CommandContext&): pure
 //   Evolve(State&, const Event&): total, it accepts every event in every state
+// And, for commands of Creates that leave the id empty because a value names the aggregate:
+//   Named(const Command&) -> ClaimName: the command goes to the aggregate that holds the claim, and
+//     while nobody does to a new one, the same for all such commands of this name; its Decide takes
+//     the claim then
 // And, where events that are in logs are no longer written:
 //   Upcasts: their types, none of them in Events
 //   Upcast(const OldEvent&) -> Types<…>::List: pure and total, the events of Events that stand for
@@ -124,6 +134,11 @@ concept Decides = requires(const Command& c, const typename A::State& s, const C
 template <class A, class Event>
 concept Evolves = requires(typename A::State& s, const Event& e) {
   { A::Evolve(s, e) } -> std::same_as<void>;
+};
+
+template <class A, class Command>
+concept NamesByClaim = requires(const Command& c) {
+  { A::Named(c) } -> std::same_as<ClaimName>;
 };
 
 namespace internal {

@@ -38,4 +38,12 @@ void Outbox::Post(const HttpRequest& request) {
   entries_.push_back({.kind = DeliveryKind::kHttp, .payload = call.SerializeAsString()});
 }
 
+void Outbox::Mail(std::string_view to, std::string_view subject, std::string_view text) {
+  core::v1::Mail mail;
+  mail.set_to(std::string(to));
+  mail.set_subject(std::string(subject));
+  mail.set_text(std::string(text));
+  entries_.push_back({.kind = DeliveryKind::kMail, .payload = mail.SerializeAsString()});
+}
+
 }  // namespace leftfold

@@ -48,6 +48,7 @@ enum class DeliveryKind : std::uint8_t {
   kCommand = 0,  // `payload` is a message of `type`.
   kHttp = 1,     // `payload` is a leftfold.core.v1.HttpCall.
   kWake = 2,     // Nothing is delivered: its time has come.
+  kMail = 4,     // `payload` is a leftfold.core.v1.Mail.
   kEvent = 3,    // An event that the reactor is still to react to; it waits behind a parked one.
 };
 
@@ -56,7 +57,7 @@ inline constexpr int kDeliveriesPerEventMax = 1 << 20;
 // Deliveries of one reactor that are under way.
 inline constexpr std::size_t kDeliveriesMax = 256;
 // Bytes of a timer's name and of a reactor's key.
-inline constexpr std::size_t kTimerNameBytesMax = 256;
+inline constexpr std::size_t kTimerNameBytesMax = 512;
 
 // What reactors want done. Every command carries the id `lf:<reactor>:<position of the event>:<n>`,
 // so that what is delivered twice is done once; HTTP calls have it as the header Idempotency-Key
@@ -83,6 +84,8 @@ class Outbox {
   void Cancel(std::string_view timer);
   // The timeout of the reactor's policy counts, not the request's.
   void Post(const HttpRequest& request);
+  // Mail has no result. `to` is one e-mail address.
+  void Mail(std::string_view to, std::string_view subject, std::string_view text);
 
   std::vector<Entry> TakeEntries() { return std::exchange(entries_, {}); }
 

@@ -3,6 +3,7 @@
 #include "leftfold/core/v1/claims.pb.h"
 #include "leftfold/core/v1/options.pb.h"
 #include "leftfold/core/v1/reactions.pb.h"
+#include "leftfold/core/v1/receipt.pb.h"
 
 namespace leftfold {
 namespace {
@@ -49,6 +50,27 @@ void Registry::AddUpcaster(const std::string& type, Upcaster upcaster) {
   if (!upcasters_.try_emplace(type, std::move(upcaster)).second) {
     Die(fmt::format("two aggregates upcast {}; which one should its readers get?", type));
   }
+}
+
+void Registry::AddBatchOf(const pb::Descriptor& request) {
+  using Field = pb::FieldDescriptor;
+  const pb::MethodDescriptor* method = internal::MethodTaking(request);
+  const Field* commands = request.FindFieldByNumber(1);
+  const Field* command_id = request.FindFieldByName("command_id");
+  const Field* outcomes = method == nullptr ? nullptr : method->output_type()->FindFieldByNumber(1);
+  const auto entry = std::find_if(commands_.begin(), commands_.end(), [&](const auto& command) {
+    return commands != nullptr && command.request == commands->message_type();
+  });
+  if (outcomes == nullptr || !outcomes->is_repeated() ||
+      outcomes->message_type() != core::v1::CommandOutcome::descriptor() ||
+      entry == commands_.end() || !commands->is_repeated() || command_id == nullptr ||
+      command_id->cpp_type() != Field::CPPTYPE_STRING || command_id->is_repeated()) {
+    Die(
+        fmt::format("{} is no batch: it needs an RPC that answers repeated CommandOutcome as field "
+                    "1, repeated requests of a command as field 1, and a string command_id",
+                    request.full_name()));
+  }
+  batches_.push_back({&request, &*entry});
 }
 
 absl::Status Registry::CheckPayload(std::string_view type, Encoding encoding,

@@ -53,11 +53,20 @@ struct CommandEntry {
   const AggregateEntry* aggregate;
   bool creates = false;  // The id may be empty: the server makes one.
   bool system = false;   // Needs the token (method option leftfold.core.v1.system).
+  // Of a command that creates and leaves the id empty: the claim whose holder it is for. None for
+  // commands that get a new id then.
+  std::function<ClaimName(const google::protobuf::Message&)> named;
   std::function<void(const google::protobuf::Message&, Violations&)> validate;
   // Decides, and evolves `state` by the events when the command is accepted.
   std::function<absl::StatusOr<ErasedDecision>(void* state, const google::protobuf::Message&,
                                                const CommandContext&)>
       decide;
+};
+
+// Many commands of one type in one request, each decided and committed for itself.
+struct BatchEntry {
+  const google::protobuf::Descriptor* request;
+  const CommandEntry* command;  // Of each message of the request's field 1.
 };
 
 using Answer = std::unique_ptr<google::protobuf::Message>;
@@ -141,9 +150,18 @@ class Registry {
   void Add();
   template <Reactor R>
   void Add();
+  // A batch command: its RPC takes `repeated C … = 1` and `string command_id = 14`, where C is the
+  // request of a command that was added before, and answers `repeated
+  // leftfold.core.v1.CommandOutcome … = 1`, one for each command and in their order. There is
+  // nothing else to write for it. Dies when the messages are of another form. ADR 0018.
+  template <class Request>
+  void AddBatch() {
+    AddBatchOf(*Request::descriptor());
+  }
 
   const std::deque<AggregateEntry>& aggregates() const { return aggregates_; }
   const std::deque<CommandEntry>& commands() const { return commands_; }
+  const std::deque<BatchEntry>& batches() const { return batches_; }
   const std::deque<ViewEntry>& views() const { return views_; }
   const std::deque<ReactorEntry>& reactors() const { return reactors_; }
   // nullptr when there is none.
@@ -174,6 +192,7 @@ class Registry {
   void AddEvent() {
     events_.emplace(Event::descriptor()->full_name(), &Event::default_instance());
   }
+  void AddBatchOf(const google::protobuf::Descriptor& request);
   // Dies when another aggregate has one for the same type.
   void AddUpcaster(const std::string& type, Upcaster upcaster);
 
@@ -181,6 +200,7 @@ class Registry {
   Upcasters upcasters_;
   std::deque<AggregateEntry> aggregates_;
   std::deque<CommandEntry> commands_;
+  std::deque<BatchEntry> batches_;
   std::deque<ViewEntry> views_;
   std::deque<ReactorEntry> reactors_;
 };
@@ -288,6 +308,18 @@ Upcaster UpcasterOf() {
   return upcaster;
 }
 
+// nullptr where A has no Named for the command.
+template <class A, class Command>
+std::function<ClaimName(const google::protobuf::Message&)> NamedOf() {
+  if constexpr (NamesByClaim<A, Command>) {
+    static_assert(A::Creates::template kContains<Command>, "has Named, but is not in Creates");
+    return
+        [](const google::protobuf::Message& m) { return A::Named(static_cast<const Command&>(m)); };
+  } else {
+    return nullptr;
+  }
+}
+
 template <class A>
 absl::StatusOr<ErasedDecision> DecideAndEvolve(typename A::State& state,
                                                Decision<typename A::Events> decision) {
@@ -378,12 +410,16 @@ absl::Status Give(const RecordedEvent& recorded, const Upcasters& upcasters, F& 
   return handled.status();
 }
 
+// Apart, because clang 14 looks `Key` up in a generic lambda whether or not it is there.
+template <class R, class Event>
+void NameKey(const Event& event, const RecordedEvent& recorded, std::string& key) {
+  if constexpr (NamesKey<R, Event>) key = R::Key(event, {recorded});
+}
+
 template <class R>
 std::string KeyOf(const RecordedEvent& recorded, const Upcasters& upcasters) {
   std::string key = recorded.stream;
-  auto name = [&](const auto& event) {
-    if constexpr (NamesKey<R, std::decay_t<decltype(event)>>) key = R::Key(event, {recorded});
-  };
+  auto name = [&](const auto& event) { NameKey<R>(event, recorded, key); };
   // One that does not decode is parked under its stream.
   Give<typename R::Reacting>(recorded, upcasters, name).IgnoreError();
   return key;
@@ -396,12 +432,14 @@ absl::Status TakeResult(const Delivery& delivery, const Result& result, OwnTable
     if constexpr (TakesReplies<R>) return R::OnReply(delivery, result.reply, tables, outbox);
   } else if (delivery.kind == DeliveryKind::kWake) {
     if constexpr (Wakes<R>) return R::OnWake(delivery.timer, result.at, tables, outbox);
-  } else {
-    std::optional<absl::Status> taken;
-    auto take = [&](const auto& command) { taken = R::OnResult(command, result, tables, outbox); };
-    DispatchPayload<typename SendsOf<R>::Type>(
-        {delivery.type, delivery.payload, Encoding::kProtobuf}, take);
-    if (taken) return *std::move(taken);
+  } else if (delivery.kind == DeliveryKind::kCommand) {
+    using Sends = typename SendsOf<R>::Type;
+    if constexpr (Sends::kSize > 0) {
+      std::optional<absl::Status> taken;
+      auto take = [&](const auto& sent) { taken = R::OnResult(sent, result, tables, outbox); };
+      DispatchPayload<Sends>({delivery.type, delivery.payload, Encoding::kProtobuf}, take);
+      if (taken) return *std::move(taken);
+    }
     if (IsFault(result.status)) return result.status;
   }
   return absl::OkStatus();
@@ -457,6 +495,7 @@ void Registry::Add() {
     entry.aggregate = &aggregate;
     entry.creates = A::Creates::template kContains<Command>;
     entry.system = internal::IsSystem(*Command::descriptor());
+    entry.named = internal::NamedOf<A, Command>();
     entry.validate = [](const Message& m, Violations& violations) {
       A::Validate(static_cast<const Command&>(m), violations);
     };

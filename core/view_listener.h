@@ -30,6 +30,9 @@ class ViewListener {
   // The view met an event that it cannot fold, or an operator paused it: it stays where it is,
   // until OnApplied, OnBuilding or OnServing says otherwise.
   virtual void OnStopped(std::string_view view, const absl::Status& reason) = 0;
+  // Somebody wants to hear of the view's changes as they come: then the projector saves less work
+  // by folding many events at once.
+  virtual bool IsWatched(std::string_view /*view*/) { return false; }
 };
 
 }  // namespace leftfold

@@ -26,7 +26,8 @@ absl::Status ChangedAt(Position position) {
 
 absl::Status OffTheChainAt(Position position) {
   return Lost(position, fmt::format("the chain value at position {} does not fit; run `leftfold "
-                                    "verify`; a view can be rebuilt",
+                                    "verify`, then rebuild the view, or restore the reactor of "
+                                    "this log",
                                     position.value));
 }
 

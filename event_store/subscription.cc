@@ -72,6 +72,7 @@ class Subscription final : public Feed {
   absl::StatusOr<Next> GoOn() {
     const Head head = store().GetHead();
     if (through_ >= head.position) return AtEnd(head);
+    if (request_.without_events()) return PassedOver(head.position, head);
     if (live_ && head.position.value - through_.value > kFellBehindEvents) {
       live_ = false;
       told_ = through_;
@@ -107,7 +108,8 @@ class Subscription final : public Feed {
   // Nothing up to `through` is wanted.
   absl::StatusOr<Next> PassedOver(Position through, const Head& head) {
     through_ = through;
-    if (through_.value - told_.value < kCheckpointEvents) return Next::kAgain;
+    if (!request_.without_events() && through_.value - told_.value < kCheckpointEvents)
+      return Next::kAgain;
     const auto chain = ChainAt(through_, head);
     if (!chain.ok()) return chain.status();
     told_ = through_;
@@ -174,6 +176,8 @@ absl::StatusOr<std::shared_ptr<Feed>> OpenSubscription(Feeds& feeds,
   if (!request.after_chain().empty() && request.after_chain().size() != Digest{}.size())
     violations.Add("after_chain", "must have 32 bytes");
   EventFilter filter = reading::ToFilter(request.filter(), violations);
+  if (request.without_events() && !filter.MatchesAll())
+    violations.Add("filter", "goes with events only");
   LEFTFOLD_RETURN_IF_ERROR(violations.ToStatus());
   auto subscription =
       std::make_shared<Subscription>(feeds, request, std::move(filter), std::move(sink));

@@ -1,7 +1,6 @@
 #include "projector/projector.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "core/reject.h"
@@ -129,13 +128,7 @@ namespace {
 
 // Caller holds no lock: it reads the folder and the store.
 void AddFiles(const ViewSlot& slot, ViewStatus& status) {
-  const sql::Generation served{status.version, status.generation};
-  const std::string path = sql::ViewPath(slot.views, slot.view.name, served);
-  for (const char* suffix : {"", "-wal"}) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(path + suffix, error);
-    if (!error) status.bytes += static_cast<std::int64_t>(size);
-  }
+  status.bytes = sql::ViewBytes(slot.views, slot.view.name, {status.version, status.generation});
   status.other_generations = slot.OtherGenerations();
   const auto before = sql::ReadBefore(slot.views, slot.view.name, slot.view.version);
   if (before) status.previous_generation = before->number;
@@ -171,11 +164,13 @@ ViewStatus StatusOf(ViewSlot& slot, Position head) {
 std::vector<ViewStatus> Projector::ListViews() {
   const Position head = context_->store.GetHead().position;
   std::vector<ViewStatus> statuses;
+  bool readable = true;  // Else each view would wait for a store that is away.
   for (const auto& slot : slots_) {
     ViewStatus& status = statuses.emplace_back(StatusOf(*slot, head));
     AddFiles(*slot, status);
-    if (status.lag_events == 0) continue;
+    if (status.lag_events == 0 || !readable) continue;
     const auto next = context_->store.ReadAll({.from = status.checkpoint, .events_max = 1});
+    readable = next.ok();
     if (next.ok() && !next->events.empty()) {
       status.oldest_unapplied = next->events.front().recorded_at;
     }

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <limits>
 #include <utility>
 
 #include "core/ids.h"
@@ -63,7 +64,15 @@ absl::Status ViewRunner::ReadProgress() {
   return connection_->status();
 }
 
-void ViewRunner::TryAgain() { stopped_ = ReadProgress(); }
+void ViewRunner::TryAgain() {
+  const Position before = checkpoint_.position;
+  stopped_ = ReadProgress();
+  if (!stopped_.ok() || mode_ != Mode::kServing || checkpoint_.position == before) return;
+  const auto changed = sql::ChangesAfter(*connection_, before, std::numeric_limits<int>::max());
+  if (!changed.ok()) stopped_ = changed.status();
+  if (changed.ok() && *changed)
+    touched_.insert(touched_.end(), (*changed)->begin(), (*changed)->end());
+}
 
 ViewRunner::Progress ViewRunner::Step(Position limit) {
   if (!stopped_.ok()) return Progress::kStopped;
@@ -414,7 +423,7 @@ ViewRunner::Progress ViewRunner::StopAt(Position position, const absl::Status& r
 }
 
 void ViewRunner::Resume() {
-  if (MayPass(stopped_)) stopped_ = absl::OkStatus();
+  if (MayPass(stopped_)) TryAgain();
 }
 
 absl::Status ViewRunner::FinishBuilding() {

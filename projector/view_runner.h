@@ -78,9 +78,10 @@ class ViewRunner {
   const absl::Status& stopped() const { return stopped_; }
   // The event that it stopped at; means nothing while it goes on.
   Position stopped_at() const { return stopped_at_; }
-  // Goes on where it stopped because of what MayPass; nothing otherwise.
+  // TryAgain where it stopped because of what MayPass; nothing otherwise.
   void Resume();
-  // Goes on where the file is, whatever it was: a commit that failed may be there all the same.
+  // Goes on where the file is, whatever it was: a commit that failed may be there all the same, and
+  // then its keys count as touched.
   void TryAgain();
 
   // How a retry went.

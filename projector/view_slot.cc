@@ -32,7 +32,14 @@ bool TellsOfDamage(const absl::Status& failure) {
   return absl::IsDataLoss(failure) && ReasonOf(failure).empty();
 }
 
-absl::Duration RestAfter(std::int64_t events) {
+// A store elsewhere does not answer, or is stopping. That the view's own file is busy has no
+// reason.
+bool TellsOfAStoreAway(const absl::Status& failure) {
+  return absl::IsUnavailable(failure) && !ReasonOf(failure).empty();
+}
+
+absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events) {
+  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) return kBatchRestMin;
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
 
@@ -174,10 +181,15 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   const bool behind =
       store.GetHead().position.value - after.value >= static_cast<std::int64_t>(kBatchEventsMax);
   const bool rests = serving && !behind;
-  return {Turn::Next::kStep, rests ? RestAfter(after.value - before.value) : absl::ZeroDuration()};
+  return {Turn::Next::kStep,
+          rests ? RestAfter(*this, after.value - before.value) : absl::ZeroDuration()};
 }
 
 ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {
+  if (TellsOfAStoreAway(runner->stopped())) {
+    PublishStatus();
+    return {Turn::Next::kStep, kStoreAwayDelay};
+  }
   Publish();
   Tell(runner->stopped());
   // Once: a file that is damaged while it is being built tells of more than a damaged file.
@@ -225,10 +237,7 @@ std::vector<std::int64_t> ViewSlot::OtherGenerations() const {
 }
 
 void ViewSlot::TellPaused(std::string_view why) {
-  const absl::Status reason = Reject(
-      core::v1::ERROR_REASON_VIEW_PAUSED,
-      fmt::format("an operator paused the view {}: {}; ResumeView lets it go on", view.name, why),
-      {{"view", std::string(view.name)}});
+  const absl::Status reason = sql::Paused(view.name, why);
   {
     MutexLock status(status_mu);
     paused_for = reason;

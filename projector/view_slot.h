@@ -21,12 +21,16 @@ namespace leftfold {
 // A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
 // between these two limits: with few events watchers hear of them soon; beyond 1 /
 // kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
-// written page serves. The first event after a pause is folded at once.
+// written page serves. The first event after a pause is folded at once. A view that somebody
+// watches always rests for the shorter time.
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
 // After this a view that stopped for lack of space, or of the store, tries again.
 inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);
+// After this a view whose store is away for the moment asks it again. It has not stopped: it is
+// behind, and its listener is told nothing.
+inline constexpr absl::Duration kStoreAwayDelay = absl::Milliseconds(200);
 
 // user_version of a file that a rebuild was asked to keep, and of one that was prepared for a
 // version that is not served yet. Never change: they are stored.

@@ -17,14 +17,16 @@ absl::Status Stopping() {
 }
 
 absl::Status Rebuilding(std::string_view view, Position done, Position total) {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
-                               fmt::format("the view {} is being built, {} of {} events are "
-                                           "folded; try again soon",
-                                           view, done.value, total.value),
-                               {{"view", std::string(view)},
-                                {"done", fmt::to_string(done.value)},
-                                {"total", fmt::to_string(total.value)}}),
-                        kRetryWhenRebuilding);
+  const std::string progress =
+      total == kBeforeFirst ? "by another process"  // Which alone knows.
+                            : fmt::format("{} of {} events are folded", done.value, total.value);
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_VIEW_REBUILDING,
+             fmt::format("the view {} is being built, {}; try again soon", view, progress),
+             {{"view", std::string(view)},
+              {"done", fmt::to_string(done.value)},
+              {"total", fmt::to_string(total.value)}}),
+      kRetryWhenRebuilding);
 }
 
 absl::Status LogNotHere() {

@@ -98,6 +98,9 @@ class ViewPool final : public ViewListener {
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
+  bool IsWatched(std::string_view view) override {
+    return next_ != nullptr && next_->IsWatched(view);
+  }
 
   ViewCondition ConditionOf(const ViewEntry& view) const;
 

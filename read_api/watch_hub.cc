@@ -178,6 +178,7 @@ class WatchHub::Group : public std::enable_shared_from_this<Group> {
   void End(const std::shared_ptr<OneWatcher>& watcher, absl::Status status);
   void OnServing();
   void OnApplied(Position applied, const std::vector<std::string>& touched);
+  bool IsWatched();
   void Stop();
   // Lets go of all watchers, which hold the group.
   void Drop();
@@ -198,8 +199,16 @@ class WatchHub::Group : public std::enable_shared_from_this<Group> {
   };
   using Pointers = absl::btree_set<OneWatcher*, InOrder>;
   using Watchers = absl::btree_set<WatcherPtr, InOrder>;
-  // Answers of one transaction, by fingerprint and key.
-  using Cache = absl::flat_hash_map<std::pair<std::string, std::string>, std::string>;
+  // Answers of one state of one file, by fingerprint and key: each is made and serialised once for
+  // all its watchers, which a run of steps comes to.
+  struct Cache {
+    std::string file;
+    Position applied;
+    std::size_t bytes = 0;
+    absl::flat_hash_map<std::pair<std::string, std::string>, std::string> answers;
+  };
+  // Empties the cache unless it is of this state.
+  void KeepAnswersOf(const std::string& file, Position applied);
 
   void Activate(const WatcherPtr& watcher);
   void Beat(const WatcherPtr& watcher);
@@ -233,6 +242,8 @@ class WatchHub::Group : public std::enable_shared_from_this<Group> {
   const std::shared_ptr<Shared> shared_;
   absl::flat_hash_map<const WatchEntry*, WatchFields>
       fields_;  // Filled by the constructor, then only read.
+
+  Cache cache_;  // Of the one step at a time.
 
   Mutex mu_;
   Watchers all_ ABSL_GUARDED_BY(mu_);
@@ -397,6 +408,11 @@ void WatchHub::Group::OnApplied(Position applied, const std::vector<std::string>
   if (post) PostStep();
 }
 
+bool WatchHub::Group::IsWatched() {
+  MutexLock lock(mu_);
+  return !documents_.empty() || !lists_.empty();
+}
+
 void WatchHub::Group::Stop() {
   bool post = false;
   {
@@ -557,10 +573,18 @@ void WatchHub::Group::WriteNext(const WatcherPtr& watcher) {
 void WatchHub::Group::Continue() {
   {
     MutexLock lock(mu_);
+    if (ready_.empty()) cache_ = {};
     stepping_ = !ready_.empty();
     if (!stepping_) return;
   }
   PostStep();
+}
+
+void WatchHub::Group::KeepAnswersOf(const std::string& file, Position applied) {
+  if (cache_.file == file && cache_.applied == applied) return;
+  cache_ = {};
+  cache_.file = file;
+  cache_.applied = applied;
 }
 
 void WatchHub::Group::Read(absl::StatusOr<Lease> lease, std::vector<WatcherPtr> watchers) {
@@ -572,9 +596,9 @@ void WatchHub::Group::Read(absl::StatusOr<Lease> lease, std::vector<WatcherPtr> 
     sql::ConnectionReadTx tx(connection);
     connection.Begin().IgnoreError();  // Kept in tx.status().
     const Position applied = tx.applied();
-    Cache cache;
+    KeepAnswersOf(connection.database().getFilename(), applied);
     while (done < watchers.size() && tx.status().ok())
-      Fill(watchers[done++], leased, tx, applied, cache);
+      Fill(watchers[done++], leased, tx, applied, cache_);
     if (!tx.status().ok()) {
       leased.Drop();
       const std::size_t guilty = done == 0 ? 0 : done - 1;
@@ -647,12 +671,14 @@ template <class Cache>
 absl::StatusOr<std::string> AnswerOf(const WatchEntry& watch, const pb::Message& request,
                                      const std::string& fingerprint, const std::string& key,
                                      ReadTx& tx, Cache& cache) {
-  const auto found = cache.find({fingerprint, key});
-  if (found != cache.end()) return found->second;
+  const auto found = cache.answers.find({fingerprint, key});
+  if (found != cache.answers.end()) return found->second;
   const absl::StatusOr<Answer> answer = watch.answer(request, key, tx);
   if (!answer.ok()) return answer.status();
   std::string bytes = (*answer)->SerializeAsString();
-  cache.emplace(std::make_pair(fingerprint, key), bytes);
+  cache.bytes += bytes.size();
+  if (cache.bytes <= kCachedBytesMax)
+    cache.answers.emplace(std::make_pair(fingerprint, key), bytes);
   return bytes;
 }
 
@@ -824,6 +850,11 @@ void WatchHub::OnApplied(std::string_view view, Position applied,
                          const std::vector<std::string>& touched) {
   const auto it = by_name_.find(view);
   if (it != by_name_.end()) it->second->OnApplied(applied, touched);
+}
+
+bool WatchHub::IsWatched(std::string_view view) {
+  const auto it = by_name_.find(view);
+  return it != by_name_.end() && it->second->IsWatched();
 }
 
 void WatchHub::Stop() {

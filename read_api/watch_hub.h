@@ -31,6 +31,9 @@ inline constexpr std::size_t kRecentTouchesMax = 8'192;
 inline constexpr int kWatchChunk = 16;
 // Watchers that are answered from one transaction.
 inline constexpr std::size_t kWatchersPerStep = 64;
+// Answers that are kept for a view's other watchers of the same state, in bytes; further ones are
+// made for each.
+inline constexpr std::size_t kCachedBytesMax = 4 << 20;
 inline constexpr absl::Duration kHeartbeatInterval = absl::Seconds(15);
 
 // Where a watch's messages go; the server implements it over an RPC stream. Write is called again
@@ -103,6 +106,7 @@ class WatchHub final : public ViewListener {
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view, const absl::Status&) override {}
+  bool IsWatched(std::string_view view) override;
 
   // Every watch ends with STOPPING, those to come too.
   void Stop();

@@ -9,7 +9,7 @@ grpcurl_version=v1.9.1
 go_minor_min=19
 
 packages=(
-  make cmake ninja-build g++ ccache git ca-certificates
+  make cmake ninja-build g++ ccache git ca-certificates curl
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libsqlitecpp-dev libsqlite3-dev libfmt-dev libcli11-dev libssl-dev libcurl4-openssl-dev prometheus-cpp-dev
   libcivetweb-dev python3

@@ -8,6 +8,7 @@
 #include "core/timestamp.h"
 #include "rpc/status.h"
 #include "server/operator.h"
+#include "server/role_lock.h"
 
 namespace leftfold {
 namespace {
@@ -77,10 +78,31 @@ admin::v1::ParkedEvent ToProto(const sql::ParkedEvent& event) {
 
 }  // namespace
 
+absl::Status AdminService::NotHere(Role role) const {
+  const std::string name(EntryOf(role).name);
+  const auto holder = RoleLock::FindHolder(parts_.data, name);
+  const std::string address = holder.ok() ? holder->address : "";
+  return Reject(core::v1::ERROR_REASON_ROLE_NOT_HERE,
+                fmt::format("this is for the process with the role {}: {}", name,
+                            address.empty() ? "none runs on this data folder"
+                                            : fmt::format("ask at {}", address)),
+                {{"role", name}, {"address", address}});
+}
+
+absl::StatusOr<Projector*> AdminService::GetProjector() const {
+  if (parts_.projector == nullptr) return NotHere(Role::kProject);
+  if (Projector* projector = *parts_.projector; projector != nullptr) return projector;
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_LOG_UNREACHABLE,
+             "the log cannot be opened yet, the reason is in this process's log; try again"),
+      kRetryWhenLogIsAway);
+}
+
 grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogRequest*,
                                   admin::v1::GetLogResponse* response) {
-  const StoreStatus status = store_.GetStatus();
-  response->set_head_position(store_.GetHead().position.value);
+  if (parts_.log == nullptr) return rpc::ToGrpc(NotHere(Role::kWrite));
+  const StoreStatus status = parts_.log->GetStatus();
+  response->set_head_position(parts_.log->GetHead().position.value);
   response->set_file_bytes(status.file_bytes);
   response->set_wal_bytes(status.wal_bytes);
   response->set_queued_appends(static_cast<std::int64_t>(status.queued_appends));
@@ -90,7 +112,10 @@ grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogR
 
 grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::ListViewsRequest*,
                                      admin::v1::ListViewsResponse* response) {
-  for (const ViewStatus& status : projector_.ListViews()) {
+  const auto projector = GetProjector();
+  if (!projector.ok() && parts_.list_served == nullptr) return rpc::ToGrpc(projector.status());
+  for (const ViewStatus& status :
+       projector.ok() ? (*projector)->ListViews() : parts_.list_served()) {
     auto* view = response->add_views();
     view->set_name(status.name);
     view->set_version(status.version);
@@ -102,7 +127,7 @@ grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::List
     view->set_duplicates_ignored(status.duplicates_ignored);
     if (status.oldest_unapplied < absl::InfiniteFuture()) {
       view->set_lag_seconds(
-          std::max(0.0, absl::ToDoubleSeconds(clock_.Now() - status.oldest_unapplied)));
+          std::max(0.0, absl::ToDoubleSeconds(parts_.clock.Now() - status.oldest_unapplied)));
     }
     view->set_bytes(status.bytes);
     view->set_parked_events(status.parked_events);
@@ -115,23 +140,30 @@ grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::List
 grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
                                        const admin::v1::RebuildViewRequest* request,
                                        grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) {
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
   const auto action = ActionOf(*request);
   if (!action.ok()) return rpc::ToGrpc(action.status());
-  return Run(*context,
-             projector_.NewRebuild(request->view(), *action, Position{request->until_position()}),
-             *writer);
+  return Run(
+      *context,
+      (*projector)->NewRebuild(request->view(), *action, Position{request->until_position()}),
+      *writer);
 }
 
 grpc::Status AdminService::SwitchView(grpc::ServerContext* context,
                                       const admin::v1::SwitchViewRequest* request,
                                       grpc::ServerWriter<admin::v1::SwitchViewResponse>* writer) {
-  return Run(*context, projector_.NewSwitch(request->view(), request->generation()), *writer);
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
+  return Run(*context, (*projector)->NewSwitch(request->view(), request->generation()), *writer);
 }
 
 grpc::Status AdminService::RollbackView(
     grpc::ServerContext* context, const admin::v1::RollbackViewRequest* request,
     grpc::ServerWriter<admin::v1::RollbackViewResponse>* writer) {
-  return Run(*context, projector_.NewRollback(request->view()), *writer);
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
+  return Run(*context, (*projector)->NewRollback(request->view()), *writer);
 }
 
 template <class Response>
@@ -156,27 +188,33 @@ grpc::Status AdminService::Run(grpc::ServerContext& context,
 grpc::Status AdminService::PauseView(grpc::ServerContext*,
                                      const admin::v1::PauseViewRequest* request,
                                      admin::v1::PauseViewResponse*) {
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
   Violations violations;
   CheckRemark("why", request->why(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
-  return ToOperator(projector_.PauseView(request->view(), request->why()));
+  return ToOperator((*projector)->PauseView(request->view(), request->why()));
 }
 
 grpc::Status AdminService::ResumeView(grpc::ServerContext*,
                                       const admin::v1::ResumeViewRequest* request,
                                       admin::v1::ResumeViewResponse*) {
-  return ToOperator(projector_.ResumeView(request->view()));
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
+  return ToOperator((*projector)->ResumeView(request->view()));
 }
 
 grpc::Status AdminService::ListParked(grpc::ServerContext*,
                                       const admin::v1::ListParkedRequest* request,
                                       admin::v1::ListParkedResponse* response) {
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
   const auto page = Page::Of(*request);
   if (!page.ok()) return rpc::ToGrpc(page.status());
   const auto after = page->NumberAfter(0, std::numeric_limits<std::int64_t>::max());
   if (!after.ok()) return rpc::ToGrpc(after.status());
   const auto size = static_cast<std::size_t>(page->size());
-  auto events = projector_.ListParked(request->view(), Position{*after}, size + 1);
+  auto events = (*projector)->ListParked(request->view(), Position{*after}, size + 1);
   if (!events.ok()) return ToOperator(events.status());
   const bool more = events->size() > size;
   if (more) events->resize(size);
@@ -190,7 +228,9 @@ grpc::Status AdminService::ListParked(grpc::ServerContext*,
 grpc::Status AdminService::RetryParked(grpc::ServerContext*,
                                        const admin::v1::RetryParkedRequest* request,
                                        admin::v1::RetryParkedResponse* response) {
-  const auto retried = projector_.RetryParked(request->view(), request->stream());
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
+  const auto retried = (*projector)->RetryParked(request->view(), request->stream());
   if (!retried.ok()) return ToOperator(retried.status());
   response->set_folded(retried->folded);
   response->set_parked(retried->parked);
@@ -201,13 +241,16 @@ grpc::Status AdminService::RetryParked(grpc::ServerContext*,
 grpc::Status AdminService::SkipParked(grpc::ServerContext*,
                                       const admin::v1::SkipParkedRequest* request,
                                       admin::v1::SkipParkedResponse*) {
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
   Violations violations;
   CheckRemark("by", request->by(), violations);
   CheckRemark("why", request->why(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
   return ToOperator(
-      projector_.SkipParked(request->view(), Position{request->position()},
-                            {.by = request->by(), .why = request->why(), .at = clock_.Now()}));
+      (*projector)
+          ->SkipParked(request->view(), Position{request->position()},
+                       {.by = request->by(), .why = request->why(), .at = parts_.clock.Now()}));
 }
 
 }  // namespace leftfold

@@ -2,28 +2,48 @@
 #define SERVER_ADMIN_SERVICE_H_
 
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/clock.h"
 #include "event_store/event_store.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "projector/projector.h"
+#include "server/roles.h"
 
 namespace leftfold {
 
-// leftfold.admin.v1.AdminService over the log and the projector. A rebuild runs on the thread of
+// RetryInfo of LOG_UNREACHABLE.
+inline constexpr absl::Duration kRetryWhenLogIsAway = absl::Seconds(1);
+
+// What a process has for its operators, by its roles.
+struct AdminParts {
+  std::string data;  // Whose locks tell where the other roles are.
+  const Clock& clock;
+  EventStore* log = nullptr;  // Of the role write.
+  // Of the role project: points to nullptr until the log could be opened.
+  const std::atomic<Projector*>* projector = nullptr;
+  std::function<std::vector<ViewStatus>()> list_served = nullptr;  // Of the role read.
+};
+
+// leftfold.admin.v1.AdminService of a process with some roles: GetLog belongs to `write`, views to
+// `project`; a process that only reads lists what it serves. Other calls get ROLE_NOT_HERE {role,
+// address}, or LOG_UNREACHABLE while the log could not be opened. A rebuild runs on the thread of
 // its call, which gRPC's synchronous API provides: operators are few, and their calls are long.
 // Thread-safe.
 class AdminService final : public admin::v1::AdminService::Service {
  public:
   static constexpr std::string_view kName = "leftfold.admin.v1.AdminService";
-  // All must outlive the service.
-  AdminService(EventStore& store, Projector& projector, const Clock& clock)
-      : store_(store), projector_(projector), clock_(clock) {}
+  // What the parts point to must outlive the service.
+  explicit AdminService(AdminParts parts) : parts_(std::move(parts)) {}
   // Rebuilds that run are abandoned at their next step.
   void Stop() { stopping_ = true; }
 
@@ -57,9 +77,11 @@ class AdminService final : public admin::v1::AdminService::Service {
   grpc::Status Run(grpc::ServerContext& context, absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
                    grpc::ServerWriter<Response>& writer);
 
-  EventStore& store_;
-  Projector& projector_;
-  const Clock& clock_;
+  // ROLE_NOT_HERE, LOG_UNREACHABLE.
+  absl::StatusOr<Projector*> GetProjector() const;
+  absl::Status NotHere(Role role) const;
+
+  const AdminParts parts_;
   std::atomic<bool> stopping_ = false;
 };
 

@@ -2,15 +2,19 @@
 
 #include <absl/time/clock.h>
 #include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <csignal>
+#include <atomic>
 #include <cstdio>
+#include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
 #include "core/log.h"
+#include "event_store/remote/remote_event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/sqlite_snapshots.h"
 #include "leftfold/commands/v1/command_session.pb.h"
@@ -18,6 +22,7 @@
 #include "projector/projector.h"
 #include "reactor/reactors.h"
 #include "read_api/query_handler.h"
+#include "read_api/view_follower.h"
 #include "read_api/view_pool.h"
 #include "read_api/watch_hub.h"
 #include "rpc/server.h"
@@ -32,7 +37,9 @@
 #include "server/reactor_deliverer.h"
 #include "server/reactor_service.h"
 #include "server/role_lock.h"
+#include "server/served_views.h"
 #include "server/state_loader.h"
+#include "server/stop_signals.h"
 #include "server/store_service.h"
 #include "server/thread_pool.h"
 #include "server/token.h"
@@ -48,6 +55,25 @@ namespace leftfold {
 namespace {
 
 int Cores() { return std::max(2, static_cast<int>(std::thread::hardware_concurrency())); }
+
+std::string AddressOf(const std::unique_ptr<rpc::RpcServer>& server) {
+  return server == nullptr ? "" : server->address();
+}
+
+// A server that comes back is found soon, one that is gone without a word is noticed.
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
+  const auto milliseconds = [](absl::Duration duration) {
+    return static_cast<int>(absl::ToInt64Milliseconds(duration));
+  };
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, milliseconds(kLogConnectWait) / 10);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, milliseconds(kLogConnectWait) / 10);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, milliseconds(kLogConnectWait));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, milliseconds(2 * rpc::kClientPingPeriodMin));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, milliseconds(rpc::kClientPingPeriodMin));
+  arguments.SetMaxReceiveMessageSize(-1);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
 
 }  // namespace
 
@@ -66,17 +92,30 @@ class App::Implementation {
   // The drain limit, from now.
   absl::Time DrainEnd() const { return absl::Now() + options_.drain_limit; }
 
-  const rpc::RpcServer& write_server() const { return *write_server_; }
-  const rpc::RpcServer& read_server() const { return *read_server_; }
-  const rpc::RpcServer& admin_server() const { return *admin_server_; }
+  std::string write_address() const { return AddressOf(write_server_); }
+  std::string read_address() const { return AddressOf(read_server_); }
+  std::string admin_address() const { return AddressOf(admin_server_); }
   std::string metrics_address() const { return metrics_ == nullptr ? "" : metrics_->address(); }
 
  private:
+  bool Has(Role role) const { return options_.roles.Has(role); }
+  std::string views() const { return options_.data + "/views"; }
+  absl::Status TakeLocks();
+  absl::Status OpenLog();
+  // The log that another process writes.
+  absl::StatusOr<std::unique_ptr<EventStore>> OpenOtherLog();
+  // False where that is not to be had now.
+  bool TryOtherLog();
+  void TryOtherLogLater();
+  // `store_` is there.
+  absl::Status StartProjector();
+  void MakeReadSide();
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
   absl::Status StartReactors();
   absl::Status StartAdmin();
   absl::Status StartMetrics();
+  std::vector<ViewStatus> ListViews();
   // Ends what has no end of its own; calls and streams are told STOPPING.
   void EndWriteStreams();
   void EndReadStreams();
@@ -84,9 +123,7 @@ class App::Implementation {
   const Registry& registry_;
   const ServeOptions options_;
   SystemClock clock_;
-  std::unique_ptr<RoleLock> write_lock_;
-  std::unique_ptr<RoleLock> project_lock_;
-  std::unique_ptr<RoleLock> react_lock_;
+  std::vector<std::unique_ptr<RoleLock>> locks_;
   ThreadPool writer_{"log writer", 1};
   ThreadPool completions_{"completions", 2};
   ThreadPool indexing_{"indexing", 1, ThreadPool::Priority::kBackground};
@@ -94,9 +131,13 @@ class App::Implementation {
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reacting_{"reacting", 2};
   ThreadPool reading_{"reading", 2};
+  ThreadPool following_{"following", 1};  // Files of views that another process builds.
+  ThreadPool linking_{"linking", 1};      // To the log of another process.
   ThreadPool feeding_{"feeding", 2};
   ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
+  RemoteEventStore* remote_ = nullptr;  // `store_`, where the log is elsewhere.
+  std::string told_of_log_;
   std::unique_ptr<SnapshotStore> snapshots_;
   std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;
@@ -110,12 +151,14 @@ class App::Implementation {
   std::unique_ptr<read_api::WatchHub> watches_;
   std::unique_ptr<read_api::QueryHandler> queries_;
   std::unique_ptr<ViewHealth> health_;
+  std::unique_ptr<read_api::ViewFollower> follower_;  // Until there is a projector here.
   std::unique_ptr<Projector> projector_;
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Reactors> reactors_;
   std::unique_ptr<Webhooks> webhooks_;
+  std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
   std::unique_ptr<WebhookService> webhook_service_;
@@ -129,25 +172,93 @@ class App::Implementation {
 };
 
 absl::Status App::Implementation::Start() {
-  auto write_lock = RoleLock::Take(options_.data, "write");
-  if (!write_lock.ok()) return write_lock.status();
-  write_lock_ = *std::move(write_lock);
-  auto project_lock = RoleLock::Take(options_.data, "project");
-  if (!project_lock.ok()) return project_lock.status();
-  project_lock_ = *std::move(project_lock);
-  auto react_lock = RoleLock::Take(options_.data, "react");
-  if (!react_lock.ok()) return react_lock.status();
-  react_lock_ = *std::move(react_lock);
+  LEFTFOLD_RETURN_IF_ERROR(TakeLocks());
+  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(OpenLog());
+  if (Has(Role::kRead)) MakeReadSide();
+  bool waits = false;
+  if (Has(Role::kProject)) {
+    if (Has(Role::kWrite)) {
+      LEFTFOLD_RETURN_IF_ERROR(StartProjector());
+    } else {
+      waits = !TryOtherLog();
+    }
+  }
+  if (Has(Role::kRead)) LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
+  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
+  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartReactors());
+  LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
+  LEFTFOLD_RETURN_IF_ERROR(StartMetrics());
+  if (waits) TryOtherLogLater();
+  return absl::OkStatus();
+}
+
+absl::Status App::Implementation::TakeLocks() {
+  for (const RoleEntry& entry : AllRoles()) {
+    if (!Has(entry.role)) continue;
+    auto lock = RoleLock::Take(options_.data, std::string(entry.name));
+    if (!lock.ok()) return lock.status();
+    locks_.push_back(*std::move(lock));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status App::Implementation::OpenLog() {
   auto store = OpenSqliteEventStore(
       options_.data + "/log",
       {.writer = &writer_, .completions = &completions_, .clock = &clock_, .behind = &indexing_});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
-  LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
-  LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
-  LEFTFOLD_RETURN_IF_ERROR(StartReactors());
-  LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
-  return StartMetrics();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<EventStore>> App::Implementation::OpenOtherLog() {
+  if (options_.log.empty())
+    return OpenSqliteEventStoreReadOnly(options_.data + "/log", &completions_);
+  const auto channel = ChannelTo(options_.log);
+  if (!channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kLogConnectWait))) {
+    return Error(absl::StatusCode::kUnavailable, "no server answers at {}", options_.log);
+  }
+  auto remote = RemoteEventStore::Connect({.channel = channel,
+                                           .token = ReadToken(options_.data),
+                                           .completions = &completions_,
+                                           .call_wait = kLogCallWait});
+  if (!remote.ok()) return remote.status();
+  remote_ = remote->get();
+  return *std::move(remote);
+}
+
+bool App::Implementation::TryOtherLog() {
+  auto store = OpenOtherLog();
+  absl::Status opened = store.status();
+  if (store.ok()) {
+    store_ = *std::move(store);
+    if (follower_ != nullptr) follower_->Stop();
+    opened = StartProjector();
+  }
+  if (opened.ok()) {
+    if (!told_of_log_.empty()) LogEvent(LogLevel::kInfo, "the log is open", {});
+    return true;
+  }
+  const std::string reason(opened.message());
+  if (std::exchange(told_of_log_, reason) != reason)
+    LogEvent(LogLevel::kWarning, "waits for the log", {{"reason", reason}});
+  return false;
+}
+
+void App::Implementation::TryOtherLogLater() {
+  linking_.PostAfter(kLogRetryInterval, [this] {
+    if (!TryOtherLog()) return TryOtherLogLater();
+    admin_server_->SetServing(EntryOf(Role::kProject).name, true);
+  });
+}
+
+absl::Status App::Implementation::StartProjector() {
+  auto projector = Projector::Open(registry_, *store_, projecting_, health_.get(), views());
+  if (!projector.ok()) return projector.status();
+  projector_ = *std::move(projector);
+  projector_->Start();
+  projecting_now_ = projector_.get();
+  return absl::OkStatus();
 }
 
 absl::Status App::Implementation::StartWriteSide() {
@@ -178,18 +289,22 @@ absl::Status App::Implementation::StartWriteSide() {
   return absl::OkStatus();
 }
 
-absl::Status App::Implementation::StartReadSide() {
+void App::Implementation::MakeReadSide() {
   view_pool_ = std::make_unique<read_api::ViewPool>(registry_, reading_);
   watches_ = std::make_unique<read_api::WatchHub>(registry_, *view_pool_, reading_);
   view_pool_->ForwardTo(watches_.get());
+  using Log = read_api::QueryHandler::Log;
   queries_ = std::make_unique<read_api::QueryHandler>(
-      registry_, *view_pool_, read_api::QueryHandler::Log{*store_, feeding_});
+      registry_, *view_pool_,
+      store_ == nullptr ? std::nullopt : std::optional<Log>(Log{*store_, feeding_}));
   health_ = std::make_unique<ViewHealth>(registry_, *view_pool_);
-  auto projector =
-      Projector::Open(registry_, *store_, projecting_, health_.get(), options_.data + "/views");
-  if (!projector.ok()) return projector.status();
-  projector_ = *std::move(projector);
-  projector_->Start();
+}
+
+absl::Status App::Implementation::StartReadSide() {
+  if (projector_ == nullptr) {
+    follower_ = std::make_unique<read_api::ViewFollower>(registry_, views(), *health_, following_);
+    follower_->Start();
+  }
   LEFTFOLD_RETURN_IF_ERROR(ServeQueries(registry_, *queries_, *watches_, read_services_));
   auto server = rpc::RpcServer::Start(
       {.listen = options_.read_listen, .services = &read_services_, .generated = {}});
@@ -201,7 +316,8 @@ absl::Status App::Implementation::StartReadSide() {
 absl::Status App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_);
+  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
+                                                  options_.data + "/mail");
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
                               .loader = *states_,
@@ -214,49 +330,80 @@ absl::Status App::Implementation::StartReactors() {
   if (!webhooks.ok()) return webhooks.status();
   webhooks_ = *std::move(webhooks);
   reactors_->Start();
+  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
+  webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
   return absl::OkStatus();
 }
 
+std::vector<ViewStatus> App::Implementation::ListViews() {
+  if (Projector* projector = projecting_now_; projector != nullptr) return projector->ListViews();
+  if (view_pool_ == nullptr) return {};
+  return ListServedViews(registry_, *view_pool_, views());
+}
+
 absl::Status App::Implementation::StartAdmin() {
-  admin_ = std::make_unique<AdminService>(*store_, *projector_, clock_);
-  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
-  webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
-  auto server = rpc::RpcServer::Start(
-      {.listen = options_.admin_listen,
-       .services = nullptr,
-       .generated = {{std::string(AdminService::kName), admin_.get()},
-                     {std::string(ReactorService::kName), reactor_service_.get()},
-                     {std::string(WebhookService::kName), webhook_service_.get()}}});
+  AdminParts parts{.data = options_.data, .clock = clock_};
+  if (Has(Role::kWrite)) parts.log = store_.get();
+  if (Has(Role::kProject)) parts.projector = &projecting_now_;
+  if (Has(Role::kRead)) parts.list_served = [this] { return ListViews(); };
+  admin_ = std::make_unique<AdminService>(std::move(parts));
+  std::vector<rpc::RpcServerOptions::Generated> generated = {
+      {std::string(AdminService::kName), admin_.get()}};
+  if (reactor_service_ != nullptr) {
+    generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
+    generated.push_back({std::string(WebhookService::kName), webhook_service_.get()});
+  }
+  auto server =
+      rpc::RpcServer::Start({.listen = options_.admin_listen.empty() ? options_.roles.AdminListen()
+                                                                     : options_.admin_listen,
+                             .services = nullptr,
+                             .generated = std::move(generated)});
   if (!server.ok()) return server.status();
   admin_server_ = *std::move(server);
-  // Health of every service can be asked here too.
+  // Health of every service, and of every role, can be asked here too.
+  for (const RoleEntry& entry : AllRoles()) {
+    if (!Has(entry.role)) continue;
+    const bool waits = entry.role == Role::kProject && projector_ == nullptr;
+    admin_server_->SetServing(entry.name, !waits);
+  }
   for (const std::string& service : write_services_.names())
     admin_server_->SetServing(service, true);
-  health_->TellTo([this](const std::string& service, bool serving) {
-    read_server_->SetServing(service, serving);
-    admin_server_->SetServing(service, serving);
-  });
-  LEFTFOLD_RETURN_IF_ERROR(write_lock_->Announce(admin_server_->address()));
-  LEFTFOLD_RETURN_IF_ERROR(react_lock_->Announce(admin_server_->address()));
-  return project_lock_->Announce(admin_server_->address());
+  if (health_ != nullptr) {
+    health_->TellTo([this](const std::string& service, bool serving) {
+      read_server_->SetServing(service, serving);
+      admin_server_->SetServing(service, serving);
+    });
+  }
+  for (const auto& lock : locks_)
+    LEFTFOLD_RETURN_IF_ERROR(lock->Announce(admin_server_->address()));
+  return absl::OkStatus();
 }
 
 absl::Status App::Implementation::StartMetrics() {
   if (options_.metrics_listen.empty()) return absl::OkStatus();
-  auto metrics =
-      MetricsServer::Start(options_.metrics_listen,
-                           {.data = options_.data,
-                            .store = *store_,
-                            .commands = *commands_,
-                            .append_sessions = *append_sessions_,
-                            .command_sessions = *command_sessions_,
-                            .feeds = *feeds_,
-                            .projector = *projector_,
-                            .watches = *watches_,
-                            .health = *health_,
-                            .services = {&write_services_, &read_services_},
-                            .pools = {&writer_, &completions_, &indexing_, &loading_, &projecting_,
-                                      &reacting_, &reading_, &feeding_, &snapshotting_}});
+  MetricSources sources;
+  sources.data = options_.data;
+  sources.roles = options_.roles;
+  if (Has(Role::kWrite)) {
+    sources.store = store_.get();
+    sources.commands = commands_.get();
+    sources.append_sessions = append_sessions_.get();
+    sources.command_sessions = command_sessions_.get();
+    sources.feeds = feeds_.get();
+    sources.services.push_back(&write_services_);
+  }
+  if (Has(Role::kProject) || Has(Role::kRead)) {
+    sources.list_views = [this] { return ListViews(); };
+    sources.follows_log = Has(Role::kProject);
+  }
+  if (Has(Role::kRead)) {
+    sources.watches = watches_.get();
+    sources.health = health_.get();
+    sources.services.push_back(&read_services_);
+  }
+  sources.pools = {&writer_,  &completions_, &indexing_, &loading_, &projecting_,  &reacting_,
+                   &reading_, &following_,   &linking_,  &feeding_, &snapshotting_};
+  auto metrics = MetricsServer::Start(options_.metrics_listen, sources);
   if (!metrics.ok()) return metrics.status();
   metrics_ = *std::move(metrics);
   return absl::OkStatus();
@@ -284,6 +431,9 @@ void App::Implementation::StopWriteSide(absl::Time end) {
 void App::Implementation::StopReadSide(absl::Time end) {
   EndReadStreams();
   if (read_server_ != nullptr) read_server_->Drain(end);
+  linking_.Stop();
+  if (follower_ != nullptr) follower_->Stop();
+  if (remote_ != nullptr) remote_->Interrupt();
   if (projector_ != nullptr) projector_->Stop();
 }
 
@@ -308,7 +458,7 @@ void App::Implementation::Stop() {
   http_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
-                           &reacting_, &reading_, &snapshotting_}) {
+                           &reacting_, &reading_, &following_, &snapshotting_}) {
     pool->Stop();
   }
 }
@@ -324,9 +474,9 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Registry& registry,
   return std::unique_ptr<App>(new App(std::move(implementation)));
 }
 
-std::string App::write_address() const { return implementation_->write_server().address(); }
-std::string App::read_address() const { return implementation_->read_server().address(); }
-std::string App::admin_address() const { return implementation_->admin_server().address(); }
+std::string App::write_address() const { return implementation_->write_address(); }
+std::string App::read_address() const { return implementation_->read_address(); }
+std::string App::admin_address() const { return implementation_->admin_address(); }
 std::string App::metrics_address() const { return implementation_->metrics_address(); }
 void App::StopWriteSide() { implementation_->StopWriteSide(implementation_->DrainEnd()); }
 void App::StopReadSide() { implementation_->StopReadSide(implementation_->DrainEnd()); }
@@ -337,7 +487,7 @@ namespace {
 // A line that shows what the first command that creates something takes; "" when there is none.
 std::string DescribeLine(const Registry& registry, const std::string& write_address) {
   for (const CommandEntry& command : registry.commands()) {
-    if (!command.creates) continue;
+    if (!command.creates || command.system) continue;
     return fmt::format("  grpcurl -plaintext -msg-template {} describe {}\n", write_address,
                        command.request->full_name());
   }
@@ -355,18 +505,7 @@ void TakeAllDescriptors() {
 }  // namespace
 
 int Serve(const Registry& registry, const ServeOptions& options) {
-  // Blocked before the first thread starts, so that only sigwait below takes them.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  // The terminal has gone, and under nohup that is no reason to stop.
-  struct sigaction on_hangup {};
-  if (sigaction(SIGHUP, nullptr, &on_hangup) == 0 && on_hangup.sa_handler != SIG_IGN) {
-    sigaddset(&signals, SIGHUP);
-  }
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const StopSignals signals;
   TakeAllDescriptors();
   rpc::InitProcess();
   static const SystemClock log_clock;
@@ -378,19 +517,25 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   }
   const std::string write = (*app)->write_address();
   const std::string read = (*app)->read_address();
-  Print("commands listening on {}\nqueries listening on {}\nadmin listening on {}\n", write, read,
-        (*app)->admin_address());
-  if (const std::string metrics = (*app)->metrics_address(); !metrics.empty())
-    Print("metrics listening on {}\n", metrics);
-  Print("data in {}, SQLite {}{}\n", options.data, sql::LibraryVersion(),
+  const std::pair<const char*, std::string> addresses[] = {{"commands", write},
+                                                           {"queries", read},
+                                                           {"admin", (*app)->admin_address()},
+                                                           {"metrics", (*app)->metrics_address()}};
+  for (const auto& [what, address] : addresses) {
+    if (!address.empty()) Print("{} listening on {}\n", what, address);
+  }
+  Print("roles {}, data in {}, SQLite {}{}\n", options.roles.Names(), options.data,
+        sql::LibraryVersion(),
         sql::LibraryHasWalResetFix()
             ? ""
             : " (before 3.51.3: one connection a file writes and checkpoints)");
-  Print("\ntry:\n  grpcurl -plaintext {} list\n  grpcurl -plaintext {} list\n{}", write, read,
-        DescribeLine(registry, write));
+  Print("\ntry:\n");
+  for (const auto& [what, address] : std::span(addresses).first(3)) {
+    if (!address.empty()) Print("  grpcurl -plaintext {} list\n", address);
+  }
+  if (!write.empty()) Print("{}", DescribeLine(registry, write));
   std::fflush(stdout);
-  int received = 0;
-  sigwait(&signals, &received);
+  signals.Wait();
   Print("stopping: calls in flight are answered, new ones refused\n");
   std::fflush(stdout);
   (*app)->Stop();

@@ -1,16 +1,13 @@
 #include "server/metrics.h"
 
 #include <fmt/format.h>
-#include <netdb.h>
 #include <prometheus/exposer.h>
 #include <prometheus/metric_family.h>
-#include <sys/socket.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -18,8 +15,6 @@
 #include <map>
 #include <sstream>
 #include <stdexcept>
-#include <stop_token>
-#include <thread>
 #include <utility>
 
 #include "core/log.h"
@@ -27,6 +22,7 @@
 #include "event_store/log_metrics.h"
 #include "rpc/server.h"
 #include "rpc/status.h"
+#include "server/listener_waker.h"
 #include "sql/view_file.h"
 
 namespace leftfold {
@@ -97,19 +93,27 @@ double BytesOf(const std::string& file) {
   return error ? 0 : static_cast<double>(bytes);
 }
 
-void AddLog(const MetricSources& sources, Families& out) {
-  const std::string events = sources.data + "/log/events.db";
-  out.Gauge("leftfold_log_position", "Position of the last event of the log.",
-            static_cast<double>(sources.store.GetHead().position.value));
-  out.Gauge("leftfold_log_file_bytes", "Size of the log's file.", BytesOf(events));
-  out.Gauge("leftfold_log_wal_bytes", "Size of the log's write-ahead file.",
-            BytesOf(events + "-wal"));
+void AddRoles(const MetricSources& sources, Families& out) {
+  for (const RoleEntry& entry : AllRoles()) {
+    out.Gauge("leftfold_role", "1 where the process has the role.",
+              sources.roles.Has(entry.role) ? 1 : 0, {{"role", std::string(entry.name)}});
+  }
   struct statvfs disk {};
   if (statvfs(sources.data.c_str(), &disk) == 0) {
     out.Gauge("leftfold_disk_free_bytes", "Free space for the data folder.",
               static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize));
   }
-  const LogMetrics* log = sources.store.metrics();
+}
+
+void AddLog(const MetricSources& sources, Families& out) {
+  if (sources.store == nullptr) return;
+  const std::string events = sources.data + "/log/events.db";
+  out.Gauge("leftfold_log_position", "Position of the last event of the log.",
+            static_cast<double>(sources.store->GetHead().position.value));
+  out.Gauge("leftfold_log_file_bytes", "Size of the log's file.", BytesOf(events));
+  out.Gauge("leftfold_log_wal_bytes", "Size of the log's write-ahead file.",
+            BytesOf(events + "-wal"));
+  const LogMetrics* log = sources.store->metrics();
   if (log == nullptr) return;
   out.Count("leftfold_log_events_total", "Events that were appended.",
             static_cast<double>(log->events.value()));
@@ -122,6 +126,7 @@ void AddLog(const MetricSources& sources, Families& out) {
 }
 
 void AddVerified(const MetricSources& sources, Families& out) {
+  if (sources.store == nullptr) return;  // It is the log that was verified.
   constexpr const char* kTime = "leftfold_verify_timestamp_seconds";
   constexpr const char* kTimeHelp = "When leftfold verify last came to its end.";
   constexpr const char* kFailed = "leftfold_verify_failed";
@@ -136,7 +141,8 @@ void AddVerified(const MetricSources& sources, Families& out) {
 }
 
 void AddCommands(const MetricSources& sources, Families& out) {
-  const CommandHandler::Metrics& commands = sources.commands.metrics();
+  if (sources.commands == nullptr) return;
+  const CommandHandler::Metrics& commands = sources.commands->metrics();
   out.Count("leftfold_state_cache_hits_total", "Commands whose aggregate was in memory.",
             static_cast<double>(commands.cache_hits.value()));
   out.Count("leftfold_state_cache_misses_total",
@@ -144,23 +150,26 @@ void AddCommands(const MetricSources& sources, Families& out) {
             static_cast<double>(commands.cache_misses.value()));
   constexpr const char* kSessions = "leftfold_sessions";
   constexpr const char* kSessionsHelp = "Sessions that are open, by kind.";
-  out.Gauge(kSessions, kSessionsHelp, static_cast<double>(sources.append_sessions.open()),
+  out.Gauge(kSessions, kSessionsHelp, static_cast<double>(sources.append_sessions->open()),
             {{"kind", "append"}});
-  out.Gauge(kSessions, kSessionsHelp, static_cast<double>(sources.command_sessions.open()),
+  out.Gauge(kSessions, kSessionsHelp, static_cast<double>(sources.command_sessions->open()),
             {{"kind", "command"}});
 }
 
 void AddViews(const MetricSources& sources, Families& out) {
-  for (const ViewStatus& view : sources.projector.ListViews()) {
+  if (sources.list_views == nullptr) return;
+  for (const ViewStatus& view : sources.list_views()) {
     const Labels labels = {{"view", view.name}};
     out.Gauge("leftfold_view_position", "Position up to which the view has folded the log.",
               static_cast<double>(view.checkpoint.value), labels);
-    out.Gauge("leftfold_view_lag_events", "Events of the log that the view has not folded yet.",
-              static_cast<double>(view.lag_events), labels);
     out.Gauge("leftfold_view_generation", "Generation of the view's file.",
               static_cast<double>(view.generation), labels);
-    out.Count("leftfold_view_duplicates_total", "Events that came again and were passed over.",
-              static_cast<double>(view.duplicates_ignored), labels);
+    if (sources.follows_log) {
+      out.Gauge("leftfold_view_lag_events", "Events of the log that the view has not folded yet.",
+                static_cast<double>(view.lag_events), labels);
+      out.Count("leftfold_view_duplicates_total", "Events that came again and were passed over.",
+                static_cast<double>(view.duplicates_ignored), labels);
+    }
     const std::string file =
         sql::ViewPath(sources.data + "/views", view.name, {view.version, view.generation});
     out.Gauge("leftfold_view_file_bytes", "Size of the view's file.", BytesOf(file), labels);
@@ -174,12 +183,16 @@ void AddViews(const MetricSources& sources, Families& out) {
 }
 
 void AddReaders(const MetricSources& sources, Families& out) {
-  out.Gauge("leftfold_watchers", "Watches that are open.", sources.watches.open_watches());
-  out.Gauge("leftfold_subscribers", "Reads and subscriptions of the log that are open.",
-            static_cast<double>(sources.feeds.open()));
-  out.Count("leftfold_reader_messages_total", "Messages that were written to them.",
-            static_cast<double>(sources.feeds.messages().value()));
-  for (const auto& [service, serving] : sources.health.Serving()) {
+  if (sources.feeds != nullptr) {
+    out.Gauge("leftfold_subscribers", "Reads and subscriptions of the log that are open.",
+              static_cast<double>(sources.feeds->open()));
+    out.Count("leftfold_reader_messages_total", "Messages that were written to them.",
+              static_cast<double>(sources.feeds->messages().value()));
+  }
+  if (sources.watches != nullptr)
+    out.Gauge("leftfold_watchers", "Watches that are open.", sources.watches->open_watches());
+  if (sources.health == nullptr) return;
+  for (const auto& [service, serving] : sources.health->Serving()) {
     out.Gauge("leftfold_service_serving",
               "0 when a view that the query service needs is stopped or not built.",
               serving ? 1 : 0, {{"service", service}});
@@ -240,29 +253,13 @@ void AddProcess(const MetricSources& sources, Families& out) {
             static_cast<double>(DroppedLogLines()));
 }
 
-// Connects and goes again.
-void Connect(std::string host, int port) {
-  std::erase_if(host, [](char c) { return c == '[' || c == ']'; });
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), fmt::to_string(port).c_str(), &hints, &found) != 0) return;
-  for (const addrinfo* to = found; to != nullptr; to = to->ai_next) {
-    const int connection = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connection < 0) continue;
-    static_cast<void>(connect(connection, to->ai_addr, to->ai_addrlen));
-    close(connection);
-  }
-  freeaddrinfo(found);
-}
-
 class Collector final : public prometheus::Collectable {
  public:
   explicit Collector(MetricSources sources) : sources_(std::move(sources)) {}
   std::vector<MetricFamily> Collect() const override {
     Families families;
     for (const auto add :
-         {AddLog, AddVerified, AddCommands, AddViews, AddReaders, AddRpcs, AddProcess})
+         {AddRoles, AddLog, AddVerified, AddCommands, AddViews, AddReaders, AddRpcs, AddProcess})
       add(sources_, families);
     return families.Take();
   }
@@ -283,13 +280,8 @@ class MetricsServer::Implementation {
             std::make_unique<prometheus::Exposer>(fmt::format("{}:{}", listen.host, listen.port))) {
     exposer_->RegisterCollectable(collector_);
   }
-  // The HTTP server sees that it is to end when its poll returns: after two seconds, or when
-  // somebody connects.
   ~Implementation() {
-    const std::jthread waker([this, port = port()](const std::stop_token& ended) {
-      constexpr std::chrono::milliseconds kPause(10);
-      for (; !ended.stop_requested(); std::this_thread::sleep_for(kPause)) Connect(host_, port);
-    });
+    const ListenerWaker waker(host_, port());
     exposer_.reset();
   }
   int port() const { return exposer_->GetListeningPorts().front(); }

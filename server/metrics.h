@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "projector/projector.h"
 #include "read_api/watch_hub.h"
 #include "rpc/services.h"
+#include "server/roles.h"
 #include "server/thread_pool.h"
 #include "server/view_health.h"
 #include "write_api/command_handler.h"
@@ -24,17 +26,19 @@ namespace leftfold {
 // where it found a fault: "1795262551 0\n".
 inline constexpr std::string_view kVerifiedFile = "verified";
 
-// What is looked at when somebody asks.
+// What is looked at when somebody asks: nullptr what the process's roles do not have.
 struct MetricSources {
   std::string data;  // The data folder.
-  EventStore& store;
-  const CommandHandler& commands;
-  const Sessions& append_sessions;
-  const Sessions& command_sessions;
-  const Feeds& feeds;
-  Projector& projector;
-  const read_api::WatchHub& watches;
-  const ViewHealth& health;
+  Roles roles;
+  EventStore* store = nullptr;  // Of the role write.
+  const CommandHandler* commands = nullptr;
+  const Sessions* append_sessions = nullptr;
+  const Sessions* command_sessions = nullptr;
+  const Feeds* feeds = nullptr;
+  std::function<std::vector<ViewStatus>()> list_views;  // Of the roles project and read.
+  bool follows_log = false;  // Of the role project: what the views lag behind is known.
+  const read_api::WatchHub* watches = nullptr;
+  const ViewHealth* health = nullptr;
   std::vector<const rpc::Services*> services;
   std::vector<const ThreadPool*> pools;
 };

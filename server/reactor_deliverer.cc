@@ -8,6 +8,7 @@
 
 #include "core/status.h"
 #include "leftfold/core/v1/reactions.pb.h"
+#include "sql/durable_file.h"
 
 namespace leftfold {
 namespace {
@@ -40,6 +41,13 @@ DeliveryOutcome OutcomeOf(absl::StatusOr<core::v1::CommandReceipt> receipt) {
   return outcome;
 }
 
+// A header of a mail ends with its line.
+std::string OneLine(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, ' ');
+  return text;
+}
+
 DeliveryOutcome OutcomeOf(absl::StatusOr<HttpReply> reply) {
   if (!reply.ok()) return {.failure = reply.status()};
   const int status = reply->status;
@@ -55,6 +63,7 @@ DeliveryOutcome OutcomeOf(absl::StatusOr<HttpReply> reply) {
 
 void ReactorDeliverer::Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) {
   if (delivery.kind == DeliveryKind::kHttp) return Call(reactor, delivery, std::move(done));
+  if (delivery.kind == DeliveryKind::kMail) return done({.failure = WriteMail(delivery)});
   SendCommand(reactor, delivery, std::move(done));
 }
 
@@ -84,6 +93,21 @@ void ReactorDeliverer::SendCommand(const ReactorEntry& reactor, const Delivery& 
                    [done = std::move(done)](absl::StatusOr<core::v1::CommandReceipt> receipt) {
                      done(OutcomeOf(std::move(receipt)));
                    });
+}
+
+absl::Status ReactorDeliverer::WriteMail(const Delivery& delivery) const {
+  core::v1::Mail mail;
+  if (!mail.ParseFromString(delivery.payload)) {
+    return absl::DataLossError("the stored e-mail does not decode");
+  }
+  LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(mail_folder_));
+  std::string name = delivery.id;  // "lf:<reactor>:<position>:<n>"
+  std::replace(name.begin(), name.end(), ':', '.');
+  const std::string path = fmt::format("{}/{}.eml", mail_folder_, name);
+  return sql::ReplaceDurably(
+      path, fmt::format("Message-ID: <{}@leftfold>\r\nTo: {}\r\nSubject: {}\r\n"
+                        "Content-Type: text/plain; charset=utf-8\r\n\r\n{}\r\n",
+                        name, OneLine(mail.to()), OneLine(mail.subject()), mail.text()));
 }
 
 void ReactorDeliverer::Call(const ReactorEntry& reactor, const Delivery& delivery, Done done) {

@@ -1,6 +1,9 @@
 #ifndef SERVER_REACTOR_DELIVERER_H_
 #define SERVER_REACTOR_DELIVERER_H_
 
+#include <string>
+#include <utility>
+
 #include "core/clock.h"
 #include "core/http.h"
 #include "core/registry.h"
@@ -15,19 +18,27 @@ namespace leftfold {
 // and 5xx. Thread-safe.
 class ReactorDeliverer final : public Deliverer {
  public:
+  // E-mails become files in `mail_folder`, one each, from where another program sends them; the
+  // same delivery is the same file.
   ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
-                   const Clock& clock)
-      : registry_(registry), commands_(commands), http_(http), clock_(clock) {}
+                   const Clock& clock, std::string mail_folder)
+      : registry_(registry),
+        commands_(commands),
+        http_(http),
+        clock_(clock),
+        mail_folder_(std::move(mail_folder)) {}
   void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override;
 
  private:
   void SendCommand(const ReactorEntry& reactor, const Delivery& delivery, Done done);
   void Call(const ReactorEntry& reactor, const Delivery& delivery, Done done);
+  absl::Status WriteMail(const Delivery& delivery) const;
 
   const Registry& registry_;
   CommandHandler& commands_;
   HttpClient& http_;
   const Clock& clock_;
+  const std::string mail_folder_;
 };
 
 }  // namespace leftfold

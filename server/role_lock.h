@@ -9,8 +9,8 @@
 namespace leftfold {
 
 // Who may write a part of a data folder: `<data>/<role>.lock`, an flock that the kernel lets go
-// when its holder ends, with the holder's pid and address as text "<pid> <address>\n". Roles:
-// "write" (the log), "project" (the views).
+// when its holder ends, with the holder's pid and address as text "<pid> <address>\n". Roles
+// are those of server/roles.h.
 class RoleLock {
  public:
   struct Holder {

@@ -13,10 +13,22 @@
 
 namespace leftfold {
 
-absl::StatusOr<std::string> LoadOrMakeToken(const std::string& data) {
-  const std::string path = data + "/token";
+namespace {
+
+std::string PathOf(const std::string& data) { return data + "/token"; }
+
+}  // namespace
+
+std::string ReadToken(const std::string& data) {
   std::string token;
-  if (std::ifstream file(path); file >> token) return token;
+  std::ifstream(PathOf(data)) >> token;
+  return token;
+}
+
+absl::StatusOr<std::string> LoadOrMakeToken(const std::string& data) {
+  const std::string path = PathOf(data);
+  std::string token = ReadToken(data);
+  if (!token.empty()) return token;
   Digest random;
   if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1)
     Die("no random bytes from OpenSSL");

@@ -37,6 +37,7 @@ class ViewHealth final : public ViewListener {
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
+  bool IsWatched(std::string_view view) override { return pool_.IsWatched(view); }
 
  private:
   // Whether all views of a service can be read and go on.

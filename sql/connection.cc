@@ -261,7 +261,7 @@ absl::Status Connection::Begin() {
   Cursor& begin = role_ == Role::kWriter ? Prepare("BEGIN IMMEDIATE") : Prepare("BEGIN");
   begin.Step();
   begin.Reset();
-  in_transaction_ = status_.ok();
+  in_transaction_ = true;  // One that fails may have begun all the same.
   return status_;
 }
 

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/reject.h"
 #include "core/status.h"
 #include "sql/durable_file.h"
 
@@ -83,14 +84,6 @@ std::vector<CurrentLine> ReadCurrentLines(const std::string& views, std::string_
 
 std::string PausedPath(const std::string& views, std::string_view name) {
   return ViewFolder(views, name) + "/PAUSED";
-}
-
-absl::Status MakeFolder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (!error) return absl::OkStatus();
-  return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
-               error.message());
 }
 
 absl::Status ReplaceCurrent(const std::string& views, std::string_view name,
@@ -168,6 +161,18 @@ std::string ViewFolder(const std::string& views, std::string_view name) {
 std::string ViewPath(const std::string& views, std::string_view name,
                      const Generation& generation) {
   return fmt::format("{}/{}/{}", views, name, generation.FileName());
+}
+
+std::int64_t ViewBytes(const std::string& views, std::string_view name,
+                       const Generation& generation) {
+  const std::string path = ViewPath(views, name, generation);
+  std::int64_t bytes = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    std::error_code error;
+    const auto size = fs::file_size(path + suffix, error);
+    if (!error) bytes += static_cast<std::int64_t>(size);
+  }
+  return bytes;
 }
 
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
@@ -248,6 +253,13 @@ absl::StatusOr<std::unique_ptr<VersionLock>> VersionLock::Take(const std::string
 }
 
 VersionLock::~VersionLock() { close(file_); }
+
+absl::Status Paused(std::string_view name, std::string_view why) {
+  return Reject(
+      core::v1::ERROR_REASON_VIEW_PAUSED,
+      fmt::format("an operator paused the view {}: {}; ResumeView lets it go on", name, why),
+      {{"view", std::string(name)}});
+}
 
 std::optional<std::string> ReadPaused(const std::string& views, std::string_view name) {
   std::ifstream file(PausedPath(views, name));

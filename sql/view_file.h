@@ -43,6 +43,9 @@ struct Generation {
 
 std::string ViewFolder(const std::string& views, std::string_view name);
 std::string ViewPath(const std::string& views, std::string_view name, const Generation& generation);
+// On the disk, with -wal.
+std::int64_t ViewBytes(const std::string& views, std::string_view name,
+                       const Generation& generation);
 
 // The served generation of this version, nullopt when there is none yet.
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
@@ -84,6 +87,8 @@ class VersionLock {
   const int file_;
 };
 
+// What clients are told of a paused view: VIEW_PAUSED {view}.
+absl::Status Paused(std::string_view name, std::string_view why);
 // Why an operator paused the view; nullopt when it is not paused.
 std::optional<std::string> ReadPaused(const std::string& views, std::string_view name);
 // Durable when it returns; nullopt ends the pause.

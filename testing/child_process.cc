@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <utility>
 
 #include "core/status.h"
 
@@ -48,17 +49,21 @@ bool ChildProcess::ReadMore() {
   return true;
 }
 
-std::string ChildProcess::ValueAfter(const std::string& prefix) {
-  while (true) {
-    const std::size_t end = buffer_.find('\n');
-    if (end == std::string::npos) {
-      if (!ReadMore()) return "";
-      continue;
-    }
-    const std::string line = buffer_.substr(0, end);
-    buffer_.erase(0, end + 1);
-    if (line.starts_with(prefix)) return line.substr(prefix.size());
+std::optional<std::string> ChildProcess::ReadLine() {
+  std::size_t end = 0;
+  while ((end = buffer_.find('\n')) == std::string::npos) {
+    if (!ReadMore()) return std::nullopt;
   }
+  std::string line = buffer_.substr(0, end);
+  buffer_.erase(0, end + 1);
+  return line;
+}
+
+std::string ChildProcess::ValueAfter(const std::string& prefix) {
+  while (const auto line = ReadLine()) {
+    if (line->starts_with(prefix)) return line->substr(prefix.size());
+  }
+  return "";
 }
 
 std::string ChildProcess::ReadAll() {
@@ -108,22 +113,45 @@ Ran RunShell(const std::string& line) {
 }
 
 std::vector<std::string> ServerProcess::CommandOf(const std::string& binary,
-                                                  const std::string& data) {
-  return {binary,           "serve",       "--data",           data,
-          "--write-listen", "127.0.0.1:0", "--read-listen",    "127.0.0.1:0",
-          "--admin-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"};
+                                                  const std::string& data,
+                                                  const std::string& roles) {
+  std::vector<std::string> command = {binary, "serve", "--data", data, "--roles", roles};
+  const auto listen = [&](const char* flag) {
+    command.insert(command.end(), {flag, "127.0.0.1:0"});
+  };
+  if (roles.find("write") != std::string::npos) listen("--write-listen");
+  if (roles.find("read") != std::string::npos) listen("--read-listen");
+  listen("--admin-listen");
+  listen("--metrics-listen");
+  return command;
 }
 
 ServerProcess::ServerProcess(const std::string& binary, const std::string& data)
     : ServerProcess(CommandOf(binary, data)) {}
 
 ServerProcess::ServerProcess(const std::vector<std::string>& command)
-    : process(command),
-      write_address(process.ValueAfter("commands listening on ")),
-      read_address(process.ValueAfter("queries listening on ")),
-      admin_address(process.ValueAfter("admin listening on ")),
-      metrics_address(process.ValueAfter("metrics listening on ")) {
-  if (metrics_address.empty()) Die(fmt::format("{} does not start", fmt::join(command, " ")));
+    : ServerProcess(command, MayFail()) {
+  if (!started_) Die(fmt::format("{} does not start", fmt::join(command, " ")));
+}
+
+ServerProcess::ServerProcess(const std::vector<std::string>& command, MayFail) : process(command) {
+  const std::pair<std::string, std::string*> addresses[] = {
+      {"commands listening on ", &write_address},
+      {"queries listening on ", &read_address},
+      {"admin listening on ", &admin_address},
+      {"metrics listening on ", &metrics_address}};
+  for (auto line = process.ReadLine(); line; line = process.ReadLine()) {
+    for (const auto& [prefix, address] : addresses) {
+      if (line->starts_with(prefix)) *address = line->substr(prefix.size());
+    }
+    started_ = line->starts_with("roles ");
+    if (started_) return;
+  }
+}
+
+std::unique_ptr<ServerProcess> ServerProcess::TryStart(const std::vector<std::string>& command) {
+  std::unique_ptr<ServerProcess> server(new ServerProcess(command, MayFail()));
+  return server->started_ ? std::move(server) : nullptr;
 }
 
 }  // namespace leftfold::testing

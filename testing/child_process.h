@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +25,8 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
+  // nullopt when the output has ended.
+  std::optional<std::string> ReadLine();
   // What follows `prefix` in the next line that begins with it; "" when the output ends before.
   std::string ValueAfter(const std::string& prefix);
   // The rest of the output.
@@ -49,17 +53,27 @@ class ChildProcess {
 // Runs a line of bash to its end; the output is that of both streams.
 Ran RunShell(const std::string& line);
 
-// `leftfold serve` on `data` with free ports.
+// A `leftfold serve`: what it says that it listens on; "" for what its roles do not have.
 struct ServerProcess {
+  // On `data` with free ports.
   ServerProcess(const std::string& binary, const std::string& data);
-  // Of a `leftfold serve`.
+  // Ends the caller when it does not start.
   explicit ServerProcess(const std::vector<std::string>& command);
-  static std::vector<std::string> CommandOf(const std::string& binary, const std::string& data);
+  static std::vector<std::string> CommandOf(const std::string& binary, const std::string& data,
+                                            const std::string& roles = "project,write,read");
+  // nullptr when it does not start.
+  static std::unique_ptr<ServerProcess> TryStart(const std::vector<std::string>& command);
+
   ChildProcess process;
   std::string write_address;
   std::string read_address;
   std::string admin_address;
   std::string metrics_address;
+
+ private:
+  struct MayFail {};
+  ServerProcess(const std::vector<std::string>& command, MayFail);
+  bool started_ = false;
 };
 
 }  // namespace leftfold::testing

@@ -76,6 +76,8 @@ class Outcome {
     return Refusal(form_);
   }
   const Decided<typename A::Events>& decided() const { return decision_.value(); }
+  // A refusal, of form too, or the decision.
+  const Decision<typename A::Events>& result() const { return decision_; }
 
  private:
   template <class E>
@@ -170,20 +172,32 @@ class ViewFixture {
   // Folds the event as the next of its stream, one second after the one before.
   template <class E>
   ViewFixture& Fold(const std::string& aggregate_id, const E& event) {
+    return FoldOf(category_, aggregate_id, event);
+  }
+
+  // The same, of an aggregate of another category.
+  template <class E>
+  ViewFixture& FoldOf(std::string_view category, const std::string& aggregate_id, const E& event) {
     RecordedEvent recorded;
     recorded.position = position_ = position_.Next();
-    recorded.stream = StreamName(category_, aggregate_id);
+    recorded.stream = StreamName(category, aggregate_id);
     Version& last = versions_.try_emplace(recorded.stream, kNoEventYet).first->second;
     recorded.version = last = last.Next();
     recorded.event_id = DerivedUuid("event", static_cast<int>(position_.value));
     recorded.type = E::descriptor()->full_name();
     recorded.payload = event.SerializeAsString();
-    recorded.recorded_at = kTestNow + absl::Seconds(position_.value - 1);
+    recorded.recorded_at = kTestNow + absl::Seconds(position_.value - 1) + waited_;
     EXPECT_TRUE(connection_->Begin().ok());
     writer_->SetPosition(position_);
     const absl::StatusOr<bool> folded = registry_.views().front().fold(recorded, *writer_);
     EXPECT_TRUE(folded.ok()) << folded.status();
     EXPECT_TRUE(connection_->Commit().ok()) << connection_->status();
+    return *this;
+  }
+
+  // The next event comes so much later.
+  ViewFixture& Wait(absl::Duration time) {
+    waited_ += time;
     return *this;
   }
 
@@ -248,6 +262,7 @@ class ViewFixture {
   std::unique_ptr<sql::Connection> connection_;
   std::unique_ptr<sql::ConnectionWriteTx> writer_;
   Position position_;
+  absl::Duration waited_;
   std::map<std::string, Version> versions_;
   std::set<std::string> statements_;
   std::deque<std::string> explained_;  // Statements are found by their address.

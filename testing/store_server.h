@@ -29,6 +29,8 @@ class StoreServer {
   ~StoreServer();
 
   const std::string& address() const { return address_; }
+  // Reads and subscriptions end, and are refused from now on; other calls go on.
+  void RefuseFeeds() { feeds_.Stop(); }
   // Calls in flight are cut off, as when the process ends. Idempotent.
   void Kill();
   // Calls in flight are answered first, as on SIGTERM: not on a scheduler that stands still.

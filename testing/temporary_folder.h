@@ -12,8 +12,9 @@ namespace leftfold::testing {
 // A new empty folder that is removed with all that is in it.
 class TemporaryFolder {
  public:
-  TemporaryFolder() {
-    path_ = (std::filesystem::temp_directory_path() / "leftfold-test-XXXXXX").string();
+  explicit TemporaryFolder(
+      const std::filesystem::path& parent = std::filesystem::temp_directory_path()) {
+    path_ = (parent / "leftfold-test-XXXXXX").string();
     if (mkdtemp(path_.data()) == nullptr) Die("cannot make a temporary folder");
   }
   ~TemporaryFolder() {
@@ -27,6 +28,12 @@ class TemporaryFolder {
  private:
   std::string path_;
 };
+
+// Where files are in memory, for tests that make very many of them.
+inline std::filesystem::path FolderInMemory() {
+  const std::filesystem::path shared = "/dev/shm";
+  return std::filesystem::is_directory(shared) ? shared : std::filesystem::temp_directory_path();
+}
 
 }  // namespace leftfold::testing
 #endif  // TESTING_TEMPORARY_FOLDER_H_

@@ -6,10 +6,14 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "core/log.h"
 #include "core/status.h"
+#include "rpc/server.h"
 #include "server/app.h"
+#include "server/roles.h"
 #include "tools/backup.h"
 #include "tools/call.h"
 #include "tools/config.h"
@@ -17,6 +21,7 @@
 #include "tools/new_domain.h"
 #include "tools/replay.h"
 #include "tools/restore.h"
+#include "tools/simulate_payments.h"
 #include "tools/tail.h"
 #include "tools/verify.h"
 #include "tools/views.h"
@@ -28,10 +33,13 @@ constexpr const char* kVersion = "leftfold 0.1.0";  // As in CMakeLists.txt.
 // Exit codes.
 constexpr int kFailed = 1;
 constexpr int kUsage = 2;
+// Of an option in seconds: an hour.
+constexpr double kSimulatorSecondsMax = 3'600;
 
 // The options of all subcommands, and what was chosen.
 struct CommandLine {
   ServeOptions serve;
+  std::string roles = Roles().Names();
   tools::ReplayOptions replay;
   tools::CallOptions call;
   tools::TailOptions tail;
@@ -40,6 +48,7 @@ struct CommandLine {
   tools::RestoreOptions restore;
   tools::ExportOptions export_to;
   tools::ImportOptions import_from;
+  tools::SimulatePaymentsOptions payments;
 };
 
 // Says in plain words what CLI11's own checks say in numbers of double.
@@ -69,9 +78,66 @@ void AddData(CLI::App& command, std::string& data) {
       ->capture_default_str();
 }
 
-CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
-  CLI::App* serve =
-      app.add_subcommand("serve", "Serve commands, queries and administration from one process");
+// What --metrics-listen is where nobody says anything: '' is taken.
+constexpr std::string_view kByRoles = "by roles";
+
+CLI::Validator AreRoles() {
+  return CLI::Validator(
+      [](const std::string& text) -> std::string {
+        return std::string(Roles::Parse(text).status().message());
+      },
+      "");
+}
+
+// Options that only a process with this role takes.
+constexpr std::pair<const char*, Role> kRoleOptions[] = {
+    {"--write-listen", Role::kWrite}, {"--read-listen", Role::kRead}, {"--log", Role::kProject}};
+
+// Options that were given to a process that has no use for them.
+absl::Status CheckRoleOptions(const CLI::App& serve, const ServeOptions& options) {
+  for (const auto& [name, role] : kRoleOptions) {
+    if (options.roles.Has(role) || serve.get_option(name)->count() == 0) continue;
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "{} is for the role {}, and this process has {}: leave it out, or add the role",
+                 name, EntryOf(role).name, options.roles.Names());
+  }
+  if (!options.log.empty() && options.roles.Has(Role::kWrite)) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "--log names the log of another process, and this one has the role write, so it "
+                 "has the log itself: leave --log out, or the role");
+  }
+  if (!options.log.empty() && !rpc::ParseListen(options.log).ok()) {
+    return Error(
+        absl::StatusCode::kInvalidArgument,
+        "--log {} is no HOST:PORT of this machine, such as 127.0.0.1:50051; there is no TLS "
+        "yet, so take a tunnel of your own to another one",
+        options.log);
+  }
+  return absl::OkStatus();
+}
+
+// The ports of processes that share a host.
+std::string DescribePorts() {
+  std::string text;
+  for (const RoleEntry& entry : AllRoles()) {
+    text += fmt::format("  {:<8} --admin-listen {}  --metrics-listen {}\n", entry.name,
+                        Roles({entry.role}).AdminListen(), Roles({entry.role}).MetricsListen());
+  }
+  return text;
+}
+
+CLI::App* AddServe(CLI::App& app, ServeOptions& options, std::string& roles) {
+  CLI::App* serve = app.add_subcommand(
+      "serve", "Serve commands, queries and administration from one process, or one role of it");
+  serve->add_option("--roles", roles, "what this process does")
+      ->envname("LEFTFOLD_ROLES")
+      ->check(AreRoles())
+      ->capture_default_str();
+  serve
+      ->add_option("--log", options.log,
+                   "HOST:PORT of the commands' process, for a projector with a data folder of its "
+                   "own; else it reads the log in --data")
+      ->envname("LEFTFOLD_LOG");
   serve
       ->add_option("--write-listen", options.write_listen,
                    "HOST:PORT of commands; port 0 picks one")
@@ -80,15 +146,17 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
   serve->add_option("--read-listen", options.read_listen, "HOST:PORT of queries")
       ->envname("LEFTFOLD_READ_LISTEN")
       ->capture_default_str();
-  serve->add_option("--admin-listen", options.admin_listen, "HOST:PORT of administration")
+  serve
+      ->add_option("--admin-listen", options.admin_listen,
+                   "HOST:PORT of administration and health; see below for other roles")
       ->envname("LEFTFOLD_ADMIN_LISTEN")
-      ->capture_default_str();
-  options.metrics_listen = kMetricsListen;
+      ->default_str(Roles().AdminListen());
+  options.metrics_listen = kByRoles;
   serve
       ->add_option("--metrics-listen", options.metrics_listen,
-                   "HOST:PORT of metrics, GET /metrics; '' for none")
+                   "HOST:PORT of metrics, GET /metrics; '' for none; see below for other roles")
       ->envname("LEFTFOLD_METRICS_LISTEN")
-      ->capture_default_str();
+      ->default_str(Roles().MetricsListen());
   serve
       ->add_option_function<int>(
           "--drain-limit",
@@ -107,9 +175,17 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options) {
       ->envname("LEFTFOLD_LOG_FORMAT")
       ->check(CLI::IsMember({"text", "json"}))
       ->default_str("text");
-  serve->footer(
-      "Example: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen "
-      "127.0.0.1:50052");
+  serve->footer(fmt::format(
+      "Roles may run in processes of their own, each role in one process of a data folder. So that "
+      "they can share a\nhost, a process listens where the first of its roles in this list does, "
+      "unless told otherwise:\n{}"
+      "Examples: leftfold serve --data ./data --write-listen 127.0.0.1:50051 --read-listen "
+      "127.0.0.1:50052\n"
+      "          leftfold serve --data ./data --roles write\n"
+      "          leftfold serve --data ./data --roles project\n"
+      "          leftfold serve --data ./data --roles read\n"
+      "          leftfold serve --data ./other --roles project,read --log 127.0.0.1:50051",
+      DescribePorts()));
   return serve;
 }
 
@@ -231,6 +307,50 @@ CLI::App* AddImport(CLI::App& app, tools::ImportOptions& options) {
   return command;
 }
 
+// An option in seconds, fractions too.
+void AddSeconds(CLI::App& command, const std::string& name, absl::Duration& value,
+                const std::string& description) {
+  command
+      .add_option_function<double>(
+          name, [&value](double seconds) { value = absl::Seconds(seconds); }, description)
+      ->check(CLI::Range(0.0, kSimulatorSecondsMax))
+      ->default_str(fmt::to_string(absl::ToDoubleSeconds(value)));
+}
+
+CLI::App* AddSimulatePayments(CLI::App& app, tools::SimulatePaymentsOptions& options) {
+  CLI::App* command =
+      app.add_subcommand("simulate-payments", "Serve a simulated payment provider over HTTP");
+  command->add_option("--listen", options.listen, "HOST:PORT; port 0 picks one")
+      ->envname("LEFTFOLD_PAYMENTS_LISTEN")
+      ->capture_default_str();
+  command->add_option("--api-key", options.simulator.api_key, "what clients must know")
+      ->envname("LEFTFOLD_PAYMENTS_API_KEY")
+      ->check(NotEmpty())
+      ->capture_default_str();
+  command->add_option("--webhook", options.webhook, "URL that is told what happens; '' for none")
+      ->envname("LEFTFOLD_PAYMENTS_WEBHOOK");
+  command->add_option("--webhook-secret", options.webhook_secret, "key of the messages' signatures")
+      ->envname("LEFTFOLD_PAYMENTS_WEBHOOK_SECRET")
+      ->check(NotEmpty())
+      ->capture_default_str();
+  command
+      ->add_option("--webhook-attempts", options.simulator.webhook_attempts,
+                   "how often a message is sent until it is answered with 2xx")
+      ->check(AtLeast(1))
+      ->capture_default_str();
+  AddSeconds(*command, "--webhook-retry", options.simulator.webhook_retry_delay,
+             "seconds before the second attempt; doubles, up to a minute");
+  AddSeconds(*command, "--late-after", options.simulator.late_after,
+             "seconds until late cards are settled");
+  AddSeconds(*command, "--hold", options.hold,
+             "seconds that a request without answer is held before the connection is closed");
+  command->add_option("--seed", options.simulator.seed, "of the ids that it makes")
+      ->capture_default_str();
+  command->footer("Test cards (tokens):\n" + tools::TestCards() +
+                  "Example: leftfold simulate-payments --listen 127.0.0.1:0 --api-key sk_test");
+  return command;
+}
+
 CLI::App* AddNewDomain(CLI::App& app, tools::NewDomainOptions& options) {
   CLI::App* command = app.add_subcommand("new-domain", "Write the two folders of a new domain");
   command->add_option("name", options.name, "name of the domain: small letters, digits, _")
@@ -253,7 +373,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   app.add_option("--config", config_file, "TOML file with defaults of the options; LEFTFOLD_CONFIG")
       ->configurable(false);
   app.fallthrough();
-  CLI::App* serve = AddServe(app, line.serve);
+  CLI::App* serve = AddServe(app, line.serve, line.roles);
   CLI::App* replay = AddReplay(app, line.replay);
   CLI::App* call = AddCall(app, line.call);
   CLI::App* tail = AddTail(app, line.tail);
@@ -263,6 +383,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   CLI::App* restore = AddRestore(app, line.restore);
   CLI::App* export_to = AddExport(app, line.export_to);
   CLI::App* import_from = AddImport(app, line.import_from);
+  CLI::App* simulate_payments = AddSimulatePayments(app, line.payments);
   CLI::App* views = app.add_subcommand("views", "List the views of a running server");
   views->footer("Example: leftfold views --data ./data");
   for (CLI::App* command :
@@ -283,6 +404,13 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   }
   if (*serve) {
     line.serve.data = data[serve];
+    line.serve.roles = *Roles::Parse(line.roles);  // As checked.
+    if (line.serve.metrics_listen == kByRoles)
+      line.serve.metrics_listen = line.serve.roles.MetricsListen();
+    if (const absl::Status fits = CheckRoleOptions(*serve, line.serve); !fits.ok()) {
+      LogLine("leftfold serve: {}", ToStd(fits.message()));
+      return kUsage;
+    }
     return Serve(registry, line.serve);
   }
   if (*replay) return tools::Replay(registry, data[replay], line.replay);
@@ -299,6 +427,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (*import_from) return tools::Import(line.import_from);
   if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
+  if (*simulate_payments) return tools::SimulatePayments(line.payments);
   return kUsage;
 }
 

@@ -6,10 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <memory>
+#include <vector>
 
 #include "core/log.h"
 #include "core/status.h"
 #include "server/role_lock.h"
+#include "server/roles.h"
 #include "sql/view_file.h"
 #include "tools/files.h"
 #include "tools/open_log.h"
@@ -138,10 +141,12 @@ absl::StatusOr<RestoreResult> RestoreLog(const RestoreOptions& options, const St
   if (!extent.ok()) return extent.status();
   const auto end = EndOf(**source, *extent, options.until);
   if (!end.ok()) return end.status();
-  const auto write_lock = RoleLock::Take(options.data, "write");
-  if (!write_lock.ok()) return write_lock.status();
-  const auto project_lock = RoleLock::Take(options.data, "project");
-  if (!project_lock.ok()) return project_lock.status();
+  std::vector<std::unique_ptr<RoleLock>> locks;
+  for (const RoleEntry& role : AllRoles()) {
+    auto lock = RoleLock::Take(options.data, std::string(role.name));
+    if (!lock.ok()) return lock.status();
+    locks.push_back(*std::move(lock));
+  }
   const auto empty = IsEmptyFolder(options.data + "/log");
   if (!empty.ok()) return empty.status();
   if (!*empty && !options.replace) {

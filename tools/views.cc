@@ -10,7 +10,8 @@
 namespace leftfold::tools {
 
 int Views(const std::string& data) {
-  const auto holder = RoleLock::FindHolder(data, "project");
+  auto holder = RoleLock::FindHolder(data, "project");
+  if (!holder.ok() || holder->address.empty()) holder = RoleLock::FindHolder(data, "read");
   if (!holder.ok() || holder->address.empty()) {
     LogLine("leftfold views: no server runs on {}", data);
     return 1;

@@ -17,6 +17,7 @@ namespace {
 namespace pb = google::protobuf;
 
 constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
+constexpr int kAggregateIdOrdinal = -1;  // Those that decisions make count from 0.
 
 core::v1::CommandReceipt ToProto(const Receipt& receipt) {
   core::v1::CommandReceipt out;
@@ -63,7 +64,7 @@ std::string MetadataBytes(const Caller& caller, const std::string& command_id) {
 
 // `claim_<scope>-<value>`; a value that is no stream id, or could be taken for a digest, stands as
 // its digest.
-std::string ClaimStream(const Claim& claim) {
+std::string ClaimStream(const ClaimName& claim) {
   const bool plain = IsAggregateId(claim.value) && claim.value.size() + 2 <= kAggregateIdBytesMax;
   const std::string id =
       plain ? "v." + claim.value : "h." + ToHex(AsBytes(Sha256().Add(claim.value).Finish()));
@@ -116,6 +117,31 @@ absl::StatusOr<std::optional<RecordedEvent>> LastEvent(EventStore& store,
   if (!events.ok()) return events.status();
   if (events->empty()) return std::nullopt;
   return std::move(events->front());
+}
+
+// A reservation stream as it is.
+struct Holding {
+  std::string owner;  // "" when the value is free.
+  Version version = kNoEventYet;
+};
+
+absl::StatusOr<Holding> HoldingOf(EventStore& store, const std::string& stream) {
+  const auto last = LastEvent(store, stream);
+  if (!last.ok()) return last.status();
+  if (!last->has_value()) return Holding{};
+  auto owner = OwnerAfter(**last);
+  if (!owner.ok()) return owner.status();
+  return Holding{*std::move(owner), (*last)->version};
+}
+
+// The aggregate that `name` names: who holds the claim, else one whose id is derived from it.
+absl::StatusOr<std::string> NamedAggregate(EventStore& store, const ClaimName& name,
+                                           std::string_view category) {
+  const std::string stream = ClaimStream(name);
+  const auto holding = HoldingOf(store, stream);
+  if (!holding.ok()) return holding.status();
+  if (CategoryOf(holding->owner) == category) return std::string(AggregateIdOf(holding->owner));
+  return leftfold::ToString(DerivedUuid(stream, kAggregateIdOrdinal));
 }
 
 }  // namespace
@@ -228,9 +254,14 @@ void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Messa
     job.record = std::move(record);
   }
   if (job.context.aggregate_id.empty()) {
-    constexpr int kAggregateIdOrdinal = -1;  // Those that decisions make count from 0.
-    job.context.aggregate_id =
-        leftfold::ToString(DerivedUuid(job.context.command_id, kAggregateIdOrdinal));
+    if (entry.named) {
+      auto named = NamedAggregate(store_, entry.named(*command), entry.aggregate->category);
+      if (!named.ok()) return job.done(named.status());
+      job.context.aggregate_id = *std::move(named);
+    } else {
+      job.context.aggregate_id =
+          leftfold::ToString(DerivedUuid(job.context.command_id, kAggregateIdOrdinal));
+    }
     reflection.SetString(command.get(), fields.id, job.context.aggregate_id);
   }
   if (job.record) job.record->aggregate_id = job.context.aggregate_id;
@@ -506,16 +537,14 @@ absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Cla
   };
   std::vector<Claimed> all;  // A decision may release a value and take it again: one append each.
   for (Claim& claim : claims) {
-    const std::string stream = ClaimStream(claim);
+    const std::string stream = ClaimStream({claim.scope, claim.value});
     auto at = std::find_if(all.begin(), all.end(),
                            [&](const Claimed& c) { return c.append.stream == stream; });
     if (at == all.end()) {
-      auto last = LastEvent(store_, stream);
-      if (!last.ok()) return last.status();
-      auto holder = last->has_value() ? OwnerAfter(**last) : absl::StatusOr<std::string>("");
-      if (!holder.ok()) return holder.status();
-      const Version version = last->has_value() ? (*last)->version : kNoEventYet;
-      at = all.insert(all.end(), {{stream, Unchanged(version), {}}, *std::move(holder)});
+      auto holding = HoldingOf(store_, stream);
+      if (!holding.ok()) return holding.status();
+      at = all.insert(all.end(),
+                      {{stream, Unchanged(holding->version), {}}, std::move(holding->owner)});
     }
     if (claim.kind == Claim::Kind::kTake && at->holder != owner) {
       if (!at->holder.empty()) return claim.taken;

@@ -29,11 +29,6 @@ inline constexpr absl::Duration kStartEarlyMax = absl::Hours(1);
 
 inline constexpr absl::Duration kConflictHorizon = absl::Hours(366 * 24);
 
-// Controls of ASCII and Latin-1, separators of lines, and what turns the direction of writing: text
-// with these does not look like what it is.
-bool HasControlCharacter(std::string_view text, std::string_view allowed = "");
-// Nothing that can be seen: empty, or only blanks of Unicode and marks without width.
-bool IsBlank(std::string_view text);
 // "user", "group" and "email".
 bool IsInviteeType(std::string_view type);
 // 1 to kForeignIdBytesMax bytes without control characters.

@@ -2,24 +2,18 @@
 #define DOMAINS_ROOMS_TEST_EVENTS_H_
 
 #include <absl/time/time.h>
-#include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "core/timestamp.h"
 #include "leftfold/rooms/v1/events.pb.h"
+#include "testing/parse.h"
 
 // For the tests of this domain.
 namespace leftfold::rooms {
 
-// A message from its text form.
-template <class Message>
-Message Parse(const std::string& text) {
-  Message message;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
-  return message;
-}
+using testing::Parse;
 
 // "2026-01-01T00:00Z"
 inline absl::Time Time(const std::string& text) {

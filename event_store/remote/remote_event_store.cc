@@ -94,6 +94,7 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void WaitPast(Position position, std::function<void()> wake);
   Head GetHead();
   const std::string& store_id() const { return store_id_; }
+  void Interrupt();
   // Cancels what is in flight and waits for its end, so that the channel does not go on a thread of
   // gRPC: the last channel ends these threads.
   void Close();
@@ -105,12 +106,33 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
     // A span: gRPC counts it from now.
     context.set_deadline(gpr_time_from_micros(absl::ToInt64Microseconds(call_wait_), GPR_TIMESPAN));
   }
+  // A call on its caller's thread: Interrupt ends it.
+  class Blocking {
+   public:
+    Blocking(Core& core, grpc::ClientContext& context) : core_(core), context_(context) {
+      core_.Prepare(context);
+      MutexLock lock(core_.mu_);
+      core_.unary_.insert(&context);
+      if (core_.interrupted_) context.TryCancel();
+    }
+    ~Blocking() {
+      MutexLock lock(core_.mu_);
+      core_.unary_.erase(&context_);
+    }
+    Blocking(const Blocking&) = delete;
+    Blocking& operator=(const Blocking&) = delete;
+
+   private:
+    Core& core_;
+    grpc::ClientContext& context_;
+  };
   template <class Response, class Request>
   absl::StatusOr<Response> Call(grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&,
                                                           Response*),
-                                const Request& request) {
+                                const Request& request, bool wait_for_server = true) {
     grpc::ClientContext context;
-    Prepare(context);
+    const Blocking blocking(*this, context);
+    context.set_wait_for_ready(wait_for_server);
     Response response;
     const grpc::Status status = (*stub_.*rpc)(&context, request, &response);
     if (!status.ok()) return remote::FromWire(status);
@@ -122,7 +144,7 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
                                                                                const Request&),
                     const Request& request, const Take& take) {
     grpc::ClientContext context;
-    Prepare(context);
+    const Blocking blocking(*this, context);
     const auto reader = (*stub_.*rpc)(&context, request);
     for (Response response; reader->Read(&response);) {
       const absl::StatusOr<bool> more = take(response);
@@ -136,6 +158,7 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
 
  private:
   class Session;
+  class Hints;
   struct Pending {
     v1::SessionAppend message;  // Empty once it is sent.
     std::size_t bytes = 0;      // As sent.
@@ -176,7 +199,12 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void Settle(const std::shared_ptr<Unsettled>& unsettled);
   void OnSettled(const std::shared_ptr<Unsettled>& unsettled, const absl::Status& status);
   void AskHead(std::function<void(const grpc::Status&, const v1::GetHeadResponse&)> then);
+  // While somebody waits.
   void Poll();
+  void PollLater() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void OpenHints();
+  void OnHint(const v1::SubscribeResponse& message);
+  void OnHintsEnd();
   void RaiseHead(Position position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answer(Pending& pending, absl::StatusOr<Receipt> receipt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a unary call that begins: false when the store is closed, and the call must not be made.
@@ -208,6 +236,50 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   Position known_ ABSL_GUARDED_BY(mu_);  // The head is here or beyond.
   std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   bool polling_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<Hints> hints_ ABSL_GUARDED_BY(mu_);  // While the call is open.
+  bool hinted_ ABSL_GUARDED_BY(mu_) = false;           // It stands.
+  int polls_skipped_ ABSL_GUARDED_BY(mu_) = 0;         // Since the head was asked for.
+  bool interrupted_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+// The Subscribe call. Owns itself until OnDone; one read is outstanding at any time.
+class RemoteEventStore::Core::Hints final : public grpc::ClientReadReactor<v1::SubscribeResponse> {
+ public:
+  explicit Hints(std::shared_ptr<Core> core) : core_(std::move(core)) {
+    request_.mutable_end();
+    request_.set_without_events(true);
+    context_.AddMetadata("authorization", core_->bearer_);
+    context_.set_wait_for_ready(true);
+  }
+  void Start(std::shared_ptr<Hints> self) {
+    self_ = std::move(self);
+    core_->stub_->async()->Subscribe(&context_, &request_, this);
+    StartRead(&response_);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return;
+    core_->OnHint(response_);
+    response_.Clear();
+    StartRead(&response_);
+  }
+  void OnDone(const grpc::Status&) override {
+    const std::shared_ptr<Core> core = core_;
+    core->OnHintsEnd();
+    std::shared_ptr<Hints> self = std::move(self_);
+    self = nullptr;  // And with it the context, before the core may go.
+    --core->calls_;
+    core->calls_.notify_all();
+  }
+
+ private:
+  const std::shared_ptr<Core> core_;
+  std::shared_ptr<Hints> self_;
+  grpc::ClientContext context_;
+  v1::SubscribeRequest request_;
+  v1::SubscribeResponse response_;
 };
 
 // The AppendSession call. Owns itself until OnDone. One read is outstanding at any time; writes
@@ -562,21 +634,70 @@ void RemoteEventStore::Core::WaitPast(Position position, std::function<void()> w
 }
 
 void RemoteEventStore::Core::Poll() {
+  OpenHints();
+  {
+    MutexLock lock(mu_);
+    polling_ = !closed_ && !waiting_.empty();
+    if (!polling_) return;
+    ++polls_skipped_;
+    if (hinted_ && polls_skipped_ * kRemoteHeadPollInterval < kRemoteHeadPollHinted)
+      return PollLater();
+    polls_skipped_ = 0;
+  }
   AskHead(
       [self = shared_from_this()](const grpc::Status& status, const v1::GetHeadResponse& response) {
         MutexLock lock(self->mu_);
         if (status.ok() && response.store_id() == self->store_id_)
           self->RaiseHead(Position{response.position()});
-        self->polling_ = !self->closed_ && !self->waiting_.empty();
-        if (!self->polling_) return;
-        self->completions_.PostAfter(kRemoteHeadPollInterval, [weak = self->weak_from_this()] {
-          if (const auto core = weak.lock()) core->Poll();
-        });
+        self->PollLater();
       });
 }
 
+void RemoteEventStore::Core::PollLater() {
+  if (closed_) return;
+  completions_.PostAfter(kRemoteHeadPollInterval, [weak = weak_from_this()] {
+    if (const auto core = weak.lock()) core->Poll();
+  });
+}
+
+void RemoteEventStore::Core::OpenHints() {
+  std::shared_ptr<Hints> hints;
+  {
+    MutexLock lock(mu_);
+    if (closed_ || hints_ != nullptr) return;
+    hints = hints_ = std::make_shared<Hints>(shared_from_this());
+    ++calls_;
+  }
+  hints->Start(hints);
+}
+
+void RemoteEventStore::Core::OnHint(const v1::SubscribeResponse& message) {
+  MutexLock lock(mu_);
+  if (message.has_started()) {
+    hinted_ = message.started().store_id() == store_id_;
+    if (!hinted_) return hints_->Cancel();
+    RaiseHead(Position{message.started().head_position()});
+  } else if (hinted_) {
+    RaiseHead(Position{message.has_heartbeat() ? message.heartbeat().head_position()
+                                               : message.checkpoint().position()});
+  }
+}
+
+void RemoteEventStore::Core::OnHintsEnd() {
+  MutexLock lock(mu_);
+  hints_ = nullptr;
+  hinted_ = false;
+}
+
+void RemoteEventStore::Core::Interrupt() {
+  MutexLock lock(mu_);
+  interrupted_ = true;
+  for (grpc::ClientContext* context : unary_) context->TryCancel();
+}
+
 Head RemoteEventStore::Core::GetHead() {
-  const auto response = Call<v1::GetHeadResponse>(&Stub::GetHead, v1::GetHeadRequest());
+  const auto response = Call<v1::GetHeadResponse>(&Stub::GetHead, v1::GetHeadRequest(),
+                                                  /*wait_for_server=*/false);
   MutexLock lock(mu_);
   if (response.ok() && response->store_id() == store_id_) {
     const Head head = HeadOf(*response);
@@ -588,6 +709,7 @@ Head RemoteEventStore::Core::GetHead() {
 
 void RemoteEventStore::Core::Close() {
   std::shared_ptr<Session> session;
+  std::shared_ptr<Hints> hints;
   // What callers gave must go without the lock.
   std::deque<Pending> queue;
   std::map<std::uint64_t, Pending> sent;
@@ -596,12 +718,15 @@ void RemoteEventStore::Core::Close() {
     MutexLock lock(mu_);
     closed_ = true;
     session = session_;
+    hints = hints_;
     queue.swap(queue_);
     sent.swap(sent_);
     waiting.swap(waiting_);
     for (grpc::ClientContext* context : unary_) context->TryCancel();
   }
   if (session != nullptr) session->Cancel();
+  if (hints != nullptr) hints->Cancel();
+  hints = nullptr;  // Its context holds the channel.
   for (int calls = calls_; calls > 0; calls = calls_) calls_.wait(calls);
   stub_ = nullptr;
 }
@@ -749,5 +874,6 @@ std::string RemoteEventStore::StoreId() { return core_->store_id(); }
 void RemoteEventStore::WaitPast(Position position, std::function<void()> wake) {
   core_->WaitPast(position, std::move(wake));
 }
+void RemoteEventStore::Interrupt() { core_->Interrupt(); }
 
 }  // namespace leftfold

@@ -24,9 +24,11 @@ inline constexpr std::size_t kRemoteMessageBytes = 512 << 10;
 // Ids of unanswered appends are closer together than this, which is what the server remembers of
 // broken chains (kSessionBrokenChainsMax there).
 inline constexpr std::uint64_t kRemoteAppendWindow = 65'536;
-// While somebody waits for the head, it is asked for this often. The store's own appends wake at
-// once.
+// While somebody waits for the head, the server tells when it moves, by a subscription without
+// events. That is a hint: the head is asked for each kRemoteHeadPollHinted too, and while there is
+// no subscription each kRemoteHeadPollInterval.
 inline constexpr absl::Duration kRemoteHeadPollInterval = absl::Milliseconds(50);
+inline constexpr absl::Duration kRemoteHeadPollHinted = absl::Seconds(1);
 // How long a call waits for a server and its answer, also the one that comes before a session and
 // the one that settles an unknown outcome.
 inline constexpr absl::Duration kRemoteCallWait = absl::Seconds(10);
@@ -60,11 +62,11 @@ struct RemoteStoreOptions {
 //
 // Reads and GetHead are calls and block their thread, at most `call_wait`: not for gRPC threads.
 // They fail with STORE_UNREACHABLE, and with DATA_LOSS for an event that cannot be understood. When
-// the server does not answer, GetHead gives the last head that it was told, which may be behind an
-// append that was answered meanwhile. A filter whose categories are no category names is
-// INVALID_FIELDS.
+// the server does not answer, or is known to be away, GetHead gives the last head that it was told,
+// which may be behind an append that was answered meanwhile. A filter whose categories are no
+// category names is INVALID_FIELDS.
 //
-// WaitPast: appends of this object wake at once, others within kRemoteHeadPollInterval.
+// WaitPast: appends of this object wake at once, others as soon as the server tells of them.
 //
 // Thread-safe. When it goes, appends that are not answered are never answered, and nothing is
 // posted to `completions` any more; it waits until its calls are cancelled, so it must not be
@@ -87,6 +89,9 @@ class RemoteEventStore final : public EventStore {
   Head GetHead() override;
   std::string StoreId() override;
   void WaitPast(Position position, std::function<void()> wake) override;
+  // Calls that block end at once, those to come too, with an error: before their threads are
+  // waited for.
+  void Interrupt();
 
  private:
   class Core;

@@ -1,7 +1,9 @@
 #include "event_store/sqlite/sqlite_event_store.h"
 
+#include <map>
 #include <utility>
 
+#include "core/mutex.h"
 #include "core/status.h"
 #include "event_store/sequencer.h"
 #include "event_store/sqlite/sqlite_log.h"
@@ -9,9 +11,69 @@
 namespace leftfold {
 namespace {
 
+// Wakes who waits for a log that another process writes: looks at the file while somebody does.
+class FileWaits : public std::enable_shared_from_this<FileWaits> {
+ public:
+  FileWaits(std::unique_ptr<sql::Connection> connection, Executor& executor)
+      : executor_(executor), connection_(std::move(connection)) {}
+
+  void WaitPast(Position position, std::function<void()> wake) {
+    bool post = false;
+    {
+      MutexLock lock(mu_);
+      waiting_.emplace(position, std::move(wake));
+      post = !std::exchange(polling_, true);
+    }
+    if (post) Post(absl::ZeroDuration());
+  }
+
+ private:
+  void Post(absl::Duration delay) {
+    executor_.PostAfter(delay, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->Poll();
+    });
+  }
+  void Poll() {
+    Look();
+    std::vector<std::function<void()>> woken;
+    bool again = false;
+    {
+      MutexLock lock(mu_);
+      const auto end = waiting_.lower_bound(head_);
+      for (auto it = waiting_.begin(); it != end; ++it) woken.push_back(std::move(it->second));
+      waiting_.erase(waiting_.begin(), end);
+      again = polling_ = !waiting_.empty();
+    }
+    for (const auto& wake : woken) wake();
+    if (again) Post(kLogPollInterval);
+  }
+  // Never two at once: `polling_` is set. A failure may pass; who is woken too late has lost time
+  // only.
+  void Look() {
+    const std::int64_t version = connection_->DataVersion();
+    if (connection_->status().ok() && version != data_version_) {
+      Rows rows(connection_->Prepare("SELECT max(position) FROM events"));
+      if (rows.Next()) {
+        head_ = Position{rows.Int(0)};
+        data_version_ = version;
+      }
+    }
+    connection_->ClearStatus();
+  }
+
+  Executor& executor_;
+  const std::unique_ptr<sql::Connection> connection_;
+  std::int64_t data_version_ = -1;
+  Position head_;
+  Mutex mu_;
+  bool polling_ ABSL_GUARDED_BY(mu_) = false;
+  std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
+};
+
 class ReadOnlyStore final : public EventStore {
  public:
-  explicit ReadOnlyStore(std::unique_ptr<Log> log) : log_(std::move(log)) {}
+  ReadOnlyStore(std::unique_ptr<SqliteLog> log, std::shared_ptr<FileWaits> waits)
+      : log_(std::move(log)), waits_(std::move(waits)) {}
   void Append(AppendRequest, AppendDone done) override {
     done(Error(absl::StatusCode::kFailedPrecondition, "the log is open for reading only"));
   }
@@ -37,11 +99,13 @@ class ReadOnlyStore final : public EventStore {
   Head GetHead() override { return log_->GetTail().head; }
   std::string StoreId() override { return log_->GetTail().store_id; }
   void WaitPast(Position position, std::function<void()> wake) override {
+    if (waits_ != nullptr) return waits_->WaitPast(position, std::move(wake));
     if (GetHead().position > position) wake();
   }
 
  private:
-  const std::unique_ptr<Log> log_;
+  const std::unique_ptr<SqliteLog> log_;
+  const std::shared_ptr<FileWaits> waits_;  // nullptr: nobody looks.
 };
 
 }  // namespace
@@ -57,11 +121,18 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
                                           *options.clock);
 }
 
-absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(
-    const std::string& folder) {
+absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(const std::string& folder,
+                                                                         Executor* polls) {
   auto log = SqliteLog::Open(folder, {.mode = LogIndex::Mode::kReadOnly});
   if (!log.ok()) return log.status();
-  return std::make_unique<ReadOnlyStore>(*std::move(log));
+  std::shared_ptr<FileWaits> waits;
+  if (polls != nullptr) {
+    auto connection =
+        sql::Connection::Open(folder + "/events.db", {.application_id = kLogApplicationId});
+    if (!connection.ok()) return connection.status();
+    waits = std::make_shared<FileWaits>(*std::move(connection), *polls);
+  }
+  return std::make_unique<ReadOnlyStore>(*std::move(log), std::move(waits));
 }
 
 }  // namespace leftfold

@@ -28,10 +28,16 @@ struct SqliteStoreOptions {
 absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(const std::string& folder,
                                                                  const SqliteStoreOptions& options);
 
-// For tools beside a running server: reads what is committed, Append is FAILED_PRECONDITION, and
-// WaitPast wakes only when the head is past the position already (poll GetHead). NOT_FOUND when
-// there is no log yet.
-absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(const std::string& folder);
+// While somebody waits for a log that another process writes, its file is looked at this often.
+inline constexpr absl::Duration kLogPollInterval = absl::Milliseconds(10);
+
+// Beside a running server: reads what is committed, Append is FAILED_PRECONDITION. WaitPast looks
+// at the file on `polls`, which must have run or dropped its tasks before the store goes; without,
+// for tools, it wakes only when the head is past the position already (poll GetHead). NOT_FOUND
+// when there is no log yet. Filters and streams are found by the index as it was when the store was
+// opened, and what has come since by looking through it: not for those who read them for long.
+absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(const std::string& folder,
+                                                                         Executor* polls = nullptr);
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_SQLITE_SQLITE_EVENT_STORE_H_

@@ -22,6 +22,7 @@ class Descriptors : public ::testing::Test {
   std::set<const pb::FileDescriptor*> Files() const {
     std::set<const pb::FileDescriptor*> files;
     for (const CommandEntry& command : registry_.commands()) files.insert(command.request->file());
+    for (const BatchEntry& batch : registry_.batches()) files.insert(batch.request->file());
     for (const ViewEntry& view : registry_.views()) {
       for (const QueryEntry& query : view.queries) files.insert(query.request->file());
       for (const WatchEntry& watch : view.watches) files.insert(watch.request->file());
@@ -57,6 +58,19 @@ TEST_F(Descriptors, ACommandCanBeAddressedRetriedAndPinnedAndAnswersAReceiptAlon
     ASSERT_EQ(method->output_type()->field_count(), 1);
     EXPECT_EQ(method->output_type()->field(0)->message_type()->full_name(),
               "leftfold.core.v1.CommandReceipt");
+  }
+}
+
+// The rest of their form is asserted where they are registered.
+TEST_F(Descriptors, ABatchCanBeRetriedAndAnswersOutcomesAlone) {
+  ASSERT_FALSE(registry_.batches().empty());
+  for (const BatchEntry& batch : registry_.batches()) {
+    SCOPED_TRACE(batch.request->full_name());
+    ExpectField(*batch.request, "command_id", 14, pb::FieldDescriptor::TYPE_STRING);
+    const pb::MethodDescriptor* method = internal::MethodTaking(*batch.request);
+    ASSERT_NE(method, nullptr);
+    EXPECT_EQ(method->service(), internal::MethodTaking(*batch.command->request)->service());
+    EXPECT_EQ(method->output_type()->field_count(), 1);
   }
 }
 
@@ -106,6 +120,7 @@ TEST_F(Descriptors, AWatchStreamsStatesWithPositionAndHeartbeat) {
 TEST_F(Descriptors, EveryRpcHasRequestAndResponseOfItsOwnNameAndIsServed) {
   std::set<const pb::Descriptor*> served;
   for (const CommandEntry& command : registry_.commands()) served.insert(command.request);
+  for (const BatchEntry& batch : registry_.batches()) served.insert(batch.request);
   for (const ViewEntry& view : registry_.views()) {
     for (const QueryEntry& query : view.queries) served.insert(query.request);
     for (const WatchEntry& watch : view.watches) served.insert(watch.request);

@@ -1,5 +1,6 @@
 // What the admin API tells an operator, and what it does for one.
 #include "server/admin_service.h"
+#include "server/operator.h"
 
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
@@ -23,7 +24,9 @@ class Admin : public ProjectorViews {
     registry_.Add<Trails>();
     Rename(store_, {"a:poison", "a:1", "b:1"});
     StartAndRun();
-    service_ = std::make_unique<AdminService>(store_, *projector_, clock_);
+    projecting_ = projector_.get();
+    service_ = std::make_unique<AdminService>(AdminParts{
+        .data = folder_.path(), .clock = clock_, .log = &store_, .projector = &projecting_});
     server_ =
         *rpc::RpcServer::Start({.listen = "127.0.0.1:0",
                                 .services = nullptr,
@@ -69,6 +72,7 @@ class Admin : public ProjectorViews {
 
   using Stub = admin::v1::AdminService::Stub;
   testing::FakeClock clock_;
+  std::atomic<Projector*> projecting_ = nullptr;
   std::unique_ptr<AdminService> service_;
   std::unique_ptr<rpc::RpcServer> server_;
   std::unique_ptr<Stub> stub_;

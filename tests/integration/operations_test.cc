@@ -1,12 +1,9 @@
 // What an operator sees of a real process: metrics, health, log lines, and its end.
 #include <absl/time/clock.h>
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -28,6 +25,7 @@
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
+#include "testing/scrape.h"
 #include "testing/temporary_folder.h"
 
 namespace leftfold {
@@ -55,39 +53,6 @@ std::string TextOf(const fs::path& file) {
   std::ifstream stream(file);
   EXPECT_TRUE(stream) << file;
   return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-// The whole answer to a plain HTTP GET.
-std::string HttpGet(const std::string& address, const std::string& path) {
-  const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in to{};
-  to.sin_family = AF_INET;
-  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  to.sin_port =
-      htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
-  EXPECT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
-  const std::string request =
-      "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
-  EXPECT_EQ(send(connection, request.data(), request.size(), MSG_NOSIGNAL),
-            static_cast<ssize_t>(request.size()));
-  std::string answer;
-  char chunk[4096];
-  for (ssize_t got = 0; (got = recv(connection, chunk, sizeof chunk, 0)) > 0;)
-    answer.append(chunk, static_cast<std::size_t>(got));
-  close(connection);
-  return answer;
-}
-
-// By name with labels: `leftfold_view_position{view="room_facts"}`.
-std::map<std::string, double> Scrape(const std::string& address) {
-  std::map<std::string, double> values;
-  std::istringstream lines(HttpGet(address, "/metrics"));
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t space = line.rfind(' ');
-    if (line.starts_with("leftfold_") || line.starts_with("process_"))
-      values[line.substr(0, space)] = std::stod(line.substr(space + 1));
-  }
-  return values;
 }
 
 // `leftfold serve` on free ports, with more flags, and a folder for what it prints on stderr.
@@ -145,7 +110,7 @@ class Operations : public ::testing::Test {
                                             {.role = sql::Role::kWriter});
     ASSERT_TRUE(file.ok() && (*file)->Run("DROP TABLE room").ok());
   }
-  std::map<std::string, double> Scrape() const { return leftfold::Scrape(metrics_address_); }
+  std::map<std::string, double> Scrape() const { return testing::Scrape(metrics_address_); }
   double Metric(const std::string& name) const {
     const auto values = Scrape();
     const auto it = values.find(name);
@@ -241,9 +206,10 @@ TEST_F(Operations, MetricsTellWhatVerifyFound) {
 
 TEST_F(Operations, OnlyMetricsAreServedOverHttp) {
   Serve();
-  EXPECT_THAT(HttpGet(metrics_address_, "/metrics"), ::testing::StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(testing::HttpGet(metrics_address_, "/metrics"),
+              ::testing::StartsWith("HTTP/1.1 200 "));
   for (const char* path : {"/", "/etc/passwd", "/../../etc/passwd"})
-    EXPECT_THAT(HttpGet(metrics_address_, path), Not(HasSubstr(" 200 "))) << path;
+    EXPECT_THAT(testing::HttpGet(metrics_address_, path), Not(HasSubstr(" 200 "))) << path;
 }
 
 TEST_F(Operations, MetricsListenWhereTheyAreToldOnLoopbackOnly) {
@@ -290,7 +256,8 @@ std::set<std::string> NamesOfFamilies(const std::string& scraped) {
 
 TEST_F(Operations, TheGuideDescribesEveryMetricAndAlertsAndDashboardNameNoOther) {
   Serve();
-  const std::set<std::string> exported = NamesOfFamilies(HttpGet(metrics_address_, "/metrics"));
+  const std::set<std::string> exported =
+      NamesOfFamilies(testing::HttpGet(metrics_address_, "/metrics"));
   EXPECT_GT(exported.size(), 30u);
   const fs::path guide = LEFTFOLD_SOURCE_DIR "/docs/guide";
   std::set<std::string> described;

@@ -1,6 +1,7 @@
 // What an operator does with views: pauses, switches, rollbacks, parked events, and the next
 // version beside the running one; and what verify finds.
 #include <gmock/gmock.h>
+#include <sqlite3.h>
 
 #include "core/reject.h"
 #include "testing/forwarding_store.h"
@@ -112,6 +113,65 @@ TEST_F(ProjectorOperator, ResumeLetsAStoppedViewTryAgain) {
   Run();
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
   EXPECT_EQ(StatusOf("names").checkpoint, Position{3});
+}
+
+// While it lives, a COMMIT on one file is through and its statement fails all the same: as when the
+// write-ahead log cannot be copied back after it. Connections count that were opened after Allow.
+class FailingCommits {
+ public:
+  static void Allow() {
+    if (!sql::Connection::OpenMemory().ok()) Die("SQLite cannot be configured");
+    sqlite3_auto_extension(reinterpret_cast<void (*)()>(&OnOpen));
+  }
+  explicit FailingCommits(std::string file) { Failing() = std::move(file); }
+  ~FailingCommits() {
+    Failing().clear();
+    sqlite3_cancel_auto_extension(reinterpret_cast<void (*)()>(&OnOpen));
+  }
+
+ private:
+  static std::string& Failing() {
+    static std::string file;
+    return file;
+  }
+  static int OnOpen(sqlite3* database, const char**, const sqlite3_api_routines*) {
+    sqlite3_progress_handler(database, 1, &OnStep, database);
+    sqlite3_commit_hook(database, &OnCommit, database);
+    return SQLITE_OK;
+  }
+  static int OnCommit(void* database) {
+    const char* file = sqlite3_db_filename(static_cast<sqlite3*>(database), "main");
+    if (file != nullptr && Failing() == file) committing_ = static_cast<sqlite3*>(database);
+    return 0;
+  }
+  // Comes once more when the COMMIT has been done, before it says so.
+  static int OnStep(void* database) {
+    if (committing_ != database || sqlite3_get_autocommit(committing_) == 0) return 0;
+    committing_ = nullptr;
+    return 1;
+  }
+  static inline sqlite3* committing_ = nullptr;
+};
+
+TEST_F(ProjectorOperator, AResumedViewFoldsNothingTwiceAfterACommitThatFailedAndIsThere) {
+  FailingCommits::Allow();
+  StartAndRun();
+  Write({"a"});
+  Run();
+  {
+    const FailingCommits failing(listener_.files["names"]);
+    Write({"b"});
+    Run();
+  }
+  ASSERT_EQ(StatusOf("names").state, ViewState::kStopped) << StatusOf("names").reason;
+  EXPECT_EQ(Served(), "2: a b");
+  listener_.lines.clear();
+  ASSERT_TRUE(projector_->ResumeView("names").ok());
+  EXPECT_EQ(listener_.lines.front(), "applied names 2 b") << "watchers are told";
+  Write({"c"});
+  Run();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive) << StatusOf("names").reason;
+  EXPECT_EQ(Served(), "3: a b c");
 }
 
 TEST_F(ProjectorOperator, AnUnknownViewIsNamedWithThoseThatThereAre) {

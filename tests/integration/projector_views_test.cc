@@ -178,6 +178,21 @@ TEST_F(ProjectorViews, TryAgainWhenTheStoreCannotBeReached) {
   EXPECT_EQ(listener_.lines.back().substr(0, 7), "applied");
 }
 
+TEST_F(ProjectorViews, GoOnWithoutAWordWhenTheStoreWasAwayForAMoment) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  store_.failure = Reject(core::v1::ERROR_REASON_STOPPING, "the server of the log is stopping");
+  Write({"b"});
+  Run();
+  EXPECT_EQ(Served(), "1: a");
+  EXPECT_THAT(StatusOf("names").reason, ::testing::HasSubstr("the server of the log is stopping"));
+  EXPECT_FALSE(listener_.Has("stopped names")) << "its readers find it behind, not stopped";
+  store_.failure = absl::OkStatus();
+  executor_.Advance(kStoreAwayDelay);
+  EXPECT_EQ(Served(), "2: a b");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+}
+
 TEST_F(ProjectorViews, AreOpenedLaterWhereTheStoreCannotBeReachedAtFirst) {
   store_.AddNames({"a"});
   StartAndRun();
@@ -204,6 +219,22 @@ TEST_F(ProjectorViews, TheirTasksDoNothingAfterStop) {
   Write({"c"});  // Wakes nobody who would post.
   EXPECT_EQ(executor_.size(), 0U);
   EXPECT_EQ(RowsOf(PathOf(1)), "1: a");
+}
+
+TEST_F(ProjectorViews, RestAfterManyEventsUnlessSomebodyWatches) {
+  listener_.watched = "count";
+  StartAndRun();
+  std::vector<std::string> many;
+  for (int i = 0; i < 100; ++i) many.push_back(fmt::format("n{}", i));
+  Write(many);
+  executor_.Advance(absl::ZeroDuration());
+  ASSERT_EQ(StatusOf("names").checkpoint, Position{100});
+  Write({"next"});
+  executor_.Advance(kBatchRestMin);
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{101});
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{100});
+  executor_.Advance(100 * kBatchRestPerEvent);
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{101});
 }
 
 TEST_F(ProjectorViews, FollowTheHeadWithOneReadForAll) {
@@ -426,6 +457,67 @@ TEST_F(ProjectorRebuild, WakesAViewThatHadStopped) {
   Write({"f"});
   Run();
   EXPECT_EQ(Served(), "6: a b c  e f");
+}
+
+// Damages the served file of the view Names where the next fold finds it.
+class ProjectorRebuildOfDamaged : public ProjectorRebuild {
+ protected:
+  void StartDamaged() {
+    store_.AddNames({"a", "b"});
+    StartAndRun();
+    projector_.reset();
+    testing::DamageRootPage(PathOf(1), "name");
+    StartAndRun();
+    listener_.lines.clear();
+  }
+};
+
+TEST_F(ProjectorRebuildOfDamaged, ServesTheNewOneThoughNobodyHadFoundTheDamage) {
+  StartDamaged();
+  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_EQ(listener_.files["names"], PathOf(2));
+  Write({"c"});
+  Run();
+  EXPECT_EQ(Served(), "3: a b c");
+  EXPECT_FALSE(listener_.Has("stopped names"));
+}
+
+TEST_F(ProjectorRebuildOfDamaged, VerifyTellsOfTheDamageAndTheViewIsBuiltAnew) {
+  StartDamaged();
+  EXPECT_EQ(DoRebuild(RebuildAction::kVerify).status().code(), absl::StatusCode::kDataLoss);
+  Write({"c"});
+  Run();
+  EXPECT_EQ(Served(), "3: a b c");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_TRUE(DoRebuild(RebuildAction::kVerify)->equal);
+}
+
+TEST_F(ProjectorRebuildOfDamaged, IsSwitchedToWhileTheDamagedOneIsBuiltAnew) {
+  StartDamaged();
+  auto rebuild = NewRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(rebuild->Step().ok());
+  // The live view finds the damage, and begins to build; it is not let finish.
+  Write({"c"});
+  while (!listener_.Has("building names")) ASSERT_TRUE(executor_.RunOne());
+  const auto switched = ToTheEnd(*rebuild);
+  ASSERT_TRUE(switched.ok()) << switched.status();
+  EXPECT_EQ(Served(), "3: a b c");
+  EXPECT_EQ(listener_.files["names"], PathOf(2));
+  rebuild.reset();
+  Write({"d"});
+  Run();
+  EXPECT_EQ(Served(), "4: a b c d");
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+}
+
+TEST_F(ProjectorRebuildOfDamaged, VerifyHasNothingToCompareWithWhileItIsBuiltAnew) {
+  StartDamaged();
+  const auto rebuild = NewRebuild(RebuildAction::kVerify);
+  Write({"c"});
+  while (!listener_.Has("building names")) ASSERT_TRUE(executor_.RunOne());
+  EXPECT_EQ(ReasonOf(ToTheEnd(*rebuild).status()), "VIEW_REBUILDING");
+  Run();
+  EXPECT_EQ(Served(), "3: a b c");
 }
 
 TEST_F(ProjectorRebuild, WorksWithoutRunningTheViews) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -28,12 +29,17 @@ class ManualExecutor final : public Executor {
   void PostAfter(absl::Duration delay, std::function<void()> task) override {
     timers_.emplace(now_ + delay, std::move(task));
   }
+  // False when there is none.
+  bool RunOne() {
+    if (tasks_.empty()) return false;
+    const std::function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    task();
+    return true;
+  }
   // Until nothing is left to do now.
   void Run() {
-    while (!tasks_.empty()) {
-      const std::function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
+    while (RunOne()) {
     }
   }
   void Advance(absl::Duration by) {
@@ -93,8 +99,10 @@ struct HandMade {
   static std::string Key(const rooms::v1::WatchRoomRequest& r) { return r.room_id(); }
   static absl::StatusOr<rooms::v1::WatchRoomResponse> Answer(const rooms::v1::WatchRoomRequest& r,
                                                              ReadTx& tx) {
+    ++watch_answers;
     return Find<rooms::v1::WatchRoomResponse>(r.room_id(), tx);
   }
+  static inline std::atomic<int> watch_answers = 0;  // Made for watches of one room.
   static bool Matches(const rooms::v1::WatchRoomsRequest&, std::string_view key, ReadTx& tx) {
     return tx.Query("SELECT 1 FROM room WHERE id = ?", key).Next();
   }

@@ -392,6 +392,60 @@ TEST_F(ReadApiWatch, ManyWatchersOfOneDocumentAllGetIt) {
   for (const auto& client : many) EXPECT_THAT(client->got, ElementsAre("Oak@3", "Oak 2@4"));
 }
 
+TEST_F(ReadApiWatch, AnAnswerIsMadeOnceForAllWatchersOfAKey) {
+  constexpr int kMany = 3 * static_cast<int>(kWatchersPerStep) + 1;
+  Serve();
+  Apply(1, {{"oak", "Oak"}, {"elm", "Elm"}});
+  for (int i = 0; i < kMany; ++i) WatchRoom("oak");
+  const auto other = WatchRoom("elm");
+  HandMade::watch_answers = 0;
+  ApplyAndRun(2, {{"oak", "Oak 2"}, {"elm", "Elm 2"}});
+  EXPECT_EQ(HandMade::watch_answers, 2);
+  for (const auto& client : clients_) EXPECT_THAT(client->got, SizeIs(2));
+  EXPECT_THAT(other->got, ElementsAre("Elm@1", "Elm 2@2"));
+  ApplyAndRun(3, {{"oak", "Oak 3"}});
+  EXPECT_EQ(HandMade::watch_answers, 3);
+}
+
+TEST_F(ReadApiWatch, NoAnswerIsSentOfALaterPosition) {
+  Serve();
+  Apply(1, {{"oak", "Oak"}});
+  for (std::size_t i = 0; i <= kWatchersPerStep; ++i) WatchRoom("oak");
+  Apply(2, {{"oak", "Oak 2"}});
+  ASSERT_TRUE(executor_.RunOne());
+  EXPECT_EQ(clients_.back()->got.back(), "Oak@1");
+  ApplyAndRun(3, {{"oak", "Oak 3"}});
+  EXPECT_EQ(clients_.back()->got.back(), "Oak 3@3");
+  EXPECT_EQ(clients_.front()->got.back(), "Oak 3@3");
+}
+
+TEST_F(ReadApiWatch, NoAnswerOfOneFileIsSentOfAnotherAtTheSamePosition) {
+  Serve();
+  Apply(1, {{"oak", "Oak"}});
+  for (std::size_t i = 0; i <= kWatchersPerStep; ++i) WatchRoom("oak");
+  Apply(2, {{"oak", "Oak 2"}});
+  ASSERT_TRUE(executor_.RunOne());
+  EXPECT_EQ(clients_.front()->got.back(), "Oak 2@2");
+  EXPECT_EQ(clients_.back()->got.back(), "Oak@1");
+  SwitchTo(2, 2, {{"oak", "Oak of another file"}});
+  EXPECT_EQ(clients_.back()->got.back(), "Oak of another file@2");
+}
+
+TEST_F(ReadApiWatch, AViewIsWatchedAsLongAsAWatchIsOpen) {
+  Serve();
+  Apply(1, {{"oak", "Oak"}});
+  EXPECT_FALSE(pool_->IsWatched("hand_made"));
+  for (const auto& client : {WatchRoom("oak"), WatchRooms()}) {
+    EXPECT_TRUE(pool_->IsWatched("hand_made"));
+    if (client == clients_.back()) break;
+    client->watcher->Cancel();
+    executor_.Run();
+  }
+  clients_.back()->watcher->Cancel();
+  executor_.Run();
+  EXPECT_FALSE(pool_->IsWatched("hand_made"));
+}
+
 TEST_F(ReadApiWatch, ABusyPoolDelaysButDoesNotEnd) {
   Serve();
   Apply(3, {{"oak", "Oak"}});

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -65,7 +66,8 @@ class RemoteEventStoreTest : public ::testing::Test {
     completions_.Stop();
   }
 
-  void Connect(const std::string& token, absl::Duration call_wait) {
+  void Connect(const std::string& token, absl::Duration call_wait,
+               Executor* completions = nullptr) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 10);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10);
@@ -75,7 +77,7 @@ class RemoteEventStoreTest : public ::testing::Test {
         {.channel = grpc::CreateCustomChannel(server_->address(),
                                               grpc::InsecureChannelCredentials(), arguments),
          .token = token,
-         .completions = &completions_,
+         .completions = completions == nullptr ? &completions_ : completions,
          .call_wait = call_wait});
     ASSERT_TRUE(remote.ok()) << remote.status();
     remote_ = *std::move(remote);
@@ -240,6 +242,62 @@ TEST_F(RemoteEventStoreTest, AnAppendOfAnotherProcessWakesToo) {
   memory_->Append(AppendOf("room-a", {"1"}), [](const auto&) {});
   woken.get_future().get();
   EXPECT_EQ(remote_->GetHead().position, Position{1});
+}
+
+// Its timers never run: nothing is polled.
+class NoTimers final : public Executor {
+ public:
+  explicit NoTimers(Executor& executor) : executor_(executor) {}
+  void Post(std::function<void()> task) override { executor_.Post(std::move(task)); }
+  void PostAfter(absl::Duration, std::function<void()>) override {}
+
+ private:
+  Executor& executor_;
+};
+
+TEST_F(RemoteEventStoreTest, TheServerTellsOfAppendsWithoutBeingAsked) {
+  NoTimers no_timers(completions_);
+  Connect(StoreServer::kToken, absl::Seconds(10), &no_timers);
+  for (std::int64_t position = 0; position < 3; ++position) {
+    std::promise<void> woken;
+    remote_->WaitPast(Position{position}, [&] { woken.set_value(); });
+    memory_->Append(AppendOf("room-a", {"1"}), [](const auto&) {});
+    woken.get_future().get();
+  }
+  remote_ = nullptr;
+}
+
+TEST_F(RemoteEventStoreTest, WhatTheServerDoesNotTellIsAskedFor) {
+  server_->RefuseFeeds();
+  for (std::int64_t position = 0; position < 2; ++position) {
+    std::promise<void> woken;
+    remote_->WaitPast(Position{position}, [&] { woken.set_value(); });
+    memory_->Append(AppendOf("room-a", {"1"}), [](const auto&) {});
+    woken.get_future().get();
+  }
+}
+
+TEST_F(RemoteEventStoreTest, AWaitOutlivesItsServer) {
+  std::promise<void> first, second;
+  remote_->WaitPast(kBeforeFirst, [&] { first.set_value(); });
+  memory_->Append(AppendOf("room-a", {"1"}), [](const auto&) {});
+  first.get_future().get();  // The subscription stands, or is about to.
+  remote_->WaitPast(Position{1}, [&] { second.set_value(); });
+  Kill();
+  memory_->Append(AppendOf("room-a", {"2"}), [](const auto&) {});
+  Restart();
+  second.get_future().get();
+}
+
+TEST_F(RemoteEventStoreTest, ACallThatWaitsForItsServerCanBeInterrupted) {
+  Connect(StoreServer::kToken, absl::Hours(1));
+  Kill();
+  absl::Status read;
+  std::jthread reader([&] { read = remote_->ReadAll({}).status(); });
+  remote_->Interrupt();  // Before it waits, or while it does.
+  reader.join();
+  EXPECT_FALSE(read.ok());
+  EXPECT_FALSE(remote_->StreamVersion("room-a").ok());
 }
 
 TEST_F(RemoteEventStoreTest, WhatTheWireCannotCarryIsRefusedAndTheSessionGoesOn) {

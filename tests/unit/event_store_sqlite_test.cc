@@ -11,6 +11,7 @@
 #include "event_store/verify.h"
 #include "testing/damage.h"
 #include "testing/event_store_contract.h"
+#include "testing/virtual_scheduler.h"
 
 namespace leftfold {
 namespace {
@@ -48,6 +49,29 @@ class SqliteEventStore : public ::testing::Test {
 
   StoreOnScheduler log_{SqliteStore()};
 };
+
+TEST_F(SqliteEventStore, AReaderBesideTheWriterIsWokenByItsCommits) {
+  testing::VirtualScheduler scheduler(1);
+  EXPECT_FALSE(OpenSqliteEventStoreReadOnly(log_.folder() + "/nowhere", &scheduler.Pool()).ok());
+  auto reader = OpenSqliteEventStoreReadOnly(log_.folder(), &scheduler.Pool());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  std::vector<int> woken;
+  const auto wait = [&](std::int64_t position, int number) {
+    (*reader)->WaitPast(Position{position}, [&woken, number] { woken.push_back(number); });
+  };
+  wait(2, 1);
+  wait(3, 2);
+  wait(4, 3);
+  scheduler.RunFor(kLogPollInterval);
+  EXPECT_THAT(woken, ElementsAre(1)) << "the head is beyond it";
+  ASSERT_TRUE(log_.Append(AppendOf("room-a", {"four"})).ok());
+  scheduler.RunFor(kLogPollInterval);
+  EXPECT_THAT(woken, ElementsAre(1, 2));
+  EXPECT_EQ((*reader)->GetHead().position, Position{4});
+  ASSERT_TRUE(log_.Append(AppendOf("room-a", {"five"})).ok());
+  scheduler.RunUntilIdle();
+  EXPECT_THAT(woken, ElementsAre(1, 2, 3)) << "and nobody looks any more";
+}
 
 TEST_F(SqliteEventStore, ReopeningKeepsHeadChainEventsAndCommands) {
   const Head head = log_.store().GetHead();

@@ -146,6 +146,32 @@ TEST_F(SubscriptionTest, WhatIsThereComesFirstThenWhatIsAppended) {
   ExpectContinuous(*client);
 }
 
+TEST_F(SubscriptionTest, WithoutEventsOnlyTheEndOfTheLogIsTold) {
+  Append("room-oak", 3);
+  Run();
+  SubscribeRequest request;
+  request.mutable_end();
+  request.set_without_events(true);
+  const auto client = Subscribe(request);
+  Run();
+  EXPECT_THAT(client->Told(), ElementsAre("started 3", "caught_up 3"));
+  Append("room-oak", 2);
+  Run();
+  client->paused = true;
+  Append("room-oak", 1);
+  Run();
+  for (int i = 0; i < 5; ++i) Append("room-oak", 1'000);
+  Run();
+  client->paused = false;
+  client->Acknowledge();
+  Run();
+  EXPECT_THAT(client->Told(), ElementsAre("started 3", "caught_up 3", "checkpoint 5",
+                                          "checkpoint 6", "checkpoint 5006"));
+  EXPECT_EQ(client->messages.back().checkpoint().chain(), AsBytes(on_.store().GetHead().chain));
+  request.mutable_filter()->add_categories("room");
+  EXPECT_EQ(ReasonOf(OpenSubscription(feeds_, request, nullptr).status()), "INVALID_FIELDS");
+}
+
 TEST_F(SubscriptionTest, ItGoesOnAfterAPositionThatTheClientProvesToKnow) {
   Append("room-oak", 5);
   Run();

@@ -86,7 +86,8 @@ TEST(IncludeRules, EnginesIncludeOnlyWhatTheArchitectureAllows) {
 TEST(IncludeRules, ADomainIncludesItsOwnFolderCoreAndGeneratedMessagesOnly) {
   for (const fs::path& file : SourcesIn("domains")) {
     const std::string own = "domains/" + file.parent_path().filename().string() + "/";
-    const bool test = file.filename().string().ends_with("_test.cc");
+    const std::string name = file.filename().string();
+    const bool test = name.ends_with("_test.cc") || name.starts_with("test_");
     for (const std::string& include : IncludesOf(file)) {
       const bool fine = include.starts_with("core/") || include.starts_with(own) ||
                         IsGenerated(include) || (test && include.starts_with("testing/"));

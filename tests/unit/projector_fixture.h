@@ -51,7 +51,7 @@ class FakeStore final : public EventStore {
     event.event_id = DerivedUuid(id_, static_cast<int>(event.position.value));
     event.type = std::move(type);
     event.payload = std::move(payload);
-    event.recorded_at = absl::FromUnixSeconds(1'767'225'600 + event.position.value);
+    event.recorded_at = absl::FromUnixSeconds(1'767'225'600 + event.position.value) + waited;
     event.leaf = LeafOf(event.event_id, event.encoding, event.type, event.payload, "", "");
     event.chain = ChainOf(head_.chain, event);
     head_ = {event.position, event.chain};
@@ -120,7 +120,8 @@ class FakeStore final : public EventStore {
   std::size_t waiting() const { return waiting_.size(); }
 
   std::deque<RecordedEvent> events;
-  absl::Status failure;  // Of every read.
+  absl::Duration waited;  // What is added comes so much later.
+  absl::Status failure;   // Of every read.
   int reads = 0;
   std::function<void()> on_read;  // What others do meanwhile.
 
@@ -189,10 +190,12 @@ class ListenerLog final : public ViewListener {
     lines.push_back(fmt::format("stopped {}", view));
     reasons[std::string(view)] = reason;
   }
+  bool IsWatched(std::string_view view) override { return view == watched; }
   bool Has(const std::string& line) const {
     return std::find(lines.begin(), lines.end(), line) != lines.end();
   }
 
+  std::string watched;  // The view that somebody watches.
   std::vector<std::string> lines;
   std::map<std::string, std::string> files;
   std::map<std::string, absl::Status> reasons;

@@ -1,5 +1,6 @@
 // One view, one file: order, duplicates, gaps, poison, chain, disk full, changes.
 #include <gmock/gmock.h>
+#include <sqlite3.h>
 
 #include <filesystem>
 #include <fstream>
@@ -259,6 +260,31 @@ TEST_F(ProjectorViewRunner, ResumesWhenTheDiskHasSpaceAgain) {
   EXPECT_EQ(runner->Step(), Progress::kFolded);
   EXPECT_EQ(runner->checkpoint(), Position{501});
   EXPECT_EQ(runner->connection().Value("SELECT count(*) FROM name"), 501);
+}
+
+// As when copying the write-ahead log back fails: the commit is there, and its statement failed.
+int FailAfterCommit(void*, sqlite3*, const char*, int) { return SQLITE_IOERR; }
+
+TEST_F(ProjectorViewRunner, FoldsNothingTwiceAfterACommitThatFailedAndIsThere) {
+  store_.AddNames({"a"});
+  const auto runner = Open(store_);
+  runner->Step();
+  runner->TakeTouched();
+  store_.AddNames({"b", "c"});
+  sqlite3* const file = runner->connection().database().getHandle();
+  sqlite3_wal_hook(file, FailAfterCommit, nullptr);
+  EXPECT_EQ(runner->Step(), Progress::kStopped);
+  EXPECT_EQ(Rows(), "3: a b c") << "the commit is there";
+  EXPECT_EQ(runner->checkpoint(), Position{1});
+  sqlite3_wal_hook(file, nullptr, nullptr);
+  runner->TryAgain();
+  EXPECT_TRUE(runner->stopped().ok()) << runner->stopped();
+  EXPECT_EQ(runner->checkpoint(), Position{3});
+  EXPECT_THAT(runner->TakeTouched(), UnorderedElementsAre("b", "c"));
+  EXPECT_EQ(runner->Step(), Progress::kIdle);
+  store_.AddNames({"d"});
+  EXPECT_EQ(runner->Step(), Progress::kFolded) << runner->stopped();
+  EXPECT_EQ(Rows(), "4: a b c d");
 }
 
 TEST_F(ProjectorViewRunner, SaysWhatToDoWhereItsFileIsDamaged) {

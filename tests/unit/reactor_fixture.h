@@ -69,6 +69,7 @@ struct Worker {
     if (verb == "note") Note(tables, fmt::format("{} {}", meta.aggregate_id(), parts[1]));
     if (verb == "rename") outbox.Send(Rename(meta.aggregate_id(), parts[1]));
     if (verb == "http") outbox.Post({.method = "POST", .url = "http://test" + parts[1]});
+    if (verb == "mail") outbox.Mail(parts[1], "hello\nBcc: you", "from a counter");
     if (verb == "wake") outbox.WakeAt(when, parts[1]);
     if (verb == "later") outbox.SendAt(when, parts[1], Rename(meta.aggregate_id(), parts[3]));
     if (verb == "cancel") outbox.Cancel(parts[1]);
@@ -125,7 +126,7 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
  public:
   ScriptedDeliverer(const Registry& registry, CommandHandler& commands, const Clock& clock,
                     Executor& executor)
-      : real_(registry, commands, *this, clock), executor_(executor) {}
+      : real_(registry, commands, *this, clock, mail.path()), executor_(executor) {}
 
   void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override {
     log.push_back(delivery.id);
@@ -164,6 +165,7 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
     for (const auto& deliver : node.mapped()) deliver();
   }
 
+  testing::TemporaryFolder mail;
   std::vector<std::string> log;            // Ids, once for each attempt.
   std::map<std::string, int> fail_before;  // By key: so many attempts do not arrive,
   std::map<std::string, int> fail_after;   // or are not answered.
@@ -228,10 +230,15 @@ class ReactorFixture {
 
   core::v1::CommandReceipt Send(std::unique_ptr<google::protobuf::Message> command) {
     absl::StatusOr<core::v1::CommandReceipt> answer = absl::UnknownError("not answered");
+    bool answered = false;
     const CommandEntry* entry = registry_.FindCommand(command->GetDescriptor()->full_name());
     commands_->Handle(*entry, std::move(command), Caller{},
-                      [&](absl::StatusOr<core::v1::CommandReceipt> receipt) { answer = receipt; });
-    scheduler_.RunReady();
+                      [&](absl::StatusOr<core::v1::CommandReceipt> receipt) {
+                        answer = std::move(receipt);
+                        answered = true;
+                      });
+    while (!answered && scheduler_.RunOne()) {
+    }
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.value_or(core::v1::CommandReceipt());
   }

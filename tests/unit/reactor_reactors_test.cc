@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 #include "core/reject.h"
 #include "tests/unit/reactor_fixture.h"
 
@@ -320,6 +324,22 @@ TEST(Reactors, CallHttpWithAnIdempotencyKeyAndTryServerErrorsAgain) {
                 Contains(std::pair<std::string, std::string>("Idempotency-Key", f.IdOfFirst("a"))));
     EXPECT_EQ(request.timeout, Worker::kRetry.timeout);
   }
+}
+
+TEST(Reactors, WriteAMailOnceAndKeepItsHeadersApart) {
+  ReactorFixture f;
+  f.deliverer().fail_after["counter-a"] = 1;
+  f.Create("a", "mail=ann@example.org");
+  f.RunFor(absl::Seconds(10));
+  std::vector<std::string> texts;
+  for (const auto& file : std::filesystem::directory_iterator(f.deliverer().mail.path())) {
+    std::ifstream in(file.path());
+    texts.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+  }
+  EXPECT_THAT(texts, ElementsAre("Message-ID: <lf.worker.1.0@leftfold>\r\nTo: ann@example.org\r\n"
+                                 "Subject: hello Bcc: you\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n\r\nfrom a counter"
+                                 "\r\n"));
 }
 
 // A reactor that began after other events.

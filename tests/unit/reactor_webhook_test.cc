@@ -13,6 +13,7 @@
 #include <map>
 #include <random>
 
+#include "core/webhook_signature.h"
 #include "reactor/webhook.h"
 #include "server/webhooks.h"
 #include "tests/unit/reactor_fixture.h"

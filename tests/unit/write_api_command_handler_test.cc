@@ -541,6 +541,34 @@ TEST_F(WriteApiCommandHandler, OfTwoThatRaceForAClaimOneWins) {
   EXPECT_THAT(Log(), ElementsAre("badge-b1@0 InvitationAccepted"));
 }
 
+TEST_F(WriteApiCommandHandler, ACommandThatNamesAClaimGoesToWhoeverHoldsIt) {
+  Do(TakeValue("b1", "7"));
+  EXPECT_EQ(Told(Do(TakeValue("", "7"))), "b1 v0 p2");
+  Start();
+  EXPECT_EQ(Told(Do(WithId("c-1", TakeValue("", "7")))), "b1 v0 p2");
+  EXPECT_EQ(Told(Do(WithId("c-1", TakeValue("", "7")))), "b1 v0 p2 again");
+  EXPECT_THAT(Log(), ElementsAre("badge-b1@0 InvitationAccepted"));
+}
+
+TEST_F(WriteApiCommandHandler, ACommandThatNamesAFreeClaimGoesToOneNewAggregateForAll) {
+  store().Hold();
+  const SentPtr first = Do(TakeValue("", "7"));
+  const SentPtr second = Do(TakeValue("", "7"));
+  const SentPtr other = Do(TakeValue("", "8"));
+  store().Release();
+  Run();
+  const std::string id = first->answer->aggregate_id();
+  EXPECT_EQ(id.size(), 36u);
+  EXPECT_EQ(Told(first), id + " v0 p2");
+  EXPECT_EQ(second->answer->aggregate_id(), id);
+  EXPECT_EQ(second->answer->version(), 0) << "it has the value already";
+  EXPECT_NE(other->answer->aggregate_id(), id);
+  EXPECT_EQ(Told(Do(TakeValue("b2", "7"))), "ALREADY_DECIDED");
+  Do(ReleaseValue(id, "7"));
+  Do(TakeValue("b2", "7"));
+  EXPECT_EQ(Do(TakeValue("", "7"))->answer->aggregate_id(), "b2");
+}
+
 TEST_F(WriteApiCommandHandler, TheOwnerMayClaimAgain) {
   Do(TakeValue("b1", "7"));
   EXPECT_EQ(Told(Do(WithId("c-1", TakeValue("b1", "7")))), "b1 v0 p2");

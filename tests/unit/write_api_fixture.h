@@ -49,6 +49,11 @@ struct Badge {
   static void Validate(const rooms::v1::ChangeDescriptionRequest&, Violations&) {}
   static void Validate(const rooms::v1::LinkExternalRoomRequest&, Violations&) {}
 
+  // Without an id: the badge that has the value.
+  static ClaimName Named(const rooms::v1::AcceptInvitationRequest& command) {
+    return {"badge_id", command.id()};
+  }
+
   static Decision Decide(const rooms::v1::AcceptInvitationRequest& command, const State& state,
                          const CommandContext&) {
     const absl::Status taken =

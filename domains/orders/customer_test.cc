@@ -1,0 +1,87 @@
+#include "domains/orders/customer.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "testing/given.h"
+#include "testing/parse.h"
+
+namespace leftfold::orders {
+namespace {
+
+using testing::Given;
+using testing::GoldenFold;
+
+template <class Message>
+Message Of(const std::string& username) {
+  Message message;
+  message.set_username(username);
+  return message;
+}
+
+v1::CustomerRegistered Registered() { return Of<v1::CustomerRegistered>("Ada"); }
+
+template <class Claims>
+void ExpectTakes(const Claims& claims, const std::string& value) {
+  ASSERT_EQ(claims.size(), 1U);
+  EXPECT_EQ(claims[0].kind, Claim::Kind::kTake);
+  EXPECT_EQ(claims[0].scope, "customer_username");
+  EXPECT_EQ(claims[0].value, value);
+  EXPECT_EQ(ReasonOf(claims[0].taken), "USERNAME_TAKEN");
+  EXPECT_EQ(claims[0].taken.code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST(Customer, IsRegisteredOnceAndTakesTheUsernameInAnyCase) {
+  const auto command = Of<v1::RegisterCustomerRequest>("Ada");
+  const auto outcome = Given<Customer>().When(command);
+  outcome.Then(Registered());
+  ExpectTakes(outcome.decided().claims, "ada");
+  const auto refusal = Given<Customer>(Registered()).When(command).ThenRejected("CUSTOMER_EXISTS");
+  EXPECT_EQ(refusal.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(refusal.metadata("customer_id"), "id-1");
+}
+
+TEST(Customer, EntersUnderTheUsernameAndIsRegisteredTheFirstTime) {
+  const auto first = Given<Customer>().When(Of<v1::EnterAppRequest>("Ada"));
+  first.Then(Registered(), v1::CustomerEntered());
+  ExpectTakes(first.decided().claims, "ada");
+  const auto again =
+      Given<Customer>(Registered(), v1::CustomerEntered()).When(Of<v1::EnterAppRequest>("aDA"));
+  again.Then(v1::CustomerEntered());
+  EXPECT_TRUE(again.decided().claims.empty());
+  Given<Customer>(Registered())
+      .When(Of<v1::EnterAppRequest>("bob"))
+      .ThenRejected("CUSTOMER_EXISTS");
+  EXPECT_EQ(Customer::Named(Of<v1::EnterAppRequest>("aDA")).value, "ada");
+  auto with_id = Of<v1::EnterAppRequest>("Ada");
+  with_id.set_customer_id("c1");
+  Given<Customer>().When(with_id).ThenInvalid("INVALID_FIELDS");
+}
+
+template <class Command>
+void ExpectUsernameRules() {
+  for (const char* username : {"", " ", "a b", "a\n", "\xC3\xA4", "a@b", "a/b"}) {
+    Given<Customer>().When(Of<Command>(username)).ThenInvalid("INVALID_USERNAME");
+  }
+  const std::string longest(kUsernameBytesMax, 'x');
+  EXPECT_TRUE(Given<Customer>().When(Of<Command>(longest)).result().ok());
+  EXPECT_TRUE(Given<Customer>().When(Of<Command>("A.b_c-9")).result().ok());
+  Given<Customer>().When(Of<Command>(longest + "x")).ThenInvalid("INVALID_USERNAME");
+}
+
+TEST(Customer, UsernamesAreChecked) {
+  ExpectUsernameRules<v1::RegisterCustomerRequest>();
+  ExpectUsernameRules<v1::EnterAppRequest>();
+}
+
+TEST(Customer, ItsStatesMeanWhatTheyMeantInSnapshots) {
+  GoldenFold<Customer> fold;
+  fold.Add(Registered()).Add(v1::CustomerEntered());
+  EXPECT_EQ(fold.Value(), "ac09d7f52aa4888b")
+      << "Evolve or the state has changed: bump kStateVersion, then put the new value here";
+  EXPECT_EQ(Customer::kStateVersion, 1) << "bumped: put the number and the new value here";
+}
+
+}  // namespace
+}  // namespace leftfold::orders

@@ -1,0 +1,76 @@
+#ifndef DOMAINS_ORDERS_ORDER_TIMELINE_H_
+#define DOMAINS_ORDERS_ORDER_TIMELINE_H_
+
+#include <absl/status/statusor.h>
+
+#include <string>
+#include <string_view>
+
+#include "core/view.h"
+#include "domains/orders/order.h"
+#include "leftfold/orders/v1/queries.pb.h"
+
+namespace leftfold::orders {
+
+// What happened to an event's order, in words.
+std::string TextOf(const v1::OrderPlaced& event);
+std::string TextOf(const v1::OrderValidated& event);
+std::string TextOf(const v1::OrderInvalidated& event);
+std::string TextOf(const v1::PaymentRequested& event);
+std::string TextOf(const v1::OrderPaid& event);
+std::string TextOf(const v1::OrderPaymentDeclined& event);
+std::string TextOf(const v1::OrderPaymentFailed& event);
+std::string TextOf(const v1::ApprovalRequested& event);
+std::string TextOf(const v1::OrderApproved& event);
+std::string TextOf(const v1::OrderRejected& event);
+std::string TextOf(const v1::ApprovalTimedOut& event);
+std::string TextOf(const v1::AgentSearchStarted& event);
+std::string TextOf(const v1::AgentAssigned& event);
+std::string TextOf(const v1::AgentUnassigned& event);
+std::string TextOf(const v1::NoAgentAvailable& event);
+std::string TextOf(const v1::FoodPickedUp& event);
+std::string TextOf(const v1::OrderDelivered& event);
+std::string TextOf(const v1::DeliveryFailed& event);
+std::string TextOf(const v1::OrderCancelled& event);
+std::string TextOf(const v1::OrderExpired& event);
+std::string TextOf(const v1::RefundRequested& event);
+std::string TextOf(const v1::OrderRefunded& event);
+std::string TextOf(const v1::RefundStuck& event);
+
+// What happened to each order: one row an event, appended in the log's order. Amounts are in minor
+// units.
+struct OrderTimeline {
+  static constexpr std::string_view kName = "order_timeline";
+  static constexpr int kVersion = 1;
+  static constexpr std::string_view kSchema = R"(
+    CREATE TABLE entry (
+      position INTEGER PRIMARY KEY,
+      order_id TEXT NOT NULL,
+      version INTEGER NOT NULL,
+      type TEXT NOT NULL,
+      text TEXT NOT NULL,
+      recorded_at INTEGER NOT NULL,  -- Unix microseconds.
+      actor TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX entry_of_order ON entry (order_id);
+  )";
+  using Handles = Order::Events;
+  using Queries = Types<v1::GetTimelineRequest>;
+  using Watches = Types<>;
+  static constexpr Poison kOnPoison = Poison::kParkStream;
+
+  template <class Event>
+  static void On(const Event& event, const EventMeta& meta, WriteTx& tx) {
+    Record(Event::descriptor()->name(), TextOf(event), meta, tx);
+  }
+
+  static absl::StatusOr<v1::GetTimelineResponse> Answer(const v1::GetTimelineRequest& query,
+                                                        ReadTx& tx);
+
+ private:
+  static void Record(const std::string& type, const std::string& text, const EventMeta& meta,
+                     WriteTx& tx);
+};
+
+}  // namespace leftfold::orders
+#endif  // DOMAINS_ORDERS_ORDER_TIMELINE_H_

@@ -1,0 +1,336 @@
+// Each role in a process of its own, killed with -9 at random moments and started again in any
+// order, while commands are written and a watch is open: the others go on, every acknowledged
+// command is there once, and every view, and what the watch was told, equals the fold.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "testing/child_process.h"
+#include "testing/rooms_client.h"
+#include "testing/temporary_folder.h"
+
+namespace leftfold {
+namespace {
+
+using testing::RoomsClient;
+using testing::ServerProcess;
+
+constexpr int kRounds = 8;
+constexpr int kRooms = 5;
+// Bounds a test whose condition never comes.
+constexpr std::chrono::seconds kPatience(60);
+
+struct Part {
+  std::string roles;
+  std::string folder;
+  bool log_elsewhere = false;
+};
+struct Layout {
+  std::string name;
+  std::vector<Part> parts;
+};
+void PrintTo(const Layout& layout, std::ostream* out) { *out << layout.name; }
+
+// The processes of a layout. Thread-safe.
+class Deployment {
+ public:
+  explicit Deployment(const Layout& layout) : parts_(layout.parts), processes_(parts_.size()) {}
+
+  std::size_t size() const { return parts_.size(); }
+  bool Has(std::size_t part, const std::string& role) const {
+    return parts_[part].roles.find(role) != std::string::npos;
+  }
+  std::size_t PartWith(const std::string& role) const {
+    std::size_t part = 0;
+    while (!Has(part, role)) ++part;
+    return part;
+  }
+  std::string FolderOf(std::size_t part) const { return root_.path() + "/" + parts_[part].folder; }
+  bool IsUp(std::size_t part) {
+    const std::lock_guard lock(mu_);
+    return processes_[part] != nullptr;
+  }
+
+  void Start(std::size_t part) {
+    auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, FolderOf(part), parts_[part].roles);
+    // Whoever has the log's address has it for ever.
+    if (Has(part, "write") && !log_.empty())
+      *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log_;
+    if (parts_[part].log_elsewhere) command.insert(command.end(), {"--log", log_});
+    std::unique_ptr<ServerProcess> process;
+    // The port may be in use for a moment, by what is left of the process before.
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (process == nullptr && std::chrono::steady_clock::now() < end)
+      process = ServerProcess::TryStart(command);
+    ASSERT_NE(process, nullptr) << parts_[part].roles << " does not start";
+    const std::lock_guard lock(mu_);
+    if (Has(part, "write")) log_ = process->write_address;
+    processes_[part] = std::move(process);
+    changed_.notify_all();
+  }
+  void Kill(std::size_t part) {
+    std::unique_ptr<ServerProcess> process;
+    {
+      const std::lock_guard lock(mu_);
+      process = std::move(processes_[part]);
+    }
+    process->process.Kill(SIGKILL);
+    EXPECT_EQ(process->process.Wait(), 128 + SIGKILL) << "it had ended by itself";
+  }
+
+  // A client of what is up, as soon as there is something; nullptr at the end.
+  std::unique_ptr<RoomsClient> Connect(const std::string& role) {
+    const std::size_t part = PartWith(role);
+    std::unique_lock lock(mu_);
+    changed_.wait(lock, [&] { return over_ || processes_[part] != nullptr; });
+    if (over_) return nullptr;
+    const ServerProcess& process = *processes_[part];
+    const std::string& address = role == "write" ? process.write_address : process.read_address;
+    return std::make_unique<RoomsClient>(address, address);
+  }
+  void End() {
+    const std::lock_guard lock(mu_);
+    over_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  const testing::TemporaryFolder root_;
+  const std::vector<Part> parts_;
+  std::mutex mu_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<ServerProcess>> processes_;
+  std::string log_;
+  bool over_ = false;
+};
+
+// What one writer was acknowledged, and what one watch was told. Thread-safe.
+class Rooms {
+ public:
+  void Acknowledge(const std::string& room, const std::string& name, std::int64_t position) {
+    const std::lock_guard lock(mu_);
+    EXPECT_GT(position, position_) << "a command was acknowledged twice, or out of order";
+    position_ = position;
+    names_[room] = name;
+    ++acknowledged_;
+    changed_.notify_all();
+  }
+  void Tell(const std::map<std::string, std::string>& told) {
+    const std::lock_guard lock(mu_);
+    told_ = told;
+    changed_.notify_all();
+  }
+  int acknowledged() {
+    const std::lock_guard lock(mu_);
+    return acknowledged_;
+  }
+  std::int64_t position() {
+    const std::lock_guard lock(mu_);
+    return position_;
+  }
+  std::map<std::string, std::string> names() {
+    const std::lock_guard lock(mu_);
+    return names_;
+  }
+  void AwaitAcknowledged(int count) {
+    std::unique_lock lock(mu_);
+    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return acknowledged_ >= count; }))
+        << "commands do not go on";
+  }
+  void AwaitTold() {
+    std::unique_lock lock(mu_);
+    EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return told_ == names_; }))
+        << "the watch does not go on";
+    EXPECT_EQ(told_, names_);
+  }
+
+ private:
+  std::mutex mu_;
+  std::condition_variable changed_;
+  std::map<std::string, std::string> names_;
+  std::map<std::string, std::string> told_;
+  std::int64_t position_ = 0;
+  int acknowledged_ = 0;
+};
+
+template <class Request, class Response>
+bool Send(RoomsClient& client, const std::string& room, int n, Response& response) {
+  Request request;
+  request.set_room_id(room);
+  request.set_name("name-" + std::to_string(n));
+  request.set_command_id("command-" + std::to_string(n));
+  return client.Call(request, &response).ok();
+}
+
+// Sends each command until it is acknowledged.
+void Write(Deployment& deployment, Rooms& rooms, const std::atomic<bool>& over) {
+  std::unique_ptr<RoomsClient> client;
+  for (int n = 0; !over; ++n) {
+    const std::string room = "room" + std::to_string(n % kRooms);
+    core::v1::CommandReceipt receipt;
+    while (true) {
+      if (client == nullptr) client = deployment.Connect("write");
+      if (client == nullptr) return;
+      rooms::v1::CreateRoomResponse created;
+      rooms::v1::RenameRoomResponse renamed;
+      const bool sent = n < kRooms ? Send<rooms::v1::CreateRoomRequest>(*client, room, n, created)
+                                   : Send<rooms::v1::RenameRoomRequest>(*client, room, n, renamed);
+      receipt = n < kRooms ? created.receipt() : renamed.receipt();
+      if (sent) break;
+      client = nullptr;
+    }
+    rooms.Acknowledge(room, "name-" + std::to_string(n), std::stoll(receipt.position()));
+  }
+}
+
+// Watches the list of rooms; goes on where it was when its server is gone.
+class Watch {
+ public:
+  Watch(Deployment& deployment, Rooms& rooms) : deployment_(deployment), rooms_(rooms) {}
+
+  void Run() {
+    while (const std::unique_ptr<RoomsClient> client = deployment_.Connect("read")) {
+      auto context = std::make_shared<grpc::ClientContext>();
+      {
+        const std::lock_guard lock(mu_);
+        if (over_) return;
+        context_ = context;
+      }
+      rooms::v1::WatchRoomsRequest request;
+      if (position_ >= 0) request.set_resume_position(std::to_string(position_));
+      const auto reader = client->queries().WatchRooms(context.get(), request);
+      round_.clear();
+      for (rooms::v1::WatchRoomsResponse message; reader->Read(&message);) Take(message);
+      reader->Finish().IgnoreError();
+    }
+  }
+  void End() {
+    const std::lock_guard lock(mu_);
+    over_ = true;
+    if (context_ != nullptr) context_->TryCancel();
+  }
+  int rounds() const { return rounds_; }
+
+ private:
+  void Take(const rooms::v1::WatchRoomsResponse& message) {
+    if (message.has_room()) round_[message.room().room_id()] = message.room().name();
+    if (!message.removed_key().empty()) told_.erase(message.removed_key());
+    if (message.position().empty()) return;
+    const std::int64_t position = std::stoll(message.position());
+    if (message.heartbeat()) {
+      EXPECT_GE(position, position_);
+    } else {
+      EXPECT_GT(position, position_) << "a watch went back";
+      ++rounds_;
+    }
+    position_ = position;
+    if (message.snapshot_complete()) told_.clear();
+    for (auto& [room, name] : round_) told_[room] = name;
+    round_.clear();
+    rooms_.Tell(told_);
+  }
+
+  Deployment& deployment_;
+  Rooms& rooms_;
+  std::int64_t position_ = -1;
+  std::map<std::string, std::string> told_;
+  std::map<std::string, std::string> round_;  // Not complete yet.
+  std::atomic<int> rounds_ = 0;
+  std::mutex mu_;
+  std::shared_ptr<grpc::ClientContext> context_;
+  bool over_ = false;
+};
+
+// The answer of the reading process at the position of the last command.
+void ExpectAnswers(Deployment& deployment, Rooms& rooms) {
+  const auto client = deployment.Connect("read");
+  rooms::v1::ListRoomsRequest request;
+  request.set_min_position(std::to_string(rooms.position()));
+  rooms::v1::ListRoomsResponse response;
+  grpc::Status status;
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  do {
+    status = client->Call(request, &response);  // Waits itself.
+  } while (!status.ok() && std::chrono::steady_clock::now() < end);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  std::map<std::string, std::string> answered;
+  for (const auto& room : response.rooms()) answered[room.room_id()] = room.name();
+  EXPECT_EQ(answered, rooms.names());
+}
+
+class RolesKill : public ::testing::TestWithParam<Layout> {};
+
+TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
+  const char* given = std::getenv("LEFTFOLD_SEED");
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  const auto pick = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
+  Deployment deployment(GetParam());
+  // Once, for the address of the log; then the others find none.
+  const std::size_t writing = deployment.PartWith("write");
+  ASSERT_NO_FATAL_FAILURE(deployment.Start(writing));
+  deployment.Kill(writing);
+  Rooms rooms;
+  Watch watch(deployment, rooms);
+  std::atomic<bool> over = false;
+  std::vector<std::jthread> clients;
+  clients.emplace_back([&] { Write(deployment, rooms, over); });
+  clients.emplace_back([&] { watch.Run(); });
+  std::vector<std::size_t> down(deployment.size());
+  for (std::size_t part = 0; part < down.size(); ++part) down[part] = part;
+  for (int round = 0; round <= kRounds; ++round) {
+    std::shuffle(down.begin(), down.end(), random);
+    while (!down.empty()) {
+      // What is up goes on without what is down.
+      if (deployment.IsUp(writing)) rooms.AwaitAcknowledged(rooms.acknowledged() + pick(40));
+      ASSERT_NO_FATAL_FAILURE(deployment.Start(down.back()));
+      down.pop_back();
+    }
+    if (round == kRounds || ::testing::Test::HasFailure()) break;
+    rooms.AwaitAcknowledged(rooms.acknowledged() + pick(60));
+    for (std::size_t part = 0; part < deployment.size(); ++part) down.push_back(part);
+    std::shuffle(down.begin(), down.end(), random);
+    down.resize(1 + static_cast<std::size_t>(pick(static_cast<int>(down.size()) - 1)));
+    for (const std::size_t part : down) deployment.Kill(part);
+  }
+  rooms.AwaitAcknowledged(kRooms);
+  over = true;
+  clients.front().join();
+  ExpectAnswers(deployment, rooms);
+  rooms.AwaitTold();
+  EXPECT_GT(watch.rounds(), 0);
+  watch.End();
+  deployment.End();
+  const std::string log = deployment.FolderOf(writing);
+  const std::string views = deployment.FolderOf(deployment.PartWith("project"));
+  for (const std::string& line :
+       {"replay --all --verify --data " + views, "verify --data " + log}) {
+    const testing::Ran ran = testing::RunShell(LEFTFOLD_BINARY " " + line);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Layouts, RolesKill,
+    ::testing::Values(
+        Layout{"FilesOnOneHost", {{"write", "data"}, {"project", "data"}, {"read", "data"}}},
+        Layout{"LogOverGrpc", {{"write", "log"}, {"project", "views", true}, {"read", "views"}}},
+        Layout{"ReadingBesideTheProjector", {{"write", "log"}, {"project,read", "views", true}}}),
+    [](const auto& layout) { return layout.param.name; });
+
+}  // namespace
+}  // namespace leftfold

@@ -1,0 +1,305 @@
+// Roles in processes of their own, from outside: what each has, what it refuses, and what goes on
+// while another one is away.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "testing/child_process.h"
+#include "testing/grpc_error.h"
+#include "testing/rooms_client.h"
+#include "testing/scrape.h"
+#include "testing/temporary_folder.h"
+
+namespace leftfold {
+namespace {
+
+namespace v1 = admin::v1;
+using ::testing::AllOf;
+using testing::GrpcError;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::Ran;
+using testing::RoomsClient;
+using testing::ServerProcess;
+
+Ran Leftfold(const std::string& arguments) {
+  return testing::RunShell("unset ${!LEFTFOLD_*}; " LEFTFOLD_BINARY " " + arguments);
+}
+
+TEST(RolesCommandLine, WhatMakesNoSenseIsRefusedInWords) {
+  for (const auto& [arguments, words] : std::map<std::string, std::string>{
+           {"--roles=wrote", "'wrote' is no role; name some of project,write,read"},
+           {"--roles=read,read", "the role read is named twice"},
+           {"--roles=read,", "'' is no role"},
+           {"--roles=read --write-listen 127.0.0.1:0", "--write-listen is for the role write"},
+           {"--roles=write,project --read-listen 127.0.0.1:0",
+            "--read-listen is for the role read"},
+           {"--roles=read --log 127.0.0.1:1", "--log is for the role project"},
+           {"--log 127.0.0.1:1", "has the log itself: leave --log out"},
+           {"--roles=project --log example.org:1", "no HOST:PORT of this machine"}}) {
+    const Ran ran = Leftfold("serve --data /nowhere " + arguments);
+    EXPECT_EQ(ran.exit_code, 2) << arguments;
+    EXPECT_THAT(ran.output, HasSubstr(words)) << arguments;
+  }
+  const Ran environment =
+      testing::RunShell("LEFTFOLD_ROLES=read LEFTFOLD_WRITE_LISTEN=127.0.0.1:0 " LEFTFOLD_BINARY
+                        " serve --data /nowhere");
+  EXPECT_EQ(environment.exit_code, 2);
+}
+
+TEST(RolesCommandLine, HelpShowsThatPortsOfRolesDoNotCollide) {
+  EXPECT_THAT(
+      Leftfold("serve --help").output,
+      AllOf(
+          HasSubstr("project  --admin-listen 127.0.0.1:50053  --metrics-listen 127.0.0.1:50054"),
+          HasSubstr("write    --admin-listen 127.0.0.1:50055  --metrics-listen 127.0.0.1:50056"),
+          HasSubstr("read     --admin-listen 127.0.0.1:50057  --metrics-listen 127.0.0.1:50058")));
+}
+
+class RolesTest : public ::testing::Test {
+ protected:
+  using Process = std::unique_ptr<ServerProcess>;
+
+  std::string data() const { return folder_.path() + "/data"; }
+  Process Start(const std::string& roles, const std::vector<std::string>& more = {}) const {
+    return StartOn("data", roles, more);
+  }
+  Process StartOn(const std::string& folder, const std::string& roles,
+                  const std::vector<std::string>& more = {}) const {
+    auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path() + "/" + folder, roles);
+    command.insert(command.end(), more.begin(), more.end());
+    return std::make_unique<ServerProcess>(command);
+  }
+  static void Kill(Process& process) {
+    process->process.Kill(SIGKILL);
+    process->process.Wait();
+    process.reset();
+  }
+
+  // The position of the command.
+  static std::string Create(const ServerProcess& writing, const std::string& room) {
+    RoomsClient client(writing.write_address, writing.write_address);
+    rooms::v1::CreateRoomRequest request;
+    request.set_room_id(room);
+    request.set_name("Name of " + room);
+    rooms::v1::CreateRoomResponse response;
+    const grpc::Status status = client.Call(request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response.receipt().position();
+  }
+  static GrpcError Get(const ServerProcess& reading, const std::string& room,
+                       const std::string& min_position = "", const std::string& as_of = "") {
+    RoomsClient client(reading.read_address, reading.read_address);
+    rooms::v1::GetRoomRequest request;
+    request.set_room_id(room);
+    request.set_min_position(min_position);
+    request.set_as_of_position(as_of);
+    rooms::v1::GetRoomResponse response;
+    return testing::ErrorOf(client.Call(request, &response));
+  }
+  // Asks again while the answer is such an error.
+  static GrpcError GetAfter(const std::string& reason, const ServerProcess& reading,
+                            const std::string& room, const std::string& min_position = "") {
+    GrpcError error;
+    do {
+      error = Get(reading, room, min_position);
+    } while (error.reason == reason);
+    return error;
+  }
+  static std::unique_ptr<v1::AdminService::Stub> AdminOf(const ServerProcess& process) {
+    return v1::AdminService::NewStub(
+        grpc::CreateChannel(process.admin_address, grpc::InsecureChannelCredentials()));
+  }
+  static v1::ListViewsResponse ListViews(const ServerProcess& process) {
+    grpc::ClientContext context;
+    v1::ListViewsResponse views;
+    const grpc::Status status = AdminOf(process)->ListViews(&context, {}, &views);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return views;
+  }
+  template <class Request, class Response>
+  static GrpcError Ask(const ServerProcess& process,
+                       grpc::Status (v1::AdminService::Stub::*rpc)(grpc::ClientContext*,
+                                                                   const Request&, Response*),
+                       const Request& request = Request()) {
+    grpc::ClientContext context;
+    Response response;
+    return testing::ErrorOf((AdminOf(process).get()->*rpc)(&context, request, &response));
+  }
+  static std::string Health(const std::string& address, const std::string& service) {
+    return Leftfold("call " + address + " grpc.health.v1.Health/Check '{\"service\": \"" + service +
+                    "\"}'")
+        .output;
+  }
+  Ran WithData(const std::string& line) const { return Leftfold(line + " --data " + data()); }
+
+  const testing::TemporaryFolder folder_;
+};
+
+TEST_F(RolesTest, EachRoleHasItsLockAndAProcessOfItsOwnOnly) {
+  const Process write = Start("write"), project = Start("project"), read = Start("read");
+  for (const auto& [role, process] : std::map<std::string, const ServerProcess*>{
+           {"write", write.get()}, {"project", project.get()}, {"read", read.get()}}) {
+    std::ifstream lock(data() + "/" + role + ".lock");
+    int pid = 0;
+    std::string address;
+    lock >> pid >> address;
+    EXPECT_EQ(pid, process->process.pid());
+    EXPECT_EQ(address, process->admin_address);
+    const Ran second = WithData("serve --roles " + role);
+    EXPECT_EQ(second.exit_code, 1);
+    EXPECT_THAT(second.output, HasSubstr(role + ".lock is held by process " + std::to_string(pid) +
+                                         " at " + address));
+  }
+  EXPECT_EQ(
+      write->read_address + project->read_address + project->write_address + read->write_address,
+      "");
+  const Ran restore = Leftfold("restore --from " + data() + " --replace --data " + data());
+  EXPECT_EQ(restore.exit_code, 1);
+  EXPECT_THAT(restore.output, HasSubstr("is held by process"));
+}
+
+TEST_F(RolesTest, ReadingBeginsBeforeThereIsAnyFileAndProjectingBeforeThereIsALog) {
+  const Process read = Start("read");
+  const GrpcError building = Get(*read, "oak");
+  EXPECT_EQ(building.reason, "VIEW_REBUILDING");
+  EXPECT_TRUE(building.has_retry_info);
+  EXPECT_THAT(building.message, HasSubstr("is being built, by another process; try again soon"));
+  EXPECT_EQ(ListViews(*read).views(0).state(), v1::ViewStatus::STATE_CATCHING_UP);
+  EXPECT_THAT(Health(read->read_address, "leftfold.rooms.v1.RoomQueryService"),
+              HasSubstr("NOT_SERVING"));
+  const Process project = Start("project");
+  EXPECT_EQ(Ask(*project, &v1::AdminService::Stub::ListViews).reason, "LOG_UNREACHABLE");
+  EXPECT_THAT(Health(project->admin_address, "project"), HasSubstr("NOT_SERVING"));
+  const Process write = Start("write");
+  const std::string position = Create(*write, "oak");
+  EXPECT_EQ(GetAfter("VIEW_REBUILDING", *read, "oak", position).code, grpc::StatusCode::OK);
+  EXPECT_THAT(Health(read->read_address, "leftfold.rooms.v1.RoomQueryService"),
+              Not(HasSubstr("NOT_SERVING")));
+  EXPECT_THAT(Health(project->admin_address, "project"), Not(HasSubstr("NOT_SERVING")));
+}
+
+TEST_F(RolesTest, EachRoleAnswersItsOwnAdministrationAndNamesWhoHasTheOther) {
+  const Process write = Start("write"), project = Start("project"), read = Start("read");
+  const std::string position = Create(*write, "oak");
+  EXPECT_EQ(GetAfter("VIEW_REBUILDING", *read, "oak", position).code, grpc::StatusCode::OK);
+  using Stub = v1::AdminService::Stub;
+  EXPECT_EQ(Ask(*write, &Stub::GetLog).code, grpc::StatusCode::OK);
+  for (const ServerProcess* other : {project.get(), read.get()}) {
+    const GrpcError error = Ask(*other, &Stub::GetLog);
+    EXPECT_EQ(error.code, grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(error.reason, "ROLE_NOT_HERE");
+    EXPECT_EQ(error.metadata.at("role"), "write");
+    EXPECT_EQ(error.metadata.at("address"), write->admin_address);
+  }
+  v1::PauseViewRequest pause;
+  pause.set_view("room_directory");
+  pause.set_why("an inquiry");
+  for (const ServerProcess* other : {write.get(), read.get()}) {
+    const GrpcError error = Ask(*other, &Stub::PauseView, pause);
+    EXPECT_EQ(error.reason, "ROLE_NOT_HERE");
+    EXPECT_EQ(error.metadata.at("address"), project->admin_address);
+    grpc::ClientContext context;
+    v1::RebuildViewResponse response;
+    const auto rebuild = AdminOf(*other)->RebuildView(&context, {});
+    while (rebuild->Read(&response)) {
+    }
+    EXPECT_EQ(testing::ErrorOf(rebuild->Finish()).reason, "ROLE_NOT_HERE");
+  }
+  EXPECT_EQ(Ask(*write, &Stub::ListViews).reason, "ROLE_NOT_HERE");
+  EXPECT_EQ(Get(*read, "oak", "", "1").reason, "LOG_NOT_HERE");
+
+  // What the process that reads serves is what the other one has built.
+  ASSERT_EQ(WithData("replay room_directory").exit_code, 0);
+  EXPECT_EQ(ListViews(*project).views(0).generation(), 2);
+  const v1::ViewStatus served = ListViews(*read).views(0);
+  EXPECT_EQ(served.name(), "room_directory");
+  EXPECT_EQ(served.generation(), 2);
+  EXPECT_EQ(served.state(), v1::ViewStatus::STATE_LIVE);
+  EXPECT_EQ(std::to_string(served.checkpoint()), position);
+  EXPECT_GT(served.bytes(), 0);
+  const std::string next = Create(*write, "elm");
+  EXPECT_EQ(Get(*read, "elm", next).code, grpc::StatusCode::OK) << "of the new generation";
+
+  // A pause of the one is a pause of the other.
+  EXPECT_EQ(Ask(*project, &Stub::PauseView, pause).code, grpc::StatusCode::OK);
+  const std::string beyond = Create(*write, "ash");
+  const GrpcError paused = GetAfter("READ_MODEL_BEHIND", *read, "ash", beyond);
+  EXPECT_EQ(paused.reason, "VIEW_STOPPED");
+  EXPECT_THAT(paused.metadata.at("reason"), HasSubstr("an inquiry"));
+  EXPECT_EQ(ListViews(*read).views(0).state(), v1::ViewStatus::STATE_PAUSED);
+  v1::ResumeViewRequest resume;
+  resume.set_view("room_directory");
+  EXPECT_EQ(Ask(*project, &Stub::ResumeView, resume).code, grpc::StatusCode::OK);
+  EXPECT_EQ(GetAfter("VIEW_STOPPED", *read, "ash", beyond).code, grpc::StatusCode::OK);
+
+  for (const std::string line : {"replay --all --verify", "verify", "views"}) {
+    const Ran ran = WithData(line);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+  }
+}
+
+TEST_F(RolesTest, MetricsAndHealthAreThoseOfTheRole) {
+  const Process write = Start("write"), project = Start("project"), read = Start("read");
+  EXPECT_EQ(GetAfter("VIEW_REBUILDING", *read, "oak", Create(*write, "oak")).code,
+            grpc::StatusCode::OK);
+  const auto of_write = testing::Scrape(write->metrics_address);
+  const auto of_project = testing::Scrape(project->metrics_address);
+  const auto of_read = testing::Scrape(read->metrics_address);
+  EXPECT_EQ(of_write.at("leftfold_role{role=\"write\"}"), 1);
+  EXPECT_EQ(of_write.at("leftfold_role{role=\"read\"}"), 0);
+  EXPECT_EQ(of_project.at("leftfold_role{role=\"project\"}"), 1);
+  EXPECT_EQ(of_read.at("leftfold_role{role=\"read\"}"), 1);
+  const std::string view = "{view=\"room_directory\"}";
+  EXPECT_EQ(of_write.at("leftfold_log_position"), 1);
+  EXPECT_FALSE(of_write.contains("leftfold_view_position" + view));
+  EXPECT_FALSE(of_project.contains("leftfold_log_position"));
+  EXPECT_EQ(of_project.at("leftfold_view_position" + view), 1);
+  EXPECT_EQ(of_project.at("leftfold_view_lag_events" + view), 0);
+  EXPECT_FALSE(of_project.contains("leftfold_watchers"));
+  EXPECT_EQ(of_read.at("leftfold_view_position" + view), 1);
+  EXPECT_EQ(of_read.at("leftfold_watchers"), 0);
+  EXPECT_FALSE(of_read.contains("leftfold_view_lag_events" + view)) << "it cannot know";
+  for (const auto& [process, role] : std::map<const ServerProcess*, std::string>{
+           {write.get(), "write"}, {project.get(), "project"}, {read.get(), "read"}}) {
+    for (const std::string name : {"write", "project", "read"}) {
+      EXPECT_THAT(Health(process->admin_address, name),
+                  HasSubstr(name == role ? "\"SERVING\"" : "NOT_FOUND"));
+    }
+  }
+}
+
+TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
+  Process write = StartOn("log", "write");
+  const std::string log = write->write_address;
+  Process views = StartOn("views", "project,read", {"--log", log});
+  const std::string position = Create(*write, "oak");
+  EXPECT_EQ(GetAfter("VIEW_REBUILDING", *views, "oak", position).code, grpc::StatusCode::OK);
+  Kill(write);
+  EXPECT_EQ(Get(*views, "oak").code, grpc::StatusCode::OK);
+  EXPECT_EQ(Get(*views, "oak", "2").reason, "READ_MODEL_BEHIND") << "not stopped";
+  EXPECT_THAT(Health(views->read_address, "leftfold.rooms.v1.RoomQueryService"),
+              Not(HasSubstr("NOT_SERVING")));
+  // Restarted without its log it serves the files that it has.
+  Kill(views);
+  views = StartOn("views", "project,read", {"--log", log});
+  EXPECT_EQ(Get(*views, "oak", position).code, grpc::StatusCode::OK);
+  EXPECT_EQ(ListViews(*views).views_size(), 6);
+  v1::ResumeViewRequest resume;
+  resume.set_view("room_directory");
+  EXPECT_EQ(Ask(*views, &v1::AdminService::Stub::ResumeView, resume).reason, "LOG_UNREACHABLE");
+  auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path() + "/log", "write");
+  *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log;
+  // The port may be in use for a moment, by what is left of the process before.
+  while (write == nullptr) write = ServerProcess::TryStart(command);
+  const std::string next = Create(*write, "elm");
+  EXPECT_EQ(GetAfter("READ_MODEL_BEHIND", *views, "elm", next).code, grpc::StatusCode::OK);
+}
+
+}  // namespace
+}  // namespace leftfold
