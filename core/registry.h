@@ -410,13 +410,16 @@ absl::Status Give(const RecordedEvent& recorded, const Upcasters& upcasters, F& 
   return handled.status();
 }
 
+// Apart, because clang 14 looks `Key` up in a generic lambda whether or not it is there.
+template <class R, class Event>
+void NameKey(const Event& event, const RecordedEvent& recorded, std::string& key) {
+  if constexpr (NamesKey<R, Event>) key = R::Key(event, {recorded});
+}
+
 template <class R>
 std::string KeyOf(const RecordedEvent& recorded, const Upcasters& upcasters) {
   std::string key = recorded.stream;
-  // clang 14 would look for R::Key where there is none.
-  auto name = [&]<class Event, class Named = R>(const Event& event) {
-    if constexpr (NamesKey<Named, Event>) key = Named::Key(event, {recorded});
-  };
+  auto name = [&](const auto& event) { NameKey<R>(event, recorded, key); };
   // One that does not decode is parked under its stream.
   Give<typename R::Reacting>(recorded, upcasters, name).IgnoreError();
   return key;

@@ -3,26 +3,12 @@
 #include <absl/strings/numbers.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "core/sha256.h"
 #include "core/status.h"
 
 namespace leftfold {
 namespace {
-
-Digest HmacSha256(std::string_view key, std::string_view bytes) {
-  Digest digest{};
-  unsigned int size = 0;
-  if (HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
-           reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.data(),
-           &size) == nullptr ||
-      size != digest.size()) {
-    Die("OpenSSL has no HMAC-SHA256");
-  }
-  return digest;
-}
 
 std::string SignatureAt(std::string_view secret, std::int64_t seconds, std::string_view body) {
   const Digest digest = HmacSha256(secret, fmt::format("{}.{}", seconds, body));

@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
                                                                    EventStore& store,
                                                                    StateLoader& loader,
                                                                    const std::string& path) {
-  std::unique_ptr<ReactorRunner> runner(new ReactorRunner(reactor, store, loader, path));
+  std::unique_ptr<ReactorRunner> runner(new ReactorRunner(reactor, store, path));
   sql::Checkpoint start{kBeforeFirst, FirstChain(store.StoreId())};
   if (reactor.start == StartAt::kNow) {
     const Head head = store.GetHead();
@@ -121,11 +121,9 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
   return runner;
 }
 
-ReactorRunner::ReactorRunner(const ReactorEntry& reactor, EventStore& store, StateLoader& loader,
-                             std::string path)
+ReactorRunner::ReactorRunner(const ReactorEntry& reactor, EventStore& store, std::string path)
     : reactor_(reactor),
       store_(store),
-      loader_(loader),
       path_(std::move(path)),
       stream_(StreamName(kReactionCategory, reactor.name)) {}
 

@@ -148,8 +148,7 @@ class ReactorRunner {
     bool fresh = false;  // Nothing came of the event yet.
   };
 
-  ReactorRunner(const ReactorEntry& reactor, EventStore& store, StateLoader& loader,
-                std::string path);
+  ReactorRunner(const ReactorEntry& reactor, EventStore& store, std::string path);
   // Takes all but the rows from the file.
   absl::Status Load();
   void LoadRows();
@@ -197,7 +196,6 @@ class ReactorRunner {
 
   const ReactorEntry& reactor_;
   EventStore& store_;
-  StateLoader& loader_;
   const std::string path_;
   const std::string stream_;  // Where its troubles are recorded.
   std::unique_ptr<sql::Connection> connection_;

@@ -15,6 +15,7 @@
 #include "core/reject.h"
 #include "core/status.h"
 #include "core/traceparent.h"
+#include "core/webhook_signature.h"
 
 namespace leftfold {
 namespace {
@@ -296,12 +297,6 @@ absl::StatusOr<std::string> CloudEventOf(const RecordedEvent& event, const Regis
   return json + *data + "}";
 }
 
-std::string WebhookSignature(std::string_view secret, absl::Time now, std::string_view body) {
-  const std::int64_t seconds = absl::ToUnixSeconds(now);
-  const Digest mac = HmacSha256(secret, fmt::format("{}.{}", seconds, body));
-  return fmt::format("t={},v1={}", seconds, ToHex(AsBytes(mac)));
-}
-
 absl::StatusOr<Commands> CommandsOf(std::string_view reply, const Webhook& webhook,
                                     const Registry& registry) {
   Commands commands;
@@ -356,7 +351,7 @@ ReactorEntry ReactorOf(const Webhook& configured, const Registry& registry, std:
     if (!delivery.traceparent.empty())
       request.headers.emplace_back("traceparent", delivery.traceparent);
     if (webhook->secret().empty()) return;
-    request.headers.emplace_back(kWebhookSignatureHeader,
+    request.headers.emplace_back(kWebhookHeader,
                                  WebhookSignature(webhook->secret(), now, request.body));
   };
   entry.on_result = [webhook, &registry](const Delivery& delivery, const Result& result, OwnTables&,

@@ -42,7 +42,8 @@ inline constexpr std::size_t kWebhookCallsMax = 16;
 inline constexpr RetryPolicy kWebhookRetry{
     .attempts = 12, .first_delay = absl::Seconds(1), .ceiling = absl::Minutes(5)};
 
-inline constexpr std::string_view kWebhookSignatureHeader = "X-Leftfold-Signature";
+// With a WebhookSignature (core/webhook_signature.h).
+inline constexpr std::string_view kWebhookHeader = "X-Leftfold-Signature";
 inline constexpr std::string_view kCloudEventType = "application/cloudevents+json; charset=utf-8";
 
 // Adds all that is wrong with a webhook; fields are named `prefix`name, `prefix`headers[2].value …
@@ -56,9 +57,6 @@ std::string WebhookReactorName(std::string_view name, std::int64_t number);
 // has a type for are `data_base64`. DATA_LOSS when the payload does not decode.
 absl::StatusOr<std::string> CloudEventOf(const RecordedEvent& event, const Registry& registry,
                                          std::string_view store_id);
-
-// "t=<unix seconds>,v1=<hex of HMAC-SHA-256 of "<t>.<body>">"
-std::string WebhookSignature(std::string_view secret, absl::Time now, std::string_view body);
 
 // The commands that a reply names, in its order; none when it is empty. WEBHOOK_REPLY_MALFORMED
 // when it does not have the form {"commands": [{"type": "…", "command": {…}}]} with known types

@@ -157,8 +157,8 @@ class App::Implementation {
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Reactors> reactors_;
-  std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
   std::unique_ptr<Webhooks> webhooks_;
+  std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
   std::unique_ptr<WebhookService> webhook_service_;

@@ -12,6 +12,8 @@
 
 namespace leftfold::sql {
 
+namespace fs = std::filesystem;
+
 absl::Status FromErrno(std::string_view what, const std::string& path) {
   const int code = errno;
   const auto status =
@@ -21,10 +23,19 @@ absl::Status FromErrno(std::string_view what, const std::string& path) {
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
+  fs::create_directories(path, error);
   if (!error) return absl::OkStatus();
   return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
                error.message());
+}
+
+absl::Status SyncFolder(const std::string& path) {
+  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return FromErrno("cannot open folder", path);
+  const absl::Status status =
+      fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
+  close(folder);
+  return status;
 }
 
 absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t mode) {
@@ -37,26 +48,17 @@ absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t
   return status;
 }
 
-absl::Status SyncFolder(const std::string& path) {
-  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return FromErrno("cannot open folder", path);
-  const absl::Status status =
-      fsync(folder) == 0 ? absl::OkStatus() : FromErrno("cannot fsync folder", path);
-  close(folder);
-  return status;
-}
-
 absl::Status ReplaceDurably(const std::string& path, std::string_view text, mode_t mode) {
   const std::string temporary = path + ".new";
   LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text, mode));
   if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
-  return SyncFolder(std::filesystem::path(path).parent_path().string());
+  return SyncFolder(fs::path(path).parent_path());
 }
 
 void RemoveDatabase(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm"}) {
     std::error_code ignored;
-    std::filesystem::remove(path + suffix, ignored);
+    fs::remove(path + suffix, ignored);
   }
 }
 

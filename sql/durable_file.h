@@ -7,25 +7,23 @@
 #include <string>
 #include <string_view>
 
-// Small files that are there whole after a power loss. RESOURCE_EXHAUSTED when the disk is full.
 namespace leftfold::sql {
 
-// What the C library says about a call that has just failed.
+// Small files beside databases that are there whole or not at all, also after a power loss.
+// RESOURCE_EXHAUSTED when the disk is full.
+
+// "what path: why", from errno.
 absl::Status FromErrno(std::string_view what, const std::string& path);
-
 absl::Status MakeFolder(const std::string& path);
-
-inline constexpr mode_t kFileMode = 0644;
-
-// Writes `text` to `path`, of which half may be there when it fails. SyncFolder makes its name
-// last.
-absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t mode = kFileMode);
-// Also of what was renamed or removed in it.
+// What was made, renamed or removed in the folder is so after a power loss.
 absl::Status SyncFolder(const std::string& path);
-// `path` has `text`, or what it had before. Writes `path`.new first.
+inline constexpr mode_t kFileMode = 0644;
+// Writes and syncs the file; half of it may be there after a crash.
+absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t mode = kFileMode);
+// The file has the old content, or none, until it has the new one: writes `path`.new, renames it,
+// syncs the folder.
 absl::Status ReplaceDurably(const std::string& path, std::string_view text,
                             mode_t mode = kFileMode);
-
 // Removes a database of SQLite with what is beside it, as far as it is there.
 void RemoveDatabase(const std::string& path);
 

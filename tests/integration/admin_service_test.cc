@@ -1,6 +1,5 @@
 // What the admin API tells an operator, and what it does for one.
 #include "server/admin_service.h"
-#include "server/operator.h"
 
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>

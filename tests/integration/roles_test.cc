@@ -123,7 +123,8 @@ class RolesTest : public ::testing::Test {
     return views;
   }
   static v1::ViewStatus DirectoryOf(const ServerProcess& process) {
-    for (const v1::ViewStatus& view : ListViews(process).views()) {
+    const v1::ListViewsResponse all = ListViews(process);
+    for (const v1::ViewStatus& view : all.views()) {
       if (view.name() == "room_directory") return view;
     }
     ADD_FAILURE() << "no room_directory";

@@ -13,6 +13,7 @@
 #include <map>
 #include <random>
 
+#include "core/webhook_signature.h"
 #include "reactor/webhook.h"
 #include "server/webhooks.h"
 #include "tests/unit/reactor_fixture.h"
@@ -644,8 +645,9 @@ class WebhookFiles : public WebhookEngine {
                                     .store = f.store(),
                                     .reactors = f.reactors(),
                                     .data = f.folder()});
-    if (webhooks.ok()) webhooks_ = *std::move(webhooks);
-    return webhooks.status();
+    if (!webhooks.ok()) return webhooks.status();
+    webhooks_ = *std::move(webhooks);
+    return absl::OkStatus();
   }
 };
 
