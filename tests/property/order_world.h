@@ -122,7 +122,7 @@ class ShakyDeliverer final : public Deliverer, public HttpClient {
   ShakyDeliverer(const Registry& registry, CommandHandler& commands,
                  testing::VirtualScheduler& scheduler, tools::PaymentSimulator& provider,
                  const Clock& clock, Random& random, Bug bug)
-      : real_(registry, commands, *this, /*mail_folder=*/"",
+      : real_(registry, commands, *this, clock, /*mail_folder=*/"",
               {{"payments", {.url = "http://provider", .api_key = "sk_test"}}}),
         scheduler_(scheduler),
         provider_(provider),
@@ -130,7 +130,7 @@ class ShakyDeliverer final : public Deliverer, public HttpClient {
         random_(random),
         bug_(bug) {}
 
-  void Deliver(const Delivery& delivery, absl::Duration timeout, Done done) override {
+  void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override {
     if (bug_ == Bug::kNoCompensation && delivery.type == "leftfold.orders.v1.RequestRefundRequest")
       return done({});
     if (bug_ == Bug::kDoubleAssignment && delivery.type == "leftfold.orders.v1.ReserveAgentRequest")
@@ -138,15 +138,15 @@ class ShakyDeliverer final : public Deliverer, public HttpClient {
     const int fate = calm ? 99 : random_.Below(100);
     if (fate < 5) return FailLater(std::move(done));
     if (fate < 12) {
-      return real_.Deliver(delivery, timeout,
+      return real_.Deliver(reactor, delivery,
                            [this, done = std::move(done)](DeliveryOutcome) { FailLater(done); });
     }
-    if (fate < 20) real_.Deliver(delivery, timeout, [](DeliveryOutcome) {});
+    if (fate < 20) real_.Deliver(reactor, delivery, [](DeliveryOutcome) {});
     if (fate < 30) {
       return After(absl::Milliseconds(random_.Below(3'000)),
-                   [this, delivery, timeout, done] { real_.Deliver(delivery, timeout, done); });
+                   [this, &reactor, delivery, done] { real_.Deliver(reactor, delivery, done); });
     }
-    real_.Deliver(delivery, timeout, std::move(done));
+    real_.Deliver(reactor, delivery, std::move(done));
   }
 
   void Send(HttpRequest request, std::function<void(absl::StatusOr<HttpReply>)> done) override {
