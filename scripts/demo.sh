@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A tour of the rooms domain with the real grpcurl, on fresh data and free ports. The commands are printed as a reader
+# A tour of rooms and of an order's way to the door with the real grpcurl, on fresh data and free ports. The commands are printed as a reader
 # would type them in a folder of their own, with the default ports. Fails when an answer is not the expected one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +9,8 @@ folder=$(mktemp -d)
 cd "$folder"
 server=
 watcher=
-trap 'kill $watcher $server 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
+provider=
+trap 'kill $watcher $server $provider 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
 
 wait_for() {  # wait_for FILE PATTERN: at most 10 s
   for ((try = 0; try < 200; try++)); do
@@ -52,7 +53,12 @@ field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
 
 : >server.log
 : >watch.log
-leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
+: >provider.log
+leftfold simulate-payments --listen 127.0.0.1:0 >>provider.log 2>&1 &
+provider=$!
+wait_for provider.log "listening on "
+payments=$(grep -oE "127\.0\.0\.1:[0-9]+" provider.log | head -n 1)
+LEFTFOLD_PAYMENTS_URL=http://$payments LEFTFOLD_PAYMENTS_API_KEY=sk_test leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
   >>server.log 2>&1 &
 server=$!
 wait_for server.log "commands +listening on "
@@ -63,7 +69,8 @@ write=$(address commands)
 read=$(address queries)
 admin=$(address admin)
 
-echo "$ leftfold serve --data data &"
+echo "$ leftfold simulate-payments --listen 127.0.0.1:50060 &"
+echo "$ LEFTFOLD_PAYMENTS_URL=http://127.0.0.1:50060 LEFTFOLD_PAYMENTS_API_KEY=sk_test leftfold serve --data data &"
 
 say "Two APIs: one decides, one answers. Both describe themselves."
 run leftfold.rooms.v1.RoomCommandService \
@@ -110,6 +117,68 @@ say "Somebody else was faster: expected_version is stale."
 stale='{"room_id": "blue", "name": "Red hall", "expected_version": "1"}'
 refused VERSION_CONFLICT \
   "grpcurl -plaintext -d '$stale' 127.0.0.1:50051 leftfold.rooms.v1.RoomCommandService/RenameRoom"
+
+say "Food orders: a restaurant that approves by itself, and an agent who delivers."
+orders() { run "$1" "grpcurl -plaintext -d '$3' 127.0.0.1:50051 leftfold.orders.v1.$2"; }
+orders '"receipt"' RestaurantCommandService/RegisterRestaurant \
+  '{"restaurant_id": "roma", "name": "Roma", "currency": "EUR", "approval_mode": "APPROVAL_MODE_AUTO"}'
+orders '"receipt"' RestaurantCommandService/OpenRestaurant '{"restaurant_id": "roma"}'
+orders '"receipt"' RestaurantCommandService/AddMenuItem \
+  '{"restaurant_id": "roma", "item_id": "pizza", "name": "Pizza", "price_minor": "950"}'
+orders '"receipt"' AgentCommandService/RegisterAgent '{"agent_id": "bo", "name": "Bo"}'
+orders '"receipt"' AgentCommandService/AgentGoOnline '{"agent_id": "bo"}'
+orders '"receipt"' CustomerCommandService/RegisterCustomer '{"customer_id": "ada", "username": "ada"}'
+
+say "An order: each command is one decision; reactors bring it to the next. A watch shows its stages live."
+orders '"receipt"' OrderCommandService/PlaceOrder \
+  '{"order_id": "o-1", "customer_id": "ada", "restaurant_id": "roma", "address": "1 Main Street", "lines": [{"item_id": "pizza", "qty": 2}]}'
+position=$(field position)
+: >watch.log
+watch="grpcurl -plaintext -d '{\"order_id\": \"o-1\", \"min_position\": \"$position\"}' 127.0.0.1:50052 leftfold.orders.v1.OrderQueryService/WatchOrder"
+echo "\$ $watch &"
+eval "exec $(with_real_ports <<<"$watch")" </dev/null >>watch.log 2>&1 &
+watcher=$!
+wait_for watch.log '"ORDER_STATUS_AWAITING_PAYMENT"'
+orders '"receipt"' OrderCommandService/PayForOrder \
+  '{"order_id": "o-1", "customer_id": "ada", "payment_id": "pay-1", "method_type": "card", "payment_token": "tok_visa", "amount_minor": "1900", "card_last4": "4242"}'
+wait_for watch.log '"ORDER_STATUS_AGENT_ASSIGNED"'
+orders '"receipt"' OrderCommandService/ConfirmPickup '{"order_id": "o-1", "agent_id": "bo"}'
+orders '"receipt"' OrderCommandService/ConfirmDelivery '{"order_id": "o-1", "agent_id": "bo"}'
+wait_for watch.log '"ORDER_STATUS_DELIVERED"'
+kill "$watcher"
+wait "$watcher" 2>/dev/null || true
+watcher=
+echo "# the stages that the watch printed:"
+grep -oE '"ORDER_STATUS_[A-Z_]+"' watch.log | uniq
+
+say "A thousand orders in one call; the funnel counts them as reactors price them."
+{ printf '{"orders": ['
+  for ((n = 1; n <= 1000; n++)); do
+    ((n == 1)) || printf ', '
+    printf '{"order_id": "m-%d", "customer_id": "ada", "restaurant_id": "roma", "address": "1 Main Street", "lines": [{"item_id": "pizza", "qty": 1}]}' "$n"
+  done
+  printf '], "command_id": "demo-1000"}'
+} >orders.json
+begin=$(date +%s%N)
+echo "\$ grpcurl -plaintext -d @ 127.0.0.1:50051 leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json"
+grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json >output 2>&1
+echo "# $(grep -c '"receipt"' output) placed"
+since() { echo $((($(date +%s%N) - begin) / 1000000)); }
+funnel="grpcurl -plaintext $read leftfold.orders.v1.OrderReportQueryService/GetFunnel"
+for series in number_orders number_orders_validated; do
+  for ((try = 0; try < 600; try++)); do
+    $funnel >output
+    grep -qE "\"$series\": \"1001\"" output && break
+    sleep 0.05
+  done
+  expect "\"$series\": \"1001\""
+  echo "# $series is 1001 $(since) ms after the call began"
+done
+run '"number_orders"' "grpcurl -plaintext 127.0.0.1:50052 leftfold.orders.v1.OrderReportQueryService/GetFunnel"
+
+say "What the reactors do, and whether anything is parked."
+echo "\$ grpcurl -plaintext 127.0.0.1:50053 leftfold.admin.v1.ReactorService/ListReactors"
+grpcurl -plaintext "$admin" leftfold.admin.v1.ReactorService/ListReactors | grep -E '"(name|delivered|parkedKeys)"'
 
 say "Views are rebuilt from the log beside the running server, then switched."
 run "room_directory" "leftfold replay room_directory --data data"
