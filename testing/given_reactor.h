@@ -31,6 +31,7 @@ namespace leftfold::testing {
 // What a reactor does is told in words, one for each entry of its outbox, in order:
 //   ReserveAgentRequest {agent_id: "bo" order_id: "o1"}
 //   at +300s o1: ExpireOrderRequest {…}      at +300s o1: wake      cancel o1
+//   mail ann@example.org: Invitation to Oak
 //   POST service:payments/v1/charges key=p1 {"amount_minor": 2050, …}
 // Times count from the event that was reacted to last.
 using Doings = std::vector<std::string>;
@@ -104,6 +105,11 @@ class ReactorFixture {
     });
   }
 
+  ReactorFixture& PassTime(absl::Duration time) {
+    now_ += time;
+    return *this;
+  }
+
   // What the last call returned: what is not OK parks the key, or is tried again.
   const absl::Status& status() const { return status_; }
   Position position() const { return position_; }
@@ -172,6 +178,11 @@ class ReactorFixture {
     if (done.cancels) return "cancel " + done.timer;
     std::string what = "wake";
     if (done.kind == DeliveryKind::kHttp) what = TellCall(done.payload);
+    if (done.kind == DeliveryKind::kMail) {
+      core::v1::Mail mail;
+      EXPECT_TRUE(mail.ParseFromString(done.payload));
+      what = fmt::format("mail {}: {}", mail.to(), mail.subject());
+    }
     if (done.kind == DeliveryKind::kCommand) {
       const auto* type =
           google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(done.type);
