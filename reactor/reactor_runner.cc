@@ -130,6 +130,7 @@ ReactorRunner::ReactorRunner(const ReactorEntry& reactor, EventStore& store, std
 ReactorRunner::~ReactorRunner() = default;
 
 absl::Status ReactorRunner::Load() {
+  connection_->Rollback();
   const auto checkpoint = sql::ReadCheckpoint(*connection_);
   if (!checkpoint.ok()) return checkpoint.status();
   checkpoint_ = *checkpoint;
@@ -151,30 +152,36 @@ void ReactorRunner::LoadRows() {
     Numbers& numbers = numbers_[sql::PositionOfRow(row.id).value];
     ++numbers.rows;
     numbers.next = std::max(numbers.next, sql::NumberOfRow(row.id) + 1);
-    if (!row.timer.empty() && row.state == sql::RowState::kWaiting) {
+    if (!row.timer.empty() && under_way_.contains(row.id)) {
+      fired_[row.timer] = row.id;
+    } else if (!row.timer.empty() && row.state == sql::RowState::kWaiting) {
       return timers_.Add({row.timer, row.id, row.key}, row.due);
     }
     lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
     if (row.state != sql::RowState::kWaiting) lanes_.Park(row.id);
   });
-  sql::ForEachBehind(*connection_, [this](std::string_view key, std::int64_t rows) {
+  std::vector<std::string> behind;
+  sql::ForEachBehind(*connection_, [&](std::string_view key, std::int64_t rows) {
     lanes_.AddBehind(key, rows);
+    behind.emplace_back(key);
   });
   sql::ForEachNextNumber(*connection_, [this](Position position, std::int64_t next) {
     Numbers& numbers = numbers_[position.value];
     numbers.next = std::max(numbers.next, next);
     numbers.written = true;
   });
-  for (auto& [id, under_way] : under_way_) {
-    if (!under_way.row.timer.empty()) {
-      timers_.Remove(under_way.row.timer);
-      fired_[under_way.row.timer] = id;
-      lanes_.Add(id, under_way.row.key, false);
+  for (const auto& [id, under_way] : under_way_) lanes_.SetRunning(id);
+  std::int64_t after = 0;
+  for (bool more = true; more && connection_->status().ok();) {
+    const auto page = sql::ListParkedRows(*connection_, after, kResultsMax);
+    for (const sql::OutboxRow& row : page) {
+      if (row.state == sql::RowState::kParking) Tell(row);
+      after = row.id;
     }
-    lanes_.SetRunning(id);
+    more = page.size() == kResultsMax;
   }
-  for (const sql::OutboxRow& row : sql::ListParkedRows(*connection_, 0, kReactorTimersMax)) {
-    if (row.state == sql::RowState::kParking) Tell(row);
+  for (const std::string& key : behind) {
+    if (lanes_.NeedsBehind(key)) TakeBehind(key);
   }
 }
 
@@ -186,7 +193,13 @@ absl::Status ReactorRunner::Begin() {
 
 ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
   if (!stopped_.ok()) return Next::kStopped;
-  if (lanes_.runnable() >= kRunnableRowsMax) return Step({}, 0, now);
+  if (std::exchange(reload_, false)) {
+    if (const absl::Status loaded = Load(); !loaded.ok()) return Undo(loaded);
+  }
+  if (lanes_.runnable() >= kRunnableRowsMax) {
+    const Next next = Step({}, 0, now);
+    return next == Next::kWait ? Next::kFull : next;
+  }
   const auto batch = reader.After(checkpoint_.position, kIntakeEventsMax, kIntakeBytesMax);
   if (!batch.ok()) return Undo(batch.status());
   return Step(batch->events(), batch->linked(), now);
@@ -226,7 +239,8 @@ ReactorRunner::Next ReactorRunner::Undo(const absl::Status& failure) {
   begun_ = false;
   connection_->Rollback();
   const absl::Status loaded = Load();
-  if (loaded.ok() && MayPass(failure)) return Next::kLater;
+  reload_ = !loaded.ok();
+  if (MayPass(loaded.ok() ? failure : loaded)) return Next::kLater;
   const absl::Status& reason = loaded.ok() ? failure : loaded;
   stopped_ =
       absl::Status(reason.code(), fmt::format("stopped behind position {}: {}",
@@ -384,8 +398,8 @@ absl::Status ReactorRunner::TakeInOne(const RecordedEvent& event) {
   if (MayPass(called.status)) return called.status;
   counts_->events.Add();
   if (!called.status.ok()) {
-    AddRow(row);
-    return Fail(row, called.status, false);
+    AddRow(row);  // It is reacted to again, and parked, behind what came before it.
+    return connection_->status();
   }
   return Enqueue({.position = event.position,
                   .key = *key,
@@ -417,6 +431,7 @@ absl::Status ReactorRunner::Retry(std::string_view key) {
   ++row->round;
   row->state = sql::RowState::kWaiting;
   sql::UpdateRow(*connection_, *row);
+  if (!row->timer.empty()) fired_[row->timer] = id;
   lanes_.Unpark(key);
   return connection_->status();
 }
@@ -434,7 +449,7 @@ absl::Status ReactorRunner::Skip(std::string_view delivery_id) {
   }
   LEFTFOLD_RETURN_IF_ERROR(Begin());
   const auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
-  if (!row || row->behind || row->state == sql::RowState::kWaiting) return connection_->status();
+  if (!row || lanes_.ParkedRow(row->key) != row->id) return connection_->status();
   lanes_.Unpark(row->key);
   Remove(*row);
   return connection_->status();
@@ -493,8 +508,11 @@ void ReactorRunner::CancelTimer(std::string_view timer) {
   std::int64_t id = timers_.Remove(timer);
   if (id == 0) {
     const auto fired = fired_.find(ToAbsl(timer));
-    if (fired == fired_.end() || !lanes_.Remove(fired->second)) return;
+    if (fired == fired_.end()) return;
     id = fired->second;
+    const std::string key = lanes_.KeyOf(id);
+    if (lanes_.Remove(id)) Remove({.id = id, .key = key, .timer = std::string(timer)});
+    return;
   }
   Remove({.id = id, .timer = std::string(timer)});
 }
@@ -502,7 +520,9 @@ void ReactorRunner::CancelTimer(std::string_view timer) {
 void ReactorRunner::Remove(const sql::OutboxRow& row) {
   sql::DeleteRow(*connection_, row.id);
   lanes_.Finish(row.id);
-  if (!row.timer.empty()) fired_.erase(row.timer);
+  if (const auto fired = fired_.find(row.timer); fired != fired_.end() && fired->second == row.id) {
+    fired_.erase(fired);
+  }
   const Position position = sql::PositionOfRow(row.id);
   const auto numbers = numbers_.find(position.value);
   if (numbers != numbers_.end() && --numbers->second.rows == 0) {
@@ -539,7 +559,8 @@ absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure
   sql::UpdateRow(*connection_, row);
   lanes_.Park(row.id);
   counts_->parked.Add();
-  if (reactor_.on_parked) {
+  const bool of_hook = row.key.starts_with(kHookKeyPrefix);  // Whose failure calls no other one.
+  if (reactor_.on_parked && !of_hook) {
     const auto whole = sql::ReadRow(*connection_, row.id);
     Called called = Call([&](OwnTables& tables, Outbox& outbox) {
       reactor_.on_parked(DeliveryOf(whole.value_or(row)), failure, tables, outbox);
@@ -645,31 +666,24 @@ void ReactorRunner::Finished(std::int64_t id, DeliveryOutcome outcome) {
   finished_.emplace_back(id, std::move(outcome));
 }
 
-absl::Status ReactorRunner::Pause(std::string_view why) {
-  LEFTFOLD_RETURN_IF_ERROR(connection_->Begin());
-  sql::WriteReactorPaused(*connection_, std::string(why));
+absl::Status ReactorRunner::Pause(std::string_view why) { return WritePaused(std::string(why)); }
+
+absl::Status ReactorRunner::Resume() {
+  if (paused_) LEFTFOLD_RETURN_IF_ERROR(WritePaused(std::nullopt));
+  if (!stopped_.ok()) stopped_ = Load();
+  return stopped_;
+}
+
+absl::Status ReactorRunner::WritePaused(const std::optional<std::string>& why) {
+  connection_->Begin().IgnoreError();
+  sql::WriteReactorPaused(*connection_, why);
   const absl::Status committed = connection_->Commit();
   if (!committed.ok()) {
     connection_->Rollback();
     return committed;
   }
-  paused_ = std::string(why);
+  paused_ = why;
   return absl::OkStatus();
-}
-
-absl::Status ReactorRunner::Resume() {
-  if (paused_) {
-    LEFTFOLD_RETURN_IF_ERROR(connection_->Begin());
-    sql::WriteReactorPaused(*connection_, std::nullopt);
-    const absl::Status committed = connection_->Commit();
-    if (!committed.ok()) {
-      connection_->Rollback();
-      return committed;
-    }
-    paused_.reset();
-  }
-  if (!stopped_.ok()) stopped_ = Load();
-  return stopped_;
 }
 
 }  // namespace leftfold

@@ -70,6 +70,7 @@ class ReactorRunner {
   enum class Next {
     kStep,     // At once: there is more to do.
     kWait,     // When there is an event after checkpoint(), a result, or a timer is due.
+    kFull,     // The same, but for events.
     kLater,    // After kReactorRetryDelay: something may pass.
     kStopped,  // See stopped().
   };
@@ -193,6 +194,7 @@ class ReactorRunner {
   std::string IdOf(std::int64_t row) const;
   absl::Duration DelayOf(const sql::OutboxRow& row) const;
   Next Undo(const absl::Status& failure);
+  absl::Status WritePaused(const std::optional<std::string>& why);
 
   const ReactorEntry& reactor_;
   EventStore& store_;
@@ -203,7 +205,8 @@ class ReactorRunner {
   sql::Checkpoint checkpoint_;
   Position written_;  // The file's checkpoint.
   bool begun_ = false;
-  bool later_ = false;  // The next event cannot be reacted to yet.
+  bool reload_ = false;  // The file could not be read the last time.
+  bool later_ = false;   // The next event cannot be reacted to yet.
   std::optional<std::string> paused_;
   absl::Status stopped_;
 

@@ -212,8 +212,9 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
     to_tell = runner.TakeToTell();
     delayed = runner.TakeDelayed();
     checkpoint = runner.checkpoint();
-    if (runner.next_timer() < slot->alarm) timer = slot->alarm = runner.next_timer();
-    if (next == ReactorRunner::Next::kWait && runner.HasWork()) next = ReactorRunner::Next::kStep;
+    const bool waits = next == ReactorRunner::Next::kWait || next == ReactorRunner::Next::kFull;
+    if (waits && runner.HasWork()) next = ReactorRunner::Next::kStep;
+    if (waits && runner.next_timer() < slot->alarm) timer = slot->alarm = runner.next_timer();
     slot->Publish();
   }
   if (timer != absl::InfiniteFuture()) AwaitTimer(context, slot, timer);
@@ -257,6 +258,7 @@ void Reactors::Context::AwaitTimer(const std::shared_ptr<Context>& context, cons
 void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                 const std::vector<Delivery>& deliveries) {
   for (const Delivery& delivery : deliveries) {
+    if (context->stopped) return;
     context->parts.deliverer.Deliver(slot->reactor, delivery,
                                      [context, slot, row = delivery.row](DeliveryOutcome outcome) {
                                        {
@@ -344,8 +346,9 @@ absl::Status Reactors::Resume(std::string_view reactor) {
   {
     MutexLock lock((*slot)->mu);
     if ((*slot)->runner == nullptr) return (*slot)->unopened;
-    LEFTFOLD_RETURN_IF_ERROR((*slot)->runner->Resume());
+    const absl::Status resumed = (*slot)->runner->Resume();
     (*slot)->Publish();
+    LEFTFOLD_RETURN_IF_ERROR(resumed);
   }
   Context::Wake(context_, *slot);
   return absl::OkStatus();

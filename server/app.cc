@@ -455,10 +455,11 @@ void App::Implementation::Stop() {
   StopReadSide(last_words);
   if (admin_server_ != nullptr) admin_server_->Drain(last_words);
   metrics_.reset();
+  reacting_.Stop();  // Before what its tasks deliver with.
   http_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
-                           &reacting_, &reading_, &following_, &snapshotting_}) {
+                           &reading_, &following_, &snapshotting_}) {
     pool->Stop();
   }
 }

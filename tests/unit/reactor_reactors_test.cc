@@ -217,6 +217,24 @@ TEST(Reactors, ParkAnEventThatTheyCannotReactToAndLeaveNoTraceOfTheAttempt) {
   EXPECT_THAT(std::vector(results.begin() + 3, results.end()), ElementsAre("a before", "a after"));
 }
 
+TEST(Reactors, ParkAnEventThatTheyCannotReactToBehindWhatCameBefore) {
+  ReactorFixture f;
+  Worker::broken = true;
+  f.deliverer().held["counter-a"];
+  f.deliverer().fail_before["counter-a"] = 1;
+  f.Create("a", "rename=1");
+  f.Settle();
+  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "fail")));
+  f.Settle();
+  EXPECT_EQ(f.Status().parked_keys, 0) << "the rename before it is still being tried";
+  f.deliverer().held.clear();
+  f.RunFor(absl::Seconds(5));
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "fail", "1"));
+  const auto parked = f.reactors().ListParked("worker", 0, 10);
+  ASSERT_EQ(parked->size(), 1U);
+  EXPECT_EQ(parked->front().parked.what(), "event leftfold.rooms.v1.RoomRenamed");
+}
+
 TEST(Reactors, ParkAnEventWhoseRowsTheirTablesDoNotTake) {
   ReactorFixture f;
   f.Create("a", "note=before refused");
@@ -295,6 +313,25 @@ TEST(ReactorTimers, NoticeAJumpOfTheClock) {
   f.clock().jump = absl::Hours(2);
   f.RunFor(kClockLookEvery);
   EXPECT_THAT(f.Results(), ElementsAre("woken t"));
+}
+
+TEST(ReactorTimers, LetAKeyGoOnThatTheyAreTakenOutOf) {
+  ReactorFixture f;
+  f.deliverer().fail_before["counter-a"] = 3;
+  f.Create("a", "rename=1 wake=t=20");
+  f.RunFor(absl::Seconds(10));
+  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "note=behind")));
+  f.RunFor(absl::Seconds(20));  // The timer goes off behind what is parked.
+  ASSERT_TRUE(f.reactors().Pause("worker", "test").ok());
+  f.reactors().Skip("worker", f.IdOfFirst("a"), "lost", "ann", [](const auto&) {});
+  f.Settle();
+  f.Create("b", "cancel=t");
+  f.Settle();
+  ASSERT_TRUE(f.reactors().Resume("worker").ok());
+  f.Settle();
+  EXPECT_THAT(f.Results(), Contains("a behind"));
+  EXPECT_THAT(f.Results(), ::testing::Not(Contains("woken t")));
+  EXPECT_EQ(f.Outbox(), 0);
 }
 
 TEST(Reactors, KeepStillWhilePausedAlsoOverARestart) {
