@@ -61,7 +61,7 @@ class RemoteEventStoreTest : public ::testing::Test {
   RemoteEventStoreTest() { Connect(StoreServer::kToken, absl::Seconds(10)); }
   ~RemoteEventStoreTest() override {
     remote_ = nullptr;
-    server_ = nullptr;
+    // Before the servers go, whose feeds the store may be about to wake.
     writer_.Stop();
     completions_.Stop();
   }
@@ -94,7 +94,10 @@ class RemoteEventStoreTest : public ::testing::Test {
     address_ = server_->address();
     server_->Kill();
   }
-  void Restart() { server_ = std::make_unique<StoreServer>(store_, address_); }
+  void Restart() {
+    gone_.push_back(std::move(server_));  // The store may be about to wake its feeds.
+    server_ = std::make_unique<StoreServer>(store_, address_);
+  }
 
   SystemClock clock_;
   ThreadPool writer_{"writer", 1};
@@ -102,6 +105,7 @@ class RemoteEventStoreTest : public ::testing::Test {
   std::unique_ptr<EventStore> memory_ = NewMemoryEventStore(writer_, completions_, clock_);
   HoldingStore store_{*memory_};
   std::unique_ptr<StoreServer> server_ = std::make_unique<StoreServer>(store_);
+  std::vector<std::unique_ptr<StoreServer>> gone_;
   std::string address_;
   std::unique_ptr<RemoteEventStore> remote_;
 };
