@@ -29,9 +29,9 @@ std::optional<Rule> ReadRule(std::string_view room_id, std::string_view schedule
       "SELECT cron, duration_minutes, stop_after FROM rule WHERE room_id = ? AND schedule_id = ?",
       room_id, schedule_id);
   if (!rows.Next()) return std::nullopt;
-  auto cron = Cron::Parse(rows.Text(0));
+  const auto cron = Cron::Parse(rows.Text(0));
   if (!cron) return std::nullopt;
-  return Rule{*std::move(cron), absl::Minutes(rows.Int(1)),
+  return Rule{*cron, absl::Minutes(rows.Int(1)),
               rows.IsNull(2) ? absl::InfiniteFuture() : absl::FromUnixMicros(rows.Int(2))};
 }
 
