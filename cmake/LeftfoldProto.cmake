@@ -1,4 +1,4 @@
-# leftfold_add_proto_library(<target> <glob>...), globs relative to proto/. Generates messages and gRPC stubs.
+# leftfold_add_proto_library(<target> <glob>...), globs relative to proto/. Generates messages, and gRPC stubs where there are services.
 function(leftfold_add_proto_library target)
   set(out ${CMAKE_BINARY_DIR}/gen)
   file(MAKE_DIRECTORY ${out})
@@ -6,12 +6,20 @@ function(leftfold_add_proto_library target)
   file(GLOB protos CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/proto ${ARGN})
   set(generated "")
   foreach(proto IN LISTS protos)
+    set(source ${PROJECT_SOURCE_DIR}/proto/${proto})
     string(REGEX REPLACE "\\.proto$" "" stem ${proto})
-    set(files ${out}/${stem}.pb.cc ${out}/${stem}.pb.h ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
+    set(files ${out}/${stem}.pb.cc ${out}/${stem}.pb.h)
+    set(stubs "")
+    # Reconfigured when the file changes: it may have got its first service.
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
+    file(STRINGS ${source} services REGEX "^service ")
+    if(services)
+      list(APPEND files ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
+      set(stubs --grpc_out=${out} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN})
+    endif()
     add_custom_command(OUTPUT ${files}
-      COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR}/proto --cpp_out=${out} --grpc_out=${out}
-              --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN} ${proto}
-      DEPENDS ${PROJECT_SOURCE_DIR}/proto/${proto} VERBATIM)
+      COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR}/proto --cpp_out=${out} ${stubs} ${proto}
+      DEPENDS ${source} VERBATIM)
     list(APPEND generated ${files})
   endforeach()
   # An object library, so that every file's descriptors are registered even where nothing refers to them.

@@ -140,13 +140,6 @@ bool IsFault(const absl::Status& refusal) {
          absl::IsPermissionDenied(refusal);
 }
 
-absl::Status Undecodable(const RecordedEvent& event) {
-  return Reject(core::v1::ERROR_REASON_DATA_LOSS,
-                fmt::format("the event at position {} does not decode as {}; run `leftfold verify`",
-                            event.position.value, event.type),
-                {{"position", fmt::to_string(event.position.value)}, {"type", event.type}});
-}
-
 absl::Status UnknownType(const RecordedEvent& event) {
   return Reject(
       core::v1::ERROR_REASON_DATA_LOSS,

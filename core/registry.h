@@ -1,7 +1,6 @@
 #ifndef CORE_REGISTRY_H_
 #define CORE_REGISTRY_H_
 
-#include <absl/container/flat_hash_map.h>
 #include <absl/functional/function_ref.h>
 #include <absl/status/statusor.h>
 #include <google/protobuf/message.h>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "core/aggregate.h"
+#include "core/dispatch.h"
 #include "core/reactor.h"
 #include "core/view.h"
 
@@ -127,15 +127,6 @@ struct ReactorEntry {
   std::size_t deliveries_max = kDeliveriesMax;  // That are under way.
 };
 
-// Reads an event of an old type as those that stand for it now.
-struct Upcaster {
-  std::vector<const google::protobuf::Descriptor*> gives;  // Types of what it may give.
-  // Calls `each` with one after the other; false when the payload does not decode.
-  bool (*read)(std::string_view payload,
-               absl::FunctionRef<void(const google::protobuf::Message&)> each);
-};
-using Upcasters = absl::flat_hash_map<std::string, Upcaster>;  // By the old type's full name.
-
 // All that the domains brought: typed code in, plain data out, so that the engines are not
 // templates and know no domain. Filled once at start, then read by all threads. Entries never move.
 class Registry {
@@ -216,78 +207,7 @@ bool IsSystem(const google::protobuf::Descriptor& request);
 // Of a command's refusal: it is no business result but a fault, which nobody said is to be passed
 // over.
 bool IsFault(const absl::Status& refusal);
-absl::Status Undecodable(const RecordedEvent& event);
 absl::Status UnknownType(const RecordedEvent& event);
-
-// The payload of a stored event, and what it is a message of.
-struct StoredPayload {
-  std::string_view type;
-  std::string_view bytes;
-  Encoding encoding;
-};
-
-// Decodes `payload` as its own type and hands it to `f`; nullopt when the type is not in `Events`,
-// false when it does not decode.
-template <class Events, class F>
-std::optional<bool> DispatchPayload(const StoredPayload& payload, F& f) {
-  using Handler = bool (*)(std::string_view bytes, F&);
-  static const auto* const kHandlers = [] {
-    auto* map = new absl::flat_hash_map<std::string, Handler>;
-    Events::ForEach([&]<class E>() {
-      map->emplace(E::descriptor()->full_name(), [](std::string_view bytes, F& fn) {
-        E event;
-        if (!event.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
-        fn(event);
-        return true;
-      });
-    });
-    return map;
-  }();
-  const auto it = kHandlers->find(ToAbsl(payload.type));
-  if (it == kHandlers->end()) return std::nullopt;
-  return payload.encoding == Encoding::kProtobuf && it->second(payload.bytes, f);
-}
-
-// Decodes `recorded` as its own type and hands it to `f`; false when the type is not in `Events`.
-template <class Events, class F>
-absl::StatusOr<bool> Dispatch(const RecordedEvent& recorded, F&& f) {
-  const std::optional<bool> decoded =
-      DispatchPayload<Events>({recorded.type, recorded.payload, recorded.encoding}, f);
-  if (!decoded) return false;
-  if (!*decoded) return Undecodable(recorded);
-  return true;
-}
-
-// Hands `f` the events that stand for `recorded` now, as far as they are in `Events`; false when it
-// is of no old type, or of one for which none of `Events` stands.
-template <class Events, class F>
-absl::StatusOr<bool> DispatchUpcast(const RecordedEvent& recorded, const Upcasters& upcasters,
-                                    F& f) {
-  using google::protobuf::Message;
-  using Handler = void (*)(const Message&, F&);
-  static const auto* const kHandlers = [] {
-    auto* map = new absl::flat_hash_map<const google::protobuf::Descriptor*, Handler>;
-    Events::ForEach([&]<class E>() {
-      map->emplace(E::descriptor(),
-                   [](const Message& event, F& fn) { fn(static_cast<const E&>(event)); });
-    });
-    return map;
-  }();
-  const auto it = upcasters.find(recorded.type);
-  if (it == upcasters.end()) return false;
-  const Upcaster& upcaster = it->second;
-  if (std::none_of(upcaster.gives.begin(), upcaster.gives.end(),
-                   [](const auto* type) { return kHandlers->contains(type); })) {
-    return false;
-  }
-  if (recorded.encoding != Encoding::kProtobuf) return Undecodable(recorded);
-  const bool decoded = upcaster.read(recorded.payload, [&](const Message& event) {
-    const auto handler = kHandlers->find(event.GetDescriptor());
-    if (handler != kHandlers->end()) handler->second(event, f);
-  });
-  if (!decoded) return Undecodable(recorded);
-  return true;
-}
 
 template <class A, class Old>
 Upcaster UpcasterOf() {
@@ -388,40 +308,28 @@ WatchEntry EntryOfWatch() {
   return entry;
 }
 
-// Whether somebody handed an event of an old type would see one of `Events`.
-template <class Events>
-bool IsOf(const RecordedEvent& event, const Upcasters& upcasters) {
-  bool found = false;
-  Events::ForEach([&]<class E>() { found = found || event.type == E::descriptor()->full_name(); });
-  if (found || upcasters.empty()) return found;
-  const auto it = upcasters.find(event.type);
-  if (it == upcasters.end()) return false;
-  for (const auto* type : it->second.gives) {
-    Events::ForEach([&]<class E>() { found = found || type == E::descriptor(); });
-  }
-  return found;
-}
-
-// Hands `recorded` to `f`, as what stands for it now; DATA_LOSS when it does not decode.
-template <class Events, class F>
-absl::Status Give(const RecordedEvent& recorded, const Upcasters& upcasters, F& f) {
-  absl::StatusOr<bool> handled = Dispatch<Events>(recorded, f);
-  if (handled.ok() && !*handled) handled = DispatchUpcast<Events>(recorded, upcasters, f);
-  return handled.status();
-}
-
 // Apart, because clang 14 looks `Key` up in a generic lambda whether or not it is there.
 template <class R, class Event>
 void NameKey(const Event& event, const RecordedEvent& recorded, std::string& key) {
   if constexpr (NamesKey<R, Event>) key = R::Key(event, {recorded});
 }
 
+template <class R, class... Events>
+constexpr bool NamesSomeKey(Types<Events...>) {
+  return (NamesKey<R, Events> || ...);
+}
+
 template <class R>
-std::string KeyOf(const RecordedEvent& recorded, const Upcasters& upcasters) {
+std::optional<std::string> KeyOf(const RecordedEvent& recorded, const Upcasters& upcasters) {
+  using Reacting = typename R::Reacting;
+  if (!Knows(IndexOf<Reacting>(), upcasters, recorded.type)) return std::nullopt;
   std::string key = recorded.stream;
-  auto name = [&](const auto& event) { NameKey<R>(event, recorded, key); };
-  // One that does not decode is parked under its stream.
-  Give<typename R::Reacting>(recorded, upcasters, name).IgnoreError();
+  if constexpr (NamesSomeKey<R>(Reacting())) {
+    // One that does not decode is parked under its stream.
+    Dispatch<Reacting>(recorded, upcasters, [&](const auto& event) {
+      NameKey<R>(event, recorded, key);
+    }).IgnoreError();
+  }
   return key;
 }
 
@@ -516,13 +424,10 @@ void Registry::Add() {
   view.version = V::kVersion;
   view.schema = V::kSchema;
   if constexpr (requires { V::kOnPoison; }) view.on_poison = V::kOnPoison;
-  view.fold = [&upcasters = upcasters_](const RecordedEvent& recorded,
-                                        WriteTx& tx) -> absl::StatusOr<bool> {
+  view.fold = [&upcasters = upcasters_](const RecordedEvent& recorded, WriteTx& tx) {
     const EventMeta meta{recorded};
-    auto fold = [&](const auto& event) { V::On(event, meta, tx); };
-    auto handled = internal::Dispatch<typename V::Handles>(recorded, fold);
-    if (upcasters.empty() || !handled.ok() || *handled) return handled;
-    return internal::DispatchUpcast<typename V::Handles>(recorded, upcasters, fold);
+    return internal::Dispatch<typename V::Handles>(
+        recorded, upcasters, [&](const auto& event) { V::On(event, meta, tx); });
   };
   V::Queries::ForEach(
       [&]<class Query>() { view.queries.push_back(internal::EntryOfQuery<V, Query>()); });
@@ -541,17 +446,16 @@ void Registry::Add() {
   if constexpr (requires { R::kStart; }) reactor.start = R::kStart;
   if constexpr (requires { R::kRetry; }) reactor.retry = R::kRetry;
   const Upcasters& upcasters = upcasters_;
-  reactor.key = [&upcasters](const RecordedEvent& recorded) -> std::optional<std::string> {
-    if (!internal::IsOf<typename R::Reacting>(recorded, upcasters)) return std::nullopt;
+  reactor.key = [&upcasters](const RecordedEvent& recorded) {
     return internal::KeyOf<R>(recorded, upcasters);
   };
   reactor.react = [&upcasters](const RecordedEvent& recorded, OwnTables& tables, Outbox& outbox) {
     absl::Status reacted;
-    auto react = [&](const auto& event) {
-      if (reacted.ok()) reacted = R::React(event, {recorded}, tables, outbox);
-    };
-    const absl::Status given = internal::Give<typename R::Reacting>(recorded, upcasters, react);
-    return given.ok() ? reacted : given;
+    const absl::StatusOr<bool> given =
+        internal::Dispatch<typename R::Reacting>(recorded, upcasters, [&](const auto& event) {
+          if (reacted.ok()) reacted = R::React(event, {recorded}, tables, outbox);
+        });
+    return given.ok() ? reacted : given.status();
   };
   reactor.on_result = internal::TakeResult<R>;
   if constexpr (HasErrorHook<R>) {
