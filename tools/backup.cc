@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/status.h"
 #include "server/role_lock.h"
+#include "sql/durable_file.h"
 #include "tools/files.h"
 #include "tools/open_log.h"
 
@@ -39,7 +40,7 @@ absl::StatusOr<Head> CopyInto(const std::string& folder, LogFileReader& source, 
                         : CopyLogAgain(source, end, log, /*seal=*/true, options.sizes, steps);
   if (!head.ok()) return head.status();
   LEFTFOLD_RETURN_IF_ERROR(VerifyCopy(log, *head, steps));
-  LEFTFOLD_RETURN_IF_ERROR(SyncFolder(folder));
+  LEFTFOLD_RETURN_IF_ERROR(sql::SyncFolder(folder));
   return head;
 }
 

@@ -14,7 +14,7 @@
 #include "core/log.h"
 #include "core/status.h"
 #include "server/role_lock.h"
-#include "tools/files.h"
+#include "sql/durable_file.h"
 #include "tools/log_line.h"
 #include "tools/open_log.h"
 
@@ -169,7 +169,7 @@ absl::Status CloseExport(File file, const std::string& path) {
   if (!synced) return FromErrno("write", path.empty() ? "the lines" : path);
   if (path.empty()) return absl::OkStatus();
   const std::string folder = fs::path(path).parent_path().string();
-  return SyncFolder(folder.empty() ? "." : folder);
+  return sql::SyncFolder(folder.empty() ? "." : folder);
 }
 
 // Writes lines, and checks leaf and chain of the events.

@@ -1,23 +1,17 @@
 #include "tools/files.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include "core/status.h"
+#include "sql/durable_file.h"
 
 namespace leftfold::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-absl::Status FromErrno(std::string_view what, const std::string& path) {
-  return Error(absl::StatusCode::kInternal, "cannot {} {}: {}", what, path, std::strerror(errno));
-}
 
 std::string FolderOf(const std::string& path) {
   const std::string parent = fs::path(path).parent_path().string();
@@ -26,23 +20,16 @@ std::string FolderOf(const std::string& path) {
 
 }  // namespace
 
-absl::Status SyncFolder(const std::string& path) {
-  const int folder = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return FromErrno("open", path);
-  const absl::Status status = fsync(folder) == 0 ? absl::OkStatus() : FromErrno("fsync", path);
-  close(folder);
-  return status;
-}
-
 absl::Status RenameFolder(const std::string& from, const std::string& to) {
-  if (rename(from.c_str(), to.c_str()) != 0) return FromErrno("rename " + from + " to", to);
-  return SyncFolder(FolderOf(to));
+  if (rename(from.c_str(), to.c_str()) != 0)
+    return sql::FromErrno("cannot rename " + from + " to", to);
+  return sql::SyncFolder(FolderOf(to));
 }
 
 absl::Status ExchangeFolders(const std::string& a, const std::string& b) {
   if (renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
-    return FromErrno("exchange " + a + " with", b);
-  return SyncFolder(FolderOf(b));
+    return sql::FromErrno("cannot exchange " + a + " with", b);
+  return sql::SyncFolder(FolderOf(b));
 }
 
 absl::Status RemoveFolder(const std::string& path) {

@@ -8,8 +8,6 @@
 
 namespace leftfold::tools {
 
-// What is renamed or made in a folder is there after a power loss once the folder was synced.
-absl::Status SyncFolder(const std::string& path);
 // `to` must not be there, or be an empty folder. Syncs the folder of `to`.
 absl::Status RenameFolder(const std::string& from, const std::string& to);
 // Each takes the other's name at one moment. Syncs the folder of `b`.

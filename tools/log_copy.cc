@@ -8,6 +8,7 @@
 #include "core/status.h"
 #include "event_store/sqlite/verify_log_file.h"
 #include "server/thread_pool.h"
+#include "sql/durable_file.h"
 #include "tools/files.h"
 #include "tools/progress_bar.h"
 
@@ -124,7 +125,7 @@ absl::Status VerifyCopy(const std::string& folder, const Head& head, const Steps
     return Error(absl::StatusCode::kDataLoss, "the copy in {} ends at position {}, not {}", folder,
                  verified->head.position.value, head.position.value);
   }
-  return SyncFolder(folder);
+  return sql::SyncFolder(folder);
 }
 
 }  // namespace leftfold::tools
