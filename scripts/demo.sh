@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A tour of rooms and of an order's way to the door with the real grpcurl, on fresh data and free ports. The commands are printed as a reader
+# A tour of rooms, of an order's way to the door and of a thousand with the real grpcurl, on fresh data and free ports. The commands are printed as a reader
 # would type them in a folder of their own, with the default ports. Fails when an answer is not the expected one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -151,7 +151,23 @@ watcher=
 echo "# the stages that the watch printed:"
 grep -oE '"ORDER_STATUS_[A-Z_]+"' watch.log | uniq
 
-say "A thousand orders in one call; the funnel counts them as reactors price them."
+say "A thousand agents register and come online, over one command session."
+session() {  # session LABEL <COMMANDS: sends them in messages of 250, fails when one is refused. A command is TYPE, then fields as JSON.
+  awk '{ type = $1; sub(/^[^ ]+ /, "")
+         if (n % 250 == 0) printf "%s{\"commands\": [", n ? "]}\n" : ""
+         printf "%s{\"id\": %d, \"command\": {\"@type\": \"type.googleapis.com/leftfold.orders.v1.%s\", %s}}", n % 250 ? ", " : "", ++n, type, $0
+       } END { print "]}" }' >session.json
+  echo "\$ grpcurl -plaintext -d @ 127.0.0.1:50051 leftfold.commands.v1.CommandSessionService/CommandSession <$1.json"
+  grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.commands.v1.CommandSessionService/CommandSession <session.json >output 2>&1
+  if grep -q '"error"' output; then cat output >&2; exit 1; fi
+  echo "# $(grep -c '"receipt"' output) accepted"
+}
+for ((n = 1; n <= 1000; n++)); do
+  echo "RegisterAgentRequest \"agent_id\": \"agent-$n\", \"name\": \"Agent $n\""
+  echo "AgentGoOnlineRequest \"agent_id\": \"agent-$n\""
+done | session agents
+
+say "A thousand orders in one call; the funnel counts them as reactors bring them on."
 { printf '{"orders": ['
   for ((n = 1; n <= 1000; n++)); do
     ((n == 1)) || printf ', '
@@ -159,21 +175,48 @@ say "A thousand orders in one call; the funnel counts them as reactors price the
   done
   printf '], "command_id": "demo-1000"}'
 } >orders.json
+slowest= slowest_ms=0
+# Waits until all have come through the stages of the funnel, at most half a minute each; a stage takes from the end of the one before it on.
+reaches() {  # reaches STAGE SERIES...: the call that begins them began at $begin
+  local before=0 now
+  while (($#)); do
+    for ((try = 0; try < 600; try++)); do
+      grpcurl -plaintext "$read" leftfold.orders.v1.OrderReportQueryService/GetFunnel >output
+      grep -qE "\"$2\": \"1001\"" output && break
+      sleep 0.05
+    done
+    expect "\"$2\": \"1001\""
+    now=$((($(date +%s%N) - begin) / 1000000))
+    printf '# %-10s 1000 orders %6d ms after the call began, %6d ms after the stage before\n' "$1" "$now" $((now - before))
+    if ((now - before > slowest_ms)); then slowest=$1 slowest_ms=$((now - before)); fi
+    before=$now
+    shift 2
+  done
+}
 begin=$(date +%s%N)
 echo "\$ grpcurl -plaintext -d @ 127.0.0.1:50051 leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json"
 grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json >output 2>&1
-echo "# $(grep -c '"receipt"' output) placed"
-since() { echo $((($(date +%s%N) - begin) / 1000000)); }
-funnel="grpcurl -plaintext $read leftfold.orders.v1.OrderReportQueryService/GetFunnel"
-for series in number_orders number_orders_validated; do
-  for ((try = 0; try < 600; try++)); do
-    $funnel >output
-    grep -qE "\"$series\": \"1001\"" output && break
-    sleep 0.05
-  done
-  expect "\"$series\": \"1001\""
-  echo "# $series is 1001 $(since) ms after the call began"
-done
+echo "# $(grep -c '"receipt"' output) accepted"
+reaches placed number_orders validated number_orders_validated
+
+say "One wish pays for all of them; the restaurant approves by itself, agents are found."
+begin=$(date +%s%N)
+orders '"receipt"' OrderCommandService/PayAllOrders \
+  '{"bulk_payment_id": "all", "customer_id": "ada", "method_type": "card", "payment_token": "tok_visa", "card_last4": "4242"}'
+reaches paid number_orders_payment_valid approved number_orders_approved assigned number_orders_driver_assigned
+run '"orders_begun": 1000' \
+  "grpcurl -plaintext -d '{\"bulk_payment_id\": \"all\"}' 127.0.0.1:50052 leftfold.orders.v1.OrderQueryService/GetBulkPayment"
+
+say "The agents bring them."
+grpcurl -plaintext -d '{"status": "AGENT_STATUS_BUSY", "page_size": 1000}' "$read" leftfold.orders.v1.AgentQueryService/ListAgents |
+  awk -F '"' '$2 == "agent_id" { agent = $4 } $2 == "order_id" { print "\"order_id\": \"" $4 "\", \"agent_id\": \"" agent "\"" }' >jobs
+begin=$(date +%s%N)
+sed 's/^/ConfirmPickupRequest /' jobs | session pickups
+reaches "picked up" number_orders_picked
+begin=$(date +%s%N)
+sed 's/^/ConfirmDeliveryRequest /' jobs | session deliveries
+reaches delivered number_orders_delivered
+echo "# slowest: $slowest, $slowest_ms ms"
 run '"number_orders"' "grpcurl -plaintext 127.0.0.1:50052 leftfold.orders.v1.OrderReportQueryService/GetFunnel"
 
 say "What the reactors do, and whether anything is parked."

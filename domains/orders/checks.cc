@@ -1,5 +1,6 @@
 #include "domains/orders/checks.h"
 
+#include <absl/strings/ascii.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +11,26 @@
 #include "leftfold/orders/v1/commands.pb.h"
 
 namespace leftfold::orders {
+namespace {
+
+// What looks like a card number has as many digits.
+constexpr std::size_t kCardDigitsMin = 12;
+constexpr std::size_t kCardDigitsMax = 19;
+
+bool IsDigits(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return absl::ascii_isdigit(c); });
+}
+
+bool LooksLikeCardNumber(std::string_view token) {
+  std::string digits(token);
+  digits.erase(
+      std::remove_if(digits.begin(), digits.end(), [](char c) { return c == ' ' || c == '-'; }),
+      digits.end());
+  return digits.size() >= kCardDigitsMin && digits.size() <= kCardDigitsMax && IsDigits(digits);
+}
+
+}  // namespace
 
 void CheckId(const std::string& id, std::string_view field, Violations& violations) {
   if (IsAggregateId(id)) return;
@@ -67,6 +88,33 @@ void CheckTime(bool given, const google::protobuf::Timestamp& time, std::string_
                Violations& violations) {
   if (given && IsPlausible(time)) return;
   violations.Add(v1::ERROR_REASON_INVALID_TIME, field, "must be given, in the years 1970 to 9999");
+}
+
+void CheckPaymentMethod(const std::string& method, const std::string& token,
+                        const std::string& last4, Violations& violations) {
+  const bool is_method = !method.empty() && method.size() <= kPaymentMethodBytesMax &&
+                         std::all_of(method.begin(), method.end(), [](unsigned char c) {
+                           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+                         });
+  if (!is_method) {
+    violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "method_type",
+                   fmt::format("must be 1 to {} characters of a-z 0-9 _", kPaymentMethodBytesMax));
+  }
+  const bool is_token = !token.empty() && token.size() <= kPaymentTokenBytesMax &&
+                        std::all_of(token.begin(), token.end(),
+                                    [](unsigned char c) { return absl::ascii_isprint(c); });
+  if (!is_token) {
+    violations.Add(
+        v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "payment_token",
+        fmt::format("must be 1 to {} characters of printable ASCII", kPaymentTokenBytesMax));
+  } else if (LooksLikeCardNumber(token)) {
+    violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "payment_token",
+                   "must not be a card number; send what the payment provider gave for it");
+  }
+  if (!last4.empty() && (last4.size() != 4 || !IsDigits(last4))) {
+    violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "card_last4",
+                   "must be four digits or empty");
+  }
 }
 
 }  // namespace leftfold::orders

@@ -17,6 +17,8 @@ inline constexpr std::size_t kNameBytesMax = 200;
 inline constexpr std::size_t kReasonBytesMax = 500;
 inline constexpr std::int64_t kPriceMinorMax = 1'000'000'000;
 inline constexpr int kQuantityMax = 99;
+inline constexpr std::size_t kPaymentMethodBytesMax = 32;
+inline constexpr std::size_t kPaymentTokenBytesMax = 512;
 
 // INVALID_ID: the form of an aggregate's id.
 void CheckId(const std::string& id, std::string_view field, Violations& violations);
@@ -34,6 +36,11 @@ void CheckCurrency(const std::string& currency, Violations& violations);
 void CheckPrice(std::int64_t price_minor, std::string_view field, Violations& violations);
 // INVALID_QUANTITY: 1 to kQuantityMax.
 void CheckQuantity(int qty, std::string_view field, Violations& violations);
+// INVALID_PAYMENT_METHOD: the method is 1 to kPaymentMethodBytesMax of a-z 0-9 _, the token 1 to
+// kPaymentTokenBytesMax of printable ASCII that are no card number, the last digits four or none.
+// The fields are method_type, payment_token and card_last4.
+void CheckPaymentMethod(const std::string& method, const std::string& token,
+                        const std::string& last4, Violations& violations);
 // INVALID_TIME: given, and in the years 1970 to 9999.
 void CheckTime(bool given, const google::protobuf::Timestamp& time, std::string_view field,
                Violations& violations);

@@ -23,6 +23,12 @@ inline absl::Status NoSuchOrder(std::string_view order_id) {
                 {{"order_id", std::string(order_id)}});
 }
 
+inline absl::Status NoSuchBulkPayment(std::string_view bulk_payment_id) {
+  return Reject(v1::ERROR_REASON_BULK_PAYMENT_NOT_FOUND,
+                fmt::format("there is no bulk payment {}", bulk_payment_id),
+                {{"bulk_payment_id", std::string(bulk_payment_id)}});
+}
+
 // A stored row that does not decode; the view needs to be rebuilt.
 inline absl::Status BrokenRow(std::string_view order_id) {
   return Error(absl::StatusCode::kInternal, "the stored row of order {} does not decode", order_id);

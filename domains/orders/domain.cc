@@ -1,11 +1,13 @@
 #include "core/registry.h"
 #include "domains/orders/agent_assignment.h"
 #include "domains/orders/apply_payment_result.h"
+#include "domains/orders/bulk_payment.h"
 #include "domains/orders/compensate.h"
 #include "domains/orders/customer.h"
 #include "domains/orders/deadlines.h"
 #include "domains/orders/delivery_agent.h"
 #include "domains/orders/order.h"
+#include "domains/orders/pay_all_orders.h"
 #include "domains/orders/release_agent.h"
 #include "domains/orders/restaurant.h"
 #include "domains/orders/restaurant_approval.h"
@@ -23,6 +25,7 @@ void Register(Registry& registry) {
   registry.Add<Order>();
   registry.AddBatch<v1::PlaceOrdersRequest>();
   registry.Add<DeliveryAgent>();
+  registry.Add<BulkPayment>();
   registry.Add<ValidateOrder>();
   registry.Add<StartCharge>();
   registry.Add<ApplyPaymentResult>();
@@ -31,6 +34,7 @@ void Register(Registry& registry) {
   registry.Add<ReleaseAgent>();
   registry.Add<Compensate>();
   registry.Add<Deadlines>();
+  registry.Add<PayAllOrders>();
   RegisterViews(registry);
 }
 

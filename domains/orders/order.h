@@ -15,8 +15,6 @@ namespace leftfold::orders {
 inline constexpr int kOrderLinesMax = 50;
 inline constexpr std::size_t kAddressBytesMax = 500;
 inline constexpr int kPaymentAttemptsMax = 3;
-inline constexpr std::size_t kPaymentMethodBytesMax = 32;
-inline constexpr std::size_t kPaymentTokenBytesMax = 512;
 inline constexpr std::size_t kDeclineCodeBytesMax = 200;
 inline constexpr int kInvalidReasonsMax = 100;
 inline constexpr int kPrepMinutesMax = 24 * 60;

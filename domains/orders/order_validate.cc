@@ -11,10 +11,6 @@
 namespace leftfold::orders {
 namespace {
 
-// What looks like a card number has as many digits.
-constexpr std::size_t kCardDigitsMin = 12;
-constexpr std::size_t kCardDigitsMax = 19;
-
 std::string LineField(int line, std::string_view list, std::string_view field) {
   return fmt::format("{}[{}].{}", list, line, field);
 }
@@ -29,48 +25,6 @@ bool CheckLineCount(int lines, std::string_view field, Violations& violations) {
                  fmt::format("must be at most {}", kOrderLinesMax),
                  {{"maximum", fmt::to_string(kOrderLinesMax)}, {"actual", fmt::to_string(lines)}});
   return false;
-}
-
-bool IsDigits(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](unsigned char c) { return absl::ascii_isdigit(c); });
-}
-
-bool LooksLikeCardNumber(std::string_view token) {
-  std::string digits(token);
-  digits.erase(
-      std::remove_if(digits.begin(), digits.end(), [](char c) { return c == ' ' || c == '-'; }),
-      digits.end());
-  return digits.size() >= kCardDigitsMin && digits.size() <= kCardDigitsMax && IsDigits(digits);
-}
-
-void CheckPaymentMethod(const v1::PayForOrderRequest& command, Violations& violations) {
-  const std::string& method = command.method_type();
-  const bool is_method = !method.empty() && method.size() <= kPaymentMethodBytesMax &&
-                         std::all_of(method.begin(), method.end(), [](unsigned char c) {
-                           return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
-                         });
-  if (!is_method) {
-    violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "method_type",
-                   fmt::format("must be 1 to {} characters of a-z 0-9 _", kPaymentMethodBytesMax));
-  }
-  const std::string& token = command.payment_token();
-  const bool is_token = !token.empty() && token.size() <= kPaymentTokenBytesMax &&
-                        std::all_of(token.begin(), token.end(),
-                                    [](unsigned char c) { return absl::ascii_isprint(c); });
-  if (!is_token) {
-    violations.Add(
-        v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "payment_token",
-        fmt::format("must be 1 to {} characters of printable ASCII", kPaymentTokenBytesMax));
-  } else if (LooksLikeCardNumber(token)) {
-    violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "payment_token",
-                   "must not be a card number; send what the payment provider gave for it");
-  }
-  const std::string& last4 = command.card_last4();
-  if (!last4.empty() && (last4.size() != 4 || !IsDigits(last4))) {
-    violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "card_last4",
-                   "must be four digits or empty");
-  }
 }
 
 }  // namespace
@@ -93,7 +47,8 @@ void Order::Validate(const v1::PlaceOrderRequest& command, Violations& violation
 void Order::Validate(const v1::PayForOrderRequest& command, Violations& violations) {
   CheckId(command.customer_id(), "customer_id", violations);
   if (!command.payment_id().empty()) CheckId(command.payment_id(), "payment_id", violations);
-  CheckPaymentMethod(command, violations);
+  CheckPaymentMethod(command.method_type(), command.payment_token(), command.card_last4(),
+                     violations);
 }
 
 void Order::Validate(const v1::CancelOrderRequest& command, Violations& violations) {

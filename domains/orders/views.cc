@@ -1,6 +1,7 @@
 #include "domains/orders/views.h"
 
 #include "domains/orders/agents.h"
+#include "domains/orders/bulk_payments.h"
 #include "domains/orders/order_directory.h"
 #include "domains/orders/order_funnel.h"
 #include "domains/orders/order_timeline.h"
@@ -20,6 +21,7 @@ void RegisterViews(Registry& registry) {
   registry.Add<OrderFunnel>();
   registry.Add<StageLatency>();
   registry.Add<PaymentLedger>();
+  registry.Add<BulkPayments>();
 }
 
 }  // namespace leftfold::orders

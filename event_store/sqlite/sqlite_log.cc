@@ -452,15 +452,19 @@ absl::StatusOr<std::vector<Position>> SqliteLog::PositionsOf(sql::Connection& co
 absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
   ReadPage page(options);
   const TermQuery query = QueryOf(options.filter);
-  // Only a reader beside the writer finds the log longer than its index.
+  // A reader beside the writer finds the log longer than its index. In the writer's process an
+  // event is there once it is indexed, a moment after its commit: who has read it finds it in its
+  // stream, too.
   const bool narrowed = !query.alternatives.empty();
-  const Position indexed = narrowed ? index_->Through().position : kBeforeFirst;
+  const Position reached = index_->Through().position;
+  const Position indexed = narrowed ? reached : kBeforeFirst;
+  const Position end = writer_ == nullptr ? kEndOfLog : reached;
   absl::Status found;
   const absl::Status status = Read([&](sql::Connection& connection) {
     if (page.forward()) {
       if (narrowed && page.through() < indexed)
         found = ReadIndexed(connection, query, indexed, page);
-      if (found.ok() && !page.full()) Scan(connection, kEndOfLog, page);
+      if (found.ok() && !page.full()) Scan(connection, end, page);
     } else {
       if (page.through() > indexed.Next()) Scan(connection, indexed, page);
       if (narrowed && indexed > kBeforeFirst && !page.full())

@@ -21,6 +21,7 @@
 #include "domains/orders/deadlines.h"
 #include "domains/orders/delivery_agent.h"
 #include "domains/orders/order.h"
+#include "domains/orders/pay_all_orders.h"
 #include "event_store/memory/memory_event_store.h"
 #include "leftfold/payments/v1/commands.pb.h"
 #include "reactor/reactors.h"
@@ -392,6 +393,16 @@ class Town {
                     "payment_token: '{}' amount_minor: {}",
                     id, payment_id, card, order.total_minor()));
   }
+  // Pays for all that is to be paid, whoever pays for one of them at the same time.
+  void PayAll() {
+    const std::string bulk_payment_id = fmt::format("b{}", ++payments_);
+    const std::string card = random_.Of(kCards);
+    for (const std::string& id : open_) cards_[orders::BulkPaymentIdOf(bulk_payment_id, id)] = card;
+    Do<orders::v1::PayAllOrdersRequest>(
+        fmt::format("bulk_payment_id: '{}' customer_id: 'ada' method_type: 'card' "
+                    "payment_token: '{}'",
+                    bulk_payment_id, card));
+  }
   // Nobody waits for the payment any longer; it may succeed all the same, and be given back.
   void GiveUp(const std::string& payment_id) {
     given_up_.insert(payment_id);
@@ -413,6 +424,8 @@ class Town {
     if (random_.Percent(4)) return Cancel(id);
     switch (order.status()) {
       case orders::v1::ORDER_STATUS_AWAITING_PAYMENT:
+        if (random_.Percent(20)) PayAll();
+        if (random_.Percent(20)) return;
         return Pay(id, order);
       case orders::v1::ORDER_STATUS_PAYMENT_PROCESSING:
         if (random_.Percent(5)) GiveUp(order.attempts().rbegin()->payment_id());

@@ -72,6 +72,22 @@ class EventStoreRace : public ::testing::TestWithParam<Race> {
     }
   }
 
+  // Follows the log; what it reads is in its stream from then on.
+  void Follow(const std::stop_token& stop) {
+    Position through;
+    while (!stop.stop_requested()) {
+      const auto read = store_->ReadAll({.from = through, .events_max = 100});
+      ASSERT_TRUE(read.ok()) << read.status();
+      for (const RecordedEvent& event : read->events) {
+        const auto found =
+            store_->ReadStream(event.stream, {.from = event.version, .events_max = 1});
+        ASSERT_TRUE(found.ok()) << found.status();
+        ASSERT_EQ(found->size(), 1U) << event.stream << " lacks version " << event.version.value;
+        through = event.position;
+      }
+    }
+  }
+
   testing::TemporaryFolder folder_;
   SystemClock clock_;
   ThreadPool writer_{"writer", 1};
@@ -108,6 +124,7 @@ INSTANTIATE_TEST_SUITE_P(Stores, EventStoreRace, ::testing::ValuesIn(Races()),
 TEST_P(EventStoreRace, EachVersionHasOneWinnerAndTheHistoryIsLinearizable) {
   const std::uint64_t seed = testing::SeedOr(std::random_device()());
   SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
+  const std::jthread follower([&](const std::stop_token& stop) { Follow(stop); });
   {
     std::vector<std::jthread> writers;
     for (int i = 0; i < kWriters; ++i)
