@@ -254,7 +254,7 @@ TEST_F(OperationsOfReactors, MetricsTellWhatReactorsDo) {
   AwaitMetric(Of("timers", "deadlines"), 1);
   Do(*orders_, &Orders::PayForOrder,
      "order_id: 'o1' customer_id: 'ada' payment_id: 'p1' method_type: 'card' "
-     "payment_token: 'tok_ok' amount_minor: 900");
+     "payment_token: 'tok_visa' amount_minor: 900");
   AwaitMetric(Of("outbox_rows", "charge_payment", "state=\"parked\""), 1);
   AwaitMetric(Of("lag_events", "charge_payment"), 0);
   const std::map<std::string, double> values = Scrape();
