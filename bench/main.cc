@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--only", options.only, "one section, by its name; saves nothing")
       ->check(CLI::IsMember({"idle", "commands", "hot", "store", "growth", "load", "queries",
-                             "watch", "watchers", "rebuild", "views"}));
+                             "watch", "watchers", "rebuild", "views", "reactions", "orders"}));
   app.add_flag("--empty-server", empty_server,
                "serve RPCs that do nothing (the ceiling; started by the bench itself)");
   std::string views_data;

@@ -1,16 +1,15 @@
 #include <absl/time/clock.h>
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <thread>
 
 #include "bench/copies.h"
+#include "bench/rooms.h"
 #include "bench/sections.h"
 #include "core/registry.h"
 #include "core/status.h"
 #include "event_store/sqlite/sqlite_event_store.h"
-#include "leftfold/rooms/v1/events.pb.h"
 #include "projector/projector.h"
 #include "server/thread_pool.h"
 #include "sql/connection.h"
@@ -18,49 +17,6 @@
 
 namespace leftfold::bench {
 namespace {
-
-constexpr int kRooms = 4'096;
-constexpr int kEventsPerAppend = 100;
-
-template <class Event>
-NewEvent Encoded(const Event& event) {
-  NewEvent encoded;
-  encoded.type = event.GetDescriptor()->full_name();
-  encoded.payload = event.SerializeAsString();
-  return encoded;
-}
-
-void Append(EventStore& store, StreamAppend stream, std::atomic<int>& waiting) {
-  AppendRequest request;
-  request.streams.push_back(std::move(stream));
-  ++waiting;
-  store.Append(std::move(request), [&](const absl::StatusOr<Receipt>& receipt) {
-    if (!receipt.ok()) Die(receipt.status().ToString());
-    --waiting;
-  });
-}
-
-// Every room is created, then renamed until there are enough events.
-void Fill(EventStore& store, int events) {
-  std::atomic<int> waiting = 0;
-  int written = 0;
-  for (int room = 0; room < kRooms; ++room, ++written) {
-    rooms::v1::RoomCreated created;
-    created.set_name("Oak");
-    Append(store, {fmt::format("room-room{}", room), Any{}, {Encoded(created)}}, waiting);
-  }
-  for (int append = 0; written < events; ++append, written += kEventsPerAppend) {
-    StreamAppend stream{fmt::format("room-room{}", append % kRooms), Any{}, {}};
-    for (int i = 0; i < kEventsPerAppend; ++i) {
-      rooms::v1::RoomRenamed renamed;
-      renamed.set_name(fmt::format("Oak {}", written + i));
-      stream.events.push_back(Encoded(renamed));
-    }
-    Append(store, std::move(stream), waiting);
-    while (waiting > 1'000) absl::SleepFor(absl::Milliseconds(1));
-  }
-  while (waiting > 0) absl::SleepFor(absl::Milliseconds(1));
-}
 
 // The ceiling: reads the same events and runs the same fold, in transactions of the same size, and
 // keeps nothing else.
@@ -125,7 +81,7 @@ void MeasureRebuild(const Options& options, std::vector<Row>& rows) {
       OpenSqliteEventStore(log, {.writer = &writer, .completions = &completions, .clock = &clock});
   if (!store.ok()) Die(store.status().ToString());
   fmt::print("rebuild: {} events …\n", options.rebuild_events);
-  Fill(**store, options.rebuild_events);
+  FillWithRooms(**store, options.rebuild_events);
   auto projector =
       Projector::Open(registry, **store, completions, nullptr, options.data + "/rebuild-views");
   if (!projector.ok()) Die(projector.status().ToString());

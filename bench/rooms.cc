@@ -2,10 +2,57 @@
 
 #include <absl/time/clock.h>
 
+#include <atomic>
+
 #include "core/ids.h"
 #include "core/status.h"
+#include "leftfold/rooms/v1/events.pb.h"
 
 namespace leftfold::bench {
+namespace {
+
+template <class Event>
+NewEvent Encoded(const Event& event) {
+  NewEvent encoded;
+  encoded.type = event.GetDescriptor()->full_name();
+  encoded.payload = event.SerializeAsString();
+  return encoded;
+}
+
+void Append(EventStore& store, StreamAppend stream, std::atomic<int>& waiting) {
+  AppendRequest request;
+  request.streams.push_back(std::move(stream));
+  ++waiting;
+  store.Append(std::move(request), [&](const absl::StatusOr<Receipt>& receipt) {
+    if (!receipt.ok()) Die(receipt.status().ToString());
+    --waiting;
+  });
+}
+
+}  // namespace
+
+void FillWithRooms(EventStore& store, int events) {
+  constexpr int kRooms = 4'096;
+  constexpr int kEventsPerAppend = 100;
+  std::atomic<int> waiting = 0;
+  int written = 0;
+  for (int room = 0; room < kRooms; ++room, ++written) {
+    rooms::v1::RoomCreated created;
+    created.set_name("Oak");
+    Append(store, {fmt::format("room-room{}", room), Any{}, {Encoded(created)}}, waiting);
+  }
+  for (int append = 0; written < events; ++append, written += kEventsPerAppend) {
+    StreamAppend stream{fmt::format("room-room{}", append % kRooms), Any{}, {}};
+    for (int i = 0; i < kEventsPerAppend; ++i) {
+      rooms::v1::RoomRenamed renamed;
+      renamed.set_name(fmt::format("Oak {}", written + i));
+      stream.events.push_back(Encoded(renamed));
+    }
+    Append(store, std::move(stream), waiting);
+    while (waiting > 1'000) absl::SleepFor(absl::Milliseconds(1));
+  }
+  while (waiting > 0) absl::SleepFor(absl::Milliseconds(1));
+}
 
 RoomClient::RoomClient(const std::string& address) {
   for (const auto& channel : Connect(address, kConnections)) {

@@ -5,6 +5,7 @@
 
 #include "bench/load.h"
 #include "bench/sections.h"
+#include "event_store/event_store.h"
 #include "leftfold/rooms/v1/commands.grpc.pb.h"
 #include "testing/child_process.h"
 
@@ -27,6 +28,9 @@ class RoomClient {
 };
 
 std::string RoomId(int room);
+
+// Every room is created, then renamed until there are enough events.
+void FillWithRooms(EventStore& store, int events);
 
 }  // namespace leftfold::bench
 #endif  // BENCH_ROOMS_H_

@@ -35,6 +35,8 @@ void MeasureWatch(const Options& options, std::vector<Row>& rows);
 void MeasureWatchers(const Options& options, std::vector<Row>& rows);
 void MeasureQueries(const Options& options, std::vector<Row>& rows);
 void MeasureViews(const Options& options, std::vector<Row>& rows);
+void MeasureReactions(const Options& options, std::vector<Row>& rows);
+void MeasureOrders(const Options& options, std::vector<Row>& rows);
 void MeasureIdle(const Options& options, std::vector<Row>& rows);
 
 // Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every

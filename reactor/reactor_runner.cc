@@ -60,13 +60,26 @@ std::string What(const sql::OutboxRow& row) {
   return "";
 }
 
+// An event that is still to be reacted to.
+sql::OutboxRow UnreactedRow(const RecordedEvent& event, const std::string& key) {
+  const core::v1::EventMetadata metadata = EventMeta{event}.metadata();
+  return {.id = sql::RowId(event.position, 0),
+          .key = key,
+          .kind = DeliveryKind::kEvent,
+          .type = event.type,
+          .event_id = ToString(event.event_id),
+          .correlation_id = metadata.correlation_id(),
+          .traceparent = metadata.traceparent()};
+}
+
 }  // namespace
 
-// The reactor's own tables. What one call writes is a savepoint, begun when it first asks.
+// The reactor's own tables. What one call writes is a savepoint, begun when it first asks, as the
+// step's transaction is.
 class ReactorRunner::Tables final : public OwnTables {
  public:
-  Tables(sql::Connection& connection, StateLoader& loader)
-      : connection_(connection), loader_(loader) {}
+  Tables(ReactorRunner& runner, StateLoader& loader)
+      : runner_(runner), connection_(*runner.connection_), loader_(loader) {}
   Position applied() override { return sql::ConnectionReadTx(connection_).applied(); }
   const absl::Status& status() const override { return connection_.status(); }
 
@@ -85,7 +98,10 @@ class ReactorRunner::Tables final : public OwnTables {
 
  protected:
   Cursor& Prepare(std::string_view sql) override {
-    if (!std::exchange(saved_, true)) Step(connection_.Prepare("SAVEPOINT leftfold_call"));
+    if (!std::exchange(saved_, true)) {
+      runner_.Begin().IgnoreError();  // Kept in the connection.
+      Step(connection_.Prepare("SAVEPOINT leftfold_call"));
+    }
     return connection_.Prepare(sql);
   }
   StateLoader& loader() override { return loader_; }
@@ -95,6 +111,7 @@ class ReactorRunner::Tables final : public OwnTables {
     statement.Step();
     statement.Reset();
   }
+  ReactorRunner& runner_;
   sql::Connection& connection_;
   StateLoader& loader_;
   bool saved_ = false;
@@ -114,7 +131,7 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
                                  : sql::OpenReactorWriter(path, reactor, start);
   if (!connection.ok()) return connection.status();
   runner->connection_ = *std::move(connection);
-  runner->tables_ = std::make_unique<Tables>(*runner->connection_, loader);
+  runner->tables_ = std::make_unique<Tables>(*runner, loader);
   LEFTFOLD_RETURN_IF_ERROR(runner->Load());
   LEFTFOLD_RETURN_IF_ERROR(
       CheckOnChain(store, {runner->checkpoint_.position, runner->checkpoint_.chain}));
@@ -376,17 +393,10 @@ absl::Status ReactorRunner::TakeInOne(const RecordedEvent& event) {
   if (event.stream == stream_) return TakeInControl(event);
   const std::optional<std::string> key = reactor_.key(event);
   if (!key) return absl::OkStatus();
-  LEFTFOLD_RETURN_IF_ERROR(Begin());
-  const core::v1::EventMetadata metadata = EventMeta{event}.metadata();
-  sql::OutboxRow row{.id = sql::RowId(event.position, 0),
-                     .key = *key,
-                     .kind = DeliveryKind::kEvent,
-                     .type = event.type,
-                     .event_id = ToString(event.event_id),
-                     .correlation_id = metadata.correlation_id(),
-                     .traceparent = metadata.traceparent()};
   if (lanes_.GoesBehind(*key)) {
     counts_->events.Add();
+    LEFTFOLD_RETURN_IF_ERROR(Begin());
+    sql::OutboxRow row = UnreactedRow(event, *key);
     row.behind = true;
     sql::InsertRow(*connection_, row);
     lanes_.AddBehind(*key);
@@ -398,9 +408,14 @@ absl::Status ReactorRunner::TakeInOne(const RecordedEvent& event) {
   if (MayPass(called.status)) return called.status;
   counts_->events.Add();
   if (!called.status.ok()) {
-    AddRow(row);  // It is reacted to again, and parked, behind what came before it.
+    // It is reacted to again, and parked, behind what came before it.
+    LEFTFOLD_RETURN_IF_ERROR(Begin());
+    AddRow(UnreactedRow(event, *key));
     return connection_->status();
   }
+  if (called.entries.empty()) return absl::OkStatus();
+  LEFTFOLD_RETURN_IF_ERROR(Begin());
+  const sql::OutboxRow row = UnreactedRow(event, *key);
   return Enqueue({.position = event.position,
                   .key = *key,
                   .event_id = row.event_id,

@@ -55,6 +55,8 @@ struct Reactors::Context {
 struct Reactors::Slot {
   explicit Slot(const ReactorEntry& entry) : reactor(entry) {}
   const ReactorEntry reactor;
+  const std::shared_ptr<Histogram> attempt_seconds =
+      std::make_shared<Histogram>(kAttemptSecondsBounds);
 
   Mutex mu;
   std::unique_ptr<ReactorRunner> runner ABSL_GUARDED_BY(mu);
@@ -94,6 +96,7 @@ struct Reactors::Slot {
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     MutexLock lock(status_mu);
     status.name = reactor.name;
+    status.attempt_seconds = attempt_seconds;
     const absl::Status& stopped = runner == nullptr ? unopened : runner->stopped();
     const std::string before = std::exchange(status.reason, std::string(stopped.message()));
     status.state = stopped.ok() ? ReactorState::kLive : ReactorState::kStopped;
@@ -107,12 +110,14 @@ struct Reactors::Slot {
     }
     status.checkpoint = runner->checkpoint();
     status.waiting = static_cast<std::int64_t>(runner->runnable());
+    status.under_way = static_cast<std::int64_t>(runner->under_way());
     status.timers = static_cast<std::int64_t>(runner->timers());
     status.parked_keys = runner->parked_keys();
     status.events = runner->counts().events.value();
     status.delivered = runner->counts().delivered.value();
     status.rejections = runner->counts().rejections.value();
     status.retries = runner->counts().retries.value();
+    status.parked = runner->counts().parked.value();
   }
 };
 
@@ -259,14 +264,17 @@ void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const S
                                 const std::vector<Delivery>& deliveries) {
   for (const Delivery& delivery : deliveries) {
     if (context->stopped) return;
-    context->parts.deliverer.Deliver(slot->reactor, delivery,
-                                     [context, slot, row = delivery.row](DeliveryOutcome outcome) {
-                                       {
-                                         MutexLock lock(slot->inbox_mu);
-                                         slot->finished.emplace_back(row, std::move(outcome));
-                                       }
-                                       Wake(context, slot);
-                                     });
+    context->parts.deliverer.Deliver(
+        slot->reactor, delivery,
+        [context, slot, row = delivery.row,
+         begun = context->parts.clock.Now()](DeliveryOutcome outcome) {
+          slot->attempt_seconds->Observe(absl::ToDoubleSeconds(context->parts.clock.Now() - begun));
+          {
+            MutexLock lock(slot->inbox_mu);
+            slot->finished.emplace_back(row, std::move(outcome));
+          }
+          Wake(context, slot);
+        });
   }
 }
 

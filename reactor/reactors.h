@@ -4,6 +4,7 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "core/clock.h"
 #include "core/executor.h"
+#include "core/metrics.h"
 #include "core/mutex.h"
 #include "core/registry.h"
 #include "event_store/batch_reader.h"
@@ -31,6 +33,9 @@ inline constexpr absl::Duration kReactorRetryDelay = absl::Seconds(1);
 inline constexpr absl::Duration kClockLookEvery = absl::Seconds(10);
 // Characters of an operator's reason.
 inline constexpr std::size_t kWhyBytesMax = 1'000;
+inline constexpr std::array kAttemptSecondsBounds = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
+                                                     0.01,   0.025,   0.05,   0.1,   0.25,   0.5,
+                                                     1.0,    2.5,     5.0,    10.0,  30.0};
 
 enum class ReactorState {
   kCatchingUp,  // It has events to take in.
@@ -45,13 +50,17 @@ struct ReactorStatus {
   Position checkpoint;
   std::int64_t lag_events = 0;
   std::string reason;
-  std::int64_t waiting = 0;  // Rows of the outbox that are being delivered or will be.
+  std::int64_t waiting = 0;    // Rows of the outbox that are being delivered or will be.
+  std::int64_t under_way = 0;  // Of these, those that are being delivered.
   std::int64_t timers = 0;
   std::int64_t parked_keys = 0;
   std::int64_t events = 0;  // Since the start, as those below.
   std::int64_t delivered = 0;
   std::int64_t rejections = 0;
   std::int64_t retries = 0;
+  std::int64_t parked = 0;
+  // Of each attempt to send a command, call a server or write a mail.
+  std::shared_ptr<const Histogram> attempt_seconds;
 };
 
 // Runs every reactor of the registry, and those that are added, each by itself. Step-driven: each

@@ -396,6 +396,7 @@ absl::Status App::Implementation::StartMetrics() {
     sources.list_views = [this] { return ListViews(); };
     sources.follows_log = Has(Role::kProject);
   }
+  if (reactors_ != nullptr) sources.list_reactors = [this] { return reactors_->List(); };
   if (Has(Role::kRead)) {
     sources.watches = watches_.get();
     sources.health = health_.get();

@@ -48,6 +48,12 @@ constexpr std::pair<ViewState, const char*> kViewStates[] = {
     {ViewState::kRebuilding, "rebuilding"},
     {ViewState::kPaused, "paused"}};
 
+constexpr std::pair<ReactorState, const char*> kReactorStates[] = {
+    {ReactorState::kCatchingUp, "catching_up"},
+    {ReactorState::kLive, "live"},
+    {ReactorState::kPaused, "paused"},
+    {ReactorState::kStopped, "stopped"}};
+
 // The families of one answer.
 class Families {
  public:
@@ -57,8 +63,9 @@ class Families {
   void Count(const char* name, const char* help, double value, Labels labels = {}) {
     Add(MetricType::Counter, name, help, std::move(labels)).counter.value = value;
   }
-  void Distribution(const char* name, const char* help, const Histogram& histogram) {
-    auto& out = Add(MetricType::Histogram, name, help, {}).histogram;
+  void Distribution(const char* name, const char* help, const Histogram& histogram,
+                    Labels labels = {}) {
+    auto& out = Add(MetricType::Histogram, name, help, std::move(labels)).histogram;
     const std::vector<std::int64_t> counts = histogram.Counts();
     for (std::size_t i = 0; i < counts.size(); ++i) {
       out.sample_count += static_cast<std::uint64_t>(counts[i]);
@@ -182,6 +189,45 @@ void AddViews(const MetricSources& sources, Families& out) {
   }
 }
 
+void AddReactors(const MetricSources& sources, Families& out) {
+  if (sources.list_reactors == nullptr) return;
+  for (const ReactorStatus& reactor : sources.list_reactors()) {
+    const auto with = [&](const char* label, const char* value) {
+      return Labels{{"reactor", reactor.name}, {label, value}};
+    };
+    const Labels labels = {{"reactor", reactor.name}};
+    for (const auto& [state, name] : kReactorStates) {
+      out.Gauge("leftfold_reactor_state", "1 for the state that the reactor is in.",
+                reactor.state == state ? 1 : 0, with("state", name));
+    }
+    out.Gauge("leftfold_reactor_position", "Position up to which the reactor has taken events in.",
+              static_cast<double>(reactor.checkpoint.value), labels);
+    out.Gauge("leftfold_reactor_lag_events", "Events of the log that it has not taken in yet.",
+              static_cast<double>(reactor.lag_events), labels);
+    out.Count("leftfold_reactor_events_total", "Events that it reacted to.",
+              static_cast<double>(reactor.events), labels);
+    for (const auto& [state, rows] :
+         {std::pair{"queued", reactor.waiting - reactor.under_way},
+          std::pair{"in_flight", reactor.under_way}, std::pair{"parked", reactor.parked_keys}}) {
+      out.Gauge("leftfold_reactor_outbox_rows",
+                "Deliveries that will be made, are being made, and wait for an operator.",
+                static_cast<double>(rows), with("state", state));
+    }
+    out.Gauge("leftfold_reactor_timers", "Timers that wait for their time.",
+              static_cast<double>(reactor.timers), labels);
+    for (const auto& [outcome, count] :
+         {std::pair{"done", reactor.delivered - reactor.rejections},
+          std::pair{"refused", reactor.rejections}, std::pair{"retried", reactor.retries},
+          std::pair{"parked", reactor.parked}}) {
+      out.Count("leftfold_reactor_deliveries_total", "Deliveries, by what came of them.",
+                static_cast<double>(count), with("outcome", outcome));
+    }
+    out.Distribution("leftfold_reactor_attempt_duration_seconds",
+                     "Of each attempt at a delivery, to its answer.", *reactor.attempt_seconds,
+                     labels);
+  }
+}
+
 void AddReaders(const MetricSources& sources, Families& out) {
   if (sources.feeds != nullptr) {
     out.Gauge("leftfold_subscribers", "Reads and subscriptions of the log that are open.",
@@ -258,8 +304,8 @@ class Collector final : public prometheus::Collectable {
   explicit Collector(MetricSources sources) : sources_(std::move(sources)) {}
   std::vector<MetricFamily> Collect() const override {
     Families families;
-    for (const auto add :
-         {AddRoles, AddLog, AddVerified, AddCommands, AddViews, AddReaders, AddRpcs, AddProcess})
+    for (const auto add : {AddRoles, AddLog, AddVerified, AddCommands, AddViews, AddReactors,
+                           AddReaders, AddRpcs, AddProcess})
       add(sources_, families);
     return families.Take();
   }

@@ -12,6 +12,7 @@
 #include "event_store/event_store.h"
 #include "event_store/feed.h"
 #include "projector/projector.h"
+#include "reactor/reactors.h"
 #include "read_api/watch_hub.h"
 #include "rpc/services.h"
 #include "server/roles.h"
@@ -37,6 +38,7 @@ struct MetricSources {
   const Feeds* feeds = nullptr;
   std::function<std::vector<ViewStatus>()> list_views;  // Of the roles project and read.
   bool follows_log = false;  // Of the role project: what the views lag behind is known.
+  std::function<std::vector<ReactorStatus>()> list_reactors;
   const read_api::WatchHub* watches = nullptr;
   const ViewHealth* health = nullptr;
   std::vector<const rpc::Services*> services;

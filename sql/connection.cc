@@ -152,6 +152,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenMemory() {
     std::unique_ptr<Connection> connection(new Connection(
         ":memory:", SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE | SQLITE_OPEN_NOMUTEX));
     connection->role_ = Role::kWriter;
+    sqlite3_limit(connection->database_.getHandle(), SQLITE_LIMIT_ATTACHED, 0);
     return connection;
   } catch (const SQLite::Exception& e) {
     return ToStatus(e.getExtendedErrorCode(), e.what());
@@ -165,6 +166,7 @@ absl::Status Connection::Configure(const OpenOptions& options) {
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role_ == Role::kReader ? 1 : 0,
                     nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, options.attached_max);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   LEFTFOLD_RETURN_IF_ERROR(
       Run(fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "

@@ -123,7 +123,8 @@ bool SameCommand(const NumberedCommand& a, const NumberedCommand& b) {
 
 absl::StatusOr<std::unique_ptr<LogFileReader>> LogFileReader::Open(const std::string& folder) {
   const std::string path = folder + "/events.db";
-  auto connection = sql::Connection::Open(path, {.application_id = kLogApplicationId});
+  auto connection =
+      sql::Connection::Open(path, {.attached_max = 1, .application_id = kLogApplicationId});
   if (!connection.ok()) return connection.status();
   LEFTFOLD_RETURN_IF_ERROR(CheckFormat(**connection, path));
   if ((*connection)->Value("SELECT count(*) FROM sqlite_schema WHERE name = 'store'") == 0) {

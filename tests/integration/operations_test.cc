@@ -20,10 +20,13 @@
 
 #include "core/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "leftfold/admin/v1/reactors.grpc.pb.h"
+#include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
+#include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "testing/scrape.h"
 #include "testing/temporary_folder.h"
@@ -188,6 +191,110 @@ TEST_F(Operations, MetricsTellWhatHappened) {
     EXPECT_GT(values.at(name), 0) << name;
   }
   context.TryCancel();
+}
+
+// Brings orders on their way, by what reactors do.
+class OperationsOfReactors : public Operations {
+ protected:
+  void ServeOrders() {
+    Serve("", "unset LEFTFOLD_PAYMENTS_URL; exec 2>" + stderr_file());
+    const auto write = ChannelTo(write_address_);
+    orders_ = orders::v1::OrderCommandService::NewStub(write);
+    reactors_ = admin::v1::ReactorService::NewStub(ChannelTo(admin_address_));
+    const auto restaurants = orders::v1::RestaurantCommandService::NewStub(write);
+    using Restaurants = orders::v1::RestaurantCommandService::Stub;
+    Do(*restaurants, &Restaurants::RegisterRestaurant,
+       "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_AUTO");
+    Do(*restaurants, &Restaurants::AddMenuItem,
+       "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900");
+    Do(*restaurants, &Restaurants::OpenRestaurant, "restaurant_id: 'roma'");
+  }
+  template <class Service, class Request, class Response>
+  static void Do(Service& service,
+                 grpc::Status (Service::*rpc)(grpc::ClientContext*, const Request&, Response*),
+                 const std::string& text) {
+    grpc::ClientContext context;
+    Response response;
+    const grpc::Status status = (service.*rpc)(&context, testing::Parse<Request>(text), &response);
+    ASSERT_TRUE(status.ok()) << text << ": " << status.error_message();
+  }
+  void Place(const std::string& id) {
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::PlaceOrder,
+       "order_id: '" + id +
+           "' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
+           "lines { item_id: 'pizza' qty: 1 }");
+  }
+  static std::string Of(const std::string& metric, const std::string& reactor,
+                        const std::string& label = "") {
+    return "leftfold_reactor_" + metric + "{reactor=\"" + reactor + "\"" +
+           (label.empty() ? "" : "," + label) + "}";
+  }
+  void AwaitMetric(const std::string& name, double value) const {
+    while (Metric(name) != value && !HasFailure()) {
+    }
+  }
+
+  std::unique_ptr<orders::v1::OrderCommandService::Stub> orders_;
+  std::unique_ptr<admin::v1::ReactorService::Stub> reactors_;
+};
+
+TEST_F(OperationsOfReactors, MetricsTellWhatReactorsDo) {
+  ServeOrders();
+  using Reactors = admin::v1::ReactorService::Stub;
+  using Orders = orders::v1::OrderCommandService::Stub;
+  Do(*reactors_, &Reactors::PauseReactor, "reactor: 'validate_order' why: 'a test'");
+  EXPECT_EQ(Metric(Of("state", "validate_order", "state=\"paused\"")), 1);
+  Place("late");
+  AwaitMetric(Of("outbox_rows", "validate_order", "state=\"queued\""), 1);
+  Do(*orders_, &Orders::CancelOrder, "order_id: 'late' customer_id: 'ada'");
+  Do(*reactors_, &Reactors::ResumeReactor, "reactor: 'validate_order'");
+  AwaitMetric(Of("deliveries_total", "validate_order", "outcome=\"refused\""), 1);
+  Place("o1");
+  AwaitMetric(Of("deliveries_total", "validate_order", "outcome=\"done\""), 1);
+  AwaitMetric(Of("timers", "deadlines"), 1);
+  Do(*orders_, &Orders::PayForOrder,
+     "order_id: 'o1' customer_id: 'ada' payment_id: 'p1' method_type: 'card' "
+     "payment_token: 'tok_visa' amount_minor: 900");
+  AwaitMetric(Of("outbox_rows", "charge_payment", "state=\"parked\""), 1);
+  AwaitMetric(Of("lag_events", "charge_payment"), 0);
+  const std::map<std::string, double> values = Scrape();
+  for (const auto& [name, value] : std::map<std::string, double>{
+           {Of("state", "validate_order", "state=\"paused\""), 0},
+           {Of("state", "validate_order", "state=\"stopped\""), 0},
+           {Of("position", "charge_payment"), values.at("leftfold_log_position")},
+           {Of("outbox_rows", "validate_order", "state=\"queued\""), 0},
+           {Of("outbox_rows", "validate_order", "state=\"in_flight\""), 0},
+           {Of("deliveries_total", "validate_order", "outcome=\"retried\""), 0},
+           {Of("deliveries_total", "charge_payment", "outcome=\"done\""), 0},
+           {Of("deliveries_total", "charge_payment", "outcome=\"parked\""), 1},
+           {Of("attempt_duration_seconds_count", "charge_payment"), 1},
+           {Of("attempt_duration_seconds_count", "validate_order"), 2},
+           {Of("attempt_duration_seconds_bucket", "validate_order", "le=\"+Inf\""), 2},
+           {Of("events_total", "charge_payment"), 1},
+           {Of("timers", "validate_order"), 0}}) {
+    ASSERT_TRUE(values.contains(name)) << name;
+    EXPECT_EQ(values.at(name), value) << name;
+  }
+  EXPECT_GT(values.at(Of("attempt_duration_seconds_sum", "validate_order")), 0);
+}
+
+TEST_F(OperationsOfReactors, AStoppedReactorIsSeenInMetricsAndTurnsNoHealth) {
+  ServeOrders();
+  {
+    const auto file =
+        sql::Connection::Open(data() + "/reactors/validate_order.db", {.role = sql::Role::kWriter});
+    ASSERT_TRUE(file.ok() &&
+                (*file)->Run("DROP TABLE restaurant; DROP TABLE leftfold_outbox").ok());
+  }
+  Place("o1");
+  AwaitMetric(Of("state", "validate_order", "state=\"stopped\""), 1);
+  EXPECT_EQ(Metric(Of("state", "validate_order", "state=\"live\"")), 0);
+  EXPECT_GT(Metric(Of("lag_events", "validate_order")), 0);
+  AwaitMetric(Of("lag_events", "deadlines"), 0);
+  for (const std::string service : {"", "write", "leftfold.orders.v1.OrderCommandService",
+                                    "leftfold.orders.v1.OrderQueryService"}) {
+    EXPECT_EQ(Health(admin_address_, service), health::HealthCheckResponse::SERVING) << service;
+  }
 }
 
 TEST_F(Operations, MetricsTellWhatVerifyFound) {

@@ -1,11 +1,13 @@
 // Dependencies point one way: domains -> core + generated protos; engines -> core, sql,
-// event_store, rpc; only server/ and tools/ know all engines; nobody includes domains/.
+// event_store, rpc; only server/ and tools/ know all engines; nobody includes domains/. No view is
+// read to decide.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -52,6 +54,16 @@ std::vector<fs::path> SourcesIn(const std::string& folder) {
   return sources;
 }
 
+std::string TextOf(const fs::path& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+bool IsTest(const fs::path& file) {
+  const std::string name = file.filename().string();
+  return name.ends_with("_test.cc") || name.starts_with("test_");
+}
+
 std::string TopFolder(const std::string& include) { return include.substr(0, include.find('/')); }
 
 // Of the packages in proto/leftfold, those that are no domain's.
@@ -86,27 +98,127 @@ TEST(IncludeRules, EnginesIncludeOnlyWhatTheArchitectureAllows) {
 TEST(IncludeRules, ADomainIncludesItsOwnFolderCoreAndGeneratedMessagesOnly) {
   for (const fs::path& file : SourcesIn("domains")) {
     const std::string own = "domains/" + file.parent_path().filename().string() + "/";
-    const std::string name = file.filename().string();
-    const bool test = name.ends_with("_test.cc") || name.starts_with("test_");
     for (const std::string& include : IncludesOf(file)) {
       const bool fine = include.starts_with("core/") || include.starts_with(own) ||
-                        IsGenerated(include) || (test && include.starts_with("testing/"));
+                        IsGenerated(include) || (IsTest(file) && include.starts_with("testing/"));
       EXPECT_TRUE(fine) << file << " includes " << include;
       EXPECT_FALSE(include.ends_with(".grpc.pb.h")) << file << ": domains hold no gRPC code";
     }
-    std::ifstream in(file);
-    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    const std::string text = TextOf(file);
     EXPECT_EQ(text.find("grpcpp"), std::string::npos) << file;
     EXPECT_EQ(text.find("SQLiteCpp"), std::string::npos) << file;
     EXPECT_EQ(text.find("sqlite3.h"), std::string::npos) << file;
   }
 }
 
+// What an engine or a part of server/ includes that reads files of views.
+bool ReadsViews(const std::string& include) {
+  static const std::set<std::string> kFiles = {"sql/view_file.h",      "sql/compare.h",
+                                               "core/view_listener.h", "server/served_views.h",
+                                               "server/view_health.h", "server/query_service.h"};
+  return TopFolder(include) == "projector" || TopFolder(include) == "read_api" ||
+         kFiles.contains(include);
+}
+
+TEST(IncludeRules, NothingThatDecidesOrReactsReadsViews) {
+  for (const char* folder : {"write_api", "reactor"}) {
+    for (const fs::path& file : SourcesIn(folder)) {
+      for (const std::string& include : IncludesOf(file))
+        EXPECT_FALSE(ReadsViews(include)) << file << " includes " << include;
+    }
+  }
+  const std::regex decides("(caller|command_|reactor_|state_loader|store_service|webhook).*");
+  std::size_t found = 0;
+  for (const fs::path& file : SourcesIn("server")) {
+    if (!std::regex_match(file.filename().string(), decides)) continue;
+    ++found;
+    for (const std::string& include : IncludesOf(file))
+      EXPECT_FALSE(ReadsViews(include)) << file << " includes " << include;
+  }
+  EXPECT_GE(found, 12u);
+}
+
+// Names of the structs in the text that have such a line: aggregates, views or reactors.
+std::vector<std::string> StructsWith(const std::string& line, const std::string& text) {
+  std::vector<std::string> names;
+  for (std::size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) {
+    const std::size_t name = text.rfind("\nstruct ", at) + 8;
+    names.push_back(text.substr(name, text.find_first_of(" :{", name) - name));
+  }
+  return names;
+}
+
+// The files of a domain in which its aggregates and reactors are, and all that those include, with
+// what is behind the headers.
+std::set<fs::path> DecidingFiles(const std::vector<fs::path>& sources) {
+  std::set<fs::path> files;
+  std::vector<fs::path> left;
+  std::string names;
+  const auto add = [&](const fs::path& file) {
+    if (fs::exists(file) && files.insert(file).second) left.push_back(file);
+  };
+  for (const fs::path& file : sources) {
+    if (file.extension() != ".h") continue;
+    for (const char* line : {"using Commands =", "using Reacting ="}) {
+      for (const std::string& name : StructsWith(line, TextOf(file))) {
+        names += (names.empty() ? "" : "|") + name;
+        add(file);
+      }
+    }
+  }
+  const std::regex member("(^|\n)[^\\s/][^\n]*\\b(" + names + ")::\\w+\\(");
+  for (const fs::path& file : sources) {
+    if (file.extension() == ".cc" && std::regex_search(TextOf(file), member)) add(file);
+  }
+  while (!left.empty()) {
+    const fs::path file = left.back();
+    left.pop_back();
+    for (const std::string& include : IncludesOf(file)) {
+      if (TopFolder(include) == "domains") add(fs::path(LEFTFOLD_SOURCE_DIR) / include);
+    }
+    add(fs::path(file).replace_extension(".cc"));
+  }
+  return files;
+}
+
+TEST(IncludeRules, AggregatesAndReactorsOfADomainKnowNoneOfItsViews) {
+  for (const auto& folder : fs::directory_iterator(fs::path(LEFTFOLD_SOURCE_DIR) / "domains")) {
+    if (!folder.is_directory()) continue;
+    std::vector<fs::path> sources;
+    std::set<fs::path> views;
+    for (const fs::path& file : SourcesIn("domains/" + folder.path().filename().string())) {
+      if (IsTest(file) || file.filename() == "domain.cc") continue;
+      sources.push_back(file);
+      if (!StructsWith("using Handles =", TextOf(file)).empty()) views.insert(file);
+    }
+    const std::set<fs::path> deciding = DecidingFiles(sources);
+    EXPECT_FALSE(views.empty()) << folder;
+    EXPECT_GE(deciding.size(), 3u) << folder;
+    for (const fs::path& file : deciding) {
+      EXPECT_FALSE(views.contains(file)) << "a file that decides or reacts includes " << file;
+      const std::string text = TextOf(file);
+      for (const char* forbidden : {"ReadTx", "WriteTx", "/queries.pb.h"})
+        EXPECT_EQ(text.find(forbidden), std::string::npos) << file << " has " << forbidden;
+    }
+  }
+}
+
+TEST(IncludeRules, OfAnotherDomainNoViewIsAsked) {
+  for (const fs::path& file : SourcesIn("domains")) {
+    const std::string own = file.parent_path().filename().string();
+    for (const std::string& include : IncludesOf(file)) {
+      if (!IsGenerated(include) || kOwnPackages.contains(PackageOf(include)) ||
+          PackageOf(include) == own)
+        continue;
+      EXPECT_FALSE(include.ends_with("/queries.pb.h")) << file << " includes " << include;
+    }
+  }
+}
+
 TEST(IncludeRules, OfTheLogOnlyTheRemoteStoreKnowsGrpc) {
   for (const fs::path& file : SourcesIn("event_store")) {
     if (file.parent_path().filename() == "remote") continue;
-    std::ifstream in(file);
-    const std::string text((std::istreambuf_iterator<char>(in)), {});
+    const std::string text = TextOf(file);
     EXPECT_EQ(text.find("grpcpp"), std::string::npos) << file;
     for (const std::string& include : IncludesOf(file)) {
       EXPECT_FALSE(include.ends_with(".grpc.pb.h")) << file << " includes " << include;
@@ -123,8 +235,7 @@ TEST(IncludeRules, NoEngineNamesADomain) {
     for (const auto& [folder, allowed] : kMayInclude) {
       if (folder == "tools") continue;  // Its help has an example.
       for (const fs::path& file : SourcesIn(folder)) {
-        std::ifstream in(file);
-        const std::string text((std::istreambuf_iterator<char>(in)), {});
+        const std::string text = TextOf(file);
         EXPECT_EQ(text.find("leftfold." + name), std::string::npos)
             << file << " names the domain " << name;
       }
@@ -135,8 +246,7 @@ TEST(IncludeRules, NoEngineNamesADomain) {
 TEST(IncludeRules, NoEngineHoldsAThreadAClockOrAWait) {
   for (const char* folder : {"core", "sql", "event_store", "write_api", "projector", "read_api"}) {
     for (const fs::path& file : SourcesIn(folder)) {
-      std::ifstream in(file);
-      const std::string text((std::istreambuf_iterator<char>(in)), {});
+      const std::string text = TextOf(file);
       for (const char* forbidden :
            {"std::thread", "std::jthread", "std::this_thread", "std::async", "std::future",
             "pthread_", "sleep_for", "SleepFor", "usleep", "nanosleep", "condition_variable",
@@ -152,8 +262,7 @@ TEST(IncludeRules, WhatIsSaidToPeopleGoesThroughTheLogFunctionsWhichDoNotThrow) 
   for (const auto& [folder, allowed] : kMayInclude) {
     for (const fs::path& file : SourcesIn(folder)) {
       if (file.filename() == "log.h" || file.filename() == "log.cc") continue;
-      std::ifstream in(file);
-      const std::string text((std::istreambuf_iterator<char>(in)), {});
+      const std::string text = TextOf(file);
       for (const char* forbidden : {"fmt::print", "stderr)", "(stderr", "std::cerr", "std::cout"}) {
         EXPECT_EQ(text.find(forbidden), std::string::npos) << file << " uses " << forbidden;
       }

@@ -409,6 +409,22 @@ TEST(Reactors, StopOnALogThatIsNotTheirs) {
   EXPECT_EQ(runner.status().code(), absl::StatusCode::kDataLoss) << runner.status();
 }
 
+TEST(Reactors, WriteNothingWhereNothingComesOfAnEvent) {
+  ReactorFixture f;
+  const auto written = [&] {
+    auto reader = sql::OpenReactorReader(f.folder() + "/worker.db");
+    return sql::ReadCheckpoint(**reader)->position;
+  };
+  f.Create("a", "quiet");
+  f.Settle();
+  EXPECT_EQ(f.Status().checkpoint, f.store().GetHead().position);
+  EXPECT_EQ(f.Status().events, 1);
+  EXPECT_EQ(written(), kBeforeFirst);
+  f.Create("b", "note=1");
+  f.Settle();
+  EXPECT_EQ(written(), f.store().GetHead().position);
+}
+
 TEST(Reactors, PassOverEventsThatComeAgain) {
   ReactorFixture f;
   f.Create("a", "note=1");
