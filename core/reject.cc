@@ -96,6 +96,10 @@ absl::Status CommandIdReused(const std::string& command_id) {
       {{"command_id", command_id}});
 }
 
+absl::Status ServerStopping() {
+  return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; try again later");
+}
+
 std::string ReasonOf(const absl::Status& status) {
   return Detail<google::rpc::ErrorInfo>(status, kErrorInfoUrl).reason();
 }

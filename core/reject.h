@@ -46,6 +46,9 @@ absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
 // The refusal of a command whose id another command has used.
 absl::Status CommandIdReused(const std::string& command_id);
 
+// The answer to whoever comes while the process ends.
+absl::Status ServerStopping();
+
 // The reason of a status made by Reject, "" when there is none.
 std::string ReasonOf(const absl::Status& status);
 // A metadata value of a status made by Reject, "" when there is none.

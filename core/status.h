@@ -30,6 +30,9 @@ absl::Status Error(absl::StatusCode code, fmt::format_string<Args...> format, Ar
   return {code, fmt::format(format, std::forward<Args>(args)...)};
 }
 
+// The same failure in other words: its code and payloads stay.
+absl::Status WithMessage(const absl::Status& status, std::string_view message);
+
 // Ends the process with `message` on stderr: for broken invariants only, never for bad input.
 [[noreturn]] void Die(std::string_view message);
 

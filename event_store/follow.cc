@@ -1,5 +1,7 @@
 #include "event_store/follow.h"
 
+#include <utility>
+
 #include "core/reject.h"
 
 namespace leftfold {
@@ -29,6 +31,14 @@ absl::Status OffTheChainAt(Position position) {
                                     "verify`, then rebuild the view, or restore the reactor of "
                                     "this log",
                                     position.value));
+}
+
+absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position) {
+  auto read = store.ReadAll({.from = Position{position.value - 1}, .events_max = 1});
+  if (!read.ok()) return read.status();
+  if (read->events.empty() || read->events.front().position != position) return HoleAt(position);
+  if (LeafOf(read->events.front()) != read->events.front().leaf) return ChangedAt(position);
+  return std::move(read->events.front());
 }
 
 absl::Status CheckFollows(const Head& before, const RecordedEvent& event) {

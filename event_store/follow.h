@@ -2,6 +2,7 @@
 #define EVENT_STORE_FOLLOW_H_
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "core/event.h"
 #include "event_store/event_store.h"
@@ -17,6 +18,9 @@ absl::Status HoleAt(Position position);
 absl::Status ChangedAt(Position position);
 // The chain value at a position is another one than the one that was seen before.
 absl::Status OffTheChainAt(Position position);
+
+// Reads the event at a position, as it was recorded.
+absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position);
 
 // The event is the next one after `before`, as it was recorded.
 absl::Status CheckFollows(const Head& before, const RecordedEvent& event);

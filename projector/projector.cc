@@ -7,13 +7,6 @@
 #include "core/status.h"
 
 namespace leftfold {
-namespace {
-
-absl::Status Stopping() {
-  return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
-}
-
-}  // namespace
 
 // A rebuild on the executor. Whoever takes `rebuild_` out gives the answer, so there is one.
 class Projector::RebuildTask : public std::enable_shared_from_this<RebuildTask> {
@@ -94,7 +87,7 @@ void Projector::Stop() {
   }
   for (const auto& weak : rebuilds) {
     if (const auto task = weak.lock()) {
-      task->End(Stopping());
+      task->End(ServerStopping());
     }
   }
   for (const auto& slot : slots_) {
@@ -227,7 +220,7 @@ absl::Status Projector::PauseView(std::string_view view, std::string_view why) {
   const auto slot = Find(view);
   if (!slot.ok()) return slot.status();
   MutexLock lock((*slot)->mu);
-  return (*slot)->ended ? Stopping() : (*slot)->Pause(why);
+  return (*slot)->ended ? ServerStopping() : (*slot)->Pause(why);
 }
 
 absl::Status Projector::ResumeView(std::string_view view) {
@@ -236,7 +229,7 @@ absl::Status Projector::ResumeView(std::string_view view) {
   bool wake = false;
   {
     MutexLock lock((*slot)->mu);
-    if ((*slot)->ended) return Stopping();
+    if ((*slot)->ended) return ServerStopping();
     const auto resumed = (*slot)->Resume();
     if (!resumed.ok()) return resumed.status();
     wake = *resumed;
@@ -267,7 +260,7 @@ auto Projector::OnRunner(std::string_view view, Work work)
   const auto slot = Find(view);
   if (!slot.ok()) return slot.status();
   MutexLock lock((*slot)->mu);
-  if ((*slot)->ended) return Stopping();
+  if ((*slot)->ended) return ServerStopping();
   if ((*slot)->runner == nullptr) {
     return Reject(core::v1::ERROR_REASON_REBUILD_RUNNING,
                   fmt::format("the file of {} is being compared or switched, or cannot be opened; "
@@ -300,7 +293,7 @@ absl::StatusOr<std::function<void()>> Projector::StartRebuild(std::string_view v
   {
     MutexLock lock(mu_);
     if (context_->stopped) {
-      return Stopping();
+      return ServerStopping();
     }
     std::erase_if(rebuilds_, [](const auto& weak) { return weak.expired(); });
     rebuilds_.push_back(task);

@@ -53,10 +53,6 @@ absl::Status NoGeneration(const ViewEntry& view, std::int64_t generation,
                 {{"view", std::string(view.name)}, {"generation", fmt::to_string(generation)}});
 }
 
-absl::Status Stopping() {
-  return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping");
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Begin(std::shared_ptr<ViewSlot> slot,
@@ -70,7 +66,7 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Begin(std::shared_ptr<ViewSlot
   std::unique_ptr<Rebuild> rebuild(
       new Rebuild(std::move(slot), store, action, until, std::move(wake)));
   MutexLock lock(rebuild->slot_->mu);
-  if (rebuild->slot_->ended) return Stopping();
+  if (rebuild->slot_->ended) return ServerStopping();
   rebuild->lock_ = rebuild->slot_->version_lock;
   if (rebuild->lock_ == nullptr) {
     return WithRetryAfter(
@@ -236,7 +232,7 @@ absl::StatusOr<RebuildProgress> Rebuild::FinishPaused() {
   std::unique_ptr<ViewRunner> live;
   {
     MutexLock lock(slot_->mu);
-    if (slot_->ended) return Stopping();
+    if (slot_->ended) return ServerStopping();
     // A file that was found damaged meanwhile is closed, and built anew.
     const bool comparable = slot_->serving && slot_->runner != nullptr;
     if (action_ == RebuildAction::kVerify && !comparable) return NothingToCompare();
@@ -301,7 +297,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Switch(std::unique_ptr<ViewRunner>& liv
   LEFTFOLD_RETURN_IF_ERROR(runner_->connection().Run("PRAGMA user_version=0"));
   const RebuildProgress result = FinishedAt(runner_->checkpoint());
   MutexLock lock(slot_->mu);
-  if (slot_->ended) return Stopping();
+  if (slot_->ended) return ServerStopping();
   LEFTFOLD_RETURN_IF_ERROR(slot_->SwitchTo(live, runner_, generation_));
   keep_file_ = true;
   return result;

@@ -271,16 +271,9 @@ void ViewRunner::Unpark() {
 }
 
 absl::StatusOr<RecordedEvent> ViewRunner::ReadParkedEvent(const sql::ParkedEvent& parked) {
-  auto read = store_.ReadAll({.from = Position{parked.position.value - 1}, .events_max = 1});
-  if (!read.ok()) return read.status();
-  if (read->events.empty() || read->events.front().position != parked.position) {
-    return HoleAt(parked.position);
-  }
-  RecordedEvent& event = read->events.front();
-  if (LeafOf(event) != event.leaf || ToString(event.event_id) != parked.event_id) {
-    return ChangedAt(parked.position);
-  }
-  return std::move(event);
+  auto event = ReadEventAt(store_, parked.position);
+  if (event.ok() && ToString(event->event_id) != parked.event_id) return ChangedAt(parked.position);
+  return event;
 }
 
 // Folds `events`; the last one is left parked, for `poison`, if that is given.
@@ -412,12 +405,10 @@ void ViewRunner::WriteChanges(const sql::ConnectionWriteTx& tx, Position end) {
 ViewRunner::Progress ViewRunner::StopAt(Position position, const absl::Status& reason) {
   // What is lost without a reason for clients is the file, not the log.
   const bool damaged = absl::IsDataLoss(reason) && ReasonOf(reason).empty();
-  stopped_ = absl::Status(
-      reason.code(),
+  stopped_ = WithMessage(
+      reason,
       fmt::format("stopped at position {}: {}{}", position.value, ToStd(reason.message()),
                   damaged ? fmt::format("; rebuild it: leftfold replay {}", view_.name) : ""));
-  reason.ForEachPayload(
-      [this](auto url, const absl::Cord& payload) { stopped_.SetPayload(url, payload); });
   stopped_at_ = position;
   return Progress::kStopped;
 }

@@ -121,7 +121,6 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
                                                                    EventStore& store,
                                                                    StateLoader& loader,
                                                                    const std::string& path) {
-  std::unique_ptr<ReactorRunner> runner(new ReactorRunner(reactor, store, path));
   sql::Checkpoint start{kBeforeFirst, FirstChain(store.StoreId())};
   if (reactor.start == StartAt::kNow) {
     const Head head = store.GetHead();
@@ -130,19 +129,23 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
   auto connection = path.empty() ? sql::OpenReactorInMemory(reactor, start)
                                  : sql::OpenReactorWriter(path, reactor, start);
   if (!connection.ok()) return connection.status();
-  runner->connection_ = *std::move(connection);
-  runner->tables_ = std::make_unique<Tables>(*runner, loader);
+  std::unique_ptr<ReactorRunner> runner(
+      new ReactorRunner(reactor, store, loader, path, *std::move(connection)));
   LEFTFOLD_RETURN_IF_ERROR(runner->Load());
   LEFTFOLD_RETURN_IF_ERROR(
       CheckOnChain(store, {runner->checkpoint_.position, runner->checkpoint_.chain}));
   return runner;
 }
 
-ReactorRunner::ReactorRunner(const ReactorEntry& reactor, EventStore& store, std::string path)
+ReactorRunner::ReactorRunner(const ReactorEntry& reactor, EventStore& store, StateLoader& loader,
+                             std::string path, std::unique_ptr<sql::Connection> connection)
     : reactor_(reactor),
       store_(store),
       path_(std::move(path)),
-      stream_(StreamName(kReactionCategory, reactor.name)) {}
+      stream_(StreamName(kReactionCategory, reactor.name)),
+      connection_(std::move(connection)),
+      tables_(std::make_unique<Tables>(*this, loader)),
+      outbox_(*connection_) {}
 
 ReactorRunner::~ReactorRunner() = default;
 
@@ -153,53 +156,16 @@ absl::Status ReactorRunner::Load() {
   checkpoint_ = *checkpoint;
   written_ = checkpoint_.position;
   paused_ = sql::ReadReactorPaused(*connection_);
-  LoadRows();
-  return connection_->status();
-}
-
-void ReactorRunner::LoadRows() {
-  lanes_ = ReactorLanes();
-  timers_ = ReactorTimers();
-  numbers_.clear();
-  fired_.clear();
   local_.clear();
   delayed_.clear();
   to_tell_.clear();
-  sql::ForEachRow(*connection_, [this](const sql::OutboxIndex& row) {
-    Numbers& numbers = numbers_[sql::PositionOfRow(row.id).value];
-    ++numbers.rows;
-    numbers.next = std::max(numbers.next, sql::NumberOfRow(row.id) + 1);
-    if (!row.timer.empty() && under_way_.contains(row.id)) {
-      fired_[row.timer] = row.id;
-    } else if (!row.timer.empty() && row.state == sql::RowState::kWaiting) {
-      return timers_.Add({row.timer, row.id, row.key}, row.due);
-    }
-    lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
-    if (row.state != sql::RowState::kWaiting) lanes_.Park(row.id);
-  });
-  std::vector<std::string> behind;
-  sql::ForEachBehind(*connection_, [&](std::string_view key, std::int64_t rows) {
-    lanes_.AddBehind(key, rows);
-    behind.emplace_back(key);
-  });
-  sql::ForEachNextNumber(*connection_, [this](Position position, std::int64_t next) {
-    Numbers& numbers = numbers_[position.value];
-    numbers.next = std::max(numbers.next, next);
-    numbers.written = true;
-  });
-  for (const auto& [id, under_way] : under_way_) lanes_.SetRunning(id);
-  std::int64_t after = 0;
-  for (bool more = true; more && connection_->status().ok();) {
-    const auto page = sql::ListParkedRows(*connection_, after, kResultsMax);
-    for (const sql::OutboxRow& row : page) {
-      if (row.state == sql::RowState::kParking) Tell(row);
-      after = row.id;
-    }
-    more = page.size() == kResultsMax;
+  for (const std::int64_t id :
+       outbox_.Load([this](std::int64_t row) { return under_way_.contains(row); })) {
+    const auto row = outbox_.Read(id);
+    if (!row.ok()) return row.status();
+    Tell(*row);
   }
-  for (const std::string& key : behind) {
-    if (lanes_.NeedsBehind(key)) TakeBehind(key);
-  }
+  return connection_->status();
 }
 
 absl::Status ReactorRunner::Begin() {
@@ -213,7 +179,7 @@ ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
   if (std::exchange(reload_, false)) {
     if (const absl::Status loaded = Load(); !loaded.ok()) return Undo(loaded);
   }
-  if (lanes_.runnable() >= kRunnableRowsMax) {
+  if (outbox_.lanes().runnable() >= kRunnableRowsMax) {
     const Next next = Step({}, 0, now);
     return next == Next::kWait ? Next::kFull : next;
   }
@@ -225,10 +191,7 @@ ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
 ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, std::size_t linked,
                                         absl::Time now) {
   if (!stopped_.ok()) return Next::kStopped;
-  for (ReactorTimers::Timer& timer : timers_.TakeDue(now)) {
-    lanes_.Add(timer.id, timer.key, false);
-    fired_[std::move(timer.name)] = timer.id;
-  }
+  outbox_.TakeDue(now);
   const std::size_t results = std::min(finished_.size(), kResultsMax);
   later_ = false;
   absl::Status status = TakeInFinished(now);
@@ -259,11 +222,8 @@ ReactorRunner::Next ReactorRunner::Undo(const absl::Status& failure) {
   reload_ = !loaded.ok();
   if (MayPass(loaded.ok() ? failure : loaded)) return Next::kLater;
   const absl::Status& reason = loaded.ok() ? failure : loaded;
-  stopped_ =
-      absl::Status(reason.code(), fmt::format("stopped behind position {}: {}",
-                                              checkpoint_.position.value, ToStd(reason.message())));
-  reason.ForEachPayload(
-      [this](auto url, const absl::Cord& payload) { stopped_.SetPayload(url, payload); });
+  stopped_ = WithMessage(reason, fmt::format("stopped behind position {}: {}",
+                                             checkpoint_.position.value, ToStd(reason.message())));
   return Next::kStopped;
 }
 
@@ -288,17 +248,18 @@ absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryO
   Called called = Call([&](OwnTables& tables, Outbox& outbox) {
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
   });
+  if (called.status.ok()) {
+    counts_->delivered.Add();
+    if (!outcome.result.status.ok()) counts_->rejections.Add();
+  }
+  return Conclude(row, std::move(called));
+}
+
+absl::Status ReactorRunner::Conclude(const sql::OutboxRow& row, Called called) {
   LEFTFOLD_RETURN_IF_ERROR(connection_->status());
   if (!called.status.ok()) return Fail(row, called.status, MayPass(called.status));
-  counts_->delivered.Add();
-  if (!outcome.result.status.ok()) counts_->rejections.Add();
-  LEFTFOLD_RETURN_IF_ERROR(Enqueue({.position = sql::PositionOfRow(row.id),
-                                    .key = row.key,
-                                    .event_id = row.event_id,
-                                    .correlation_id = row.correlation_id,
-                                    .traceparent = row.traceparent},
-                                   std::move(called.entries)));
-  Remove(row);
+  LEFTFOLD_RETURN_IF_ERROR(Enqueue(row, std::move(called.entries)));
+  outbox_.Remove(row);
   return connection_->status();
 }
 
@@ -341,28 +302,11 @@ absl::Status ReactorRunner::RunLocal(absl::Time now) {
 }
 
 absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
-  const auto event = ReadEvent(sql::PositionOfRow(row.id));
+  const auto event = ReadEventAt(store_, sql::PositionOfRow(row.id));
   if (!event.ok()) return event.status();
-  Called called = Call(
-      [&](OwnTables& tables, Outbox& outbox) { return reactor_.react(*event, tables, outbox); });
-  LEFTFOLD_RETURN_IF_ERROR(connection_->status());
-  if (!called.status.ok()) return Fail(row, called.status, MayPass(called.status));
-  LEFTFOLD_RETURN_IF_ERROR(Enqueue({.position = event->position,
-                                    .key = row.key,
-                                    .event_id = row.event_id,
-                                    .correlation_id = row.correlation_id,
-                                    .traceparent = row.traceparent},
-                                   std::move(called.entries)));
-  Remove(row);
-  return connection_->status();
-}
-
-absl::StatusOr<RecordedEvent> ReactorRunner::ReadEvent(Position position) {
-  auto read = store_.ReadAll({.from = Position{position.value - 1}, .events_max = 1});
-  if (!read.ok()) return read.status();
-  if (read->events.empty() || read->events.front().position != position) return HoleAt(position);
-  if (LeafOf(read->events.front()) != read->events.front().leaf) return ChangedAt(position);
-  return std::move(read->events.front());
+  return Conclude(row, Call([&](OwnTables& tables, Outbox& outbox) {
+                    return reactor_.react(*event, tables, outbox);
+                  }));
 }
 
 absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::size_t linked) {
@@ -393,13 +337,10 @@ absl::Status ReactorRunner::TakeInOne(const RecordedEvent& event) {
   if (event.stream == stream_) return TakeInControl(event);
   const std::optional<std::string> key = reactor_.key(event);
   if (!key) return absl::OkStatus();
-  if (lanes_.GoesBehind(*key)) {
+  if (outbox_.lanes().GoesBehind(*key)) {
     counts_->events.Add();
     LEFTFOLD_RETURN_IF_ERROR(Begin());
-    sql::OutboxRow row = UnreactedRow(event, *key);
-    row.behind = true;
-    sql::InsertRow(*connection_, row);
-    lanes_.AddBehind(*key);
+    outbox_.AddBehind(UnreactedRow(event, *key));
     return connection_->status();
   }
   Called called = Call(
@@ -407,22 +348,14 @@ absl::Status ReactorRunner::TakeInOne(const RecordedEvent& event) {
   LEFTFOLD_RETURN_IF_ERROR(connection_->status());
   if (MayPass(called.status)) return called.status;
   counts_->events.Add();
-  if (!called.status.ok()) {
-    // It is reacted to again, and parked, behind what came before it.
-    LEFTFOLD_RETURN_IF_ERROR(Begin());
-    AddRow(UnreactedRow(event, *key));
-    return connection_->status();
-  }
-  if (called.entries.empty()) return absl::OkStatus();
+  if (called.status.ok() && called.entries.empty()) return absl::OkStatus();
   LEFTFOLD_RETURN_IF_ERROR(Begin());
   const sql::OutboxRow row = UnreactedRow(event, *key);
-  return Enqueue({.position = event.position,
-                  .key = *key,
-                  .event_id = row.event_id,
-                  .correlation_id = row.correlation_id,
-                  .traceparent = row.traceparent,
-                  .fresh = true},
-                 std::move(called.entries));
+  if (!called.status.ok()) {
+    outbox_.Add(row);  // It is reacted to again, and parked, behind what came before it.
+    return connection_->status();
+  }
+  return Enqueue(row, std::move(called.entries), /*fresh=*/true);
 }
 
 absl::Status ReactorRunner::TakeInControl(const RecordedEvent& event) {
@@ -437,17 +370,12 @@ absl::Status ReactorRunner::TakeInControl(const RecordedEvent& event) {
 }
 
 absl::Status ReactorRunner::Retry(std::string_view key) {
-  const std::int64_t id = lanes_.ParkedRow(key);
+  const std::int64_t id = outbox_.lanes().ParkedRow(key);
   if (id == 0) return absl::OkStatus();
   LEFTFOLD_RETURN_IF_ERROR(Begin());
-  auto row = sql::ReadRow(*connection_, id);
-  if (!row) return absl::DataLossError("a parked row is not in its file");
-  row->attempts = 0;
-  ++row->round;
-  row->state = sql::RowState::kWaiting;
-  sql::UpdateRow(*connection_, *row);
-  if (!row->timer.empty()) fired_[row->timer] = id;
-  lanes_.Unpark(key);
+  auto row = outbox_.Read(id);
+  if (!row.ok()) return row.status();
+  outbox_.Retry(*std::move(row));
   return connection_->status();
 }
 
@@ -464,98 +392,36 @@ absl::Status ReactorRunner::Skip(std::string_view delivery_id) {
   }
   LEFTFOLD_RETURN_IF_ERROR(Begin());
   const auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
-  if (!row || lanes_.ParkedRow(row->key) != row->id) return connection_->status();
-  lanes_.Unpark(row->key);
-  Remove(*row);
+  if (!row || outbox_.lanes().ParkedRow(row->key) != row->id) return connection_->status();
+  outbox_.lanes().Unpark(row->key);
+  outbox_.Remove(*row);
   return connection_->status();
 }
 
-absl::Status ReactorRunner::Enqueue(const Source& source, std::vector<Outbox::Entry> entries) {
-  const bool tells = source.fresh && entries.size() == 1;
+absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Outbox::Entry> entries,
+                                    bool fresh) {
+  const bool tells = fresh && entries.size() == 1;
   for (Outbox::Entry& entry : entries) {
-    if (!entry.timer.empty()) CancelTimer(entry.timer);
+    if (!entry.timer.empty()) outbox_.CancelTimer(entry.timer);
     if (entry.cancels) continue;
-    const auto id = NewRowId(source.position, !tells);
+    const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
     if (!id.ok()) return id.status();
-    AddRow({.id = *id,
-            .key = source.key,
-            .kind = entry.kind,
-            .type = std::move(entry.type),
-            .payload = std::move(entry.payload),
-            .timer = std::move(entry.timer),
-            .due = entry.due,
-            .event_id = source.event_id,
-            .correlation_id = source.correlation_id,
-            .traceparent = source.traceparent});
+    outbox_.Add({.id = *id,
+                 .key = cause.key,
+                 .kind = entry.kind,
+                 .type = std::move(entry.type),
+                 .payload = std::move(entry.payload),
+                 .timer = std::move(entry.timer),
+                 .due = entry.due,
+                 .event_id = cause.event_id,
+                 .correlation_id = cause.correlation_id,
+                 .traceparent = cause.traceparent});
   }
-  if (timers_.size() > kReactorTimersMax) {
+  if (outbox_.timers().size() > kReactorTimersMax) {
     return Error(absl::StatusCode::kFailedPrecondition, "it has more than {} timers",
                  kReactorTimersMax);
   }
   return connection_->status();
-}
-
-absl::StatusOr<std::int64_t> ReactorRunner::NewRowId(Position position, bool write) {
-  Numbers& numbers = numbers_[position.value];
-  if (numbers.next >= kDeliveriesPerEventMax) {
-    return Error(absl::StatusCode::kFailedPrecondition,
-                 "the event at position {} led to {} deliveries: do its results lead to ever more?",
-                 position.value, numbers.next);
-  }
-  const std::int64_t n = numbers.next++;
-  if (write) {
-    sql::WriteNextNumber(*connection_, position, numbers.next);
-    numbers.written = true;
-  }
-  return sql::RowId(position, n);
-}
-
-void ReactorRunner::AddRow(const sql::OutboxRow& row) {
-  sql::InsertRow(*connection_, row);
-  Numbers& numbers = numbers_[sql::PositionOfRow(row.id).value];
-  ++numbers.rows;
-  numbers.next = std::max(numbers.next, sql::NumberOfRow(row.id) + 1);
-  if (row.timer.empty()) return lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
-  timers_.Add({row.timer, row.id, row.key}, row.due);
-}
-
-void ReactorRunner::CancelTimer(std::string_view timer) {
-  std::int64_t id = timers_.Remove(timer);
-  if (id == 0) {
-    const auto fired = fired_.find(ToAbsl(timer));
-    if (fired == fired_.end()) return;
-    id = fired->second;
-    const std::string key = lanes_.KeyOf(id);
-    if (lanes_.Remove(id)) Remove({.id = id, .key = key, .timer = std::string(timer)});
-    return;
-  }
-  Remove({.id = id, .timer = std::string(timer)});
-}
-
-void ReactorRunner::Remove(const sql::OutboxRow& row) {
-  sql::DeleteRow(*connection_, row.id);
-  lanes_.Finish(row.id);
-  if (const auto fired = fired_.find(row.timer); fired != fired_.end() && fired->second == row.id) {
-    fired_.erase(fired);
-  }
-  const Position position = sql::PositionOfRow(row.id);
-  const auto numbers = numbers_.find(position.value);
-  if (numbers != numbers_.end() && --numbers->second.rows == 0) {
-    if (numbers->second.written) sql::ForgetNextNumber(*connection_, position);
-    numbers_.erase(numbers);
-  }
-  if (lanes_.NeedsBehind(row.key)) TakeBehind(row.key);
-}
-
-void ReactorRunner::TakeBehind(const std::string& key) {
-  const auto rows = sql::TakeBehind(*connection_, key, kTakeBehindMax);
-  for (const sql::OutboxIndex& row : rows) {
-    Numbers& numbers = numbers_[sql::PositionOfRow(row.id).value];
-    ++numbers.rows;
-    numbers.next = std::max(numbers.next, sql::NumberOfRow(row.id) + 1);
-    lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
-  }
-  lanes_.TakenFromBehind(key, std::ssize(rows));
 }
 
 absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass) {
@@ -564,7 +430,7 @@ absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure
   if (!may_pass || row.attempts >= reactor_.retry.attempts) return Park(std::move(row), failure);
   sql::UpdateRow(*connection_, row);
   counts_->retries.Add();
-  lanes_.Delay(row.id);
+  outbox_.lanes().Delay(row.id);
   delayed_.push_back({row.id, DelayOf(row)});
   return connection_->status();
 }
@@ -572,24 +438,21 @@ absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure
 absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure) {
   row.state = sql::RowState::kParking;
   sql::UpdateRow(*connection_, row);
-  lanes_.Park(row.id);
+  outbox_.lanes().Park(row.id);
   counts_->parked.Add();
+  const auto whole = outbox_.Read(row.id);
+  if (!whole.ok()) return whole.status();
   const bool of_hook = row.key.starts_with(kHookKeyPrefix);  // Whose failure calls no other one.
   if (reactor_.on_parked && !of_hook) {
-    const auto whole = sql::ReadRow(*connection_, row.id);
     Called called = Call([&](OwnTables& tables, Outbox& outbox) {
-      reactor_.on_parked(DeliveryOf(whole.value_or(row)), failure, tables, outbox);
+      reactor_.on_parked(DeliveryOf(*whole), failure, tables, outbox);
       return absl::OkStatus();
     });
     LEFTFOLD_RETURN_IF_ERROR(connection_->status());
-    LEFTFOLD_RETURN_IF_ERROR(Enqueue({.position = sql::PositionOfRow(row.id),
-                                      .key = fmt::format("{}{}", kHookKeyPrefix, row.key),
-                                      .event_id = row.event_id,
-                                      .correlation_id = row.correlation_id,
-                                      .traceparent = row.traceparent},
-                                     std::move(called.entries)));
+    row.key.insert(0, kHookKeyPrefix);
+    LEFTFOLD_RETURN_IF_ERROR(Enqueue(row, std::move(called.entries)));
   }
-  if (const auto whole = sql::ReadRow(*connection_, row.id)) Tell(*whole);
+  Tell(*whole);
   return connection_->status();
 }
 
@@ -657,12 +520,11 @@ std::vector<Delivery> ReactorRunner::TakeDeliveries() {
   std::vector<Delivery> deliveries;
   if (!stopped_.ok() || paused_) return deliveries;
   while (under_way_.size() + local_.size() < reactor_.deliveries_max) {
-    const auto id = lanes_.TakeReady();
+    const auto id = outbox_.lanes().TakeReady();
     if (!id) break;
-    auto row = sql::ReadRow(*connection_, *id);
-    if (!row) {
-      Undo(connection_->status().ok() ? absl::DataLossError("a row is not in its file")
-                                      : connection_->status());
+    auto row = outbox_.Read(*id);
+    if (!row.ok()) {
+      Undo(row.status());
       return deliveries;
     }
     if (row->kind == DeliveryKind::kWake || row->kind == DeliveryKind::kEvent) {

@@ -23,7 +23,7 @@
 #include "event_store/event_store.h"
 #include "leftfold/core/v1/reactions.pb.h"
 #include "reactor/deliverer.h"
-#include "reactor/lanes.h"
+#include "reactor/reactor_outbox.h"
 #include "sql/connection.h"
 #include "sql/reactor_file.h"
 
@@ -38,8 +38,6 @@ inline constexpr std::size_t kResultsMax = 1'000;
 // Rows that wait for delivery: with more, no event is taken in. Those of parked keys do not count;
 // they wait in the file.
 inline constexpr std::size_t kRunnableRowsMax = 100'000;
-// Rows that are taken into memory at once when a key goes on.
-inline constexpr std::size_t kTakeBehindMax = 10'000;
 // Timers of a reactor; at one more it stops.
 inline constexpr std::size_t kReactorTimersMax = 1'000'000;
 // Events that nothing is done with, after which the checkpoint is written all the same.
@@ -96,7 +94,7 @@ class ReactorRunner {
   // Taken in by the next step.
   void Finished(std::int64_t id, DeliveryOutcome outcome);
   // What delays say: when this is called, the row may be delivered again.
-  void Undelay(std::int64_t id) { lanes_.Undelay(id); }
+  void Undelay(std::int64_t id) { outbox_.lanes().Undelay(id); }
   struct Delayed {
     std::int64_t id;
     absl::Duration delay;
@@ -123,11 +121,11 @@ class ReactorRunner {
   Position checkpoint() const { return checkpoint_.position; }
   const absl::Status& stopped() const { return stopped_; }
   const std::optional<std::string>& paused() const { return paused_; }
-  absl::Time next_timer() const { return timers_.next(); }
-  std::size_t runnable() const { return lanes_.runnable(); }
-  std::size_t timers() const { return timers_.size(); }
+  absl::Time next_timer() const { return outbox_.timers().next(); }
+  std::size_t runnable() const { return outbox_.lanes().runnable(); }
+  std::size_t timers() const { return outbox_.timers().size(); }
   std::size_t under_way() const { return under_way_.size(); }
-  std::int64_t parked_keys() const { return lanes_.parked_keys(); }
+  std::int64_t parked_keys() const { return outbox_.lanes().parked_keys(); }
   const Counts& counts() const { return *counts_; }
   const std::string& path() const { return path_; }
   sql::Connection& connection() { return *connection_; }
@@ -139,20 +137,10 @@ class ReactorRunner {
     absl::Status status;
     std::vector<Outbox::Entry> entries;
   };
-  // Where the rows come from that a call puts into the outbox.
-  struct Source {
-    Position position = {};
-    std::string key = {};
-    std::string event_id = {};
-    std::string correlation_id = {};
-    std::string traceparent = {};
-    bool fresh = false;  // Nothing came of the event yet.
-  };
-
-  ReactorRunner(const ReactorEntry& reactor, EventStore& store, std::string path);
+  ReactorRunner(const ReactorEntry& reactor, EventStore& store, StateLoader& loader,
+                std::string path, std::unique_ptr<sql::Connection> connection);
   // Takes all but the rows from the file.
   absl::Status Load();
-  void LoadRows();
 
   absl::Status Begin();
   absl::Status TakeInFinished(absl::Time now);
@@ -174,22 +162,18 @@ class ReactorRunner {
   // in `status` and kept in the connection's.
   template <class Code>
   Called Call(Code code);
-  absl::Status Enqueue(const Source& source, std::vector<Outbox::Entry> entries);
-  // The number of the event's next row; written down where the rows would not tell.
-  absl::StatusOr<std::int64_t> NewRowId(Position position, bool write);
-  void AddRow(const sql::OutboxRow& row);
-  void CancelTimer(std::string_view timer);
-  // The row is done with.
-  void Remove(const sql::OutboxRow& row);
+  // What came of calling it for the row: the row is done, or is tried again, or parks.
+  absl::Status Conclude(const sql::OutboxRow& row, Called called);
+  // `cause`: the row that was called for, whose key and event theirs are. `fresh`: nothing came of
+  // the event yet.
+  absl::Status Enqueue(const sql::OutboxRow& cause, std::vector<Outbox::Entry> entries,
+                       bool fresh = false);
   // Tries again later, or parks.
   absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass);
   // Calls the error hook.
   absl::Status Park(sql::OutboxRow row, const absl::Status& failure);
   void Tell(const sql::OutboxRow& row);
   core::v1::DeliveryParked ParkedOf(const sql::OutboxRow& row) const;
-  // Brings rows that stand behind into a lane that has no others.
-  void TakeBehind(const std::string& key);
-  absl::StatusOr<RecordedEvent> ReadEvent(Position position);
   Delivery DeliveryOf(const sql::OutboxRow& row) const;
   std::string IdOf(std::int64_t row) const;
   absl::Duration DelayOf(const sql::OutboxRow& row) const;
@@ -210,16 +194,7 @@ class ReactorRunner {
   std::optional<std::string> paused_;
   absl::Status stopped_;
 
-  ReactorLanes lanes_;
-  ReactorTimers timers_;
-  // Of every position that has rows.
-  struct Numbers {
-    std::int64_t rows = 0;
-    std::int64_t next = 0;
-    bool written = false;
-  };
-  absl::flat_hash_map<std::int64_t, Numbers> numbers_;
-  absl::flat_hash_map<std::string, std::int64_t> fired_;  // Timers that went off, by name.
+  ReactorOutbox outbox_;
   absl::flat_hash_map<std::int64_t, UnderWay> under_way_;
   std::deque<std::pair<std::int64_t, DeliveryOutcome>> finished_;
   std::deque<std::int64_t> told_;

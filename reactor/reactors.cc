@@ -38,6 +38,7 @@ struct Reactors::Context {
   BatchReader reader;
   std::atomic<bool> stopped = false;
 
+  absl::Status OpenUnopened(Slot& slot);
   static void Wake(const std::shared_ptr<Context>& context, const SlotPtr& slot);
   static void WakeAfter(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                         absl::Duration delay);
@@ -129,17 +130,8 @@ std::unique_ptr<Reactors> Reactors::Open(const std::deque<ReactorEntry>& reactor
 }
 
 absl::Status Reactors::Add(const ReactorEntry& reactor) {
-  const Parts& parts = context_->parts;
   auto slot = std::make_shared<Slot>(reactor);
-  auto runner = ReactorRunner::Open(slot->reactor, parts.store, parts.loader,
-                                    fmt::format("{}/{}.db", context_->folder, reactor.name));
-  const absl::Status opened = runner.status();
-  {
-    MutexLock lock(slot->mu);
-    slot->unopened = opened;
-    if (runner.ok()) slot->runner = *std::move(runner);
-    slot->Publish();
-  }
+  const absl::Status opened = context_->OpenUnopened(*slot);
   bool started = false;
   {
     MutexLock lock(mu_);
@@ -148,6 +140,17 @@ absl::Status Reactors::Add(const ReactorEntry& reactor) {
   }
   if (started) Context::Wake(context_, slot);
   return opened;
+}
+
+absl::Status Reactors::Context::OpenUnopened(Slot& slot) {
+  MutexLock lock(slot.mu);
+  if (slot.ended || slot.runner != nullptr) return absl::OkStatus();
+  auto runner = ReactorRunner::Open(slot.reactor, parts.store, parts.loader,
+                                    fmt::format("{}/{}.db", folder, slot.reactor.name));
+  slot.unopened = runner.status();
+  if (runner.ok()) slot.runner = *std::move(runner);
+  slot.Publish();
+  return slot.unopened;
 }
 
 void Reactors::Remove(std::string_view reactor) {
@@ -328,36 +331,35 @@ absl::StatusOr<Reactors::SlotPtr> Reactors::Find(std::string_view reactor) {
                 {{"reactor", std::string(reactor)}});
 }
 
+template <class Work>
+auto Reactors::OnRunner(std::string_view reactor, Work work)
+    -> decltype(work(std::declval<ReactorRunner&>())) {
+  const auto slot = Find(reactor);
+  if (!slot.ok()) return slot.status();
+  MutexLock lock((*slot)->mu);
+  if ((*slot)->ended) return ServerStopping();
+  if ((*slot)->runner == nullptr) return (*slot)->unopened;
+  auto result = work(*(*slot)->runner);
+  (*slot)->Publish();
+  return result;
+}
+
 absl::StatusOr<std::vector<ParkedDelivery>> Reactors::ListParked(std::string_view reactor,
                                                                  std::int64_t after,
                                                                  std::size_t limit) {
-  const auto slot = Find(reactor);
-  if (!slot.ok()) return slot.status();
-  MutexLock lock((*slot)->mu);
-  if ((*slot)->runner == nullptr) return (*slot)->unopened;
-  return (*slot)->runner->ListParked(after, limit);
+  return OnRunner(reactor, [&](ReactorRunner& runner) { return runner.ListParked(after, limit); });
 }
 
 absl::Status Reactors::Pause(std::string_view reactor, std::string_view why) {
-  const auto slot = Find(reactor);
-  if (!slot.ok()) return slot.status();
-  MutexLock lock((*slot)->mu);
-  if ((*slot)->runner == nullptr) return (*slot)->unopened;
-  const absl::Status paused = (*slot)->runner->Pause(why);
-  (*slot)->Publish();
-  return paused;
+  return OnRunner(reactor, [&](ReactorRunner& runner) { return runner.Pause(why); });
 }
 
 absl::Status Reactors::Resume(std::string_view reactor) {
   const auto slot = Find(reactor);
   if (!slot.ok()) return slot.status();
-  {
-    MutexLock lock((*slot)->mu);
-    if ((*slot)->runner == nullptr) return (*slot)->unopened;
-    const absl::Status resumed = (*slot)->runner->Resume();
-    (*slot)->Publish();
-    LEFTFOLD_RETURN_IF_ERROR(resumed);
-  }
+  LEFTFOLD_RETURN_IF_ERROR(context_->OpenUnopened(**slot));
+  LEFTFOLD_RETURN_IF_ERROR(
+      OnRunner(reactor, [](ReactorRunner& runner) { return runner.Resume(); }));
   Context::Wake(context_, *slot);
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
@@ -99,7 +100,7 @@ class Reactors {
   absl::StatusOr<std::vector<ParkedDelivery>> ListParked(std::string_view reactor,
                                                          std::int64_t after, std::size_t limit);
   absl::Status Pause(std::string_view reactor, std::string_view why);
-  // Also lets a stopped one try again.
+  // Also lets one try again that is stopped, or could not be opened.
   absl::Status Resume(std::string_view reactor);
 
   // Record an operator's decision in the log; the reactor acts when it comes to it. `done` gets the
@@ -118,6 +119,10 @@ class Reactors {
   explicit Reactors(std::shared_ptr<Context> context) : context_(std::move(context)) {}
   absl::StatusOr<SlotPtr> Find(std::string_view reactor);
   std::vector<SlotPtr> Slots();
+  // Does `work` between two steps.
+  template <class Work>
+  auto OnRunner(std::string_view reactor, Work work)
+      -> decltype(work(std::declval<ReactorRunner&>()));
   // Appends `event` to the reactor's stream, if `parked` says that it makes sense.
   template <class Event>
   void Record(std::string_view reactor, const Event& event, const std::string& actor,

@@ -174,9 +174,7 @@ grpc::Status AdminService::Run(grpc::ServerContext& context,
   while (true) {
     if (context.IsCancelled())
       return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
-    if (stopping_)
-      return rpc::ToGrpc(
-          Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
+    if (stopping_) return rpc::ToGrpc(ServerStopping());
     const auto progress = (*rebuild)->Step();
     if (!progress.ok()) return ToOperator(progress.status());
     if (!writer.Write(ToProto<Response>(*progress)))

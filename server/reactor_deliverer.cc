@@ -31,13 +31,17 @@ bool IsRefusal(const absl::Status& status) {
   }
 }
 
-DeliveryOutcome OutcomeOf(absl::StatusOr<core::v1::CommandReceipt> receipt) {
+DeliveryOutcome Refused(const absl::Status& why) {
   DeliveryOutcome outcome;
-  if (receipt.ok()) {
-    outcome.result.receipt = *std::move(receipt);
-  } else {
-    (IsRefusal(receipt.status()) ? outcome.result.status : outcome.failure) = receipt.status();
-  }
+  outcome.result.status = why;
+  return outcome;
+}
+
+DeliveryOutcome OutcomeOf(absl::StatusOr<core::v1::CommandReceipt> receipt) {
+  if (!receipt.ok() && IsRefusal(receipt.status())) return Refused(receipt.status());
+  if (!receipt.ok()) return {.failure = receipt.status()};
+  DeliveryOutcome outcome;
+  outcome.result.receipt = *std::move(receipt);
   return outcome;
 }
 
@@ -71,14 +75,14 @@ void ReactorDeliverer::SendCommand(const ReactorEntry& reactor, const Delivery& 
                                    Done done) {
   const CommandEntry* entry = registry_.FindCommand(delivery.type);
   if (entry == nullptr) {
-    return done(OutcomeOf(absl::StatusOr<core::v1::CommandReceipt>(
-        Error(absl::StatusCode::kUnimplemented, "there is no command {}", delivery.type))));
+    return done(
+        Refused(Error(absl::StatusCode::kUnimplemented, "there is no command {}", delivery.type)));
   }
   std::unique_ptr<google::protobuf::Message> command(
       google::protobuf::MessageFactory::generated_factory()->GetPrototype(entry->request)->New());
   if (!command->ParseFromString(delivery.payload)) {
-    return done(OutcomeOf(absl::StatusOr<core::v1::CommandReceipt>(
-        Error(absl::StatusCode::kInvalidArgument, "{} does not decode", delivery.type))));
+    return done(
+        Refused(Error(absl::StatusCode::kInvalidArgument, "{} does not decode", delivery.type)));
   }
   const auto* id = entry->request->FindFieldByName("command_id");
   command->GetReflection()->SetString(command.get(), id, delivery.id);

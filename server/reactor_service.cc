@@ -175,10 +175,7 @@ grpc::Status ReactorService::WatchErrors(
                                                : store_.GetHead().position;
   options.filter.categories = {std::string(kReactionCategory)};
   while (!context->IsCancelled()) {
-    if (stopping_) {
-      return rpc::ToGrpc(
-          Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; start it again later"));
-    }
+    if (stopping_) return rpc::ToGrpc(ServerStopping());
     const auto read = store_.ReadAll(options);
     if (!read.ok()) return ToOperator(read.status());
     for (const RecordedEvent& event : read->events) {

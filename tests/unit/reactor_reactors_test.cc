@@ -425,6 +425,25 @@ TEST(Reactors, WriteNothingWhereNothingComesOfAnEvent) {
   EXPECT_EQ(written(), f.store().GetHead().position);
 }
 
+TEST(Reactors, OpenAFileThatCouldNotBeOpenedWhenTheyAreResumed) {
+  ReactorFixture f;
+  f.Crash();
+  std::filesystem::rename(f.folder(), f.folder() + ".away");
+  std::ofstream(f.folder()) << "where the folder should be";
+  f.Start();
+  f.Create("a", "rename=b");
+  f.Settle();
+  EXPECT_EQ(f.Status().state, ReactorState::kStopped);
+  EXPECT_FALSE(f.reactors().Resume("worker").ok());
+  std::filesystem::remove(f.folder());
+  std::filesystem::rename(f.folder() + ".away", f.folder());
+  EXPECT_FALSE(f.reactors().Pause("worker", "not opened yet").ok());
+  EXPECT_TRUE(f.reactors().Resume("worker").ok());
+  f.Settle();
+  EXPECT_EQ(f.Status().state, ReactorState::kLive);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+}
+
 TEST(Reactors, PassOverEventsThatComeAgain) {
   ReactorFixture f;
   f.Create("a", "note=1");

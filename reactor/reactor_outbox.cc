@@ -1,0 +1,141 @@
+#include "reactor/reactor_outbox.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "core/status.h"
+
+namespace leftfold {
+
+std::vector<std::int64_t> ReactorOutbox::Load(
+    absl::FunctionRef<bool(std::int64_t id)> being_delivered) {
+  lanes_ = ReactorLanes();
+  timers_ = ReactorTimers();
+  numbers_.clear();
+  fired_.clear();
+  std::vector<std::int64_t> parking;
+  sql::ForEachRow(connection_, [&](const sql::OutboxIndex& row) {
+    Count(row.id);
+    const bool running = being_delivered(row.id);
+    if (!row.timer.empty() && running) {
+      fired_[row.timer] = row.id;
+    } else if (!row.timer.empty() && row.state == sql::RowState::kWaiting) {
+      return timers_.Add({row.timer, row.id, row.key}, row.due);
+    }
+    lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
+    if (row.state != sql::RowState::kWaiting) lanes_.Park(row.id);
+    if (row.state == sql::RowState::kParking) parking.push_back(row.id);
+    if (running) lanes_.SetRunning(row.id);
+  });
+  std::vector<std::string> behind;
+  sql::ForEachBehind(connection_, [&](std::string_view key, std::int64_t rows) {
+    lanes_.AddBehind(key, rows);
+    behind.emplace_back(key);
+  });
+  sql::ForEachNextNumber(connection_, [this](Position position, std::int64_t next) {
+    Numbers& numbers = numbers_[position.value];
+    numbers.next = std::max(numbers.next, next);
+    numbers.written = true;
+  });
+  for (const std::string& key : behind) {
+    if (lanes_.NeedsBehind(key)) TakeBehind(key);
+  }
+  return parking;
+}
+
+absl::StatusOr<sql::OutboxRow> ReactorOutbox::Read(std::int64_t id) {
+  auto row = sql::ReadRow(connection_, id);
+  LEFTFOLD_RETURN_IF_ERROR(connection_.status());
+  if (!row) return absl::DataLossError("a row is not in its file");
+  return *std::move(row);
+}
+
+absl::StatusOr<std::int64_t> ReactorOutbox::NewId(Position position, bool write) {
+  Numbers& numbers = numbers_[position.value];
+  if (numbers.next >= kDeliveriesPerEventMax) {
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "the event at position {} led to {} deliveries: do its results lead to ever more?",
+                 position.value, numbers.next);
+  }
+  const std::int64_t n = numbers.next++;
+  if (write) {
+    sql::WriteNextNumber(connection_, position, numbers.next);
+    numbers.written = true;
+  }
+  return sql::RowId(position, n);
+}
+
+void ReactorOutbox::Count(std::int64_t id) {
+  Numbers& numbers = numbers_[sql::PositionOfRow(id).value];
+  ++numbers.rows;
+  numbers.next = std::max(numbers.next, sql::NumberOfRow(id) + 1);
+}
+
+void ReactorOutbox::Add(const sql::OutboxRow& row) {
+  sql::InsertRow(connection_, row);
+  Count(row.id);
+  if (row.timer.empty()) return lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
+  timers_.Add({row.timer, row.id, row.key}, row.due);
+}
+
+void ReactorOutbox::AddBehind(sql::OutboxRow row) {
+  row.behind = true;
+  sql::InsertRow(connection_, row);
+  lanes_.AddBehind(row.key);
+}
+
+void ReactorOutbox::Remove(const sql::OutboxRow& row) {
+  sql::DeleteRow(connection_, row.id);
+  lanes_.Finish(row.id);
+  if (const auto fired = fired_.find(row.timer); fired != fired_.end() && fired->second == row.id) {
+    fired_.erase(fired);
+  }
+  const Position position = sql::PositionOfRow(row.id);
+  const auto numbers = numbers_.find(position.value);
+  if (numbers != numbers_.end() && --numbers->second.rows == 0) {
+    if (numbers->second.written) sql::ForgetNextNumber(connection_, position);
+    numbers_.erase(numbers);
+  }
+  if (lanes_.NeedsBehind(row.key)) TakeBehind(row.key);
+}
+
+void ReactorOutbox::TakeBehind(const std::string& key) {
+  const auto rows = sql::TakeBehind(connection_, key, kTakeBehindMax);
+  for (const sql::OutboxIndex& row : rows) {
+    Count(row.id);
+    lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
+  }
+  lanes_.TakenFromBehind(key, std::ssize(rows));
+}
+
+void ReactorOutbox::CancelTimer(std::string_view timer) {
+  std::int64_t id = timers_.Remove(timer);
+  if (id == 0) {
+    const auto fired = fired_.find(ToAbsl(timer));
+    if (fired == fired_.end()) return;
+    id = fired->second;
+    const std::string key = lanes_.KeyOf(id);
+    if (lanes_.Remove(id)) Remove({.id = id, .key = key, .timer = std::string(timer)});
+    return;
+  }
+  Remove({.id = id, .timer = std::string(timer)});
+}
+
+void ReactorOutbox::TakeDue(absl::Time now) {
+  for (ReactorTimers::Timer& timer : timers_.TakeDue(now)) {
+    lanes_.Add(timer.id, timer.key, false);
+    fired_[std::move(timer.name)] = timer.id;
+  }
+}
+
+void ReactorOutbox::Retry(sql::OutboxRow row) {
+  row.attempts = 0;
+  ++row.round;
+  row.state = sql::RowState::kWaiting;
+  sql::UpdateRow(connection_, row);
+  if (!row.timer.empty()) fired_[row.timer] = row.id;
+  lanes_.Unpark(row.key);
+}
+
+}  // namespace leftfold
