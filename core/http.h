@@ -15,7 +15,7 @@
 // server/http_client.h has the implementation.
 namespace leftfold {
 
-// Of one reply, its headers included. A larger one is RESOURCE_EXHAUSTED.
+// Of one reply, its headers included. A larger one is OUT_OF_RANGE.
 inline constexpr std::size_t kHttpReplyBytesMax = 1 << 20;
 // Calls of one client that are under way. One more is RESOURCE_EXHAUSTED.
 inline constexpr int kHttpCallsMax = 256;
@@ -48,10 +48,10 @@ class HttpClient {
   // Returns at once. `done` is called exactly once, on a thread of the client and never inside of
   // Send; it must not block, and must not send again when it gets CANCELLED. It gets the reply or:
   //   INVALID_ARGUMENT    the request is malformed; nothing was sent
-  //   RESOURCE_EXHAUSTED  too many calls (nothing was sent), or too large a reply
+  //   RESOURCE_EXHAUSTED  too many calls; nothing was sent
   //   UNAVAILABLE         no reply could be had: not connected, reset, cut off, no valid HTTP
-  //   DEADLINE_EXCEEDED   no reply within the timeout
-  //   CANCELLED           the client is being destroyed
+  //   DEADLINE_EXCEEDED   no reply within the timeout; CANCELLED: the client is being destroyed
+  //   OUT_OF_RANGE        the reply is too large
   // After all but the first two the server may have carried the request out, and more than once (a
   // request on a kept connection that breaks is sent again): send an idempotency key with what must
   // happen once. Thread-safe.

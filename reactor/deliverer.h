@@ -11,6 +11,8 @@ namespace leftfold {
 struct DeliveryOutcome {
   // Not OK: nobody knows whether it was done, or it was not; it is tried again, by the policy.
   // FAILED_PRECONDITION: it was not, and no attempt can mend that; the key is parked.
+  // RESOURCE_EXHAUSTED: it was not, for want of room here (a queue, a disk); it is tried again
+  // after kNoRoomDelay and does not count as an attempt.
   absl::Status failure;
   Result result = {};
 };

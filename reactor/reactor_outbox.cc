@@ -18,9 +18,10 @@ std::vector<std::int64_t> ReactorOutbox::Load(
   sql::ForEachRow(connection_, [&](const sql::OutboxIndex& row) {
     Count(row.id);
     const bool running = being_delivered(row.id);
-    if (!row.timer.empty() && running) {
+    const bool holds_name = !row.timer.empty() && row.due != absl::InfinitePast();
+    if (holds_name && running) {
       fired_[row.timer] = row.id;
-    } else if (!row.timer.empty() && row.state == sql::RowState::kWaiting) {
+    } else if (holds_name && row.state == sql::RowState::kWaiting) {
       return timers_.Add({row.timer, row.id, row.key}, row.due);
     }
     lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
@@ -88,9 +89,7 @@ void ReactorOutbox::AddBehind(sql::OutboxRow row) {
 void ReactorOutbox::Remove(const sql::OutboxRow& row) {
   sql::DeleteRow(connection_, row.id);
   lanes_.Finish(row.id);
-  if (const auto fired = fired_.find(row.timer); fired != fired_.end() && fired->second == row.id) {
-    fired_.erase(fired);
-  }
+  ForgetName(row);
   const Position position = sql::PositionOfRow(row.id);
   const auto numbers = numbers_.find(position.value);
   if (numbers != numbers_.end() && --numbers->second.rows == 0) {
@@ -109,17 +108,31 @@ void ReactorOutbox::TakeBehind(const std::string& key) {
   lanes_.TakenFromBehind(key, std::ssize(rows));
 }
 
-void ReactorOutbox::CancelTimer(std::string_view timer) {
-  std::int64_t id = timers_.Remove(timer);
-  if (id == 0) {
-    const auto fired = fired_.find(ToAbsl(timer));
-    if (fired == fired_.end()) return;
-    id = fired->second;
-    const std::string key = lanes_.KeyOf(id);
-    if (lanes_.Remove(id)) Remove({.id = id, .key = key, .timer = std::string(timer)});
-    return;
-  }
-  Remove({.id = id, .timer = std::string(timer)});
+void ReactorOutbox::CancelTimer(std::string_view timer, std::int64_t cause) {
+  const std::int64_t waiting = timers_.Remove(timer);
+  if (waiting != 0) return Remove({.id = waiting, .timer = std::string(timer)});
+  const auto fired = fired_.find(ToAbsl(timer));
+  if (fired == fired_.end()) return;
+  const auto row = sql::ReadRow(connection_, fired->second);
+  if (!row) return;
+  const bool wakes = row->kind == DeliveryKind::kWake && row->id != cause;  // Inside of this step.
+  wakes || lanes_.Remove(row->id) ? Remove(*row) : ReleaseTimer(*row);
+}
+
+void ReactorOutbox::ReleaseTimer(const sql::OutboxRow& row) {
+  if (row.timer.empty()) return;
+  sql::ReleaseTimer(connection_, row.id);
+  ForgetName(row);
+}
+
+void ReactorOutbox::ForgetName(const sql::OutboxRow& row) {
+  const auto fired = fired_.find(row.timer);
+  if (fired != fired_.end() && fired->second == row.id) fired_.erase(fired);
+}
+
+void ReactorOutbox::Park(const sql::OutboxRow& row) {
+  ReleaseTimer(row);
+  lanes_.Park(row.id);
 }
 
 void ReactorOutbox::TakeDue(absl::Time now) {
@@ -134,7 +147,6 @@ void ReactorOutbox::Retry(sql::OutboxRow row) {
   ++row.round;
   row.state = sql::RowState::kWaiting;
   sql::UpdateRow(connection_, row);
-  if (!row.timer.empty()) fired_[row.timer] = row.id;
   lanes_.Unpark(row.key);
 }
 

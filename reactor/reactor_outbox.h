@@ -41,8 +41,11 @@ class ReactorOutbox {
   void AddBehind(sql::OutboxRow row);
   // The row is done with.
   void Remove(const sql::OutboxRow& row);
-  // What waits under the name, as far as it is not being delivered already.
-  void CancelTimer(std::string_view timer);
+  // Takes back what waits under the name, for the row `cause`. What is being delivered already goes
+  // on as a delivery like others: the name is free.
+  void CancelTimer(std::string_view timer, std::int64_t cause);
+  // Its key waits for an operator; a timer's name is free.
+  void Park(const sql::OutboxRow& row);
   // Timers whose time has come wait for their turn like other rows.
   void TakeDue(absl::Time now);
   // A parked row is tried again.
@@ -60,6 +63,8 @@ class ReactorOutbox {
     bool written = false;
   };
   void Count(std::int64_t id);
+  void ForgetName(const sql::OutboxRow& row);
+  void ReleaseTimer(const sql::OutboxRow& row);
   // Brings rows that stand behind into a lane that has no others.
   void TakeBehind(const std::string& key);
 

@@ -193,7 +193,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   if (!stopped_.ok()) return Next::kStopped;
   outbox_.TakeDue(now);
   const std::size_t results = std::min(finished_.size(), kResultsMax);
-  later_ = false;
+  held_up_ = absl::OkStatus();
   absl::Status status = TakeInFinished(now);
   if (status.ok()) status = TakeInTold();
   if (status.ok()) status = RunLocal(now);
@@ -210,7 +210,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
     under_way_.erase(finished_.front().first);
     finished_.pop_front();
   }
-  if (later_) return Next::kLater;
+  if (!held_up_.ok()) return Next::kLater;
   return HasWork() || !events.empty() ? Next::kStep : Next::kWait;
 }
 
@@ -220,8 +220,9 @@ ReactorRunner::Next ReactorRunner::Undo(const absl::Status& failure) {
   connection_->Rollback();
   const absl::Status loaded = Load();
   reload_ = !loaded.ok();
-  if (MayPass(loaded.ok() ? failure : loaded)) return Next::kLater;
   const absl::Status& reason = loaded.ok() ? failure : loaded;
+  held_up_ = MayPass(reason) ? reason : absl::OkStatus();
+  if (!held_up_.ok()) return Next::kLater;
   stopped_ = WithMessage(reason, fmt::format("stopped behind position {}: {}",
                                              checkpoint_.position.value, ToStd(reason.message())));
   return Next::kStopped;
@@ -233,6 +234,10 @@ absl::Status ReactorRunner::TakeInFinished(absl::Time now) {
     auto& [id, outcome] = finished_[i];
     const auto row = under_way_.find(id);
     if (row == under_way_.end()) continue;
+    if (absl::IsResourceExhausted(outcome.failure)) {
+      Postpone(row->second.row);
+      continue;
+    }
     outcome.result.at = now;
     LEFTFOLD_RETURN_IF_ERROR(Begin());
     LEFTFOLD_RETURN_IF_ERROR(FinishOne(row->second, outcome));
@@ -275,10 +280,10 @@ ReactorRunner::Called ReactorRunner::Call(Code code) {
 }
 
 absl::Status ReactorRunner::TakeInTold() {
-  for (const std::int64_t id : std::exchange(told_, {})) {
+  for (const auto& [id, round] : std::exchange(told_, {})) {
     LEFTFOLD_RETURN_IF_ERROR(Begin());
     auto row = sql::ReadRow(*connection_, id);
-    if (!row || row->state != sql::RowState::kParking) continue;
+    if (!row || row->state != sql::RowState::kParking || row->round != round) continue;
     row->state = sql::RowState::kParked;
     sql::UpdateRow(*connection_, *row);
   }
@@ -324,7 +329,8 @@ absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::s
     const absl::Status taken = TakeInOne(event);
     LEFTFOLD_RETURN_IF_ERROR(connection_->status());
     if (!taken.ok() && MayPass(taken)) {
-      later_ = true;
+      held_up_ = WithMessage(
+          taken, fmt::format("at position {}: {}", event.position.value, ToStd(taken.message())));
       break;
     }
     LEFTFOLD_RETURN_IF_ERROR(taken);
@@ -402,7 +408,7 @@ absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Out
                                     bool fresh) {
   const bool tells = fresh && entries.size() == 1;
   for (Outbox::Entry& entry : entries) {
-    if (!entry.timer.empty()) outbox_.CancelTimer(entry.timer);
+    if (!entry.timer.empty()) outbox_.CancelTimer(entry.timer, cause.id);
     if (entry.cancels) continue;
     const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
     if (!id.ok()) return id.status();
@@ -424,6 +430,11 @@ absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Out
   return connection_->status();
 }
 
+void ReactorRunner::Postpone(const sql::OutboxRow& row) {
+  outbox_.lanes().Delay(row.id);
+  delayed_.push_back({row.id, Jittered(kNoRoomDelay, row)});
+}
+
 absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass) {
   ++row.attempts;
   row.error = ToStd(failure.message());
@@ -438,7 +449,7 @@ absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure
 absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure) {
   row.state = sql::RowState::kParking;
   sql::UpdateRow(*connection_, row);
-  outbox_.lanes().Park(row.id);
+  outbox_.Park(row);
   counts_->parked.Add();
   const auto whole = outbox_.Read(row.id);
   if (!whole.ok()) return whole.status();
@@ -458,6 +469,7 @@ absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure
 
 void ReactorRunner::Tell(const sql::OutboxRow& row) {
   to_tell_.push_back({.id = row.id,
+                      .round = row.round,
                       .command_id = fmt::format("{}:parked:{}", IdOf(row.id), row.round),
                       .event = ParkedOf(row)});
 }
@@ -510,10 +522,13 @@ Delivery ReactorRunner::DeliveryOf(const sql::OutboxRow& row) const {
 absl::Duration ReactorRunner::DelayOf(const sql::OutboxRow& row) const {
   const RetryPolicy& retry = reactor_.retry;
   absl::Duration delay = retry.first_delay * std::pow(retry.multiplier, row.attempts - 1);
-  delay = std::min(delay, retry.ceiling);
+  return Jittered(std::min(delay, retry.ceiling), row);
+}
+
+absl::Duration ReactorRunner::Jittered(absl::Duration delay, const sql::OutboxRow& row) const {
   const auto seed =
       static_cast<std::uint64_t>(row.id) * 31 + static_cast<std::uint64_t>(row.attempts);
-  return delay * (1 + retry.jitter * (2 * Fraction(seed) - 1));
+  return delay * (1 + reactor_.retry.jitter * (2 * Fraction(seed) - 1));
 }
 
 std::vector<Delivery> ReactorRunner::TakeDeliveries() {

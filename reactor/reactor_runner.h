@@ -43,6 +43,8 @@ inline constexpr std::size_t kReactorTimersMax = 1'000'000;
 // Events that nothing is done with, after which the checkpoint is written all the same.
 inline constexpr std::int64_t kCheckpointEvery = 10'000;
 
+// How long a delivery waits, more or less, that there was no room for.
+inline constexpr absl::Duration kNoRoomDelay = absl::Seconds(1);
 // Bytes of payloads that one batch of events has.
 inline constexpr std::size_t kIntakeBytesMax = 16 << 20;
 
@@ -104,12 +106,13 @@ class ReactorRunner {
   // What the log is to be told; each is answered by Told.
   struct ToTell {
     std::int64_t id;
+    int round;
     std::string command_id;
     core::v1::DeliveryParked event;
   };
   std::vector<ToTell> TakeToTell() { return std::exchange(to_tell_, {}); }
   // The log has it; taken in by the next step.
-  void Told(std::int64_t id) { told_.push_back(id); }
+  void Told(const ToTell& told) { told_.emplace_back(told.id, told.round); }
 
   // Parked rows after the row `after`, in their order, with what waits behind each in the file.
   absl::StatusOr<std::vector<ParkedDelivery>> ListParked(std::int64_t after, std::size_t limit);
@@ -120,6 +123,9 @@ class ReactorRunner {
 
   Position checkpoint() const { return checkpoint_.position; }
   const absl::Status& stopped() const { return stopped_; }
+  // Why the last step, or what came after it, is to be tried again after kReactorRetryDelay; else
+  // OK.
+  const absl::Status& held_up() const { return held_up_; }
   const std::optional<std::string>& paused() const { return paused_; }
   absl::Time next_timer() const { return outbox_.timers().next(); }
   std::size_t runnable() const { return outbox_.lanes().runnable(); }
@@ -168,6 +174,8 @@ class ReactorRunner {
   // the event yet.
   absl::Status Enqueue(const sql::OutboxRow& cause, std::vector<Outbox::Entry> entries,
                        bool fresh = false);
+  // Nothing was sent: tries again later, as if nothing had been.
+  void Postpone(const sql::OutboxRow& row);
   // Tries again later, or parks.
   absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass);
   // Calls the error hook.
@@ -177,6 +185,8 @@ class ReactorRunner {
   Delivery DeliveryOf(const sql::OutboxRow& row) const;
   std::string IdOf(std::int64_t row) const;
   absl::Duration DelayOf(const sql::OutboxRow& row) const;
+  // The same for the same row and number of attempts.
+  absl::Duration Jittered(absl::Duration delay, const sql::OutboxRow& row) const;
   Next Undo(const absl::Status& failure);
   absl::Status WritePaused(const std::optional<std::string>& why);
 
@@ -190,15 +200,15 @@ class ReactorRunner {
   Position written_;  // The file's checkpoint.
   bool begun_ = false;
   bool reload_ = false;  // The file could not be read the last time.
-  bool later_ = false;   // The next event cannot be reacted to yet.
+  absl::Status held_up_;
   std::optional<std::string> paused_;
   absl::Status stopped_;
 
   ReactorOutbox outbox_;
   absl::flat_hash_map<std::int64_t, UnderWay> under_way_;
   std::deque<std::pair<std::int64_t, DeliveryOutcome>> finished_;
-  std::deque<std::int64_t> told_;
-  std::deque<std::int64_t> local_;  // Rows that a step delivers itself.
+  std::deque<std::pair<std::int64_t, int>> told_;  // Rows and rounds.
+  std::deque<std::int64_t> local_;                 // Rows that a step delivers itself.
   std::vector<Delayed> delayed_;
   std::vector<ToTell> to_tell_;
   std::unique_ptr<Counts> counts_ = std::make_unique<Counts>();

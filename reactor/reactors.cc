@@ -68,7 +68,7 @@ struct Reactors::Slot {
   // What came since the last step.
   Mutex inbox_mu;
   std::vector<std::pair<std::int64_t, DeliveryOutcome>> finished ABSL_GUARDED_BY(inbox_mu);
-  std::vector<std::int64_t> told ABSL_GUARDED_BY(inbox_mu);
+  std::vector<ReactorRunner::ToTell> told ABSL_GUARDED_BY(inbox_mu);
   std::vector<std::int64_t> undelayed ABSL_GUARDED_BY(inbox_mu);
 
   std::atomic<bool> posted = false;   // It has a task.
@@ -84,10 +84,15 @@ struct Reactors::Slot {
     runner.reset();
   }
 
+  bool Ended() {
+    MutexLock lock(mu);
+    return ended;
+  }
+
   void TakeInbox() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     MutexLock lock(inbox_mu);
     for (auto& [id, outcome] : finished) runner->Finished(id, std::move(outcome));
-    for (const std::int64_t id : told) runner->Told(id);
+    for (const auto& each : told) runner->Told(each);
     for (const std::int64_t id : undelayed) runner->Undelay(id);
     finished.clear();
     told.clear();
@@ -99,9 +104,13 @@ struct Reactors::Slot {
     status.name = reactor.name;
     status.attempt_seconds = attempt_seconds;
     const absl::Status& stopped = runner == nullptr ? unopened : runner->stopped();
-    const std::string before = std::exchange(status.reason, std::string(stopped.message()));
-    status.state = stopped.ok() ? ReactorState::kLive : ReactorState::kStopped;
-    if (!stopped.ok() && status.reason != before) {
+    const bool held_up = stopped.ok() && runner != nullptr && !runner->held_up().ok();
+    const absl::Status& trouble = held_up ? runner->held_up() : stopped;
+    const std::string before = std::exchange(status.reason, std::string(trouble.message()));
+    status.state = !stopped.ok() ? ReactorState::kStopped
+                   : held_up     ? ReactorState::kHeldUp
+                                 : ReactorState::kLive;
+    if (!trouble.ok() && status.reason != before) {
       LogLine("reactor {}: {}", reactor.name, status.reason);
     }
     if (runner == nullptr) return;
@@ -220,6 +229,7 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
     to_tell = runner.TakeToTell();
     delayed = runner.TakeDelayed();
     checkpoint = runner.checkpoint();
+    if (!runner.held_up().ok()) next = ReactorRunner::Next::kLater;
     const bool waits = next == ReactorRunner::Next::kWait || next == ReactorRunner::Next::kFull;
     if (waits && runner.HasWork()) next = ReactorRunner::Next::kStep;
     if (waits && runner.next_timer() < slot->alarm) timer = slot->alarm = runner.next_timer();
@@ -294,12 +304,12 @@ void Reactors::Context::Tell(const std::shared_ptr<Context>& context, const Slot
       std::move(request), [context, slot, told](const absl::StatusOr<Receipt>& receipt) {
         if (!receipt.ok()) {
           return context->parts.executor.PostAfter(kReactorRetryDelay, [context, slot, told] {
-            if (!context->stopped) Tell(context, slot, told);
+            if (!context->stopped && !slot->Ended()) Tell(context, slot, told);
           });
         }
         {
           MutexLock lock(slot->inbox_mu);
-          slot->told.push_back(told.id);
+          slot->told.push_back(told);
         }
         Wake(context, slot);
       });

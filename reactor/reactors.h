@@ -43,6 +43,7 @@ enum class ReactorState {
   kLive,
   kPaused,   // It delivers nothing, because an operator said so.
   kStopped,  // It cannot go on, because of `reason`.
+  kHeldUp,   // Something that it needs is away, see `reason`; it goes on trying.
 };
 
 struct ReactorStatus {

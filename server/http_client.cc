@@ -138,7 +138,7 @@ struct CurlHttpClient::Call {
 
   absl::StatusOr<HttpReply> Result(CURLcode code) {
     if (too_large) {
-      return Error(absl::StatusCode::kResourceExhausted, "the reply has more than {} bytes",
+      return Error(absl::StatusCode::kOutOfRange, "the reply has more than {} bytes",
                    kHttpReplyBytesMax);
     }
     switch (code) {

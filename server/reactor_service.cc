@@ -26,6 +26,8 @@ admin::v1::ReactorStatus::State ToProto(ReactorState state) {
       return admin::v1::ReactorStatus::STATE_PAUSED;
     case ReactorState::kStopped:
       return admin::v1::ReactorStatus::STATE_STOPPED;
+    case ReactorState::kHeldUp:
+      return admin::v1::ReactorStatus::STATE_HELD_UP;
   }
   return admin::v1::ReactorStatus::STATE_UNSPECIFIED;
 }

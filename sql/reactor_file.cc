@@ -149,6 +149,10 @@ void UpdateRow(Connection& connection, const OutboxRow& row) {
             row.attempts, row.round, static_cast<std::int64_t>(row.state), row.error, row.id);
 }
 
+void ReleaseTimer(Connection& connection, std::int64_t id) {
+  ConnectionWriteTx(connection).Exec("UPDATE leftfold_outbox SET due = NULL WHERE id = ?", id);
+}
+
 void ForEachRow(Connection& connection, absl::FunctionRef<void(const OutboxIndex&)> each) {
   ConnectionReadTx tx(connection);
   for (Rows rows = tx.Query("SELECT id, key, timer, due, kind, state FROM leftfold_outbox "

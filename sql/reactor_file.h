@@ -48,7 +48,7 @@ struct OutboxRow {
   std::string type = {};
   std::string payload = {};
   std::string timer = {};                 // "" when it is none.
-  absl::Time due = absl::InfinitePast();  // Of a timer.
+  absl::Time due = absl::InfinitePast();  // Of a timer, as long as it holds its name.
   int attempts = 0;
   int round = 0;  // How often it was parked and tried again.
   RowState state = RowState::kWaiting;
@@ -85,6 +85,9 @@ std::optional<OutboxRow> ReadRow(Connection& connection, std::int64_t id);
 void DeleteRow(Connection& connection, std::int64_t id);
 // Writes attempts, round, state and error.
 void UpdateRow(Connection& connection, const OutboxRow& row);
+
+// The row holds its timer's name no longer: its `due` is InfinitePast from now on.
+void ReleaseTimer(Connection& connection, std::int64_t id);
 
 // All rows that are behind no parked one, in the order of their ids.
 void ForEachRow(Connection& connection, absl::FunctionRef<void(const OutboxIndex&)> each);

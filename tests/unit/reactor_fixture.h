@@ -17,6 +17,7 @@
 #include "server/reactor_deliverer.h"
 #include "server/state_loader.h"
 #include "testing/counter_domain.h"
+#include "testing/forwarding_store.h"
 #include "testing/temporary_folder.h"
 #include "testing/virtual_scheduler.h"
 #include "write_api/command_handler.h"
@@ -98,8 +99,10 @@ struct Worker {
     Note(tables, fmt::format("http {}", reply.status));
     return absl::OkStatus();
   }
-  static absl::Status OnWake(std::string_view timer, absl::Time, OwnTables& tables, Outbox&) {
+  static absl::Status OnWake(std::string_view timer, absl::Time, OwnTables& tables,
+                             Outbox& outbox) {
     Note(tables, fmt::format("woken {}", ToStd(ToAbsl(timer))));
+    if (timer.starts_with("stop-")) outbox.Cancel(timer.substr(5));
     return absl::OkStatus();
   }
   static void OnParked(const Delivery& delivery, const absl::Status&, OwnTables& tables,
@@ -130,6 +133,10 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
 
   void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override {
     log.push_back(delivery.id);
+    if (int& times = full[delivery.key]; times > 0) {
+      --times;
+      return executor_.Post([done] { done({.failure = absl::ResourceExhaustedError("full")}); });
+    }
     if (int& times = fail_before[delivery.key]; times > 0) {
       --times;
       return executor_.Post([done] { done({.failure = absl::UnavailableError("scripted")}); });
@@ -167,7 +174,8 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
 
   testing::TemporaryFolder mail;
   std::vector<std::string> log;            // Ids, once for each attempt.
-  std::map<std::string, int> fail_before;  // By key: so many attempts do not arrive,
+  std::map<std::string, int> full;         // By key: for so many attempts there is no room,
+  std::map<std::string, int> fail_before;  // so many do not arrive,
   std::map<std::string, int> fail_after;   // or are not answered.
   std::map<std::string, std::vector<std::function<void()>>> held;
   std::map<std::string, std::vector<int>> replies;  // By path; the last one stays.
@@ -179,6 +187,27 @@ class ScriptedDeliverer final : public Deliverer, public HttpClient {
   Executor& executor_;
 };
 
+// Passes all on; may keep to itself what reactors tell the log, or what it answers them.
+class ScriptedStore final : public testing::ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+  void Append(AppendRequest request, AppendDone done) override {
+    if (!request.command || request.command->command_id.find(":parked:") == std::string::npos) {
+      return store_.Append(std::move(request), std::move(done));
+    }
+    ++tells;
+    if (away) return done(absl::UnavailableError("scripted"));
+    store_.Append(std::move(request), [this, done](absl::StatusOr<Receipt> receipt) {
+      if (!hold) return done(std::move(receipt));
+      held.push_back([done, receipt] { done(receipt); });
+    });
+  }
+  int tells = 0;
+  bool away = false;
+  bool hold = false;
+  std::vector<std::function<void()>> held;
+};
+
 class ReactorFixture {
  public:
   explicit ReactorFixture(std::uint64_t seed = 1) : scheduler_(seed) {
@@ -187,6 +216,7 @@ class ReactorFixture {
     Worker::busy = false;
     Worker::broken = false;
     store_ = NewMemoryEventStore(scheduler_.Serial(), scheduler_.Pool(), clock_);
+    log_ = std::make_unique<ScriptedStore>(*store_);
     commands_ =
         std::make_unique<CommandHandler>(registry_, *store_, clock_, scheduler_.Pool(), nullptr);
     Start();
@@ -209,7 +239,7 @@ class ReactorFixture {
     }
     deliverer_ = std::move(deliverer);
     reactors_ = Reactors::Open(registry_.reactors(),
-                               {.store = *store_,
+                               {.store = *log_,
                                 .loader = *loader_,
                                 .deliverer = *deliverer_,
                                 .clock = clock_,
@@ -297,6 +327,7 @@ class ReactorFixture {
   testing::VirtualScheduler& scheduler() { return scheduler_; }
   SchedulerClock& clock() { return clock_; }
   EventStore& store() { return *store_; }
+  ScriptedStore& log() { return *log_; }
   ScriptedDeliverer& deliverer() { return *deliverer_; }
   Reactors& reactors() { return *reactors_; }
   Registry& registry() { return registry_; }
@@ -308,6 +339,7 @@ class ReactorFixture {
   SchedulerClock clock_{scheduler_};
   Registry registry_;
   std::unique_ptr<EventStore> store_;
+  std::unique_ptr<ScriptedStore> log_;  // The store, as reactors see it.
   std::unique_ptr<CommandHandler> commands_;
   std::unique_ptr<LogStateLoader> loader_;
   std::unique_ptr<ScriptedDeliverer> deliverer_;

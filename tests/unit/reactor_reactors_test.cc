@@ -104,6 +104,17 @@ TEST(Reactors, DoOnceWhatWasDoneButNotAnswered) {
   EXPECT_THAT(f.Results(), ElementsAre("a b done"));
 }
 
+TEST(Reactors, CountNoAttemptWhenThereWasNoRoomToSendAnything) {
+  ReactorFixture f;
+  f.deliverer().full["counter-a"] = 10;
+  f.Create("a", "rename=b");
+  f.RunFor(absl::Seconds(30));
+  EXPECT_EQ(f.deliverer().log.size(), 11U);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+  EXPECT_EQ(f.Status().retries, 0);
+  EXPECT_THAT(f.Troubles(), IsEmpty());
+}
+
 class ParkedKey : public ::testing::Test {
  protected:
   ParkedKey() {
@@ -188,6 +199,37 @@ TEST_F(ParkedKey, StaysParkedOverARestart) {
   EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
 }
 
+TEST_F(ParkedKey, IsToldAgainAfterACrashWhenTheLogKnowsAnEarlierRoundOnly) {
+  f.deliverer().fail_before["counter-c"] = 6;
+  f.log().hold = true;
+  f.Create("c", "rename=7");
+  f.RunFor(absl::Seconds(10));
+  ASSERT_EQ(f.log().held.size(), 1U);
+  EXPECT_TRUE(Retry("counter-c").ok());
+  f.log().away = true;
+  f.RunFor(absl::Seconds(10));
+  f.log().held.front()();  // The answer to the first round comes in the second.
+  f.Settle();
+  f.log().away = f.log().hold = false;
+  f.Restart();
+  f.RunFor(absl::Seconds(1));
+  EXPECT_THAT(f.Troubles(),
+              ElementsAre("DeliveryParked", "DeliveryParked", "RetryRequested", "DeliveryParked"));
+}
+
+TEST_F(ParkedKey, IsToldNoLongerWhenTheReactorIsRemoved) {
+  f.log().away = true;
+  f.deliverer().fail_before["counter-c"] = 3;
+  f.Create("c", "rename=7");
+  f.RunFor(absl::Seconds(10));
+  f.reactors().Remove("worker");
+  f.RunFor(kReactorRetryDelay);
+  const int tells = f.log().tells;
+  EXPECT_GT(tells, 1);
+  f.RunFor(absl::Seconds(10));
+  EXPECT_EQ(f.log().tells, tells);
+}
+
 TEST_F(ParkedKey, RefusesARetryOrASkipOfWhatIsNotParked) {
   EXPECT_EQ(ReasonOf(Retry("counter-b").status()), "NOT_PARKED");
   EXPECT_EQ(ReasonOf(Skip(parked_id + "0").status()), "NOT_PARKED");
@@ -254,9 +296,13 @@ TEST(Reactors, WaitForWhatMayPass) {
   EXPECT_THAT(f.Results(), ElementsAre("a early"));
   f.RunFor(absl::Seconds(5));
   EXPECT_THAT(f.Results(), ElementsAre("a early"));
+  EXPECT_EQ(f.Status().state, ReactorState::kHeldUp);
+  EXPECT_EQ(f.Status().reason, "at position 3: busy");
   Worker::busy = false;
   f.RunFor(absl::Seconds(2));
   EXPECT_THAT(f.Results(), ElementsAre("a early", "b late"));
+  EXPECT_EQ(f.Status().state, ReactorState::kLive);
+  EXPECT_EQ(f.Status().reason, "");
 }
 
 TEST(Reactors, LoadAStateFromTheLog) {
@@ -289,6 +335,52 @@ TEST(ReactorTimers, AreTakenBackAndReplacedByTheirNames) {
   EXPECT_THAT(f.Results(), ElementsAre("a x done"));
   f.RunFor(absl::Seconds(30));
   EXPECT_THAT(f.Results(), ElementsAre("a x done", "woken u"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(ReactorTimers, LeaveTheirNamesWhenTheyAreDelivered) {
+  ReactorFixture f;
+  f.deliverer().held["counter-a"];
+  f.Create("a", "later=t=10=x");
+  f.RunFor(absl::Seconds(11));
+  f.Create("b", "later=t=60=y");  // While x is under way.
+  f.Settle();
+  f.Restart();
+  f.Settle();
+  EXPECT_THAT(f.Results(), ElementsAre("a x done"));
+  f.Create("c", "cancel=t");
+  f.RunFor(absl::Minutes(5));
+  EXPECT_THAT(f.Results(), ElementsAre("a x done"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(ReactorTimers, LeaveTheirNamesWhenTheyPark) {
+  ReactorFixture f;
+  f.Create("alarm", "plain");
+  f.deliverer().fail_before["counter-a"] = 3;
+  f.Create("a", "later=t=10=x");
+  f.RunFor(absl::Seconds(20));
+  f.Restart();
+  EXPECT_EQ(f.Status().parked_keys, 1);
+  f.Create("b", "later=t=60=y");
+  f.deliverer().held["counter-a"];
+  f.reactors().Retry("worker", "counter-a", "ann", [](const auto&) {});
+  f.Settle();
+  f.Restart();
+  f.Settle();
+  f.Create("c", "cancel=t");
+  f.RunFor(absl::Minutes(5));
+  EXPECT_THAT(f.Results(), Contains("a x done"));
+  EXPECT_THAT(f.Results(), ::testing::Not(Contains("b y done")));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST(ReactorTimers, AreTakenBackByOnesThatAreDueAtTheSameTime) {
+  ReactorFixture f;
+  f.Create("a", "wake=stop-u=60");
+  f.Create("b", "wake=u=60");
+  f.RunFor(absl::Minutes(5));
+  EXPECT_THAT(f.Results(), ElementsAre("woken stop-u"));
   EXPECT_EQ(f.Outbox(), 0);
 }
 
