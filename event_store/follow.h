@@ -2,6 +2,7 @@
 #define EVENT_STORE_FOLLOW_H_
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 
 #include "core/event.h"
 #include "event_store/event_store.h"
@@ -22,6 +23,8 @@ absl::Status OffTheChainAt(Position position);
 absl::Status CheckFollows(const Head& before, const RecordedEvent& event);
 // The store still has `seen`: it is neither another log nor one that has lost its end.
 absl::Status CheckOnChain(EventStore& store, const Head& seen);
+// The event at a position, as it was recorded.
+absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position);
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_FOLLOW_H_

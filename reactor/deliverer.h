@@ -1,7 +1,10 @@
 #ifndef REACTOR_DELIVERER_H_
 #define REACTOR_DELIVERER_H_
 
+#include <absl/time/time.h>
+
 #include <functional>
+#include <optional>
 
 #include "core/registry.h"
 
@@ -13,6 +16,10 @@ struct DeliveryOutcome {
   // FAILED_PRECONDITION: it was not, and no attempt can mend that; the key is parked.
   absl::Status failure;
   Result result = {};
+  // Of a failure: when to try again, in place of what the policy says.
+  std::optional<absl::Duration> delay = std::nullopt;
+  // Called once the outcome is durable; must not block or call the reactor back. May be empty.
+  std::function<void()> stored = nullptr;
 };
 
 // Makes the deliveries of reactors: sends commands, calls HTTP servers. Thread-safe.

@@ -55,6 +55,7 @@ std::string What(const sql::OutboxRow& row) {
     case DeliveryKind::kWake:
       return fmt::format("wake {}", row.timer);
     case DeliveryKind::kEvent:
+    case DeliveryKind::kHandOver:
       return fmt::format("event {}", row.type);
   }
   return "";
@@ -109,6 +110,11 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
   if (reactor.start == StartAt::kNow) {
     const Head head = store.GetHead();
     if (head.position > kBeforeFirst) start = {head.position, head.chain};
+  }
+  if (reactor.start_after.value_or(kBeforeFirst) > kBeforeFirst) {
+    const auto event = ReadEventAt(store, *reactor.start_after);
+    if (!event.ok()) return event.status();
+    start = {event->position, event->chain};
   }
   auto connection = path.empty() ? sql::OpenReactorInMemory(reactor, start)
                                  : sql::OpenReactorWriter(path, reactor, start);
@@ -228,6 +234,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   if (std::exchange(begun_, false)) written_ = checkpoint_.position;
   for (std::size_t i = 0; i < results; ++i) {
     under_way_.erase(finished_.front().first);
+    if (finished_.front().second.stored) finished_.front().second.stored();
     finished_.pop_front();
   }
   if (later_) return Next::kLater;
@@ -266,7 +273,7 @@ absl::Status ReactorRunner::TakeInFinished(absl::Time now) {
 absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryOutcome& outcome) {
   const sql::OutboxRow& row = under_way.row;
   if (!outcome.failure.ok()) {
-    return Fail(row, outcome.failure, !absl::IsFailedPrecondition(outcome.failure));
+    return Fail(row, outcome.failure, !absl::IsFailedPrecondition(outcome.failure), outcome.delay);
   }
   Called called = Call([&](OwnTables& tables, Outbox& outbox) {
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
@@ -324,7 +331,7 @@ absl::Status ReactorRunner::RunLocal(absl::Time now) {
 }
 
 absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
-  const auto event = ReadEvent(sql::PositionOfRow(row.id));
+  const auto event = ReadEventAt(store_, sql::PositionOfRow(row.id));
   if (!event.ok()) return event.status();
   Called called = Call(
       [&](OwnTables& tables, Outbox& outbox) { return reactor_.react(*event, tables, outbox); });
@@ -338,14 +345,6 @@ absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
                                    std::move(called.entries)));
   Remove(row);
   return connection_->status();
-}
-
-absl::StatusOr<RecordedEvent> ReactorRunner::ReadEvent(Position position) {
-  auto read = store_.ReadAll({.from = Position{position.value - 1}, .events_max = 1});
-  if (!read.ok()) return read.status();
-  if (read->events.empty() || read->events.front().position != position) return HoleAt(position);
-  if (LeafOf(read->events.front()) != read->events.front().leaf) return ChangedAt(position);
-  return std::move(read->events.front());
 }
 
 absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::size_t linked) {
@@ -543,14 +542,15 @@ void ReactorRunner::TakeBehind(const std::string& key) {
   lanes_.TakenFromBehind(key, std::ssize(rows));
 }
 
-absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass) {
+absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass,
+                                 std::optional<absl::Duration> delay) {
   ++row.attempts;
   row.error = ToStd(failure.message());
   if (!may_pass || row.attempts >= reactor_.retry.attempts) return Park(std::move(row), failure);
   sql::UpdateRow(*connection_, row);
   counts_->retries.Add();
   lanes_.Delay(row.id);
-  delayed_.push_back({row.id, DelayOf(row)});
+  delayed_.push_back({row.id, delay.value_or(DelayOf(row))});
   return connection_->status();
 }
 

@@ -182,14 +182,14 @@ class ReactorRunner {
   // The row is done with.
   void Remove(const sql::OutboxRow& row);
   // Tries again later, or parks.
-  absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass);
+  absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass,
+                    std::optional<absl::Duration> delay = std::nullopt);
   // Calls the error hook.
   absl::Status Park(sql::OutboxRow row, const absl::Status& failure);
   void Tell(const sql::OutboxRow& row);
   core::v1::DeliveryParked ParkedOf(const sql::OutboxRow& row) const;
   // Brings rows that stand behind into a lane that has no others.
   void TakeBehind(const std::string& key);
-  absl::StatusOr<RecordedEvent> ReadEvent(Position position);
   Delivery DeliveryOf(const sql::OutboxRow& row) const;
   std::string IdOf(std::int64_t row) const;
   absl::Duration DelayOf(const sql::OutboxRow& row) const;
