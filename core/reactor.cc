@@ -46,4 +46,8 @@ void Outbox::Mail(std::string_view to, std::string_view subject, std::string_vie
   entries_.push_back({.kind = DeliveryKind::kMail, .payload = mail.SerializeAsString()});
 }
 
+void Outbox::HandOver(std::string_view type) {
+  entries_.push_back({.kind = DeliveryKind::kHandOver, .type = std::string(type)});
+}
+
 }  // namespace leftfold

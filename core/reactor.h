@@ -45,11 +45,12 @@ enum class StartAt {
 
 // What an outbox row is. Never change the numbers: they are stored.
 enum class DeliveryKind : std::uint8_t {
-  kCommand = 0,  // `payload` is a message of `type`.
-  kHttp = 1,     // `payload` is a leftfold.core.v1.HttpCall.
-  kWake = 2,     // Nothing is delivered: its time has come.
-  kMail = 4,     // `payload` is a leftfold.core.v1.Mail.
-  kEvent = 3,    // An event that the reactor is still to react to; it waits behind a parked one.
+  kCommand = 0,   // `payload` is a message of `type`.
+  kHttp = 1,      // `payload` is a leftfold.core.v1.HttpCall.
+  kWake = 2,      // Nothing is delivered: its time has come.
+  kMail = 4,      // `payload` is a leftfold.core.v1.Mail.
+  kEvent = 3,     // An event that the reactor is still to react to; it waits behind a parked one.
+  kHandOver = 5,  // The event itself, to a consumer; no payload.
 };
 
 // Deliveries that one event leads to, those of their results included. Beyond, the reactor stops.
@@ -86,6 +87,8 @@ class Outbox {
   void Post(const HttpRequest& request);
   // Mail has no result. `to` is one e-mail address.
   void Mail(std::string_view to, std::string_view subject, std::string_view text);
+  // The event itself is to go to a consumer; `type` is the event's. For consumer groups only.
+  void HandOver(std::string_view type);
 
   std::vector<Entry> TakeEntries() { return std::exchange(entries_, {}); }
 

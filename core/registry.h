@@ -110,6 +110,8 @@ struct ReactorEntry {
   std::string name;
   std::vector<std::string_view> schema;  // Migrations.
   StartAt start = StartAt::kBeginning;
+  // In place of `start`: after this event.
+  std::optional<Position> start_after;
   RetryPolicy retry;
   // nullopt when it does not react to the event's type; else what orders its deliveries. An event
   // that does not decode has its stream's key.

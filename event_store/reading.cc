@@ -50,11 +50,13 @@ void CheckCount(std::int64_t max_count, Violations& violations) {
   if (max_count < 0) violations.Add("max_count", "must be 0 (no limit) or more");
 }
 
-EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violations) {
+EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violations,
+                     std::string_view field) {
+  const auto inside = [field](std::string_view name) { return fmt::format("{}.{}", field, name); };
   EventFilter out;
   for (const std::string& category : filter.categories()) {
     if (!IsCategory(category))
-      violations.Add("filter.categories", "must be categories, [a-z][a-z0-9_]{0,63}");
+      violations.Add(inside("categories"), "must be categories, [a-z][a-z0-9_]{0,63}");
     out.categories.push_back(category);
   }
   out.stream = filter.stream();
@@ -72,11 +74,11 @@ EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violation
   if (filter.items().empty() && !(types.empty() && tags.empty()))
     out.items.push_back({types, tags});
   if (!filter.items().empty() && out.items.empty())
-    violations.Add("filter.items", "no event has a type of `types` and of an item");
+    violations.Add(inside("items"), "no event has a type of `types` and of an item");
   if (out.categories.size() > kQueryTermsMax)
-    violations.Add("filter.categories", fmt::format("at most {} are allowed", kQueryTermsMax));
+    violations.Add(inside("categories"), fmt::format("at most {} are allowed", kQueryTermsMax));
   if (const absl::Status status = CheckForm(out.items); !status.ok())
-    violations.Add("filter", ToStd(status.message()));
+    violations.Add(field, ToStd(status.message()));
   return out;
 }
 

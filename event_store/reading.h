@@ -5,6 +5,7 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/reject.h"
@@ -17,8 +18,9 @@ namespace leftfold::reading {
 void CheckPartition(std::int32_t partition, Violations& violations);
 void CheckTime(const google::protobuf::Timestamp& time, Violations& violations);
 void CheckCount(std::int64_t max_count, Violations& violations);
-// What is wrong goes to `violations`.
-EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violations);
+// What is wrong goes to `violations`, under the name of the field that the filter is.
+EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violations,
+                     std::string_view field = "filter");
 
 // The events of a message, serialised as its repeated field `field`. An object for each event, only
 // to serialise it, would cost more than to read it.

@@ -1,7 +1,10 @@
 #ifndef REACTOR_DELIVERER_H_
 #define REACTOR_DELIVERER_H_
 
+#include <absl/time/time.h>
+
 #include <functional>
+#include <optional>
 
 #include "core/registry.h"
 
@@ -15,6 +18,10 @@ struct DeliveryOutcome {
   // after kNoRoomDelay and does not count as an attempt.
   absl::Status failure;
   Result result = {};
+  // Of a failure: when to try again, in place of what the policy says.
+  std::optional<absl::Duration> delay = std::nullopt;
+  // Called once the outcome is durable; must not block or call the reactor back. May be empty.
+  std::function<void()> stored = nullptr;
 };
 
 // Makes the deliveries of reactors: sends commands, calls HTTP servers. Thread-safe.

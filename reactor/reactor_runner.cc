@@ -55,6 +55,7 @@ std::string What(const sql::OutboxRow& row) {
     case DeliveryKind::kWake:
       return fmt::format("wake {}", row.timer);
     case DeliveryKind::kEvent:
+    case DeliveryKind::kHandOver:
       return fmt::format("event {}", row.type);
   }
   return "";
@@ -125,6 +126,11 @@ absl::StatusOr<std::unique_ptr<ReactorRunner>> ReactorRunner::Open(const Reactor
   if (reactor.start == StartAt::kNow) {
     const Head head = store.GetHead();
     if (head.position > kBeforeFirst) start = {head.position, head.chain};
+  }
+  if (reactor.start_after.value_or(kBeforeFirst) > kBeforeFirst) {
+    const auto event = ReadEventAt(store, *reactor.start_after);
+    if (!event.ok()) return event.status();
+    start = {event->position, event->chain};
   }
   auto connection = path.empty() ? sql::OpenReactorInMemory(reactor, start)
                                  : sql::OpenReactorWriter(path, reactor, start);
@@ -208,6 +214,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   if (std::exchange(begun_, false)) written_ = checkpoint_.position;
   for (std::size_t i = 0; i < results; ++i) {
     under_way_.erase(finished_.front().first);
+    if (finished_.front().second.stored) finished_.front().second.stored();
     finished_.pop_front();
   }
   if (!held_up_.ok()) return Next::kLater;
@@ -248,7 +255,7 @@ absl::Status ReactorRunner::TakeInFinished(absl::Time now) {
 absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryOutcome& outcome) {
   const sql::OutboxRow& row = under_way.row;
   if (!outcome.failure.ok()) {
-    return Fail(row, outcome.failure, !absl::IsFailedPrecondition(outcome.failure));
+    return Fail(row, outcome.failure, !absl::IsFailedPrecondition(outcome.failure), outcome.delay);
   }
   Called called = Call([&](OwnTables& tables, Outbox& outbox) {
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
@@ -435,14 +442,15 @@ void ReactorRunner::Postpone(const sql::OutboxRow& row) {
   delayed_.push_back({row.id, Jittered(kNoRoomDelay, row)});
 }
 
-absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass) {
+absl::Status ReactorRunner::Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass,
+                                 std::optional<absl::Duration> delay) {
   ++row.attempts;
   row.error = ToStd(failure.message());
   if (!may_pass || row.attempts >= reactor_.retry.attempts) return Park(std::move(row), failure);
   sql::UpdateRow(*connection_, row);
   counts_->retries.Add();
   outbox_.lanes().Delay(row.id);
-  delayed_.push_back({row.id, DelayOf(row)});
+  delayed_.push_back({row.id, delay.value_or(DelayOf(row))});
   return connection_->status();
 }
 

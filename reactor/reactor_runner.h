@@ -177,7 +177,8 @@ class ReactorRunner {
   // Nothing was sent: tries again later, as if nothing had been.
   void Postpone(const sql::OutboxRow& row);
   // Tries again later, or parks.
-  absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass);
+  absl::Status Fail(sql::OutboxRow row, const absl::Status& failure, bool may_pass,
+                    std::optional<absl::Duration> delay = std::nullopt);
   // Calls the error hook.
   absl::Status Park(sql::OutboxRow row, const absl::Status& failure);
   void Tell(const sql::OutboxRow& row);

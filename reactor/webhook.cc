@@ -16,6 +16,7 @@
 #include "core/status.h"
 #include "core/traceparent.h"
 #include "core/webhook_signature.h"
+#include "reactor/retry_policy.h"
 
 namespace leftfold {
 namespace {
@@ -29,17 +30,8 @@ constexpr std::string_view kOwnHeaders[] = {
     "host",         "idempotency-key",   "te",         "traceparent",
     "trailer",      "transfer-encoding", "upgrade",    "x-leftfold-signature"};
 
-absl::Duration DurationOf(const pb::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
-}
-
 RetryPolicy PolicyOf(const Webhook::Retry& retry) {
-  RetryPolicy policy = kWebhookRetry;
-  if (retry.has_attempts()) policy.attempts = retry.attempts();
-  if (retry.has_first_delay()) policy.first_delay = DurationOf(retry.first_delay());
-  if (retry.has_multiplier()) policy.multiplier = retry.multiplier();
-  if (retry.has_ceiling()) policy.ceiling = DurationOf(retry.ceiling());
-  if (retry.has_jitter()) policy.jitter = retry.jitter();
+  RetryPolicy policy = PolicyOf(retry, kWebhookRetry);
   if (retry.has_timeout()) policy.timeout = DurationOf(retry.timeout());
   return policy;
 }
@@ -151,23 +143,11 @@ class Checker {
     }
   }
 
-  void CheckDuration(std::string_view field, absl::Duration value, absl::Duration max) {
-    if (value < kWebhookDelayMin || value > max) {
-      Add(field, fmt::format("must be {} to {}", absl::FormatDuration(kWebhookDelayMin),
-                             absl::FormatDuration(max)));
-    }
-  }
   void CheckRetry() {
     const RetryPolicy policy = PolicyOf(webhook_.retry());
-    if (policy.attempts < 1 || policy.attempts > kWebhookAttemptsMax)
-      Add("retry.attempts", fmt::format("must be 1 to {}", kWebhookAttemptsMax));
-    CheckDuration("retry.first_delay", policy.first_delay, kWebhookDelayMax);
-    CheckDuration("retry.ceiling", policy.ceiling, kWebhookDelayMax);
-    CheckDuration("retry.timeout", policy.timeout, kHttpTimeoutMax);
-    // Written so that NaN is refused too.
-    if (!(policy.multiplier >= 1 && policy.multiplier <= kWebhookMultiplierMax))
-      Add("retry.multiplier", fmt::format("must be 1 to {}", kWebhookMultiplierMax));
-    if (!(policy.jitter >= 0 && policy.jitter <= 1)) Add("retry.jitter", "must be 0 to 1");
+    CheckPolicy(policy, fmt::format("{}retry.", prefix_), violations_);
+    CheckDuration(policy.timeout, kRetryDelayMin, kHttpTimeoutMax,
+                  fmt::format("{}retry.timeout", prefix_), violations_);
   }
 
   void CheckCommands() {

@@ -28,10 +28,6 @@ inline constexpr int kWebhookHeadersMax = 16;
 inline constexpr std::size_t kWebhookHeadersBytesMax = 4'096;  // Names and values together.
 inline constexpr std::size_t kWebhookSecretBytesMin = 16;
 inline constexpr std::size_t kWebhookSecretBytesMax = 256;
-inline constexpr int kWebhookAttemptsMax = 100;
-inline constexpr absl::Duration kWebhookDelayMin = absl::Milliseconds(1);
-inline constexpr absl::Duration kWebhookDelayMax = absl::Hours(24);
-inline constexpr double kWebhookMultiplierMax = 10;
 // Types of commands that a webhook may send, and commands in one reply.
 inline constexpr int kWebhookCommandsMax = 100;
 // Calls of one webhook that are under way.

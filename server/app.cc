@@ -20,6 +20,7 @@
 #include "leftfold/commands/v1/command_session.pb.h"
 #include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
+#include "reactor/consumers.h"
 #include "reactor/reactors.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_follower.h"
@@ -31,6 +32,8 @@
 #include "server/admin_service.h"
 #include "server/command_service.h"
 #include "server/command_session.h"
+#include "server/consumer_service.h"
+#include "server/groups.h"
 #include "server/http_client.h"
 #include "server/metrics.h"
 #include "server/query_service.h"
@@ -112,7 +115,7 @@ class App::Implementation {
   void MakeReadSide();
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
-  absl::Status StartReactors();
+  absl::Status OpenReactors();
   absl::Status StartAdmin();
   absl::Status StartMetrics();
   std::vector<ViewStatus> ListViews();
@@ -156,8 +159,10 @@ class App::Implementation {
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
+  std::unique_ptr<Consumers> consumers_;
   std::unique_ptr<Reactors> reactors_;
   std::unique_ptr<Webhooks> webhooks_;
+  std::unique_ptr<Groups> groups_;
   std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
@@ -185,7 +190,6 @@ absl::Status App::Implementation::Start() {
   }
   if (Has(Role::kRead)) LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
-  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartReactors());
   LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
   LEFTFOLD_RETURN_IF_ERROR(StartMetrics());
   if (waits) TryOtherLogLater();
@@ -282,10 +286,12 @@ absl::Status App::Implementation::StartWriteSide() {
   LEFTFOLD_RETURN_IF_ERROR(
       ServeStore({.store = *store_, .appender = *appender_, .feeds = *feeds_, .work = feeding_},
                  *token, write_services_));
+  LEFTFOLD_RETURN_IF_ERROR(OpenReactors());
   auto server = rpc::RpcServer::Start(
       {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
   if (!server.ok()) return server.status();
   write_server_ = *std::move(server);
+  reactors_->Start();
   return absl::OkStatus();
 }
 
@@ -313,15 +319,17 @@ absl::Status App::Implementation::StartReadSide() {
   return absl::OkStatus();
 }
 
-absl::Status App::Implementation::StartReactors() {
+absl::Status App::Implementation::OpenReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
   deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
                                                   options_.data + "/mail", options_.services);
+  consumers_ = std::make_unique<Consumers>(Consumers::Parts{
+      .store = *store_, .work = feeding_, .others = *deliverer_, .to_proto = rpc::ToRpcStatus});
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
                               .loader = *states_,
-                              .deliverer = *deliverer_,
+                              .deliverer = *consumers_,
                               .clock = clock_,
                               .executor = reacting_},
                              options_.data + "/reactors");
@@ -329,7 +337,13 @@ absl::Status App::Implementation::StartReactors() {
       {.registry = registry_, .store = *store_, .reactors = *reactors_, .data = options_.data});
   if (!webhooks.ok()) return webhooks.status();
   webhooks_ = *std::move(webhooks);
-  reactors_->Start();
+  auto groups = Groups::Open(
+      {.store = *store_, .reactors = *reactors_, .consumers = *consumers_, .data = options_.data});
+  if (!groups.ok()) return groups.status();
+  groups_ = *std::move(groups);
+  LEFTFOLD_RETURN_IF_ERROR(ServeConsumers(
+      {.groups = *groups_, .reactors = *reactors_, .consumers = *consumers_, .work = feeding_},
+      write_services_));
   reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
   webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
   return absl::OkStatus();
@@ -416,6 +430,7 @@ void App::Implementation::EndWriteStreams() {
     if (sessions != nullptr) sessions->Stop();
   }
   if (feeds_ != nullptr) feeds_->Stop();
+  if (consumers_ != nullptr) consumers_->Stop();
 }
 
 void App::Implementation::EndReadStreams() {

@@ -8,27 +8,12 @@
 #include "leftfold/commands/v1/errors.pb.h"
 #include "rpc/status.h"
 #include "server/caller.h"
+#include "server/stream_session.h"
 
 namespace leftfold {
 namespace {
 
 namespace v1 = commands::v1;
-
-class StreamSessionSink final : public SessionSink {
- public:
-  explicit StreamSessionSink(rpc::SessionStream& stream) : stream_(stream) {}
-  void Read() override { stream_.Read(); }
-  void Write(const google::protobuf::Message& message) override { stream_.Write(message); }
-  void Finish(const absl::Status& status) override { stream_.Finish(status); }
-
- private:
-  rpc::SessionStream& stream_;  // Lives until Finish.
-};
-
-void OnRead(Session& session, const absl::StatusOr<rpc::MessagePtr>& message) {
-  if (!message.ok()) return session.OnRead(message.status());
-  session.OnRead(message->get());
-}
 
 std::string_view TypeOf(const google::protobuf::Any& any) {
   const std::string_view url = any.type_url();
@@ -118,12 +103,7 @@ absl::Status ServeSessions(const google::protobuf::Descriptor& request, Sessions
     caller->actor = stream.facts().Actor();
     auto session = sessions.Open(*std::move(caller), std::make_shared<StreamSessionSink>(stream));
     if (!session.ok()) return stream.Finish(session.status());
-    stream.Observe(
-        {.on_read = [session = *session](
-                        absl::StatusOr<rpc::MessagePtr> message) { OnRead(*session, message); },
-         .on_written = [session = *session](bool ok) { session->OnWritten(ok); },
-         .on_cancelled = [session = *session] { session->Cancel(); }});
-    (*session)->Start();
+    StartOn(stream, *session);
   });
 }
 

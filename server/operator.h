@@ -18,8 +18,13 @@ inline constexpr std::size_t kRemarkBytesMax = 1'000;
 
 // A remark is there, and not too long.
 void CheckRemark(std::string_view field, const std::string& text, Violations& violations);
+// `by` may be empty.
+void CheckBy(const std::string& by, Violations& violations);
+// "operator" where nobody says who it is.
+std::string ActorOf(const std::string& by);
 
 // Operators are told what clients of the other APIs are not: of a full disk, and what failed.
+absl::Status ForOperator(const absl::Status& status);
 grpc::Status ToOperator(const absl::Status& status);
 
 }  // namespace leftfold

@@ -2,16 +2,15 @@
 
 #include <condition_variable>
 #include <future>
-#include <limits>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
-#include "core/page.h"
 #include "core/reject.h"
 #include "rpc/status.h"
 #include "server/operator.h"
+#include "server/parked_page.h"
 
 namespace leftfold {
 namespace {
@@ -30,15 +29,6 @@ admin::v1::ReactorStatus::State ToProto(ReactorState state) {
       return admin::v1::ReactorStatus::STATE_HELD_UP;
   }
   return admin::v1::ReactorStatus::STATE_UNSPECIFIED;
-}
-
-// "operator" where nobody says who it is.
-std::string ActorOf(const std::string& by) { return by.empty() ? "operator" : by; }
-
-void CheckBy(const std::string& by, Violations& violations) {
-  if (by.size() > kRemarkBytesMax) {
-    violations.Add("by", fmt::format("must be at most {} bytes", kRemarkBytesMax));
-  }
 }
 
 // Waits for the answer to `record`, which the log gives soon.
@@ -112,22 +102,7 @@ grpc::Status ReactorService::ListReactors(grpc::ServerContext*,
 grpc::Status ReactorService::ListParkedDeliveries(
     grpc::ServerContext*, const admin::v1::ListParkedDeliveriesRequest* request,
     admin::v1::ListParkedDeliveriesResponse* response) {
-  const auto page = Page::Of(*request);
-  if (!page.ok()) return rpc::ToGrpc(page.status());
-  const auto after = page->NumberAfter(0, std::numeric_limits<std::int64_t>::max());
-  if (!after.ok()) return rpc::ToGrpc(after.status());
-  const auto size = static_cast<std::size_t>(page->size());
-  auto parked = reactors_.ListParked(request->reactor(), *after, size + 1);
-  if (!parked.ok()) return ToOperator(parked.status());
-  const bool more = parked->size() > size;
-  if (more) parked->resize(size);
-  for (const ParkedDelivery& delivery : *parked) {
-    auto* added = response->add_deliveries();
-    *added->mutable_delivery() = delivery.parked;
-    added->set_behind(delivery.behind);
-  }
-  if (more) response->set_next_page_token(page->TokenAfter(fmt::to_string(parked->back().row)));
-  return grpc::Status::OK;
+  return ToOperator(ListParkedPage(reactors_, request->reactor(), *request, *response));
 }
 
 grpc::Status ReactorService::RetryParkedDeliveries(

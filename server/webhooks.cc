@@ -2,12 +2,8 @@
 
 #include <absl/strings/match.h>
 #include <absl/strings/numbers.h>
-#include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <utility>
 #include <vector>
@@ -15,16 +11,13 @@
 #include "core/reject.h"
 #include "core/status.h"
 #include "reactor/webhook.h"
-#include "sql/durable_file.h"
+#include "server/json_file.h"
 
 namespace leftfold {
 namespace {
 
-namespace pb = google::protobuf;
 using admin::v1::Webhook;
 using admin::v1::WebhookFile;
-
-constexpr mode_t kOwnerOnly = 0600;
 
 // As clients may see it.
 Webhook Shown(Webhook webhook) {
@@ -96,22 +89,11 @@ absl::StatusOr<std::unique_ptr<Webhooks>> Webhooks::Open(const Parts& parts) {
 }
 
 absl::Status Webhooks::Load() {
-  if (!std::filesystem::exists(path_)) return absl::OkStatus();
-  std::ifstream stream(path_);
-  const std::string text((std::istreambuf_iterator<char>(stream)), {});
-  const auto refuse = [this](std::string_view why) {
-    return Error(absl::StatusCode::kFailedPrecondition, "{} cannot be used: {}", path_, why);
-  };
-  if (!stream) return refuse("it cannot be read");
   WebhookFile file;
-  // What the parser says would show what is in the file, and secrets are.
-  if (!pb::util::JsonStringToMessage(text, &file).ok()) {
-    return refuse(
-        "it is no JSON form of leftfold.admin.v1.WebhookFile, or names a field that it has not");
-  }
+  LEFTFOLD_RETURN_IF_ERROR(ReadJsonFile(path_, file));
   Violations violations;
   CheckFile(file, parts_.registry, violations);
-  if (!violations.empty()) return refuse(ToStd(violations.ToStatus().message()));
+  if (!violations.empty()) return CannotUse(path_, ToStd(violations.ToStatus().message()));
   bool named = false;
   for (Webhook& webhook : *file.mutable_webhooks()) {
     if (!webhook.reactor().empty()) continue;
@@ -142,12 +124,7 @@ absl::Status Webhooks::Check(const Webhook& webhook) const {
 }
 
 absl::Status Webhooks::Store(WebhookFile changed) {
-  std::string text;
-  pb::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.preserve_proto_field_names = true;
-  if (!pb::util::MessageToJsonString(changed, &text, options).ok()) Die("webhooks are no JSON");
-  LEFTFOLD_RETURN_IF_ERROR(sql::ReplaceDurably(path_, text, kOwnerOnly));
+  LEFTFOLD_RETURN_IF_ERROR(WriteJsonFile(path_, changed));
   file_ = std::move(changed);
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/mutex.h"
+#include "core/session_sink.h"
 #include "write_api/command_handler.h"
 
 namespace leftfold {
@@ -25,18 +26,6 @@ inline constexpr std::size_t kSessionRequestsMax = 4'096;
 inline constexpr std::size_t kSessionBytesMax = 16 << 20;
 // Answers in one message.
 inline constexpr std::size_t kSessionAnswersMax = 512;
-
-// Where a session's messages come from and go; the server implements it over an RPC stream. None is
-// called while another runs; none may block. Read: Session::OnRead follows once. Write is
-// called again only after OnWritten. Finish is called once, last, and not while a write is
-// outstanding (a read may be).
-class SessionSink {
- public:
-  virtual ~SessionSink() = default;
-  virtual void Read() = 0;
-  virtual void Write(const google::protobuf::Message& message) = 0;
-  virtual void Finish(const absl::Status& status) = 0;
-};
 
 // What the messages of one session hold: requests, each with an id, and their answers. Thread-safe;
 // lives as long as `done` of what it has started.

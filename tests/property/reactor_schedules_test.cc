@@ -3,11 +3,9 @@
 // happens, every effect is there once, and the effects on one key are in order.
 // LEFTFOLD_SEED gives one seed back, LEFTFOLD_SCHEDULES how many there are.
 
-#include <absl/strings/numbers.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <deque>
 #include <random>
 
@@ -15,12 +13,6 @@
 
 namespace leftfold::reacting {
 namespace {
-
-std::int64_t FromEnvironment(const char* name, std::int64_t otherwise) {
-  const char* text = std::getenv(name);
-  std::int64_t value = 0;
-  return text != nullptr && absl::SimpleAtoi(text, &value) ? value : otherwise;
-}
 
 class Schedule {
  public:
@@ -106,17 +98,7 @@ class Schedule {
 };
 
 TEST(ReactorSchedules, EveryEffectIsThereOnceAndInOrder) {
-  const std::int64_t schedules = FromEnvironment("LEFTFOLD_SCHEDULES", 300);
-  const std::int64_t first = FromEnvironment("LEFTFOLD_SEED", -1);
-  std::random_device device;
-  const std::uint64_t base = first >= 0 ? static_cast<std::uint64_t>(first) : device();
-  for (std::int64_t i = 0; i < (first >= 0 ? 1 : schedules); ++i) {
-    const std::uint64_t seed = base + static_cast<std::uint64_t>(i);
-    Schedule(seed).Run();
-    if (::testing::Test::HasFailure()) {
-      FAIL() << "LEFTFOLD_SEED=" << seed << " runs this schedule again";
-    }
-  }
+  ForEachSchedule(300, [](std::uint64_t seed) { Schedule(seed).Run(); });
 }
 
 }  // namespace
