@@ -60,12 +60,4 @@ absl::Status CheckOnChain(EventStore& store, const Head& seen) {
   return fits ? absl::OkStatus() : OffTheChainAt(seen.position);
 }
 
-absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position) {
-  auto read = store.ReadAll({.from = Position{position.value - 1}, .events_max = 1});
-  if (!read.ok()) return read.status();
-  if (read->events.empty() || read->events.front().position != position) return HoleAt(position);
-  if (LeafOf(read->events.front()) != read->events.front().leaf) return ChangedAt(position);
-  return std::move(read->events.front());
-}
-
 }  // namespace leftfold

@@ -26,8 +26,6 @@ absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position);
 absl::Status CheckFollows(const Head& before, const RecordedEvent& event);
 // The store still has `seen`: it is neither another log nor one that has lost its end.
 absl::Status CheckOnChain(EventStore& store, const Head& seen);
-// The event at a position, as it was recorded.
-absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position);
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_FOLLOW_H_
