@@ -60,7 +60,7 @@ inline constexpr std::size_t kDeliveriesMax = 256;
 // Bytes of a timer's name and of a reactor's key.
 inline constexpr std::size_t kTimerNameBytesMax = 512;
 
-// What reactors want done. Every command carries the id `lf:<reactor>:<position of the event>:<n>`,
+// What reactors want done. Every command carries the id `lf:<reactor>:<the event>:<n>`,
 // so that what is delivered twice is done once; HTTP calls have it as the header Idempotency-Key
 // unless they bring one. Not thread-safe.
 class Outbox {
@@ -131,7 +131,7 @@ class OwnTables : public Tables {
 
 // What was delivered, or is to be.
 struct Delivery {
-  std::string id = {};   // "lf:<reactor>:<position>:<n>".
+  std::string id = {};   // "lf:<reactor>:<event>:<n>".
   std::int64_t row = 0;  // The engine's own number of it.
   std::string reactor = {};
   Position position = {};  // Of the event that led to it.

@@ -1,6 +1,7 @@
 #include "reactor/reactor_runner.h"
 
 #include <absl/strings/numbers.h>
+#include <absl/strings/str_split.h>
 
 #include <algorithm>
 #include <cmath>
@@ -393,19 +394,18 @@ absl::Status ReactorRunner::Retry(std::string_view key) {
 }
 
 absl::Status ReactorRunner::Skip(std::string_view delivery_id) {
-  const std::string prefix = fmt::format("lf:{}:", reactor_.name);
-  const std::size_t colon = delivery_id.rfind(':');
+  const std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(delivery_id), ':');
   std::int64_t position = 0;
   std::int64_t n = 0;
-  if (!delivery_id.starts_with(prefix) || colon < prefix.size() ||
-      !absl::SimpleAtoi(ToAbsl(delivery_id.substr(prefix.size(), colon - prefix.size())),
-                        &position) ||
-      !absl::SimpleAtoi(ToAbsl(delivery_id.substr(colon + 1)), &n)) {
+  if (parts.size() != 4 || !absl::SimpleAtoi(parts[2].substr(0, parts[2].find('-')), &position) ||
+      !absl::SimpleAtoi(parts[3], &n)) {
     return absl::OkStatus();
   }
   LEFTFOLD_RETURN_IF_ERROR(Begin());
   const auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
-  if (!row || outbox_.lanes().ParkedRow(row->key) != row->id) return connection_->status();
+  if (!row || IdOf(*row) != delivery_id || outbox_.lanes().ParkedRow(row->key) != row->id) {
+    return connection_->status();
+  }
   outbox_.lanes().Unpark(row->key);
   outbox_.Remove(*row);
   return connection_->status();
@@ -478,7 +478,7 @@ absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure
 void ReactorRunner::Tell(const sql::OutboxRow& row) {
   to_tell_.push_back({.id = row.id,
                       .round = row.round,
-                      .command_id = fmt::format("{}:parked:{}", IdOf(row.id), row.round),
+                      .command_id = fmt::format("{}:parked:{}", IdOf(row), row.round),
                       .event = ParkedOf(row)});
 }
 
@@ -486,7 +486,7 @@ core::v1::DeliveryParked ReactorRunner::ParkedOf(const sql::OutboxRow& row) cons
   core::v1::DeliveryParked parked;
   parked.set_reactor(reactor_.name);
   parked.set_key(row.key);
-  parked.set_delivery_id(IdOf(row.id));
+  parked.set_delivery_id(IdOf(row));
   parked.set_position(sql::PositionOfRow(row.id).value);
   parked.set_what(What(row));
   parked.set_attempts(row.attempts);
@@ -506,13 +506,16 @@ absl::StatusOr<std::vector<ParkedDelivery>> ReactorRunner::ListParked(std::int64
   return failure;
 }
 
-std::string ReactorRunner::IdOf(std::int64_t row) const {
-  return fmt::format("lf:{}:{}:{}", reactor_.name, sql::PositionOfRow(row).value,
-                     sql::NumberOfRow(row));
+// The end of the event's id tells it from one of the same position in a log that was cut off.
+std::string ReactorRunner::IdOf(const sql::OutboxRow& row) const {
+  constexpr std::size_t kLastGroup = 24;
+  return fmt::format("lf:{}:{}-{}:{}", reactor_.name, sql::PositionOfRow(row.id).value,
+                     row.event_id.substr(std::min(kLastGroup, row.event_id.size())),
+                     sql::NumberOfRow(row.id));
 }
 
 Delivery ReactorRunner::DeliveryOf(const sql::OutboxRow& row) const {
-  return {.id = IdOf(row.id),
+  return {.id = IdOf(row),
           .row = row.id,
           .reactor = reactor_.name,
           .position = sql::PositionOfRow(row.id),

@@ -184,7 +184,7 @@ class ReactorRunner {
   void Tell(const sql::OutboxRow& row);
   core::v1::DeliveryParked ParkedOf(const sql::OutboxRow& row) const;
   Delivery DeliveryOf(const sql::OutboxRow& row) const;
-  std::string IdOf(std::int64_t row) const;
+  std::string IdOf(const sql::OutboxRow& row) const;
   absl::Duration DelayOf(const sql::OutboxRow& row) const;
   // The same for the same row and number of attempts.
   absl::Duration Jittered(absl::Duration delay, const sql::OutboxRow& row) const;

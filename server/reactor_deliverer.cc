@@ -105,7 +105,7 @@ absl::Status ReactorDeliverer::WriteMail(const Delivery& delivery) const {
     return absl::DataLossError("the stored e-mail does not decode");
   }
   LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(mail_folder_));
-  std::string name = delivery.id;  // "lf:<reactor>:<position>:<n>"
+  std::string name = delivery.id;  // "lf:<reactor>:<event>:<n>"
   std::replace(name.begin(), name.end(), ':', '.');
   const std::string path = fmt::format("{}/{}.eml", mail_folder_, name);
   return sql::ReplaceDurably(

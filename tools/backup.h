@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "event_store/sqlite/log_file.h"
 #include "tools/log_copy.h"
@@ -23,13 +24,17 @@ struct BackupResult {
   Head head;
   std::int64_t commands = 0;
   Position begun_after;  // What was there already.
+  std::int64_t reactors = 0;
+  std::vector<std::string> left_out;  // Reactors whose files are not in it, and why.
 };
 
 // Copies the log of a data folder, as far as it reaches now, into a data folder of its own, beside
-// a server or alone. What is copied is checked, and the copy is verified. A new backup is made in
+// a server or alone, and before it the reactors' files, so that none is ahead of the log. What is
+// copied is checked, and the copy is verified. A new backup is made in
 // `<to>.partial` and renamed when it is whole; interrupted, it goes on from there the next time. An
 // update is in place: whenever it is interrupted, `to` is a backup up to some position. Steps
-// "copy", "verify", "rename". FAILED_PRECONDITION when `to` is not empty, or is no earlier backup.
+// "reactors", "copy", "verify", "rename". FAILED_PRECONDITION when `to` is not empty, or is no
+// earlier backup.
 absl::StatusOr<BackupResult> BackupLog(const BackupOptions& options, const Steps& steps);
 
 // `leftfold backup`.

@@ -279,6 +279,10 @@ CLI::App* AddRestore(CLI::App& app, tools::RestoreOptions& options) {
   restore->add_option("--until", options.until,
                       "last position, or time like 2026-11-21T07:24:42Z; an append is never cut");
   restore->add_flag("--replace", options.replace, "set the log that is there aside");
+  restore->add_flag(
+      "--reactors-anew", options.reactors_anew,
+      "let reactors that had gone further begin at the log's beginning: they send all "
+      "once more, under the same ids");
   restore->footer(
       "On a stopped server. Views that had gone further are built anew at the next start.\n"
       "Examples: leftfold restore --from /backup/monday --data ./data --replace\n"

@@ -16,6 +16,7 @@
 #include "sql/view_file.h"
 #include "tools/files.h"
 #include "tools/open_log.h"
+#include "tools/reactor_files.h"
 
 namespace leftfold::tools {
 namespace {
@@ -60,19 +61,34 @@ absl::StatusOr<CopyEnd> EndOf(LogFileReader& source, const LogExtent& extent,
   return CopyEnd{*end, *commands};
 }
 
-// "" when the file's checkpoint is on the log, or when the server itself will see that it is of no
-// use.
-absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const std::string& file) {
+// "" also when the server itself will see that it is of no use.
+absl::StatusOr<std::string> ViewOffTheLog(LogFileReader& log, const std::string& file) {
   auto reader = sql::OpenViewReader(file);
   if (!reader.ok()) return "";
   const auto checkpoint = sql::ReadCheckpoint(**reader);
-  if (!checkpoint.ok()) return "";
-  const auto chain = log.ChainAt(checkpoint->position);
-  if (!chain.ok()) return chain.status();
-  if (!*chain)
-    return fmt::format("its checkpoint {} is beyond the log", checkpoint->position.value);
-  if (**chain == checkpoint->chain) return "";
-  return fmt::format("its checkpoint {} is not on the log's chain", checkpoint->position.value);
+  return checkpoint.ok() ? OffTheLog(log, *checkpoint) : "";
+}
+
+// The files that shall be in `data`, in `folder`; those that had gone further are in
+// `result.reactors_anew`.
+absl::Status PrepareReactors(const RestoreOptions& options, LogFileReader& log,
+                             const std::string& folder, const Steps& steps, RestoreResult& result) {
+  const auto none = IsEmptyFolder(options.from + "/reactors");
+  if (!none.ok()) return none.status();
+  const auto copies = CopyReactors(*none ? options.data : options.from, folder, steps);
+  if (!copies.ok()) return copies.status();
+  auto ahead = RemoveOffTheLog(log, *copies, folder);
+  if (!ahead.ok()) return ahead.status();
+  if (!ahead->empty() && !options.reactors_anew) {
+    LEFTFOLD_RETURN_IF_ERROR(RemoveFolder(folder));
+    return Error(absl::StatusCode::kFailedPrecondition,
+                 "these reactors do not belong to the log up to position {}, and what they did "
+                 "cannot be taken back: {}. Restore an older backup, or with --reactors-anew: they "
+                 "begin at the log's beginning and send all once more, under the same ids",
+                 result.head.position.value, fmt::join(*ahead, "; "));
+  }
+  result.reactors_anew = *std::move(ahead);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<std::string>> TakeViewsOut(LogFileReader& log,
@@ -86,7 +102,7 @@ absl::StatusOr<std::vector<std::string>> TakeViewsOut(LogFileReader& log,
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
     for (const sql::Generation& generation : sql::ListCurrent(views, name)) {
-      const auto wrong = OffTheLog(log, sql::ViewPath(views, name, generation));
+      const auto wrong = ViewOffTheLog(log, sql::ViewPath(views, name, generation));
       if (!wrong.ok()) return wrong.status();
       if (wrong->empty()) continue;
       LEFTFOLD_RETURN_IF_ERROR(sql::RemoveFromCurrent(views, name, generation));
@@ -96,10 +112,10 @@ absl::StatusOr<std::vector<std::string>> TakeViewsOut(LogFileReader& log,
   return taken;
 }
 
-// A name beside the log that is free.
-std::string NameForOldLog(const std::string& data) {
+// A name beside `place` that is free.
+std::string NameForOld(const std::string& place) {
   const std::string name =
-      fmt::format("{}/log.replaced-{}", data,
+      fmt::format("{}.replaced-{}", place,
                   absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone()));
   std::string free = name;
   std::error_code error;
@@ -107,22 +123,22 @@ std::string NameForOldLog(const std::string& data) {
   return free;
 }
 
-// Puts the new log in its place. The old one takes the new one's name, which was made the one that
-// it shall have: so it is at no time where an interrupted restore is cleared away.
-absl::StatusOr<std::string> SwitchLogs(const std::string& partial, const std::string& data,
-                                       const Steps& steps) {
-  const std::string log = data + "/log";
-  const auto empty = IsEmptyFolder(log);
+// Puts the new log, or the new folder of reactors, in its place. The old one takes the new one's
+// name, which was made the one that it shall have: so it is at no time where an interrupted restore
+// is cleared away. Returns that name, "" when there was none.
+absl::StatusOr<std::string> Switch(const std::string& partial, const std::string& place,
+                                   const Steps& steps) {
+  const auto empty = IsEmptyFolder(place);
   if (!empty.ok()) return empty.status();
   steps("switch", 0, 1);
   std::string aside;
   if (*empty) {
-    LEFTFOLD_RETURN_IF_ERROR(RenameFolder(partial, log));
+    LEFTFOLD_RETURN_IF_ERROR(RenameFolder(partial, place));
   } else {
-    aside = NameForOldLog(data);
+    aside = NameForOld(place);
     LEFTFOLD_RETURN_IF_ERROR(RenameFolder(partial, aside));
     steps("switch", 0, 1);
-    if (const absl::Status exchanged = ExchangeFolders(aside, log); !exchanged.ok()) {
+    if (const absl::Status exchanged = ExchangeFolders(aside, place); !exchanged.ok()) {
       LEFTFOLD_RETURN_IF_ERROR(RenameFolder(aside, partial));
       return exchanged;
     }
@@ -157,16 +173,27 @@ absl::StatusOr<RestoreResult> RestoreLog(const RestoreOptions& options, const St
   const auto head = CopyLogAgain(**source, *end, partial, /*seal=*/false, options.sizes, steps);
   if (!head.ok()) return head.status();
   LEFTFOLD_RETURN_IF_ERROR(VerifyCopy(partial, *head, steps));
-  RestoreResult result{extent->store_id, *head, "", {}};
-  steps("views", 0, 1);
+  RestoreResult result;
+  result.store_id = extent->store_id;
+  result.head = *head;
+  const std::string reactors = options.data + "/reactors.partial";
   {
     auto restored = LogFileReader::Open(partial);
     if (!restored.ok()) return restored.status();
+    LEFTFOLD_RETURN_IF_ERROR(PrepareReactors(options, **restored, reactors, steps, result));
+    steps("views", 0, 1);
     auto views = TakeViewsOut(**restored, options.data + "/views");
     if (!views.ok()) return views.status();
     result.views = *std::move(views);
   }
-  auto aside = SwitchLogs(partial, options.data, steps);
+  // First the reactors: killed in between, they are behind their log, and never without progress.
+  std::error_code error;
+  if (fs::exists(reactors, error)) {
+    auto reactors_aside = Switch(reactors, options.data + "/reactors", steps);
+    if (!reactors_aside.ok()) return reactors_aside.status();
+    result.reactors_set_aside = *std::move(reactors_aside);
+  }
+  auto aside = Switch(partial, options.data + "/log", steps);
   if (!aside.ok()) return aside.status();
   result.set_aside = *std::move(aside);
   return result;
@@ -181,6 +208,10 @@ int Restore(const RestoreOptions& options) {
   Print("{}/log: restored up to position {}, store {}, verified\nchain there: {}\n", options.data,
         result->head.position.value, result->store_id, ToHex(AsBytes(result->head.chain)));
   if (!result->set_aside.empty()) Print("the log that was there is in {}\n", result->set_aside);
+  if (!result->reactors_set_aside.empty())
+    Print("the reactors' files that were there are in {}\n", result->reactors_set_aside);
+  for (const std::string& reactor : result->reactors_anew)
+    Print("reactor {}; it begins at the log's beginning\n", reactor);
   for (const std::string& view : result->views)
     Print("view {}; it is built anew at the next start\n", view);
   return 0;

@@ -11,6 +11,7 @@
 
 #include "server/role_lock.h"
 #include "server/thread_pool.h"
+#include "sql/reactor_file.h"
 #include "sql/view_file.h"
 #include "tests/integration/tools_transfer_fixture.h"
 #include "tools/backup.h"
@@ -27,6 +28,33 @@ using ::testing::HasSubstr;
 using testing::LogOnDisk;
 using ::testing::SizeIs;
 using testing::Tamper;
+
+// A reactor's file in `data`, with a row of its own and a checkpoint on the log.
+void MakeReactor(const std::string& data, const std::string& name, Position position) {
+  ReactorEntry reactor;
+  reactor.name = name;
+  reactor.schema = {"CREATE TABLE IF NOT EXISTS done(position INTEGER) STRICT"};
+  auto log = LogFileReader::Open(data + "/log");
+  ASSERT_TRUE(log.ok()) << log.status();
+  auto file = sql::OpenReactorWriter(fmt::format("{}/reactors/{}.db", data, name), reactor,
+                                     {kBeforeFirst, **(*log)->ChainAt(kBeforeFirst)});
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_TRUE((*file)->Begin().ok());
+  sql::ConnectionWriteTx(**file).Exec("INSERT INTO done VALUES (?)", position);
+  const auto chain = (*log)->ChainAt(position);
+  sql::WriteCheckpoint(**file, {position, *chain ? **chain : Digest{}});
+  ASSERT_TRUE((*file)->Commit().ok());
+}
+// What MakeReactor wrote; -1 when there is no file.
+std::int64_t DoneBy(const std::string& data, const std::string& name) {
+  const std::string path = fmt::format("{}/reactors/{}.db", data, name);
+  if (!fs::exists(path)) return -1;
+  auto file = sql::OpenReactorReader(path);
+  EXPECT_TRUE(file.ok()) << file.status();
+  const std::int64_t done = (*file)->Value("SELECT max(position) FROM done");
+  EXPECT_EQ(sql::ReadCheckpoint(**file)->position.value, done);
+  return done;
+}
 
 class Backups : public Transfer {
  protected:
@@ -248,6 +276,64 @@ TEST_F(Backups, AnUpdateBringsABackupToTheHeadAndCanBeKilledAnywhere) {
   EXPECT_EQ(again->begun_after, again->head.position);
 }
 
+TEST_F(Backups, ReactorsComeWithTheirLogAndAreNeverAheadOfIt) {
+  MakeReactor(log_.data(), "mails", Position{8});
+  MakeReactor(log_.data(), "webhook.it's.1", Position{3});
+  bool first = true;
+  const auto result = TakeBackup([&](std::string_view step, std::int64_t, std::int64_t) {
+    if (step == "copy" && std::exchange(first, false)) {  // It goes on while the log is copied.
+      log_.Append(DecidedCommand("room-a", {"nine"}, "c7"));
+      MakeReactor(log_.data(), "mails", Position{9});
+    }
+  });
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->reactors, 2);
+  EXPECT_THAT(result->left_out, SizeIs(0));
+  EXPECT_EQ(result->head.position, Position{8});
+  EXPECT_EQ(DoneBy(Path("backup"), "mails"), 8);
+  EXPECT_EQ(DoneBy(Path("backup"), "webhook.it's.1"), 3);
+  fs::remove_all(log_.data() + "/reactors/webhook.it's.1.db");
+  ASSERT_TRUE(UpdateBackup().ok());
+  EXPECT_EQ(DoneBy(Path("backup"), "mails"), 9);
+  EXPECT_EQ(DoneBy(Path("backup"), "webhook.it's.1"), -1);
+  EXPECT_FALSE(fs::exists(Path("backup/reactors.partial")));
+}
+
+TEST_F(Backups, ReactorsThatDoNotBelongToTheLogAreLeftOut) {
+  MakeReactor(log_.data(), "fine", Position{8});
+  MakeReactor(log_.data(), "astray", Position{99});
+  std::ofstream(log_.data() + "/reactors/torn.db") << "no database";
+  const auto result = TakeBackup();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->reactors, 1);
+  ASSERT_THAT(result->left_out, SizeIs(2));
+  EXPECT_EQ(result->left_out.front(), "astray: its checkpoint 99 is beyond the log");
+  EXPECT_THAT(result->left_out.back(), HasSubstr("torn: "));
+  EXPECT_EQ(DoneBy(Path("backup"), "fine"), 8);
+  EXPECT_EQ(DoneBy(Path("backup"), "astray"), -1);
+}
+
+TEST_F(Backups, KilledAnywhereTheReactorsOfABackupAreNeverAheadOfIt) {
+  MakeReactor(log_.data(), "mails", Position{8});
+  ASSERT_TRUE(TakeBackup().ok());
+  log_.Append(DecidedCommand("room-a", {"nine"}, "c7"));
+  MakeReactor(log_.data(), "mails", Position{9});
+  fs::copy(Path("backup"), Path("earlier"), fs::copy_options::recursive);
+  log_.Close();
+  const int kills =
+      KillEverywhere([&](const Steps& steps) { return UpdateBackup(steps).status(); },
+                     [&](int n) {
+                       const std::int64_t done = DoneBy(Path("backup"), "mails");
+                       EXPECT_TRUE(done == 8 || done == 9) << n;
+                       EXPECT_GE(std::ssize(ContentOf(Path("backup/log"))), done) << n;
+                       EXPECT_EQ(UpdateBackup().status(), absl::OkStatus()) << n;
+                       EXPECT_EQ(DoneBy(Path("backup"), "mails"), 9) << n;
+                       fs::remove_all(Path("backup"));
+                       fs::copy(Path("earlier"), Path("backup"), fs::copy_options::recursive);
+                     });
+  EXPECT_GT(kills, 6);
+}
+
 TEST_F(Backups, AnUpdateOfABackupWithAnotherHistoryIsRefused) {
   ASSERT_TRUE(TakeBackup().ok());
   {
@@ -436,6 +522,71 @@ TEST_F(Restores, ViewsOfAnotherHistoryAreNotServed) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(IsServed("data", "astray"));
   EXPECT_THAT(result->views, SizeIs(1));
+}
+
+TEST_F(Restores, ReactorsComeBackAndTheOldOnesAreSetAside) {
+  MakeReactor(Path("backup"), "mails", Position{6});
+  ASSERT_TRUE(RestoreInto("data").ok());
+  EXPECT_EQ(DoneBy(Path("data"), "mails"), 6);
+  MakeReactor(Path("data"), "mails", Position{8});
+  const auto result = RestoreInto("data", "", /*replace=*/true);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(DoneBy(Path("data"), "mails"), 6);
+  EXPECT_TRUE(fs::exists(result->reactors_set_aside + "/mails.db"));
+}
+
+TEST_F(Restores, AReactorThatHadGoneFurtherBeginsAnewOnlyWhenToldSo) {
+  MakeReactor(Path("backup"), "ahead", Position{8});
+  MakeReactor(Path("backup"), "behind", Position{4});
+  ASSERT_TRUE(RestoreInto("data").ok());
+  const Lines before = ContentOf(Path("data/log"));
+  const auto refused = RestoreInto("data", "6", /*replace=*/true);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(Message(refused), HasSubstr("ahead: its checkpoint 8 is beyond the log"));
+  EXPECT_THAT(Message(refused), HasSubstr("--reactors-anew"));
+  EXPECT_EQ(ContentOf(Path("data/log")), before);
+  EXPECT_EQ(DoneBy(Path("data"), "ahead"), 8);
+  EXPECT_FALSE(fs::exists(Path("data/reactors.partial")));
+  const auto anew = RestoreLog({.from = Path("backup"),
+                                .data = Path("data"),
+                                .until = "6",
+                                .replace = true,
+                                .reactors_anew = true},
+                               kNoSteps);
+  ASSERT_TRUE(anew.ok()) << anew.status();
+  EXPECT_THAT(anew->reactors_anew, SizeIs(1));
+  EXPECT_EQ(DoneBy(Path("data"), "ahead"), -1);
+  EXPECT_EQ(DoneBy(Path("data"), "behind"), 4);
+  EXPECT_TRUE(fs::exists(anew->reactors_set_aside + "/ahead.db"));
+}
+
+TEST_F(Restores, ReactorsOfTheFolderItselfStayWhereABackupHasNone) {
+  ASSERT_TRUE(RestoreInto("data").ok());
+  MakeReactor(Path("data"), "mails", Position{5});
+  ASSERT_TRUE(RestoreInto("data", "6", /*replace=*/true).ok());
+  EXPECT_EQ(DoneBy(Path("data"), "mails"), 5);
+}
+
+TEST_F(Restores, KilledAnywhereNoReactorIsAheadOfItsLogOrWithoutProgress) {
+  ASSERT_TRUE(RestoreInto("data").ok());
+  MakeReactor(Path("data"), "mails", Position{8});
+  MakeReactor(Path("backup"), "mails", Position{4});
+  fs::copy(Path("data"), Path("before"), fs::copy_options::recursive);
+  log_.Close();
+  const int kills = KillEverywhere(
+      [&](const Steps& steps) {
+        return RestoreInto("data", "6", /*replace=*/true, steps).status();
+      },
+      [&](int n) {
+        const std::int64_t done = DoneBy(Path("data"), "mails");
+        const bool restored = ContentOf(Path("data/log")) == UpTo(6, 4);
+        EXPECT_TRUE(done == 4 || (done == 8 && !restored)) << n << ": " << done;
+        EXPECT_EQ(RestoreInto("data", "6", /*replace=*/true).status(), absl::OkStatus()) << n;
+        EXPECT_EQ(DoneBy(Path("data"), "mails"), 4) << n;
+        fs::remove_all(Path("data"));
+        fs::copy(Path("before"), Path("data"), fs::copy_options::recursive);
+      });
+  EXPECT_GT(kills, 12);
 }
 
 TEST_F(Restores, KilledAnywhereBothLogsAreThereAndItGoesOn) {

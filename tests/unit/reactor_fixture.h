@@ -298,7 +298,15 @@ class ReactorFixture {
   // The id of what a counter's first event leads to first.
   std::string IdOfFirst(const std::string& id) {
     const auto events = store_->ReadStream("counter-" + id, {});
-    return fmt::format("lf:worker:{}:0", events->front().position.value);
+    return IdOf("worker", events->front(), 0);
+  }
+  static std::string IdOf(std::string_view reactor, const RecordedEvent& event, int n) {
+    return fmt::format("lf:{}:{}-{}:{}", reactor, event.position.value,
+                       ToString(event.event_id).substr(24), n);
+  }
+  // The same for what the log's first event leads to.
+  std::string IdOfLogs(std::string_view reactor, int n) {
+    return IdOf(reactor, store_->ReadAll({})->events.front(), n);
   }
   // What the reactor has noted.
   std::vector<std::string> Results() {

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "core/reject.h"
 #include "tests/unit/reactor_fixture.h"
@@ -455,6 +457,19 @@ TEST(Reactors, CallHttpWithAnIdempotencyKeyAndTryServerErrorsAgain) {
   }
 }
 
+TEST(Reactors, GiveWhatAnotherEventOfTheSamePositionLedToAnotherId) {
+  std::set<std::string> ids;
+  for (int log = 0; log < 2; ++log) {
+    ReactorFixture f;
+    f.Create("a", "http=/pay");
+    f.Settle();
+    ASSERT_EQ(f.deliverer().log.size(), 1U);
+    EXPECT_THAT(f.deliverer().log.front(), ::testing::StartsWith("lf:worker:1-"));
+    ids.insert(f.deliverer().log.front());
+  }
+  EXPECT_EQ(ids.size(), 2U) << "a log that was cut off may have had the first";
+}
+
 TEST(Reactors, WriteAMailOnceAndKeepItsHeadersApart) {
   ReactorFixture f;
   f.deliverer().fail_after["counter-a"] = 1;
@@ -465,7 +480,10 @@ TEST(Reactors, WriteAMailOnceAndKeepItsHeadersApart) {
     std::ifstream in(file.path());
     texts.emplace_back(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
   }
-  EXPECT_THAT(texts, ElementsAre("Message-ID: <lf.worker.1.0@leftfold>\r\nTo: ann@example.org\r\n"
+  std::string id = f.IdOfFirst("a");
+  std::replace(id.begin(), id.end(), ':', '.');
+  EXPECT_THAT(texts, ElementsAre("Message-ID: <" + id +
+                                 "@leftfold>\r\nTo: ann@example.org\r\n"
                                  "Subject: hello Bcc: you\r\n"
                                  "Content-Type: text/plain; charset=utf-8\r\n\r\nfrom a counter"
                                  "\r\n"));

@@ -227,7 +227,7 @@ TEST_F(WebhookEngine, PostsEveryEventOfItsTypesSignedWhenItIsSent) {
   EXPECT_EQ(second.timeout, kWebhookRetry.timeout);
   EXPECT_EQ(HeaderOf(second, "Content-Type"), kCloudEventType);
   EXPECT_EQ(HeaderOf(second, "X-Team"), "rooms");
-  EXPECT_EQ(HeaderOf(second, "Idempotency-Key"), "lf:webhook.hook.1:1:0");
+  EXPECT_EQ(HeaderOf(second, "Idempotency-Key"), f.IdOfLogs("webhook.hook.1", 0));
   EXPECT_EQ(first.body, second.body);
   EXPECT_EQ(HeaderOf(first, "Idempotency-Key"), HeaderOf(second, "Idempotency-Key"));
   // About a second later, so signed anew.
@@ -395,7 +395,7 @@ TEST_F(WebhookEngine, SendsTheCommandsOfAReplyInTheirOrder) {
   EXPECT_THAT(f.Names("a"), ElementsAre("plain", "1", "2", "3"));
   const auto events = f.store().ReadStream("counter-a", {});
   const core::v1::EventMetadata metadata = EventMeta{events->back()}.metadata();
-  EXPECT_EQ(metadata.command_id(), "lf:webhook.hook.1:1:3");
+  EXPECT_EQ(metadata.command_id(), f.IdOfLogs("webhook.hook.1", 3));
   EXPECT_EQ(metadata.actor(), "reactor:webhook.hook.1");
   EXPECT_EQ(metadata.causation_id(), ToString(events->front().event_id));
   EXPECT_EQ(StatusOf("webhook.hook.1").delivered, 4);
@@ -424,7 +424,7 @@ TEST_F(WebhookEngine, TakesARejectionAsAResultAndGoesOn) {
   f.RunFor(absl::Minutes(5));
   const std::string logged = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(logged, AllOf(HasSubstr("a webhook's command was refused"), HasSubstr("webhook=hook"),
-                            HasSubstr("command_id=lf:webhook.hook.1:1:1"),
+                            HasSubstr("command_id=" + f.IdOfLogs("webhook.hook.1", 1)),
                             HasSubstr("reason=ROOM_NOT_FOUND")));
   EXPECT_THAT(f.Names("a"), ElementsAre("plain", "x"));
   EXPECT_EQ(StatusOf("webhook.hook.1").rejections, 1);
@@ -436,7 +436,7 @@ TEST_F(WebhookEngine, ParksACommandThatIsMalformed) {
   f.deliverer().bodies["/hook"] = Reply("no id!", {"1"});
   f.Create("a", "plain");
   f.RunFor(absl::Minutes(5));
-  EXPECT_EQ(Parked().delivery_id(), "lf:webhook.hook.1:1:1");
+  EXPECT_EQ(Parked().delivery_id(), f.IdOfLogs("webhook.hook.1", 1));
   EXPECT_EQ(Parked().what(), kRename);
   EXPECT_EQ(Parked().attempts(), 1);
 }
@@ -525,7 +525,7 @@ TEST_F(WebhookEngine, DeliversNothingAfterItsDeletionAndBeginsAnewUnderANewNumbe
   EXPECT_NE(reactor, "webhook.hook.1");
   f.Settle();
   EXPECT_THAT(Calls(), ElementsAre("counter-a plain", "counter-a plain", "counter-a 1"));
-  EXPECT_EQ(HeaderOf(f.deliverer().requests[1], "Idempotency-Key"), "lf:" + reactor + ":1:0");
+  EXPECT_EQ(HeaderOf(f.deliverer().requests[1], "Idempotency-Key"), f.IdOfLogs(reactor, 0));
   Restart();
   EXPECT_THAT(webhooks_->List(), SizeIs(1));
 }

@@ -1,0 +1,107 @@
+#include "tools/reactor_files.h"
+
+#include <absl/strings/str_replace.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+
+#include "core/status.h"
+#include "sql/durable_file.h"
+#include "sql/reactor_file.h"
+#include "tools/files.h"
+
+namespace leftfold::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSuffix = ".db";
+
+std::vector<std::string> NamesIn(const std::string& reactors) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(reactors, error)) {
+    if (entry.path().extension() == kSuffix) names.push_back(entry.path().stem());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+absl::Status SyncFile(const std::string& path) {
+  const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  const bool synced = file >= 0 && fsync(file) == 0;
+  const absl::Status status = synced ? absl::OkStatus() : sql::FromErrno("sync", path);
+  if (file >= 0) close(file);
+  return status;
+}
+
+absl::StatusOr<sql::Checkpoint> CopyFile(const std::string& from, const std::string& to) {
+  {
+    const auto source = sql::OpenReactorReader(from);
+    if (!source.ok()) return source.status();
+    LEFTFOLD_RETURN_IF_ERROR((*source)->Run(
+        fmt::format("VACUUM INTO '{}'", absl::StrReplaceAll(ToAbsl(to), {{"'", "''"}}))));
+  }
+  LEFTFOLD_RETURN_IF_ERROR(SyncFile(to));
+  const auto copy = sql::OpenReactorReader(to);
+  if (!copy.ok()) return copy.status();
+  if ((*copy)->Value("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'") !=
+      0) {
+    return absl::DataLossError("its copy is damaged");
+  }
+  return sql::ReadCheckpoint(**copy);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const sql::Checkpoint& checkpoint) {
+  const auto chain = log.ChainAt(checkpoint.position);
+  if (!chain.ok()) return chain.status();
+  if (!*chain) return fmt::format("its checkpoint {} is beyond the log", checkpoint.position.value);
+  if (**chain == checkpoint.chain) return "";
+  return fmt::format("its checkpoint {} is not on the log's chain", checkpoint.position.value);
+}
+
+absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
+                                                      const std::string& folder,
+                                                      const Steps& steps) {
+  LEFTFOLD_RETURN_IF_ERROR(RemoveFolder(folder));
+  const std::vector<std::string> names = NamesIn(data + "/reactors");
+  std::vector<ReactorCopy> copies;
+  if (names.empty()) return copies;
+  LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
+  for (const std::string& name : names) {
+    steps("reactors", std::ssize(copies), std::ssize(names));
+    const std::string file = fmt::format("{}/reactors/{}{}", data, name, kSuffix);
+    const std::string copy = fmt::format("{}/{}{}", folder, name, kSuffix);
+    const auto checkpoint = CopyFile(file, copy);
+    if (absl::IsResourceExhausted(checkpoint.status())) return checkpoint.status();
+    if (!fs::exists(file)) continue;  // A webhook that was deleted meanwhile.
+    if (!checkpoint.ok()) sql::RemoveDatabase(copy);
+    copies.push_back(
+        {name, checkpoint.value_or(sql::Checkpoint()), std::string(checkpoint.status().message())});
+  }
+  steps("reactors", std::ssize(names), std::ssize(names));
+  LEFTFOLD_RETURN_IF_ERROR(SyncFolder(folder));
+  return copies;
+}
+
+absl::StatusOr<std::vector<std::string>> RemoveOffTheLog(LogFileReader& log,
+                                                         const std::vector<ReactorCopy>& copies,
+                                                         const std::string& folder) {
+  std::vector<std::string> removed;
+  for (const ReactorCopy& copy : copies) {
+    const auto wrong = copy.fault.empty() ? OffTheLog(log, copy.checkpoint) : copy.fault;
+    if (!wrong.ok()) return wrong.status();
+    if (wrong->empty()) continue;
+    sql::RemoveDatabase(fmt::format("{}/{}{}", folder, copy.name, kSuffix));
+    removed.push_back(fmt::format("{}: {}", copy.name, *wrong));
+  }
+  if (!removed.empty()) LEFTFOLD_RETURN_IF_ERROR(SyncFolder(folder));
+  return removed;
+}
+
+}  // namespace leftfold::tools
