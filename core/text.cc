@@ -61,4 +61,10 @@ bool IsBlank(std::string_view text) {
   return true;
 }
 
+bool IsEmailAddress(std::string_view text) {
+  const std::size_t at = text.find('@');
+  return at != std::string_view::npos && at > 0 && at + 1 < text.size() && at == text.rfind('@') &&
+         text.find_first_of(" <>") == std::string_view::npos && !HasControlCharacter(text);
+}
+
 }  // namespace leftfold

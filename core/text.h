@@ -12,6 +12,8 @@ namespace leftfold {
 bool HasControlCharacter(std::string_view text, std::string_view allowed = "");
 // Nothing that can be seen: empty, or only blanks of Unicode and marks without width.
 bool IsBlank(std::string_view text);
+// Looks like one e-mail address: something, one '@', something; no blank, angle or control.
+bool IsEmailAddress(std::string_view text);
 
 }  // namespace leftfold
 #endif  // CORE_TEXT_H_

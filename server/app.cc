@@ -35,6 +35,7 @@
 #include "server/consumer_service.h"
 #include "server/groups.h"
 #include "server/http_client.h"
+#include "server/inbound_server.h"
 #include "server/metrics.h"
 #include "server/query_service.h"
 #include "server/reactor_deliverer.h"
@@ -99,6 +100,7 @@ class App::Implementation {
   std::string read_address() const { return AddressOf(read_server_); }
   std::string admin_address() const { return AddressOf(admin_server_); }
   std::string metrics_address() const { return metrics_ == nullptr ? "" : metrics_->address(); }
+  std::string inbound_address() const { return inbound_ == nullptr ? "" : inbound_->address(); }
 
  private:
   bool Has(Role role) const { return options_.roles.Has(role); }
@@ -116,6 +118,7 @@ class App::Implementation {
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
   absl::Status OpenReactors();
+  absl::Status StartInbound();
   absl::Status StartAdmin();
   absl::Status StartMetrics();
   std::vector<ViewStatus> ListViews();
@@ -157,6 +160,7 @@ class App::Implementation {
   std::unique_ptr<read_api::ViewFollower> follower_;  // Until there is a projector here.
   std::unique_ptr<Projector> projector_;
   std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<SmtpClient> smtp_;
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Consumers> consumers_;
@@ -172,6 +176,7 @@ class App::Implementation {
   std::unique_ptr<rpc::RpcServer> write_server_;
   std::unique_ptr<rpc::RpcServer> read_server_;
   std::unique_ptr<rpc::RpcServer> admin_server_;
+  std::unique_ptr<InboundServer> inbound_;
   std::unique_ptr<MetricsServer> metrics_;
   bool stopped_ = false;
 };
@@ -190,6 +195,7 @@ absl::Status App::Implementation::Start() {
   }
   if (Has(Role::kRead)) LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
+  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartInbound());
   LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
   LEFTFOLD_RETURN_IF_ERROR(StartMetrics());
   if (waits) TryOtherLogLater();
@@ -320,10 +326,13 @@ absl::Status App::Implementation::StartReadSide() {
 }
 
 absl::Status App::Implementation::OpenReactors() {
+  LEFTFOLD_RETURN_IF_ERROR(CheckSmtp(options_.smtp));
   http_ = std::make_unique<CurlHttpClient>();
+  if (!options_.smtp.url.empty()) smtp_ = std::make_unique<SmtpClient>(options_.smtp);
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
-                                                  options_.data + "/mail", options_.services);
+  deliverer_ =
+      std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
+                                         options_.data + "/mail", options_.services, smtp_.get());
   consumers_ = std::make_unique<Consumers>(Consumers::Parts{
       .store = *store_, .work = feeding_, .others = *deliverer_, .to_proto = rpc::ToRpcStatus});
   reactors_ = Reactors::Open(registry_.reactors(),
@@ -346,6 +355,15 @@ absl::Status App::Implementation::OpenReactors() {
       write_services_));
   reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
   webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
+  return absl::OkStatus();
+}
+
+absl::Status App::Implementation::StartInbound() {
+  if (options_.inbound_listen.empty()) return absl::OkStatus();
+  auto inbound = InboundServer::Start(options_.inbound_listen, registry_, *commands_, clock_,
+                                      options_.services);
+  if (!inbound.ok()) return inbound.status();
+  inbound_ = *std::move(inbound);
   return absl::OkStatus();
 }
 
@@ -459,6 +477,7 @@ void App::Implementation::Stop() {
   if (admin_server_ != nullptr) admin_server_->RefuseNew();
   if (admin_ != nullptr) admin_->Stop();
   if (reactor_service_ != nullptr) reactor_service_->Stop();
+  inbound_.reset();
   if (reactors_ != nullptr) reactors_->Stop();
   EndWriteStreams();
   EndReadStreams();
@@ -473,6 +492,7 @@ void App::Implementation::Stop() {
   metrics_.reset();
   reacting_.Stop();  // Before what its tasks deliver with.
   http_.reset();
+  smtp_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
                            &reading_, &following_, &snapshotting_}) {
@@ -495,6 +515,7 @@ std::string App::write_address() const { return implementation_->write_address()
 std::string App::read_address() const { return implementation_->read_address(); }
 std::string App::admin_address() const { return implementation_->admin_address(); }
 std::string App::metrics_address() const { return implementation_->metrics_address(); }
+std::string App::inbound_address() const { return implementation_->inbound_address(); }
 void App::StopWriteSide() { implementation_->StopWriteSide(implementation_->DrainEnd()); }
 void App::StopReadSide() { implementation_->StopReadSide(implementation_->DrainEnd()); }
 void App::Stop() { implementation_->Stop(); }
@@ -537,7 +558,8 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   const std::pair<const char*, std::string> addresses[] = {{"commands", write},
                                                            {"queries", read},
                                                            {"admin", (*app)->admin_address()},
-                                                           {"metrics", (*app)->metrics_address()}};
+                                                           {"metrics", (*app)->metrics_address()},
+                                                           {"inbound", (*app)->inbound_address()}};
   for (const auto& [what, address] : addresses) {
     if (!address.empty()) Print("{} listening on {}\n", what, address);
   }

@@ -12,6 +12,7 @@
 #include "core/registry.h"
 #include "server/http_services.h"
 #include "server/roles.h"
+#include "server/smtp_client.h"
 
 namespace leftfold {
 
@@ -32,10 +33,12 @@ struct ServeOptions {
   std::string read_listen = "127.0.0.1:50052";
   std::string admin_listen = {};    // Empty: as the roles say.
   std::string metrics_listen = {};  // HTTP; empty: no metrics.
+  std::string inbound_listen = {};  // HTTP, of the role write; empty: services tell nothing.
   // How long Stop waits for calls in flight before it cancels them.
   absl::Duration drain_limit = kDrainLimit;
   LogFormat log_format = LogFormat::kText;  // Of Serve.
   HttpServices services = {};               // That reactors call.
+  SmtpOptions smtp = {};                    // Where their mail goes; else files in DATA/mail.
 };
 
 // The engines of some roles, or of all, in one process, with the threads that step them. Either
@@ -55,6 +58,7 @@ class App {
   std::string read_address() const;
   std::string admin_address() const;
   std::string metrics_address() const;  // Empty: none.
+  std::string inbound_address() const;  // Empty: none.
 
   // Health says NOT_SERVING at once; calls in flight are answered, new ones and streams get
   // UNAVAILABLE; what has not ended at the drain limit is cancelled. Idempotent; the destructor

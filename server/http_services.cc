@@ -3,6 +3,7 @@
 #include <absl/strings/ascii.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/status.h"
 
@@ -10,31 +11,34 @@ namespace leftfold {
 namespace {
 
 constexpr std::string_view kScheme = "service:";
-constexpr std::string_view kPrefix = "LEFTFOLD_", kUrl = "_URL", kApiKey = "_API_KEY";
+constexpr std::string_view kPrefix = "LEFTFOLD_";
+constexpr std::pair<std::string_view, std::string HttpService::*> kVariables[] = {
+    {"_URL", &HttpService::url},
+    {"_API_KEY", &HttpService::api_key},
+    {"_WEBHOOK_SECRET", &HttpService::webhook_secret}};
 
 }  // namespace
 
 HttpServices ServicesOf(const char* const* environment) {
-  HttpServices services;
-  std::map<std::string, std::string> keys;
+  HttpServices all;
   for (; *environment != nullptr; ++environment) {
     const std::string_view entry = *environment;
     const std::size_t equals = entry.find('=');
     if (!entry.starts_with(kPrefix) || equals == std::string_view::npos) continue;
-    std::string_view name = entry.substr(kPrefix.size(), equals - kPrefix.size());
+    const std::string_view name = entry.substr(kPrefix.size(), equals - kPrefix.size());
     const std::string_view value = entry.substr(equals + 1);
-    const bool key = name.ends_with(kApiKey);
-    if ((!key && !name.ends_with(kUrl)) || value.empty()) continue;
-    name.remove_suffix(key ? kApiKey.size() : kUrl.size());
-    const std::string lower = absl::AsciiStrToLower(ToAbsl(name));
-    if (lower.empty()) continue;
-    if (key) {
-      keys[lower] = value;
-    } else {
-      services[lower].url = std::string(value.substr(0, value.find_last_not_of('/') + 1));
+    for (const auto& [suffix, field] : kVariables) {
+      if (!name.ends_with(suffix) || name.size() == suffix.size() || value.empty()) continue;
+      all[absl::AsciiStrToLower(ToAbsl(name.substr(0, name.size() - suffix.size())))].*field =
+          value;
     }
   }
-  for (auto& [name, service] : services) service.api_key = keys[name];
+  HttpServices services;
+  for (auto& [name, service] : all) {
+    if (service.url.empty()) continue;
+    service.url.resize(service.url.find_last_not_of('/') + 1);
+    services.emplace(name, std::move(service));
+  }
   return services;
 }
 

@@ -13,13 +13,14 @@ namespace leftfold {
 
 // A server outside that reactors call by a name.
 struct HttpService {
-  std::string url;      // http://127.0.0.1:50060, without a slash at the end.
-  std::string api_key;  // Sent as `Authorization: Bearer KEY`, unless it is empty.
+  std::string url;                  // http://127.0.0.1:50060, without a slash at the end.
+  std::string api_key;              // Sent as `Authorization: Bearer KEY`, unless it is empty.
+  std::string webhook_secret = {};  // What it signs messages with (server/inbound_server.h).
 };
 using HttpServices = std::map<std::string, HttpService, std::less<>>;  // By name, [a-z0-9_]+.
 
 // Those of an environment (`NAME=value`, a null at the end): LEFTFOLD_<NAME>_URL and, where it
-// wants one, LEFTFOLD_<NAME>_API_KEY.
+// wants them, LEFTFOLD_<NAME>_API_KEY and LEFTFOLD_<NAME>_WEBHOOK_SECRET.
 HttpServices ServicesOf(const char* const* environment);
 
 // Puts the service's URL into one that begins with `service:NAME/`, and the API key into the

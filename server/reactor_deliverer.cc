@@ -1,11 +1,13 @@
 #include "server/reactor_deliverer.h"
 
+#include <absl/strings/escaping.h>
 #include <absl/strings/match.h>
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "core/json.h"
 #include "core/status.h"
 #include "leftfold/core/v1/reactions.pb.h"
 #include "sql/durable_file.h"
@@ -52,6 +54,32 @@ std::string OneLine(std::string text) {
   return text;
 }
 
+// As RFC 2047 has it where it is not ASCII.
+std::string HeaderText(const std::string& text) {
+  const std::string line = OneLine(text);
+  if (IsAscii(line)) return line;
+  return fmt::format("=?UTF-8?B?{}?=", absl::Base64Escape(line));
+}
+
+// With CRLF at the end of each line.
+std::string Lines(std::string_view text) {
+  std::string lines;
+  for (const char c : text) {
+    if (c == '\r') continue;
+    if (c == '\n') lines += '\r';
+    lines += c;
+  }
+  return lines;
+}
+
+// A message of RFC 5322, without date and sender.
+std::string MessageOf(const core::v1::Mail& mail, std::string_view name) {
+  return fmt::format(
+      "Message-ID: <{}@leftfold>\r\nTo: {}\r\nSubject: {}\r\nMIME-Version: 1.0\r\n"
+      "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{}\r\n",
+      name, OneLine(mail.to()), HeaderText(mail.subject()), Lines(mail.text()));
+}
+
 DeliveryOutcome OutcomeOf(absl::StatusOr<HttpReply> reply) {
   if (!reply.ok()) return {.failure = reply.status()};
   const int status = reply->status;
@@ -67,7 +95,7 @@ DeliveryOutcome OutcomeOf(absl::StatusOr<HttpReply> reply) {
 
 void ReactorDeliverer::Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) {
   if (delivery.kind == DeliveryKind::kHttp) return Call(reactor, delivery, std::move(done));
-  if (delivery.kind == DeliveryKind::kMail) return done({.failure = WriteMail(delivery)});
+  if (delivery.kind == DeliveryKind::kMail) return SendMail(delivery, std::move(done));
   SendCommand(reactor, delivery, std::move(done));
 }
 
@@ -99,19 +127,26 @@ void ReactorDeliverer::SendCommand(const ReactorEntry& reactor, const Delivery& 
                    });
 }
 
-absl::Status ReactorDeliverer::WriteMail(const Delivery& delivery) const {
+void ReactorDeliverer::SendMail(const Delivery& delivery, Done done) {
   core::v1::Mail mail;
-  if (!mail.ParseFromString(delivery.payload)) {
-    return absl::DataLossError("the stored e-mail does not decode");
-  }
-  LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(mail_folder_));
+  if (!mail.ParseFromString(delivery.payload))
+    return done({.failure = absl::DataLossError("the stored e-mail does not decode")});
   std::string name = delivery.id;  // "lf:<reactor>:<event>:<n>"
   std::replace(name.begin(), name.end(), ':', '.');
-  const std::string path = fmt::format("{}/{}.eml", mail_folder_, name);
-  return sql::ReplaceDurably(
-      path, fmt::format("Message-ID: <{}@leftfold>\r\nTo: {}\r\nSubject: {}\r\n"
-                        "Content-Type: text/plain; charset=utf-8\r\n\r\n{}\r\n",
-                        name, OneLine(mail.to()), OneLine(mail.subject()), mail.text()));
+  if (smtp_ != nullptr) {
+    return smtp_->Send(
+        mail.to(),
+        fmt::format("Date: {}\r\nFrom: {}\r\n{}",
+                    absl::FormatTime(absl::RFC1123_full, clock_.Now(), absl::UTCTimeZone()),
+                    smtp_->from(), MessageOf(mail, name)),
+        [done = std::move(done)](absl::Status sent) { done({.failure = std::move(sent)}); });
+  }
+  absl::Status written = sql::MakeFolder(mail_folder_);
+  if (written.ok()) {
+    written =
+        sql::ReplaceDurably(fmt::format("{}/{}.eml", mail_folder_, name), MessageOf(mail, name));
+  }
+  done({.failure = std::move(written)});
 }
 
 void ReactorDeliverer::Call(const ReactorEntry& reactor, const Delivery& delivery, Done done) {

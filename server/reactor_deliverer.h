@@ -9,6 +9,7 @@
 #include "core/registry.h"
 #include "reactor/deliverer.h"
 #include "server/http_services.h"
+#include "server/smtp_client.h"
 #include "write_api/command_handler.h"
 
 namespace leftfold {
@@ -20,22 +21,24 @@ namespace leftfold {
 // 408, 429 and 5xx. Thread-safe.
 class ReactorDeliverer final : public Deliverer {
  public:
-  // E-mails become files in `mail_folder`, one each, from where another program sends them; the
-  // same delivery is the same file.
+  // E-mails go to `smtp`. Without one they become files in `mail_folder`, one each, from where
+  // another program sends them. The same delivery is the same file, and has the same Message-ID.
   ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
-                   const Clock& clock, std::string mail_folder, HttpServices services = {})
+                   const Clock& clock, std::string mail_folder, HttpServices services = {},
+                   SmtpClient* smtp = nullptr)
       : registry_(registry),
         commands_(commands),
         http_(http),
         clock_(clock),
         mail_folder_(std::move(mail_folder)),
-        services_(std::move(services)) {}
+        services_(std::move(services)),
+        smtp_(smtp) {}
   void Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) override;
 
  private:
   void SendCommand(const ReactorEntry& reactor, const Delivery& delivery, Done done);
   void Call(const ReactorEntry& reactor, const Delivery& delivery, Done done);
-  absl::Status WriteMail(const Delivery& delivery) const;
+  void SendMail(const Delivery& delivery, Done done);
 
   const Registry& registry_;
   CommandHandler& commands_;
@@ -43,6 +46,7 @@ class ReactorDeliverer final : public Deliverer {
   const Clock& clock_;
   const std::string mail_folder_;
   const HttpServices services_;
+  SmtpClient* const smtp_;
 };
 
 }  // namespace leftfold

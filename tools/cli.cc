@@ -91,8 +91,10 @@ CLI::Validator AreRoles() {
 }
 
 // Options that only a process with this role takes.
-constexpr std::pair<const char*, Role> kRoleOptions[] = {
-    {"--write-listen", Role::kWrite}, {"--read-listen", Role::kRead}, {"--log", Role::kProject}};
+constexpr std::pair<const char*, Role> kRoleOptions[] = {{"--write-listen", Role::kWrite},
+                                                         {"--inbound-listen", Role::kWrite},
+                                                         {"--read-listen", Role::kRead},
+                                                         {"--log", Role::kProject}};
 
 // Options that were given to a process that has no use for them.
 absl::Status CheckRoleOptions(const CLI::App& serve, const ServeOptions& options) {
@@ -158,6 +160,11 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options, std::string& roles) {
                    "HOST:PORT of metrics, GET /metrics; '' for none; see below for other roles")
       ->envname("LEFTFOLD_METRICS_LISTEN")
       ->default_str(Roles().MetricsListen());
+  serve
+      ->add_option("--inbound-listen", options.inbound_listen,
+                   "HOST:PORT where services outside tell what happens, POST /NAME; none unless "
+                   "given")
+      ->envname("LEFTFOLD_INBOUND_LISTEN");
   serve
       ->add_option_function<int>(
           "--drain-limit",
@@ -417,6 +424,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
       return kUsage;
     }
     line.serve.services = ServicesOf(environ);
+    line.serve.smtp = SmtpOptionsOf(environ);
     return Serve(registry, line.serve);
   }
   if (*replay) return tools::Replay(registry, data[replay], line.replay);

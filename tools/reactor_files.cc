@@ -85,7 +85,7 @@ absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
         {name, checkpoint.value_or(sql::Checkpoint()), std::string(checkpoint.status().message())});
   }
   steps("reactors", std::ssize(names), std::ssize(names));
-  LEFTFOLD_RETURN_IF_ERROR(SyncFolder(folder));
+  LEFTFOLD_RETURN_IF_ERROR(sql::SyncFolder(folder));
   return copies;
 }
 
@@ -100,7 +100,7 @@ absl::StatusOr<std::vector<std::string>> RemoveOffTheLog(LogFileReader& log,
     sql::RemoveDatabase(fmt::format("{}/{}{}", folder, copy.name, kSuffix));
     removed.push_back(fmt::format("{}: {}", copy.name, *wrong));
   }
-  if (!removed.empty()) LEFTFOLD_RETURN_IF_ERROR(SyncFolder(folder));
+  if (!removed.empty()) LEFTFOLD_RETURN_IF_ERROR(sql::SyncFolder(folder));
   return removed;
 }
 

@@ -1,7 +1,6 @@
 #include "tools/simulate_payments.h"
 
 #include <absl/time/clock.h>
-#include <civetweb.h>
 #include <fmt/format.h>
 #include <pthread.h>
 
@@ -9,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <utility>
@@ -16,9 +16,8 @@
 #include "core/log.h"
 #include "core/status.h"
 #include "core/webhook_signature.h"
-#include "rpc/server.h"
 #include "server/http_client.h"
-#include "server/listener_waker.h"
+#include "server/http_server.h"
 #include "server/stop_signals.h"
 
 namespace leftfold::tools {
@@ -26,44 +25,6 @@ namespace {
 
 // How long the sender of webhooks sleeps at most when nothing wakes it.
 constexpr absl::Duration kNapMax = absl::Minutes(1);
-constexpr std::size_t kReadBytes = 4'096;
-// What CivetWeb puts into its own statistics for a request that got no answer.
-constexpr int kNotAnswered = 499;
-
-std::string_view ReasonPhrase(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 202:
-      return "Accepted";
-    case 402:
-      return "Payment Required";
-    case 409:
-      return "Conflict";
-    default:
-      return status < 500 ? "Refused" : "Failed";
-  }
-}
-
-std::string HeaderOf(mg_connection* connection, const char* name) {
-  const char* value = mg_get_header(connection, name);
-  return value == nullptr ? "" : value;
-}
-
-// The whole body, or so much of one that is too large that this shows.
-std::string ReadBody(mg_connection* connection) {
-  std::string body;
-  char buffer[kReadBytes];
-  while (body.size() <= kSimulatorBodyBytesMax) {
-    const int got = mg_read(connection, buffer, sizeof buffer);
-    if (got <= 0) break;
-    body.append(buffer, static_cast<std::size_t>(got));
-  }
-  return body;
-}
-
-// CivetWeb would write it into a file or onto standard error.
-int DropMessage(const mg_connection*, const char*) { return 1; }
 
 }  // namespace
 
@@ -79,45 +40,27 @@ class PaymentsServer::Implementation {
       stopping_ = true;
     }
     wake_.notify_all();
-    if (server_ != nullptr) {
-      const ListenerWaker waker(host_, port());
-      mg_stop(server_);
-    }
+    server_.reset();
     if (sender_.joinable()) sender_.join();
     client_.reset();
   }
   Implementation(const Implementation&) = delete;
   Implementation& operator=(const Implementation&) = delete;
 
-  // False when the address is taken.
-  bool Start(const rpc::ListenAddress& listen) {
-    host_ = listen.host;
-    const std::string address = fmt::format("{}:{}", NumericHost(), listen.port);
-    const std::string threads = fmt::to_string(kSimulatorThreads);
-    const char* settings[] = {"listening_ports",
-                              address.c_str(),
-                              "num_threads",
-                              threads.c_str(),
-                              "enable_keep_alive",
-                              "no",
-                              "request_timeout_ms",
-                              "10000",
-                              nullptr};
-    mg_callbacks callbacks{};
-    callbacks.log_message = &DropMessage;
-    server_ = mg_start(&callbacks, this, settings);
-    if (server_ == nullptr) return false;
-    mg_set_request_handler(server_, "**", &OnRequest, this);
+  absl::Status Start() {
+    auto server = HttpServer::Start({.listen = options_.listen,
+                                     .threads = kSimulatorThreads,
+                                     .body_bytes_max = kSimulatorBodyBytesMax},
+                                    [this](const HttpRequest& request) { return Answer(request); });
+    if (!server.ok()) return server.status();
+    server_ = *std::move(server);
     if (!options_.webhook.empty()) {
       sender_ = std::jthread([this] { SendWebhooks(); });
       pthread_setname_np(sender_.native_handle(), "lf-webhooks");
     }
-    return true;
+    return absl::OkStatus();
   }
-  int port() const {
-    mg_server_port port{};
-    return mg_get_server_ports(server_, 1, &port) == 1 ? port.port : 0;
-  }
+  const std::string& address() const { return server_->address(); }
   v1::SimulatorStats stats() const { return simulator_.stats(); }
 
  private:
@@ -126,30 +69,17 @@ class PaymentsServer::Implementation {
     simulator.webhooks = !options.webhook.empty();
     return simulator;
   }
-  // CivetWeb takes addresses only.
-  std::string NumericHost() const { return host_ == "localhost" ? "127.0.0.1" : host_; }
 
-  static int OnRequest(mg_connection* connection, void* self) {
-    return static_cast<Implementation*>(self)->Answer(connection);
-  }
-
-  int Answer(mg_connection* connection) {
-    const mg_request_info& info = *mg_get_request_info(connection);
-    PaymentSimulator::Request request{
-        info.request_method, info.local_uri, HeaderOf(connection, "Authorization"),
-        HeaderOf(connection, "Idempotency-Key"), ReadBody(connection)};
-    const PaymentSimulator::Answer answer = simulator_.Handle(request, absl::Now());
+  std::optional<HttpReply> Answer(const HttpRequest& request) {
+    PaymentSimulator::Answer answer =
+        simulator_.Handle({request.method, request.url, HeaderOf(request, "Authorization"),
+                           HeaderOf(request, "Idempotency-Key"), request.body},
+                          absl::Now());
     Wake();
-    if (answer.silent) {
-      Hold();
-      return kNotAnswered;
-    }
-    const std::string text = fmt::format(
-        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: "
-        "close\r\n\r\n{}",
-        answer.status, ReasonPhrase(answer.status), answer.body.size(), answer.body);
-    mg_write(connection, text.data(), text.size());
-    return answer.status;
+    if (!answer.silent)
+      return HttpReply{.status = answer.status, .headers = {}, .body = std::move(answer.body)};
+    Hold();
+    return std::nullopt;
   }
 
   void Hold() {
@@ -209,24 +139,21 @@ class PaymentsServer::Implementation {
 
   const SimulatePaymentsOptions options_;
   PaymentSimulator simulator_;
-  std::string host_;
   std::mutex mu_;  // Guards the four below; std::condition_variable needs the bare mutex.
   std::condition_variable wake_;
   bool stopping_ = false;
   bool woken_ = false;
   int under_way_ = 0;
-  mg_context* server_ = nullptr;
   std::unique_ptr<HttpClient> client_ = std::make_unique<CurlHttpClient>();
+  std::unique_ptr<HttpServer> server_;
   std::jthread sender_;
 };
 
 absl::StatusOr<std::unique_ptr<PaymentsServer>> PaymentsServer::Start(
     const SimulatePaymentsOptions& options) {
-  const auto listen = rpc::ParseListen(options.listen);
-  if (!listen.ok()) return listen.status();
   auto implementation = std::make_unique<Implementation>(options);
-  if (!implementation->Start(*listen)) return rpc::CannotListen(options.listen);
-  std::string address = fmt::format("{}:{}", listen->host, implementation->port());
+  LEFTFOLD_RETURN_IF_ERROR(implementation->Start());
+  std::string address = implementation->address();
   return std::unique_ptr<PaymentsServer>(
       new PaymentsServer(std::move(implementation), std::move(address)));
 }

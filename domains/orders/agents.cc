@@ -61,7 +61,7 @@ absl::StatusOr<Response> FindJob(const std::string& agent_id, ReadTx& tx) {
   Response response;
   if (rows.IsNull(0)) return response;
   v1::AgentJob& job = *response.mutable_job();
-  if (!Decode(rows.Blob(0), job)) return BrokenRow(rows.TextView(4));
+  if (!Decode(rows.Blob(0), job)) return BrokenRow("order", rows.TextView(4));
   if (!rows.IsNull(1)) *job.mutable_ready_at() = ToProto(absl::FromUnixMicros(rows.Int(1)));
   job.set_state(StateOf(rows.Int(2) != 0, rows.Int(3) != 0));
   return response;

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "core/text.h"
+
 namespace leftfold::orders {
 namespace {
 
@@ -23,9 +25,10 @@ void CheckUsername(const std::string& username, Violations& violations) {
 
 // With `more` events after the first one.
 template <class... Es>
-Customer::Decision Registered(const std::string& username, Es... more) {
+Customer::Decision Registered(const std::string& username, const std::string& email, Es... more) {
   v1::CustomerRegistered registered;
   registered.set_username(username);
+  registered.set_email(email);
   return Accept(std::move(registered), std::move(more)...)
       .Take(std::string(kUsernameScope), absl::AsciiStrToLower(username),
             Reject(v1::ERROR_REASON_USERNAME_TAKEN,
@@ -44,6 +47,11 @@ absl::Status CustomerExists(const CommandContext& context) {
 
 void Customer::Validate(const v1::RegisterCustomerRequest& command, Violations& violations) {
   CheckUsername(command.username(), violations);
+  const std::string& email = command.email();
+  if (email.empty() || (email.size() <= kEmailBytesMax && IsEmailAddress(email))) return;
+  violations.Add(
+      v1::ERROR_REASON_INVALID_EMAIL, "email",
+      fmt::format("must be an e-mail address of at most {} bytes, or empty", kEmailBytesMax));
 }
 
 void Customer::Validate(const v1::EnterAppRequest& command, Violations& violations) {
@@ -60,18 +68,19 @@ ClaimName Customer::Named(const v1::EnterAppRequest& command) {
 Customer::Decision Customer::Decide(const v1::RegisterCustomerRequest& command, const State& state,
                                     const CommandContext& context) {
   if (!state.username().empty()) return CustomerExists(context);
-  return Registered(command.username());
+  return Registered(command.username(), command.email());
 }
 
 Customer::Decision Customer::Decide(const v1::EnterAppRequest& command, const State& state,
                                     const CommandContext& context) {
-  if (state.username().empty()) return Registered(command.username(), v1::CustomerEntered());
+  if (state.username().empty()) return Registered(command.username(), "", v1::CustomerEntered());
   if (!absl::EqualsIgnoreCase(state.username(), command.username())) return CustomerExists(context);
   return Accept(v1::CustomerEntered());
 }
 
 void Customer::Evolve(State& state, const v1::CustomerRegistered& event) {
   state.set_username(event.username());
+  state.set_email(event.email());
 }
 
 void Customer::Evolve(State&, const v1::CustomerEntered&) {}

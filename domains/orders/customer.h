@@ -13,6 +13,7 @@
 namespace leftfold::orders {
 
 inline constexpr std::size_t kUsernameBytesMax = 32;
+inline constexpr std::size_t kEmailBytesMax = 254;
 // Scope of the claim on usernames, in small letters. Never change: it is stored.
 inline constexpr std::string_view kUsernameScope = "customer_username";
 
@@ -23,7 +24,7 @@ struct Customer {
   using Creates = Types<v1::RegisterCustomerRequest, v1::EnterAppRequest>;
   using Events = Types<v1::CustomerRegistered, v1::CustomerEntered>;
   using State = v1::CustomerState;
-  static constexpr int kStateVersion = 1;  // Bump it when Evolve or the state's meaning changes.
+  static constexpr int kStateVersion = 2;  // Bump it when Evolve or the state's meaning changes.
   using Decision = leftfold::Decision<Events>;
 
   static void Validate(const v1::RegisterCustomerRequest& command, Violations& violations);

@@ -42,6 +42,20 @@ TEST(Customer, IsRegisteredOnceAndTakesTheUsernameInAnyCase) {
   EXPECT_EQ(refusal.metadata("customer_id"), "id-1");
 }
 
+TEST(Customer, MayHaveAnEmailAddress) {
+  auto command = Of<v1::RegisterCustomerRequest>("Ada");
+  auto registered = Registered();
+  command.set_email("ada@example.org");
+  registered.set_email("ada@example.org");
+  Given<Customer>().When(command).Then(registered);
+  for (const std::string& wrong :
+       {std::string("ada"), std::string("a@b@c"), std::string("@example.org"), std::string("ada@"),
+        std::string("ada@x\n"), std::string("<ada@x>"), std::string(kEmailBytesMax, 'x') + "@x"}) {
+    command.set_email(wrong);
+    Given<Customer>().When(command).ThenInvalid("INVALID_EMAIL");
+  }
+}
+
 TEST(Customer, EntersUnderTheUsernameAndIsRegisteredTheFirstTime) {
   const auto first = Given<Customer>().When(Of<v1::EnterAppRequest>("Ada"));
   first.Then(Registered(), v1::CustomerEntered());
@@ -77,10 +91,12 @@ TEST(Customer, UsernamesAreChecked) {
 
 TEST(Customer, ItsStatesMeanWhatTheyMeantInSnapshots) {
   GoldenFold<Customer> fold;
-  fold.Add(Registered()).Add(v1::CustomerEntered());
-  EXPECT_EQ(fold.Value(), "ac09d7f52aa4888b")
+  auto with_email = Registered();
+  with_email.set_email("ada@example.org");
+  fold.Add(with_email).Add(v1::CustomerEntered());
+  EXPECT_EQ(fold.Value(), "c8aefcb05a50cacd")
       << "Evolve or the state has changed: bump kStateVersion, then put the new value here";
-  EXPECT_EQ(Customer::kStateVersion, 1) << "bumped: put the number and the new value here";
+  EXPECT_EQ(Customer::kStateVersion, 2) << "bumped: put the number and the new value here";
 }
 
 }  // namespace

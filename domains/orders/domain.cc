@@ -6,6 +6,7 @@
 #include "domains/orders/customer.h"
 #include "domains/orders/deadlines.h"
 #include "domains/orders/delivery_agent.h"
+#include "domains/orders/notify_customer.h"
 #include "domains/orders/order.h"
 #include "domains/orders/pay_all_orders.h"
 #include "domains/orders/release_agent.h"
@@ -35,6 +36,7 @@ void Register(Registry& registry) {
   registry.Add<Compensate>();
   registry.Add<Deadlines>();
   registry.Add<PayAllOrders>();
+  registry.Add<NotifyCustomer>();
   RegisterViews(registry);
 }
 

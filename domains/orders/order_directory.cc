@@ -32,7 +32,7 @@ absl::StatusOr<v1::Order> Find(std::string_view order_id, ReadTx& tx) {
   Rows rows = tx.Query("SELECT document FROM placed WHERE order_id = ?", order_id);
   if (!rows.Next()) return NoSuchOrder(order_id);
   v1::Order order;
-  if (!Decode(rows.Blob(0), order)) return BrokenRow(order_id);
+  if (!Decode(rows.Blob(0), order)) return BrokenRow("order", order_id);
   return order;
 }
 
@@ -121,7 +121,7 @@ absl::StatusOr<v1::ListOrdersResponse> OrderDirectory::Answer(const v1::ListOrde
     }
     last = rows.Int(0);
     bytes += rows.Blob(2).size();
-    if (!Decode(rows.Blob(2), *response.add_orders())) return BrokenRow(rows.TextView(1));
+    if (!Decode(rows.Blob(2), *response.add_orders())) return BrokenRow("order", rows.TextView(1));
   }
   return response;
 }

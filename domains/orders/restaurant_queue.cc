@@ -95,7 +95,7 @@ absl::StatusOr<v1::ListPendingApprovalsResponse> RestaurantQueue::Answer(
     *place = {rows.Int(2), rows.Text(0)};
     bytes += rows.Blob(1).size();
     if (!ReadRow(rows.Blob(1), rows.Int(2), *response.add_approvals())) {
-      return BrokenRow(place->order_id);
+      return BrokenRow("order", place->order_id);
     }
   }
   return response;
@@ -127,7 +127,8 @@ absl::StatusOr<v1::WatchPendingApprovalsResponse> RestaurantQueue::Answer(
       "SELECT document, respond_by FROM valid WHERE order_id = ? AND respond_by IS NOT NULL", key);
   if (!rows.Next()) return NoSuchOrder(key);
   v1::WatchPendingApprovalsResponse response;
-  if (!ReadRow(rows.Blob(0), rows.Int(1), *response.mutable_approval())) return BrokenRow(key);
+  if (!ReadRow(rows.Blob(0), rows.Int(1), *response.mutable_approval()))
+    return BrokenRow("order", key);
   return response;
 }
 

@@ -3,6 +3,7 @@
 #include "domains/orders/agents.h"
 #include "domains/orders/bulk_payments.h"
 #include "domains/orders/order_directory.h"
+#include "domains/orders/order_errors.h"
 #include "domains/orders/order_funnel.h"
 #include "domains/orders/order_timeline.h"
 #include "domains/orders/payment_ledger.h"
@@ -22,6 +23,7 @@ void RegisterViews(Registry& registry) {
   registry.Add<StageLatency>();
   registry.Add<PaymentLedger>();
   registry.Add<BulkPayments>();
+  registry.Add<OrderErrors>();
 }
 
 }  // namespace leftfold::orders

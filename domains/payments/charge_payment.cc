@@ -4,9 +4,25 @@
 
 #include <string>
 
+#include "core/json.h"
 #include "domains/payments/payment.h"
 
 namespace leftfold::payments {
+
+v1::RecordProviderResultRequest RecordOf(const std::string& payment_id, const Said& said) {
+  v1::RecordProviderResultRequest record;
+  record.set_payment_id(payment_id);
+  record.set_provider_event_id(fmt::format("{}:{}", said.status, said.id));
+  if (said.status == "succeeded") {
+    record.set_status(v1::PROVIDER_STATUS_SUCCEEDED);
+    record.set_provider_ref(said.id);
+  } else {
+    record.set_status(v1::PROVIDER_STATUS_DECLINED);
+    record.set_decline_code(said.error);
+    record.set_retryable(said.retryable);
+  }
+  return record;
+}
 
 absl::Status ChargePayment::React(const v1::PaymentInitiated& event, const EventMeta& meta,
                                   OwnTables& tables, Outbox& outbox) {
@@ -16,8 +32,8 @@ absl::Status ChargePayment::React(const v1::PaymentInitiated& event, const Event
   if (payment->status() != v1::PAYMENT_STATUS_PENDING) return absl::OkStatus();
   Ask(kChargesUrl,
       fmt::format(R"({{"amount_minor": {}, "currency": {}, "token": {}, "reference": {}}})",
-                  event.amount_minor(), Quote(event.currency()), Quote(event.token()),
-                  Quote(event.purpose().ref_id())),
+                  event.amount_minor(), JsonString(event.currency()), JsonString(event.token()),
+                  JsonString(event.purpose().ref_id())),
       {.position = meta.position(),
        .payment_id = payment_id,
        .idempotency_key = payment_id,
@@ -30,19 +46,7 @@ absl::Status ChargePayment::OnReply(const Delivery& delivery, const HttpReply& r
                                     OwnTables& tables, Outbox& outbox) {
   const auto settled = TakeReply(delivery, reply, tables, outbox);
   if (!settled.ok() || !*settled) return settled.status();
-  const auto& [asked, said] = **settled;
-  v1::RecordProviderResultRequest record;
-  record.set_payment_id(asked.payment_id);
-  record.set_provider_event_id(fmt::format("{}:{}", said.status, said.id));
-  if (said.status == "succeeded") {
-    record.set_status(v1::PROVIDER_STATUS_SUCCEEDED);
-    record.set_provider_ref(said.id);
-  } else {
-    record.set_status(v1::PROVIDER_STATUS_DECLINED);
-    record.set_decline_code(said.error);
-    record.set_retryable(said.retryable);
-  }
-  outbox.Send(record);
+  outbox.Send(RecordOf((*settled)->asked.payment_id, (*settled)->said));
   return absl::OkStatus();
 }
 

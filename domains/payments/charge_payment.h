@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 
+#include <string>
 #include <string_view>
 
 #include "core/reactor.h"
@@ -11,6 +12,9 @@
 #include "leftfold/payments/v1/events.pb.h"
 
 namespace leftfold::payments {
+
+// What the log is told of what the provider said of a payment.
+v1::RecordProviderResultRequest RecordOf(const std::string& payment_id, const Said& said);
 
 // Has the provider charge each payment, once: the payment's id is the idempotency key, and what is
 // settled by the log is not asked for, so that a reactor whose file was lost charges nothing anew.

@@ -3,6 +3,7 @@
 #include "domains/payments/payment.h"
 #include "domains/payments/payment_directory.h"
 #include "domains/payments/refund_charge.h"
+#include "domains/payments/webhook.h"
 
 namespace leftfold::payments {
 
@@ -13,6 +14,7 @@ void Register(Registry& registry) {
   registry.Add<PaymentDirectory>();
   registry.Add<ChargePayment>();
   registry.Add<RefundCharge>();
+  registry.Add(InboundEntry{.name = "payments", .take = TakeWebhook});
 }
 
 }  // namespace leftfold::payments

@@ -6,21 +6,12 @@
 #include <limits>
 #include <utility>
 
+#include "core/documents.h"
 #include "core/page.h"
 #include "core/timestamp.h"
 
 namespace leftfold::payments {
 namespace {
-
-bool Decode(std::string_view bytes, v1::Payment& payment) {
-  return payment.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
-}
-
-// A stored row that does not decode; the view needs to be rebuilt.
-absl::Status BrokenRow(std::string_view payment_id) {
-  return Error(absl::StatusCode::kInternal, "the stored row of payment {} does not decode",
-               payment_id);
-}
 
 absl::StatusOr<v1::Payment> Find(std::string_view payment_id, ReadTx& tx) {
   Rows rows = tx.Query("SELECT document FROM payment WHERE payment_id = ?", payment_id);
@@ -30,7 +21,7 @@ absl::StatusOr<v1::Payment> Find(std::string_view payment_id, ReadTx& tx) {
                   {{"payment_id", std::string(payment_id)}});
   }
   v1::Payment payment;
-  if (!Decode(rows.Blob(0), payment)) return BrokenRow(payment_id);
+  if (!Decode(rows.Blob(0), payment)) return BrokenRow("payment", payment_id);
   return payment;
 }
 

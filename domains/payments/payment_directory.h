@@ -15,10 +15,6 @@
 
 namespace leftfold::payments {
 
-// A page ends with the row that reaches this, so that it stays below the 4 MiB that gRPC clients
-// take by default: the largest row, of kRefundsMax refunds, has some 0.2 MiB.
-inline constexpr std::size_t kPageBytesMax = 2 << 20;
-
 // The payments as documents: one row a payment, ready to be sent; found by id, purpose and payer.
 struct PaymentDirectory {
   static constexpr std::string_view kName = "payment_directory";

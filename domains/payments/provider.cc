@@ -2,12 +2,10 @@
 
 #include <absl/strings/numbers.h>
 #include <fmt/format.h>
-#include <google/protobuf/struct.pb.h>
-#include <google/protobuf/util/json_util.h>
 
 #include <utility>
 
-#include "core/json.h"
+#include "core/json_object.h"
 #include "core/status.h"
 #include "leftfold/core/v1/reactions.pb.h"
 
@@ -19,10 +17,17 @@ namespace pb = google::protobuf;
 constexpr int kOk = 200, kAccepted = 202, kBadRequest = 400, kPaymentRequired = 402,
               kNotFound = 404, kTooLarge = 413;
 
-// A text field, "" when there is none.
-std::string Text(const pb::Struct& json, const std::string& field) {
-  const auto it = json.fields().find(field);
-  return it == json.fields().end() ? "" : it->second.string_value();
+// Of a charge or a refund.
+Said SaidOf(const pb::Struct& json) {
+  Said said{.status = TextField(json, "status"), .id = TextField(json, "charge_id"), .error = {}};
+  const std::string refund_id = TextField(json, "refund_id");
+  if (!refund_id.empty()) said.id = refund_id;
+  said.error = TextField(json, refund_id.empty() ? "decline_code" : "error");
+  const auto retryable = json.fields().find("retryable");
+  said.retryable = retryable != json.fields().end() && retryable->second.bool_value();
+  if (said.status != "succeeded" && said.status != "pending" && said.error.empty())
+    said.error = "refused";
+  return said;
 }
 
 absl::Status Unclear(std::string_view what, const HttpReply& reply) {
@@ -33,27 +38,17 @@ absl::Status Unclear(std::string_view what, const HttpReply& reply) {
 }
 
 absl::StatusOr<Said> Read(const HttpReply& reply) {
-  pb::Struct json;
-  if (!IsUtf8(reply.body) || !IsJson(reply.body) ||
-      !pb::util::JsonStringToMessage(reply.body, &json).ok()) {
-    return Unclear("without a JSON object", reply);
-  }
+  const std::optional<pb::Struct> parsed = ParseJsonObject(reply.body);
+  if (!parsed) return Unclear("without a JSON object", reply);
+  const pb::Struct& json = *parsed;
   // It refuses the request as such; nothing was begun.
   if (reply.status == kBadRequest || reply.status == kTooLarge) {
-    const std::string error = Text(json, "error");
+    const std::string error = TextField(json, "error");
     return Said{.status = "refused", .id = {}, .error = error.empty() ? "refused" : error};
   }
   if (reply.status != kOk && reply.status != kAccepted && reply.status != kPaymentRequired)
-    return Unclear(Text(json, "message"), reply);
-  Said said{.status = Text(json, "status"), .id = Text(json, "charge_id"), .error = {}};
-  const std::string refund_id = Text(json, "refund_id");
-  if (!refund_id.empty()) said.id = refund_id;
-  said.error = Text(json, refund_id.empty() ? "decline_code" : "error");
-  const auto retryable = json.fields().find("retryable");
-  said.retryable = retryable != json.fields().end() && retryable->second.bool_value();
-  if (said.status != "succeeded" && said.status != "pending" && said.error.empty())
-    said.error = "refused";
-  return said;
+    return Unclear(TextField(json, "message"), reply);
+  return SaidOf(json);
 }
 
 std::optional<Asked> Find(Position position, OwnTables& tables) {
@@ -89,12 +84,18 @@ absl::Status PollLater(const Asked& asked, OwnTables& tables, Outbox& outbox) {
 
 }  // namespace
 
-std::string Quote(const std::string& text) {
-  pb::Value value;
-  value.set_string_value(text);
-  std::string json;
-  // Fails for no text that is UTF-8, as strings of messages are.
-  return pb::util::MessageToJsonString(value, &json).ok() ? json : R"("")";
+absl::StatusOr<std::optional<Told>> ReadWebhook(std::string_view body) {
+  const std::optional<pb::Struct> json = ParseJsonObject(body);
+  if (!json || TextField(*json, "type").empty())
+    return Error(absl::StatusCode::kInvalidArgument, "the body must be a JSON object with a type");
+  if (!TextField(*json, "type").starts_with("charge.")) return std::nullopt;
+  const auto charge = json->fields().find("charge");
+  if (charge == json->fields().end() || !charge->second.has_struct_value())
+    return Error(absl::StatusCode::kInvalidArgument, "the message has no charge");
+  Told told{TextField(charge->second.struct_value(), "idempotency_key"),
+            SaidOf(charge->second.struct_value())};
+  if (told.said.status == "pending") return std::nullopt;
+  return told;
 }
 
 void Ask(std::string_view url, std::string body, const Asked& asked, OwnTables& tables,

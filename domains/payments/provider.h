@@ -63,8 +63,13 @@ struct Said {
   bool retryable = false;
 };
 
-// `text` as a JSON string, with the quotes.
-std::string Quote(const std::string& text);
+// What a message of the provider's webhook says of a charge; nullopt of one about something else.
+// INVALID_ARGUMENT when it is none.
+struct Told {
+  std::string idempotency_key;
+  Said said;
+};
+absl::StatusOr<std::optional<Told>> ReadWebhook(std::string_view body);
 
 // Sends `body` to `url` for the first time.
 void Ask(std::string_view url, std::string body, const Asked& asked, OwnTables& tables,

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/json.h"
 #include "domains/payments/payment.h"
 #include "domains/payments/payment_fold.h"
 
@@ -19,7 +20,8 @@ absl::Status RefundCharge::React(const v1::RefundInitiated& event, const EventMe
     return absl::OkStatus();
   Ask(kRefundsUrl,
       fmt::format(R"({{"charge_id": {}, "amount_minor": {}, "reason": {}}})",
-                  Quote(event.provider_ref()), event.amount_minor(), Quote(event.reason())),
+                  JsonString(event.provider_ref()), event.amount_minor(),
+                  JsonString(event.reason())),
       {.position = meta.position(),
        .payment_id = std::string(meta.aggregate_id()),
        .idempotency_key = event.refund_id(),

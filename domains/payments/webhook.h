@@ -1,25 +1,21 @@
 #ifndef DOMAINS_PAYMENTS_WEBHOOK_H_
 #define DOMAINS_PAYMENTS_WEBHOOK_H_
 
-#include <absl/status/status.h>
-#include <absl/time/time.h>
+#include <absl/status/statusor.h>
+#include <google/protobuf/message.h>
 
-#include <string_view>
+#include <memory>
 
-#include "core/reject.h"
-#include "core/webhook_signature.h"
-#include "leftfold/payments/v1/commands.pb.h"
+#include "core/inbound.h"
 
 namespace leftfold::payments {
 
-// Whether a message is the provider's: OK, or BAD_SIGNATURE. Check before reading the body.
-inline absl::Status CheckWebhook(std::string_view secret, std::string_view signature,
-                                 std::string_view body, absl::Time now) {
-  if (IsSignedBy(secret, signature, body, now)) return absl::OkStatus();
-  return Reject(v1::ERROR_REASON_BAD_SIGNATURE,
-                "the message is not signed with the secret shared with the provider, or was signed "
-                "more than five minutes ago; compare secrets and clocks");
-}
+// What the provider tells of a charge by its webhook: RecordProviderResult, as charge_payment would
+// send it for the same answer, so that whoever comes second changes nothing. What it tells of
+// refunds is acknowledged and left to refund_charge, which asks: the message does not name the
+// payment. BAD_SIGNATURE when it is not the provider's: that is checked before the body is read.
+absl::StatusOr<std::unique_ptr<google::protobuf::Message>> TakeWebhook(
+    const InboundMessage& message);
 
 }  // namespace leftfold::payments
 #endif  // DOMAINS_PAYMENTS_WEBHOOK_H_

@@ -4,10 +4,10 @@
 #include <absl/status/status.h>
 #include <fmt/format.h>
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
+#include "core/documents.h"
 #include "core/event.h"
 #include "core/reject.h"
 #include "core/timestamp.h"
@@ -17,23 +17,9 @@
 // What several views of rooms say in the same way.
 namespace leftfold::rooms {
 
-// A page ends with the row that reaches this. With the largest row (a room with kInviteesMax
-// invitees, 0.3 MiB) it stays below the 4 MiB that gRPC clients take by default.
-inline constexpr std::size_t kPageBytesMax = 2 << 20;
-
 inline absl::Status NoSuchRoom(std::string_view room_id) {
   return Reject(v1::ERROR_REASON_ROOM_NOT_FOUND, fmt::format("there is no room {}", room_id),
                 {{"room_id", std::string(room_id)}});
-}
-
-// A stored row that does not decode; the view needs to be rebuilt.
-inline absl::Status BrokenRow(std::string_view room_id) {
-  return Error(absl::StatusCode::kInternal, "the stored row of room {} does not decode", room_id);
-}
-
-template <class Message>
-bool Decode(std::string_view bytes, Message& message) {
-  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
 
 // Which room and version a document is of, and since when.

@@ -1,5 +1,6 @@
 #include "core/registry.h"
 #include "domains/rooms/invitation_mail.h"
+#include "domains/rooms/provision_external_room.h"
 #include "domains/rooms/room.h"
 #include "domains/rooms/room_directory.h"
 #include "domains/rooms/room_facts.h"
@@ -21,6 +22,7 @@ void Register(Registry& registry) {
   registry.Add<RoomHistory>();
   registry.Add<SessionTicker>();
   registry.Add<InvitationMail>();
+  registry.Add<ProvisionExternalRoom>();
 }
 
 }  // namespace leftfold::rooms

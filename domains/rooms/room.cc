@@ -181,6 +181,7 @@ Room::Decision Room::Decide(const v1::CreateRoomRequest& command, const State& s
   v1::RoomCreated created;
   created.set_name(command.name());
   created.set_description(command.description());
+  created.set_external_provider(command.external_provider());
   return Accept(std::move(created));
 }
 

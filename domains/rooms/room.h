@@ -21,6 +21,7 @@ inline constexpr int kSchedulesMax = 32;
 inline constexpr int kInviteesMax = 1'000;
 inline constexpr int kInviteesPerCommandMax = 100;
 // Of an invitee's id, a provider's name and an external id; the longest e-mail address has as many.
+inline constexpr std::size_t kProviderBytesMax = 32;  // That makes a room of its own.
 inline constexpr std::size_t kForeignIdBytesMax = 254;
 
 // How long before its begin a session may be started: clocks differ. A session far ahead would

@@ -13,7 +13,7 @@ absl::StatusOr<v1::Room> FindInUse(std::string_view room_id, ReadTx& tx) {
   Rows rows = tx.Query("SELECT document FROM room WHERE room_id = ? AND deleted = 0", room_id);
   if (!rows.Next()) return NoSuchRoom(room_id);
   v1::Room room;
-  if (!Decode(rows.Blob(0), room)) return BrokenRow(room_id);
+  if (!Decode(rows.Blob(0), room)) return BrokenRow("room", room_id);
   return room;
 }
 
@@ -86,7 +86,7 @@ absl::StatusOr<v1::ListRoomsResponse> RoomDirectory::Answer(const v1::ListRoomsR
       break;
     }
     bytes += rows.Blob(1).size();
-    if (!Decode(rows.Blob(1), *response.add_rooms())) return BrokenRow(rows.TextView(0));
+    if (!Decode(rows.Blob(1), *response.add_rooms())) return BrokenRow("room", rows.TextView(0));
   }
   return response;
 }

@@ -114,7 +114,7 @@ absl::StatusOr<v1::ListRoomEventsResponse> RoomHistory::Answer(
     }
     version = rows.Int(0);
     bytes += rows.Blob(1).size();
-    if (!Decode(rows.Blob(1), *response.add_events())) return BrokenRow(query.room_id());
+    if (!Decode(rows.Blob(1), *response.add_events())) return BrokenRow("room", query.room_id());
   }
   if (response.events().empty() && version < 0) return NoSuchRoom(query.room_id());
   return response;
@@ -131,7 +131,7 @@ absl::StatusOr<v1::GetRoomAtResponse> RoomHistory::Answer(const v1::GetRoomAtReq
                   {{"room_id", query.room_id()}, {"version", fmt::to_string(query.version())}});
   }
   std::optional<Room::State> state = StateAt(query.room_id(), query.version(), tx);
-  if (!state) return BrokenRow(query.room_id());
+  if (!state) return BrokenRow("room", query.room_id());
   v1::GetRoomAtResponse response;
   *response.mutable_room() = ToDocument(query.room_id(), query.version(), *std::move(state));
   *response.mutable_room()->mutable_created_at() = first->recorded_at();

@@ -1,5 +1,7 @@
+#include <absl/strings/ascii.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 
 #include "core/ids.h"
@@ -107,15 +109,20 @@ bool IsForeignId(std::string_view id) {
 
 bool IsInviteeId(std::string_view type, std::string_view id) {
   if (!IsForeignId(id)) return false;
-  if (type != "email") return true;
-  const std::size_t at = id.find('@');
-  return at != std::string_view::npos && at > 0 && at + 1 < id.size() && at == id.rfind('@') &&
-         id.find(' ') == std::string_view::npos;
+  return type != "email" || IsEmailAddress(id);
 }
 
 void Room::Validate(const v1::CreateRoomRequest& command, Violations& violations) {
   CheckName(command.name(), violations);
   CheckDescription(command.description(), violations);
+  const std::string& provider = command.external_provider();
+  const bool named = std::all_of(provider.begin(), provider.end(), [](unsigned char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c) || c == '_';
+  });
+  if (named && provider.size() <= kProviderBytesMax) return;
+  violations.Add(
+      v1::ERROR_REASON_INVALID_EXTERNAL_ROOM, "external_provider",
+      fmt::format("must be empty or 1 to {} characters of a-z 0-9 _", kProviderBytesMax));
 }
 
 void Room::Validate(const v1::RenameRoomRequest& command, Violations& violations) {

@@ -6,14 +6,18 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <future>
 #include <memory>
 #include <string>
 
 #include "core/registry.h"
+#include "core/webhook_signature.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/orders/v1/queries.grpc.pb.h"
 #include "server/app.h"
+#include "server/http_client.h"
+#include "server/inbound_server.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
 #include "tools/simulate_payments.h"
@@ -33,6 +37,7 @@ class OrderProcessOverGrpc : public ::testing::Test {
     ServeOptions options;
     options.data = folder_.path();
     options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
+    options.inbound_listen = "127.0.0.1:0";
     options.services = services;
     auto app = App::Start(registry_, options);
     ASSERT_TRUE(app.ok()) << app.status();
@@ -95,6 +100,22 @@ class OrderProcessOverGrpc : public ::testing::Test {
     context.TryCancel();
   }
 
+  // The status that the server answers a message of the provider with.
+  int Tell(const std::string& path, const std::string& body, const std::string& secret,
+           const std::string& method = "POST") {
+    std::promise<int> status;
+    http_.Send({.method = method,
+                .url = "http://" + app_->inbound_address() + path,
+                .headers = {{std::string(kWebhookSignatureHeader),
+                             WebhookSignature(secret, absl::Now(), body)}},
+                .body = body},
+               [&](const absl::StatusOr<HttpReply>& reply) {
+                 status.set_value(reply.ok() ? reply->status : 0);
+               });
+    return status.get_future().get();
+  }
+
+  CurlHttpClient http_;
   testing::TemporaryFolder folder_;
   Registry registry_;
   std::unique_ptr<App> app_;
@@ -122,6 +143,40 @@ TEST_F(OrderProcessOverGrpc, BringsAnOrderFromPlacingToDelivery) {
   Await(ORDER_STATUS_DELIVERED);
   EXPECT_EQ((*provider)->stats().charges_succeeded(), 1);
   EXPECT_EQ((*provider)->stats().captured_minor(), 1800);
+}
+
+// The provider charges, but none of its answers arrives; it tells by its webhook.
+TEST_F(OrderProcessOverGrpc, HearsOfAPaymentByTheProvidersWebhook) {
+  Start({{"payments",
+          {.url = "http://127.0.0.1:1", .api_key = "sk_test", .webhook_secret = "whsec"}}});
+  OpenAndOrder();
+  Await(ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  Await(ORDER_STATUS_PAYMENT_PROCESSING);
+  tools::PaymentSimulator provider({.webhooks = true});
+  provider.Handle({.method = "POST",
+                   .path = "/v1/charges",
+                   .authorization = "Bearer sk_test",
+                   .idempotency_key = "p1",
+                   .body = R"({"amount_minor": 1800, "currency": "EUR", "token": "tok_visa"})"},
+                  absl::Now());
+  const auto told = provider.TakeDue(1, absl::Now());
+  ASSERT_EQ(told.size(), 1u);
+  const std::string& body = told[0].body;
+  EXPECT_EQ(Tell("/payments", body, "other"), 401);
+  EXPECT_EQ(Tell("/payments", "{}", "whsec"), 400);
+  EXPECT_EQ(Tell("/payments", std::string(kInboundBodyBytesMax + 1, 'x'), "whsec"), 413);
+  EXPECT_EQ(Tell("/else", body, "whsec"), 404);
+  EXPECT_EQ(Tell("/payments", body, "whsec", "PUT"), 405);
+  Await(ORDER_STATUS_PAYMENT_PROCESSING);
+  EXPECT_EQ(Tell("/payments", body, "whsec"), 200);
+  EXPECT_EQ(Tell("/payments", body, "whsec"), 200);
+  Await(ORDER_STATUS_AGENT_ASSIGNED);
+}
+
+TEST_F(OrderProcessOverGrpc, HearsNobodyWithoutASecret) {
+  Start({});
+  EXPECT_EQ(Tell("/payments", "{}", ""), 503);
 }
 
 TEST_F(OrderProcessOverGrpc, SaysWhatToSetWhereThereIsNoProvider) {

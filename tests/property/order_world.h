@@ -18,10 +18,12 @@
 #include <vector>
 
 #include "core/registry.h"
+#include "core/webhook_signature.h"
 #include "domains/orders/deadlines.h"
 #include "domains/orders/delivery_agent.h"
 #include "domains/orders/order.h"
 #include "domains/orders/pay_all_orders.h"
+#include "domains/payments/webhook.h"
 #include "event_store/memory/memory_event_store.h"
 #include "leftfold/payments/v1/commands.pb.h"
 #include "reactor/reactors.h"
@@ -217,7 +219,7 @@ class Town {
                                            "tok_unknown"};
 
   explicit Town(std::uint64_t seed, Bug bug = Bug::kNone)
-      : bug_(bug), random_(seed), scheduler_(seed), provider_({}) {
+      : bug_(bug), random_(seed), scheduler_(seed), provider_({.webhooks = true}) {
     orders::Register(registry_);
     payments::Register(registry_);
     store_ = NewMemoryEventStore(writer_, scheduler_.Pool(), clock_);
@@ -244,6 +246,22 @@ class Town {
   }
   ~Town() { End(); }
 
+  // What the provider tells by its webhook: lost, late, or twice.
+  void HearProvider() {
+    for (const tools::PaymentSimulator::Delivery& told : provider_.TakeDue(10, clock_.Now())) {
+      const bool heard = random_.Percent(80);
+      const auto command =
+          payments::TakeWebhook({.secret = "whsec",
+                                 .signature = WebhookSignature("whsec", clock_.Now(), told.body),
+                                 .body = told.body,
+                                 .now = clock_.Now()});
+      if (!command.ok())
+        Wrong("a webhook was refused: {}", std::string(command.status().message()));
+      if (heard && command.ok() && *command != nullptr) Send(**command);
+      provider_.Delivered(told.number, heard && random_.Percent(80), clock_.Now());
+    }
+  }
+
   // Some orders from beginning to end.
   void RunSchedule() {
     deliverer_->calm = false;
@@ -256,6 +274,7 @@ class Town {
       }
       Poke(open_[static_cast<std::size_t>(random_.Below(count))]);
       if (random_.Percent(20)) PokeAgent();
+      if (random_.Percent(50)) HearProvider();
       if (random_.Percent(3)) clock_.jumps += absl::Minutes(random_.Below(20));
       if (random_.Percent(2)) deliverer_->outage = !deliverer_->outage;
       if (random_.Percent(2)) Crash();

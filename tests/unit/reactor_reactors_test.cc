@@ -485,7 +485,9 @@ TEST(Reactors, WriteAMailOnceAndKeepItsHeadersApart) {
   EXPECT_THAT(texts, ElementsAre("Message-ID: <" + id +
                                  "@leftfold>\r\nTo: ann@example.org\r\n"
                                  "Subject: hello Bcc: you\r\n"
-                                 "Content-Type: text/plain; charset=utf-8\r\n\r\nfrom a counter"
+                                 "MIME-Version: 1.0\r\n"
+                                 "Content-Type: text/plain; charset=utf-8\r\n"
+                                 "Content-Transfer-Encoding: 8bit\r\n\r\nfrom a counter"
                                  "\r\n"));
 }
 

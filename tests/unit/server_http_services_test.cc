@@ -14,6 +14,7 @@ using ::testing::IsEmpty;
 const char* const kEnvironment[] = {"HOME=/root",
                                     "LEFTFOLD_PAYMENTS_URL=http://127.0.0.1:50060//",
                                     "LEFTFOLD_PAYMENTS_API_KEY=sk=test",
+                                    "LEFTFOLD_PAYMENTS_WEBHOOK_SECRET=whsec",
                                     "LEFTFOLD_MAIL_URL=http://mail",
                                     "LEFTFOLD_ALONE_API_KEY=no URL",
                                     "LEFTFOLD_EMPTY_URL=",
@@ -27,6 +28,7 @@ TEST(HttpServices, ComeFromTheEnvironment) {
   ASSERT_EQ(services.size(), 2U);
   EXPECT_EQ(services.at("payments").url, "http://127.0.0.1:50060");
   EXPECT_EQ(services.at("payments").api_key, "sk=test");
+  EXPECT_EQ(services.at("payments").webhook_secret, "whsec");
   EXPECT_EQ(services.at("mail").url, "http://mail");
   EXPECT_EQ(services.at("mail").api_key, "");
 }

@@ -1,0 +1,29 @@
+#ifndef CORE_DOCUMENTS_H_
+#define CORE_DOCUMENTS_H_
+
+#include <absl/status/status.h>
+
+#include <cstddef>
+#include <string_view>
+
+#include "core/status.h"
+
+// What views that keep documents (serialized messages) in their rows have in common.
+namespace leftfold {
+
+// A page ends with the row that reaches this. With the largest document (0.3 MiB) it stays below
+// the 4 MiB that gRPC clients take by default.
+inline constexpr std::size_t kPageBytesMax = 2 << 20;
+
+template <class Message>
+bool Decode(std::string_view bytes, Message& message) {
+  return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
+}
+
+// A stored row, of a "room" for example, that does not decode; the view needs to be rebuilt.
+inline absl::Status BrokenRow(std::string_view what, std::string_view id) {
+  return Error(absl::StatusCode::kInternal, "the stored row of {} {} does not decode", what, id);
+}
+
+}  // namespace leftfold
+#endif  // CORE_DOCUMENTS_H_

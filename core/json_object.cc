@@ -1,0 +1,22 @@
+#include "core/json_object.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "core/json.h"
+
+namespace leftfold {
+
+std::optional<google::protobuf::Struct> ParseJsonObject(std::string_view text) {
+  google::protobuf::Struct object;
+  if (!IsUtf8(text) || !IsJson(text) ||
+      !google::protobuf::util::JsonStringToMessage(std::string(text), &object).ok())
+    return std::nullopt;
+  return object;
+}
+
+std::string TextField(const google::protobuf::Struct& object, const std::string& field) {
+  const auto it = object.fields().find(field);
+  return it == object.fields().end() ? "" : it->second.string_value();
+}
+
+}  // namespace leftfold

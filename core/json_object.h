@@ -1,0 +1,20 @@
+#ifndef CORE_JSON_OBJECT_H_
+#define CORE_JSON_OBJECT_H_
+
+#include <google/protobuf/struct.pb.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace leftfold {
+
+// What a service outside says, as the object of a strict parser (core/json.h); nullopt when it is
+// none.
+std::optional<google::protobuf::Struct> ParseJsonObject(std::string_view text);
+
+// A text field; "" when there is none.
+std::string TextField(const google::protobuf::Struct& object, const std::string& field);
+
+}  // namespace leftfold
+#endif  // CORE_JSON_OBJECT_H_

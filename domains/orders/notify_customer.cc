@@ -1,0 +1,30 @@
+#include "domains/orders/notify_customer.h"
+
+#include <fmt/format.h>
+
+#include "domains/orders/customer.h"
+
+namespace leftfold::orders {
+
+absl::Status NotifyCustomer::React(const v1::OrderPlaced& event, const EventMeta& meta,
+                                   OwnTables& tables, Outbox&) {
+  const auto customer = tables.Load<Customer>(event.customer_id());
+  if (absl::IsNotFound(customer.status())) return absl::OkStatus();
+  if (!customer.ok()) return customer.status();
+  if (customer->email().empty()) return absl::OkStatus();
+  tables.Exec("INSERT INTO addressee VALUES (?, ?)", meta.aggregate_id(), customer->email());
+  return absl::OkStatus();
+}
+
+void NotifyCustomer::Tell(const std::string& text, const EventMeta& meta, OwnTables& tables,
+                          Outbox& outbox) {
+  Rows rows = tables.Query("SELECT email FROM addressee WHERE order_id = ?", meta.aggregate_id());
+  if (!rows.Next()) return;
+  outbox.Mail(rows.TextView(0), fmt::format("Your order {}", meta.aggregate_id()), text + ".");
+}
+
+void NotifyCustomer::Forget(const EventMeta& meta, OwnTables& tables) {
+  tables.Exec("DELETE FROM addressee WHERE order_id = ?", meta.aggregate_id());
+}
+
+}  // namespace leftfold::orders

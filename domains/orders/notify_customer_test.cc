@@ -1,0 +1,62 @@
+#include "domains/orders/notify_customer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "domains/orders/customer.h"
+#include "domains/orders/test_events.h"
+#include "testing/given_reactor.h"
+
+namespace leftfold::orders {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+const char kOrder[] = "order-o1";
+const char kMail[] = "mail ada@example.org: Your order o1";
+
+v1::CustomerRegistered Registered(const std::string& email) {
+  auto registered = Parse<v1::CustomerRegistered>("username: 'ada'");
+  registered.set_email(email);
+  return registered;
+}
+
+class NotifyCustomerTest : public ::testing::Test {
+ protected:
+  testing::ReactorFixture<NotifyCustomer> reactor;
+};
+
+TEST_F(NotifyCustomerTest, WritesOnceForEachStageUntilTheOrderIsDelivered) {
+  reactor.Holds<Customer>("ada", Registered("ada@example.org"));
+  EXPECT_THAT(reactor.React(kOrder, Placed()), IsEmpty());
+  EXPECT_THAT(reactor.React(kOrder, Declined()), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrder, Paid()), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrder, v1::OrderApproved()), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::AgentAssigned>("bo")), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::FoodPickedUp>("bo")), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::OrderDelivered>("bo")), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::OrderDelivered>("bo")), IsEmpty());
+}
+
+TEST_F(NotifyCustomerTest, WritesWhenTheMoneyIsBack) {
+  reactor.Holds<Customer>("ada", Registered("ada@example.org"));
+  reactor.React(kOrder, Placed());
+  EXPECT_THAT(reactor.React(kOrder, v1::OrderRejected()), SizeIs(1));
+  EXPECT_THAT(reactor.React(kOrder, v1::OrderRefunded()), SizeIs(1));
+}
+
+TEST_F(NotifyCustomerTest, WritesToNobodyWithoutAddress) {
+  reactor.Holds<Customer>("ada", Registered(""));
+  reactor.React(kOrder, Placed());
+  EXPECT_THAT(reactor.React(kOrder, Paid()), IsEmpty());
+  auto of_nobody = Placed();
+  of_nobody.set_customer_id("nobody");
+  reactor.React("order-o2", of_nobody);
+  EXPECT_TRUE(reactor.status().ok()) << reactor.status();
+  EXPECT_THAT(reactor.React("order-o2", Paid()), IsEmpty());
+}
+
+}  // namespace
+}  // namespace leftfold::orders
