@@ -403,7 +403,7 @@ void Consumers::Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome
     const bool held = group != nullptr && group->in_flight.contains(id) &&
                       group->in_flight[id].consumer.get() == &consumer;
     if (!held) {
-      consumer.refused_.push_back(id);
+      consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
       continue;
     }
     ++consumer.unsettled_;
@@ -424,7 +424,7 @@ void Consumers::Extend(Consumer& consumer, const Ids& ids) {
     if (held) {
       group->in_flight[id].deadline = group->tick + kAckTimeoutTicks + 1;
     } else {
-      consumer.refused_.push_back(id);
+      consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
     }
   }
 }
@@ -537,7 +537,7 @@ ConsumeResponse Consumers::TakeSettled(Consumer& consumer) {
   const auto left = kConsumeAnswersMax - static_cast<std::size_t>(settled.delivery_ids_size());
   for (const std::string& id : take(consumer.refused_, left)) {
     auto& refused = *settled.add_refused();
-    refused.set_delivery_id(id.substr(0, kErrorValueBytesMax));
+    refused.set_delivery_id(id);
     *refused.mutable_error() = parts_.to_proto(NotHeld(id));
   }
   return message;

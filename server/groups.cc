@@ -3,6 +3,7 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -35,11 +36,13 @@ absl::Status NotFound(std::string_view name) {
 }
 
 // What is wrong with a file, all at once.
-void CheckFile(const ConsumerGroupFile& file, Position head, Violations& violations) {
+void CheckFile(const ConsumerGroupFile& file, Violations& violations) {
+  // A group that had gone further than a log that was restored is stopped, and not the server.
+  constexpr Position kAnyHead{std::numeric_limits<std::int64_t>::max()};
   std::set<std::string> names;
   for (const ConsumerGroupFile::Entry& entry : file.groups()) {
-    CheckGroup(entry.group(), head, violations);
-    CheckStart(entry.start(), head, "start", violations);
+    CheckGroup(entry.group(), kAnyHead, violations);
+    CheckStart(entry.start(), kAnyHead, "start", violations);
     if (!names.insert(entry.group().name()).second) violations.Add("group.name", "is there twice");
     if (entry.reactor().empty()) violations.Add("reactor", "must be given");
   }
@@ -57,7 +60,7 @@ absl::StatusOr<std::unique_ptr<Groups>> Groups::Open(const Parts& parts) {
   MutexLock lock(groups->mu_);
   LEFTFOLD_RETURN_IF_ERROR(ReadJsonFile(groups->path_, groups->file_));
   Violations violations;
-  CheckFile(groups->file_, parts.store.GetHead().position, violations);
+  CheckFile(groups->file_, violations);
   if (!violations.empty()) return CannotUse(groups->path_, ToStd(violations.ToStatus().message()));
   for (const Entry& entry : groups->file_.groups()) {
     groups->Run(entry).IgnoreError();  // It is stopped, and ListGroups says why.

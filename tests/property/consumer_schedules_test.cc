@@ -39,6 +39,7 @@ class Schedule {
     for (int step = 0; step < 60 && !::testing::Test::HasFailure(); ++step) {
       Step();
       CheckWindows();
+      RunSome(6);
     }
     Calm();
     for (const auto& [position, key] : keys_) EXPECT_TRUE(acknowledged_.contains(position));
@@ -56,6 +57,11 @@ class Schedule {
     for (const auto& client : clients_) client->Vanish();
     clients_.clear();
     w_.Stop();
+  }
+
+  void RunSome(int tasks_max) {
+    for (int tasks = Below(tasks_max); tasks > 0 && w_.scheduler().RunOne(); --tasks) {
+    }
   }
 
   void Step() {
@@ -77,15 +83,14 @@ class Schedule {
         w_.scheduler().RunFor(absl::Milliseconds(Below(1'500)));
         return;
       case 7:
-        if (Below(3) > 0) return;
+        if (Below(2) > 0) return;
         Stop();
         return w_.Start();
       case 8:
         if (Below(4) == 0) Reset();
         return;
       default:
-        for (int tasks = Below(60); tasks > 0 && w_.scheduler().RunOne(); --tasks) {
-        }
+        RunSome(60);
         return WithClient([this](Client& client) { AnswerOne(client, Below(6)); });
     }
   }
@@ -189,8 +194,10 @@ class Schedule {
 
   void CheckWindows() {
     const store::v1::GroupStatus status = w_.groups().List().front();
-    for (const auto& consumer : status.consumers())
+    for (const auto& consumer : status.consumers()) {
+      EXPECT_GE(consumer.in_flight(), 0);
       EXPECT_LE(consumer.in_flight(), consumer.window());
+    }
   }
 
   // Good consumers, and an operator who replays.

@@ -141,6 +141,23 @@ TEST_F(ConsumersOfAGroup, OneThatDoesNotReadCostsOneMessageAndGetsNothingMore) {
   EXPECT_GE(Status().retries(), retries);
 }
 
+TEST_F(ConsumersOfAGroup, WhatWaitsForOneThatDoesNotReadIsNoFailedAttemptAndNothingMoreGoesThere) {
+  const auto stalled = w_.Connect(10);
+  stalled->stalled = true;  // From its first message on.
+  Settle();
+  for (int i = 0; i < 5; ++i) w_.Append(fmt::format("note-{}", i));
+  Settle();
+  EXPECT_EQ(Status().consumers(0).in_flight(), 5);
+  const auto good = w_.Connect(100);
+  RunFor(10);
+  EXPECT_THAT(good->held, SizeIs(5));
+  for (const auto& [id, attempt] : good->held) EXPECT_EQ(attempt, 1) << id;
+  for (int i = 10; i < 15; ++i) w_.Append(fmt::format("note-{}", i));
+  Settle();
+  EXPECT_THAT(good->held, SizeIs(10));
+  EXPECT_EQ(stalled->messages, 1);
+}
+
 TEST_F(ConsumersOfAGroup, KeysAreSpreadOverConsumersAndStayWithThem) {
   std::vector<std::shared_ptr<Client>> clients;
   for (int i = 0; i < 3; ++i) clients.push_back(w_.Connect(100));
@@ -161,12 +178,19 @@ TEST_F(ConsumersOfAGroup, KeysAreSpreadOverConsumersAndStayWithThem) {
   EXPECT_THAT(who, SizeIs(30));
   for (const auto& [key, consumers] : who) EXPECT_THAT(consumers, SizeIs(1)) << key;
   for (const auto& client : clients) EXPECT_GT(client->keys.size(), 30U);
-  // All at once: nobody has much more than the others.
-  for (int key = 0; key < 30; ++key) w_.Append(fmt::format("note-{}", key));
-  Settle();
-  for (const auto& client : clients) {
-    EXPECT_GE(client->held.size(), 5U);
-    EXPECT_LE(client->held.size(), 13U);
+}
+
+TEST_F(ConsumersOfAGroup, NobodyIsMuchBusierThanTheOthers) {
+  std::vector<std::shared_ptr<Client>> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(w_.Connect(100));
+  for (int round = 0; round < 10; ++round) {
+    for (int key = 0; key < 12; ++key) w_.Append(fmt::format("note-{}.{}", round, key));
+    Settle();
+    for (const auto& client : clients) {
+      EXPECT_LE(client->held.size(), 5U);  // 5/4 of 4.
+      while (!client->held.empty()) client->Ack(client->held.begin()->first);
+    }
+    Settle();
   }
 }
 
