@@ -5,6 +5,7 @@
 
 #include "core/ids.h"
 #include "event_store/reading.h"
+#include "leftfold/store/v1/errors.pb.h"
 #include "reactor/retry_policy.h"
 
 namespace leftfold {
@@ -38,6 +39,12 @@ void CheckGroup(const ConsumerGroup& group, Position head, Violations& violation
     violations.Add("group.max_in_flight", fmt::format("must be 1 to {}, or 0 for {}",
                                                       kConsumerWindowMax, kConsumerWindow));
   }
+}
+
+absl::Status GroupNotFound(std::string_view name) {
+  return Reject(store::v1::ERROR_REASON_GROUP_NOT_FOUND,
+                fmt::format("there is no consumer group {}; ListGroups shows all", name),
+                {{"group", std::string(name)}});
 }
 
 absl::Duration AckTimeoutOf(const ConsumerGroup& group) {

@@ -36,6 +36,9 @@ void CheckGroup(const store::v1::ConsumerGroup& group, Position head, Violations
 void CheckStart(std::int64_t after_position, Position head, std::string_view field,
                 Violations& violations);
 
+// GROUP_NOT_FOUND.
+absl::Status GroupNotFound(std::string_view name);
+
 absl::Duration AckTimeoutOf(const store::v1::ConsumerGroup& group);
 int WindowMaxOf(const store::v1::ConsumerGroup& group);
 

@@ -1,5 +1,7 @@
 #include "reactor/consumers.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -25,12 +27,6 @@ absl::Status Stopping() {
   return WithRetryAfter(
       Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; consume again later"),
       kConsumersRetryDelay);
-}
-
-absl::Status GroupNotFound(std::string_view name) {
-  return Reject(store::v1::ERROR_REASON_GROUP_NOT_FOUND,
-                fmt::format("there is no consumer group {}; ListGroups shows all", name),
-                {{"group", std::string(name)}});
 }
 
 absl::Status NotHeld(const std::string& id) {
@@ -130,10 +126,10 @@ void Consumers::SetGroup(const store::v1::ConsumerGroup& settings, const std::st
     group = std::make_shared<Group>();
   } else {
     Forget(*group);
-    groups_.erase(std::find_if(groups_.begin(), groups_.end(),
-                               [&](const auto& entry) { return entry.second == group; }));
+    groups_.erase(group->reactor);
   }
   group->settings = settings;
+  group->reactor = reactor;
   group->number = ++last_group_;
   for (const ConsumerPtr& consumer : group->consumers) {
     consumer->reactor_ = reactor;
@@ -149,8 +145,7 @@ void Consumers::RemoveGroup(std::string_view name) {
   Forget(*group);
   for (const ConsumerPtr& consumer : std::vector<ConsumerPtr>(group->consumers))
     End(*consumer, GroupNotFound(name));
-  groups_.erase(std::find_if(groups_.begin(), groups_.end(),
-                             [&](const auto& entry) { return entry.second == group; }));
+  groups_.erase(group->reactor);
 }
 
 void Consumers::Forget(Group& group) {
@@ -382,30 +377,30 @@ absl::Status Consumers::TakeOpen(Consumer& consumer, const ConsumeRequest::Open&
   consumer.has_opened_ = true;
   consumer.name_ = open.consumer();
   consumer.window_ = static_cast<std::size_t>(open.window());
-  consumer.reactor_ = std::find_if(groups_.begin(), groups_.end(), [&](const auto& entry) {
-                        return entry.second == group;
-                      })->first;
+  consumer.reactor_ = group->reactor;
   consumer.group_ = group->number;
   consumer.opened_.emplace();
-  const absl::Duration timeout = AckTimeoutOf(group->settings);
-  consumer.opened_->mutable_ack_timeout()->set_seconds(absl::ToInt64Seconds(timeout));
-  consumer.opened_->mutable_ack_timeout()->set_nanos(static_cast<std::int32_t>(
-      absl::ToInt64Nanoseconds(timeout - absl::Seconds(absl::ToInt64Seconds(timeout)))));
+  *consumer.opened_->mutable_ack_timeout() =
+      google::protobuf::util::TimeUtil::NanosecondsToDuration(
+          absl::ToInt64Nanoseconds(AckTimeoutOf(group->settings)));
   group->consumers.push_back(consumer.shared_from_this());
   Assign(group);
   return absl::OkStatus();
+}
+
+Consumers::InFlight* Consumers::FindHeld(Group& group, Consumer& consumer, const std::string& id) {
+  const auto found = group.in_flight.find(id);
+  if (found != group.in_flight.end() && found->second.consumer.get() == &consumer)
+    return &found->second;
+  consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
+  return nullptr;
 }
 
 void Consumers::Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome& outcome,
                        Calls& calls) {
   const GroupPtr group = GroupOf(consumer);
   for (const std::string& id : ids) {
-    const bool held = group != nullptr && group->in_flight.contains(id) &&
-                      group->in_flight[id].consumer.get() == &consumer;
-    if (!held) {
-      consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
-      continue;
-    }
+    if (FindHeld(*group, consumer, id) == nullptr) continue;
     ++consumer.unsettled_;
     DeliveryOutcome told = outcome;
     told.stored = [this, answered = consumer.shared_from_this(), number = group->number, id] {
@@ -413,19 +408,14 @@ void Consumers::Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome
     };
     calls.push_back([done = Release(*group, id).done, told = std::move(told)] { done(told); });
   }
-  if (group != nullptr) Assign(group);
+  Assign(group);
 }
 
 void Consumers::Extend(Consumer& consumer, const Ids& ids) {
   const GroupPtr group = GroupOf(consumer);
   for (const std::string& id : ids) {
-    const bool held = group != nullptr && group->in_flight.contains(id) &&
-                      group->in_flight[id].consumer.get() == &consumer;
-    if (held) {
-      group->in_flight[id].deadline = group->tick + kAckTimeoutTicks + 1;
-    } else {
-      consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
-    }
+    InFlight* const held = FindHeld(*group, consumer, id);
+    if (held != nullptr) held->deadline = group->tick + kAckTimeoutTicks + 1;
   }
 }
 

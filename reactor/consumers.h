@@ -135,6 +135,7 @@ class Consumers final : public Deliverer {
   // All guarded by mu_.
   struct Group {
     store::v1::ConsumerGroup settings;
+    std::string reactor;
     std::deque<Held> waiting;
     absl::flat_hash_map<std::string, InFlight> in_flight;  // By delivery id.
     std::vector<ConsumerPtr> consumers;
@@ -174,6 +175,9 @@ class Consumers final : public Deliverer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   using Ids = google::protobuf::RepeatedPtrField<std::string>;
   void Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome& outcome, Calls& calls)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // nullptr, and it is refused, when the consumer does not hold it.
+  InFlight* FindHeld(Group& group, Consumer& consumer, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Extend(Consumer& consumer, const Ids& ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void OnStored(const ConsumerPtr& consumer, std::int64_t group, const std::string& id);

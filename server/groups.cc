@@ -29,12 +29,6 @@ ConsumerGroupFile::Entry* Find(ConsumerGroupFile& file, std::string_view name) {
   return found == all.end() ? nullptr : &*found;
 }
 
-absl::Status NotFound(std::string_view name) {
-  return Reject(store::v1::ERROR_REASON_GROUP_NOT_FOUND,
-                fmt::format("there is no consumer group {}; ListGroups shows all", name),
-                {{"group", std::string(name)}});
-}
-
 // What is wrong with a file, all at once.
 void CheckFile(const ConsumerGroupFile& file, Violations& violations) {
   // A group that had gone further than a log that was restored is stopped, and not the server.
@@ -134,7 +128,7 @@ absl::Status Groups::Delete(std::string_view name) {
   auto& all = *changed.mutable_groups();
   const auto place = std::find_if(all.begin(), all.end(),
                                   [&](const Entry& entry) { return entry.group().name() == name; });
-  if (place == all.end()) return NotFound(name);
+  if (place == all.end()) return GroupNotFound(name);
   const std::string reactor = place->reactor();
   all.erase(place);
   LEFTFOLD_RETURN_IF_ERROR(Store(std::move(changed)));
@@ -151,7 +145,7 @@ absl::StatusOr<GroupStatus> Groups::Reset(const store::v1::ResetGroupRequest& re
   MutexLock lock(mu_);
   File changed = file_;
   Entry* const entry = Find(changed, request.group());
-  if (entry == nullptr) return NotFound(request.group());
+  if (entry == nullptr) return GroupNotFound(request.group());
   const std::string before = entry->reactor();
   entry->set_start(StartOf(request, head));
   NameReactor(changed, *entry);
@@ -175,7 +169,7 @@ std::vector<GroupStatus> Groups::List() {
 absl::StatusOr<std::string> Groups::ReactorOfGroup(std::string_view name) {
   MutexLock lock(mu_);
   const Entry* const entry = Find(file_, name);
-  if (entry == nullptr) return NotFound(name);
+  if (entry == nullptr) return GroupNotFound(name);
   return entry->reactor();
 }
 
