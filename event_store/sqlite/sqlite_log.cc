@@ -454,11 +454,11 @@ absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) 
   const TermQuery query = QueryOf(options.filter);
   // A reader beside the writer finds the log longer than its index. In the writer's process an
   // event is there once it is indexed, a moment after its commit: who has read it finds it in its
-  // stream, too.
+  // stream, too. While the log is being opened there is no index yet.
   const bool narrowed = !query.alternatives.empty();
-  const Position reached = index_->Through().position;
-  const Position indexed = narrowed ? reached : kBeforeFirst;
-  const Position end = writer_ == nullptr ? kEndOfLog : reached;
+  const Position indexed = narrowed ? index_->Through().position : kBeforeFirst;
+  const bool writing = writer_ != nullptr && index_ != nullptr;
+  const Position end = writing ? index_->Through().position : kEndOfLog;
   absl::Status found;
   const absl::Status status = Read([&](sql::Connection& connection) {
     if (page.forward()) {
