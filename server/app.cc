@@ -36,6 +36,7 @@
 #include "server/query_service.h"
 #include "server/reactor_deliverer.h"
 #include "server/reactor_service.h"
+#include "server/remote_commands.h"
 #include "server/role_lock.h"
 #include "server/served_views.h"
 #include "server/state_loader.h"
@@ -154,10 +155,13 @@ class App::Implementation {
   std::unique_ptr<read_api::ViewFollower> follower_;  // Until there is a projector here.
   std::unique_ptr<Projector> projector_;
   std::unique_ptr<HttpClient> http_;
+  std::unique_ptr<RemoteCommands> remote_commands_;
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Reactors> reactors_;
   std::unique_ptr<Webhooks> webhooks_;
+  std::optional<Reacting> reacting_parts_;
+  ReactingNow reacting_now_ = nullptr;                // reacting_parts_, once it is there.
   std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
@@ -172,20 +176,17 @@ class App::Implementation {
 };
 
 absl::Status App::Implementation::Start() {
+  if (Has(Role::kReact) && !Has(Role::kWrite) && options_.log.empty())
+    return absl::InvalidArgumentError("the role react needs the role write, or a log of another");
   LEFTFOLD_RETURN_IF_ERROR(TakeLocks());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(OpenLog());
   if (Has(Role::kRead)) MakeReadSide();
-  bool waits = false;
-  if (Has(Role::kProject)) {
-    if (Has(Role::kWrite)) {
-      LEFTFOLD_RETURN_IF_ERROR(StartProjector());
-    } else {
-      waits = !TryOtherLog();
-    }
-  }
+  const bool follows = Has(Role::kProject) || Has(Role::kReact);
+  const bool waits = follows && !Has(Role::kWrite) && !TryOtherLog();
+  if (Has(Role::kProject) && Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartProjector());
   if (Has(Role::kRead)) LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
-  if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartReactors());
+  if (Has(Role::kWrite) && Has(Role::kReact)) LEFTFOLD_RETURN_IF_ERROR(StartReactors());
   LEFTFOLD_RETURN_IF_ERROR(StartAdmin());
   LEFTFOLD_RETURN_IF_ERROR(StartMetrics());
   if (waits) TryOtherLogLater();
@@ -228,13 +229,17 @@ absl::StatusOr<std::unique_ptr<EventStore>> App::Implementation::OpenOtherLog() 
 }
 
 bool App::Implementation::TryOtherLog() {
-  auto store = OpenOtherLog();
-  absl::Status opened = store.status();
-  if (store.ok()) {
-    store_ = *std::move(store);
-    if (follower_ != nullptr) follower_->Stop();
-    opened = StartProjector();
+  absl::Status opened;
+  if (projector_ == nullptr) {
+    auto store = OpenOtherLog();
+    opened = store.status();
+    if (store.ok()) store_ = *std::move(store);
+    if (opened.ok() && Has(Role::kProject)) {
+      if (follower_ != nullptr) follower_->Stop();
+      opened = StartProjector();
+    }
   }
+  if (opened.ok() && Has(Role::kReact)) opened = StartReactors();
   if (opened.ok()) {
     if (!told_of_log_.empty()) LogEvent(LogLevel::kInfo, "the log is open", {});
     return true;
@@ -248,7 +253,9 @@ bool App::Implementation::TryOtherLog() {
 void App::Implementation::TryOtherLogLater() {
   linking_.PostAfter(kLogRetryInterval, [this] {
     if (!TryOtherLog()) return TryOtherLogLater();
-    admin_server_->SetServing(EntryOf(Role::kProject).name, true);
+    for (const Role role : {Role::kProject, Role::kReact}) {
+      if (Has(role)) admin_server_->SetServing(EntryOf(role).name, true);
+    }
   });
 }
 
@@ -316,7 +323,13 @@ absl::Status App::Implementation::StartReadSide() {
 absl::Status App::Implementation::StartReactors() {
   http_ = std::make_unique<CurlHttpClient>();
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
+  if (remote_ != nullptr) {
+    remote_commands_ = std::make_unique<RemoteCommands>(ChannelTo(options_.log),
+                                                        ReadToken(options_.data), reacting_);
+  }
+  CommandSink& commands = remote_ != nullptr ? static_cast<CommandSink&>(*remote_commands_)
+                                             : static_cast<CommandSink&>(*commands_);
+  deliverer_ = std::make_unique<ReactorDeliverer>(registry_, commands, *http_, clock_,
                                                   options_.data + "/mail", options_.services);
   reactors_ = Reactors::Open(registry_.reactors(),
                              {.store = *store_,
@@ -330,8 +343,8 @@ absl::Status App::Implementation::StartReactors() {
   if (!webhooks.ok()) return webhooks.status();
   webhooks_ = *std::move(webhooks);
   reactors_->Start();
-  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
-  webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
+  reacting_parts_.emplace(Reacting{*store_, *reactors_, *webhooks_});
+  reacting_now_ = &*reacting_parts_;
   return absl::OkStatus();
 }
 
@@ -347,12 +360,13 @@ absl::Status App::Implementation::StartAdmin() {
   if (Has(Role::kProject)) parts.projector = &projecting_now_;
   if (Has(Role::kRead)) parts.list_served = [this] { return ListViews(); };
   admin_ = std::make_unique<AdminService>(std::move(parts));
+  const ReactingNow* reacting = Has(Role::kReact) ? &reacting_now_ : nullptr;
+  reactor_service_ = std::make_unique<ReactorService>(options_.data, reacting);
+  webhook_service_ = std::make_unique<WebhookService>(options_.data, reacting);
   std::vector<rpc::RpcServerOptions::Generated> generated = {
-      {std::string(AdminService::kName), admin_.get()}};
-  if (reactor_service_ != nullptr) {
-    generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
-    generated.push_back({std::string(WebhookService::kName), webhook_service_.get()});
-  }
+      {std::string(AdminService::kName), admin_.get()},
+      {std::string(ReactorService::kName), reactor_service_.get()},
+      {std::string(WebhookService::kName), webhook_service_.get()}};
   auto server =
       rpc::RpcServer::Start({.listen = options_.admin_listen.empty() ? options_.roles.AdminListen()
                                                                      : options_.admin_listen,
@@ -363,7 +377,8 @@ absl::Status App::Implementation::StartAdmin() {
   // Health of every service, and of every role, can be asked here too.
   for (const RoleEntry& entry : AllRoles()) {
     if (!Has(entry.role)) continue;
-    const bool waits = entry.role == Role::kProject && projector_ == nullptr;
+    const bool waits = (entry.role == Role::kProject && projecting_now_ == nullptr) ||
+                       (entry.role == Role::kReact && reacting_now_ == nullptr);
     admin_server_->SetServing(entry.name, !waits);
   }
   for (const std::string& service : write_services_.names())
@@ -396,7 +411,12 @@ absl::Status App::Implementation::StartMetrics() {
     sources.list_views = [this] { return ListViews(); };
     sources.follows_log = Has(Role::kProject);
   }
-  if (reactors_ != nullptr) sources.list_reactors = [this] { return reactors_->List(); };
+  if (Has(Role::kReact)) {
+    sources.list_reactors = [this] {
+      Reacting* reacting = reacting_now_;
+      return reacting == nullptr ? std::vector<ReactorStatus>() : reacting->reactors.List();
+    };
+  }
   if (Has(Role::kRead)) {
     sources.watches = watches_.get();
     sources.health = health_.get();
@@ -444,7 +464,10 @@ void App::Implementation::Stop() {
   if (admin_server_ != nullptr) admin_server_->RefuseNew();
   if (admin_ != nullptr) admin_->Stop();
   if (reactor_service_ != nullptr) reactor_service_->Stop();
+  linking_.Stop();  // Nothing begins from here on.
+  if (Has(Role::kReact) && remote_ != nullptr) remote_->Interrupt();
   if (reactors_ != nullptr) reactors_->Stop();
+  if (remote_commands_ != nullptr) remote_commands_->Stop();
   EndWriteStreams();
   EndReadStreams();
   for (rpc::RpcServer* server : {write_server_.get(), read_server_.get(), admin_server_.get()}) {

@@ -13,7 +13,7 @@
 
 namespace leftfold {
 
-// Makes the deliveries of reactors: commands through the command handler of this process, HTTP
+// Makes the deliveries of reactors: commands through `commands`, HTTP
 // calls through `http`, those of a service as `services` has it; a service that it does not have is
 // a failure that says what to set. A refused command is a result. What may have another end later
 // is a failure: a conflict with another writer, a full queue or disk, no reply, and the replies
@@ -22,7 +22,7 @@ class ReactorDeliverer final : public Deliverer {
  public:
   // E-mails become files in `mail_folder`, one each, from where another program sends them; the
   // same delivery is the same file.
-  ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
+  ReactorDeliverer(const Registry& registry, CommandSink& commands, HttpClient& http,
                    const Clock& clock, std::string mail_folder, HttpServices services = {})
       : registry_(registry),
         commands_(commands),
@@ -38,7 +38,7 @@ class ReactorDeliverer final : public Deliverer {
   absl::Status WriteMail(const Delivery& delivery) const;
 
   const Registry& registry_;
-  CommandHandler& commands_;
+  CommandSink& commands_;
   HttpClient& http_;
   const Clock& clock_;
   const std::string mail_folder_;
