@@ -8,7 +8,6 @@
 #include "core/timestamp.h"
 #include "rpc/status.h"
 #include "server/operator.h"
-#include "server/role_lock.h"
 
 namespace leftfold {
 namespace {
@@ -78,29 +77,15 @@ admin::v1::ParkedEvent ToProto(const sql::ParkedEvent& event) {
 
 }  // namespace
 
-absl::Status AdminService::NotHere(Role role) const {
-  const std::string name(EntryOf(role).name);
-  const auto holder = RoleLock::FindHolder(parts_.data, name);
-  const std::string address = holder.ok() ? holder->address : "";
-  return Reject(core::v1::ERROR_REASON_ROLE_NOT_HERE,
-                fmt::format("this is for the process with the role {}: {}", name,
-                            address.empty() ? "none runs on this data folder"
-                                            : fmt::format("ask at {}", address)),
-                {{"role", name}, {"address", address}});
-}
-
 absl::StatusOr<Projector*> AdminService::GetProjector() const {
-  if (parts_.projector == nullptr) return NotHere(Role::kProject);
+  if (parts_.projector == nullptr) return RoleNotHere(parts_.data, Role::kProject);
   if (Projector* projector = *parts_.projector; projector != nullptr) return projector;
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_LOG_UNREACHABLE,
-             "the log cannot be opened yet, the reason is in this process's log; try again"),
-      kRetryWhenLogIsAway);
+  return LogNotOpenYet();
 }
 
 grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogRequest*,
                                   admin::v1::GetLogResponse* response) {
-  if (parts_.log == nullptr) return rpc::ToGrpc(NotHere(Role::kWrite));
+  if (parts_.log == nullptr) return rpc::ToGrpc(RoleNotHere(parts_.data, Role::kWrite));
   const StoreStatus status = parts_.log->GetStatus();
   response->set_head_position(parts_.log->GetHead().position.value);
   response->set_file_bytes(status.file_bytes);

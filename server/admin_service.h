@@ -21,9 +21,6 @@
 
 namespace leftfold {
 
-// RetryInfo of LOG_UNREACHABLE.
-inline constexpr absl::Duration kRetryWhenLogIsAway = absl::Seconds(1);
-
 // What a process has for its operators, by its roles.
 struct AdminParts {
   std::string data;  // Whose locks tell where the other roles are.
@@ -79,7 +76,6 @@ class AdminService final : public admin::v1::AdminService::Service {
 
   // ROLE_NOT_HERE, LOG_UNREACHABLE.
   absl::StatusOr<Projector*> GetProjector() const;
-  absl::Status NotHere(Role role) const;
 
   const AdminParts parts_;
   std::atomic<bool> stopping_ = false;

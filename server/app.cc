@@ -40,6 +40,7 @@
 #include "server/query_service.h"
 #include "server/reactor_deliverer.h"
 #include "server/reactor_service.h"
+#include "server/remote_commands.h"
 #include "server/role_lock.h"
 #include "server/served_views.h"
 #include "server/state_loader.h"
@@ -118,6 +119,9 @@ class App::Implementation {
   absl::Status StartWriteSide();
   absl::Status StartReadSide();
   absl::Status OpenReactors();
+  // Their consumers come to the address for commands.
+  absl::Status OpenGroups();
+  void LetReact();
   absl::Status StartInbound();
   absl::Status StartAdmin();
   absl::Status StartMetrics();
@@ -161,12 +165,15 @@ class App::Implementation {
   std::unique_ptr<Projector> projector_;
   std::unique_ptr<HttpClient> http_;
   std::unique_ptr<SmtpClient> smtp_;
+  std::unique_ptr<RemoteCommands> remote_commands_;
   std::unique_ptr<LogStateLoader> states_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::unique_ptr<Consumers> consumers_;
   std::unique_ptr<Reactors> reactors_;
   std::unique_ptr<Webhooks> webhooks_;
   std::unique_ptr<Groups> groups_;
+  std::optional<Reacting> reacting_parts_;
+  ReactingNow reacting_now_ = nullptr;                // reacting_parts_, once it is there.
   std::atomic<Projector*> projecting_now_ = nullptr;  // projector_, once it is there.
   std::unique_ptr<AdminService> admin_;
   std::unique_ptr<ReactorService> reactor_service_;
@@ -182,17 +189,15 @@ class App::Implementation {
 };
 
 absl::Status App::Implementation::Start() {
+  if (Has(Role::kReact) && !Has(Role::kWrite) && options_.log.empty())
+    return absl::InvalidArgumentError("the role react needs the role write, or a log of another");
+  if (Has(Role::kReact)) LEFTFOLD_RETURN_IF_ERROR(CheckSmtp(options_.smtp));
   LEFTFOLD_RETURN_IF_ERROR(TakeLocks());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(OpenLog());
   if (Has(Role::kRead)) MakeReadSide();
-  bool waits = false;
-  if (Has(Role::kProject)) {
-    if (Has(Role::kWrite)) {
-      LEFTFOLD_RETURN_IF_ERROR(StartProjector());
-    } else {
-      waits = !TryOtherLog();
-    }
-  }
+  const bool follows = Has(Role::kProject) || Has(Role::kReact);
+  const bool waits = follows && !Has(Role::kWrite) && !TryOtherLog();
+  if (Has(Role::kProject) && Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartProjector());
   if (Has(Role::kRead)) LEFTFOLD_RETURN_IF_ERROR(StartReadSide());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartWriteSide());
   if (Has(Role::kWrite)) LEFTFOLD_RETURN_IF_ERROR(StartInbound());
@@ -238,12 +243,19 @@ absl::StatusOr<std::unique_ptr<EventStore>> App::Implementation::OpenOtherLog() 
 }
 
 bool App::Implementation::TryOtherLog() {
-  auto store = OpenOtherLog();
-  absl::Status opened = store.status();
-  if (store.ok()) {
-    store_ = *std::move(store);
-    if (follower_ != nullptr) follower_->Stop();
-    opened = StartProjector();
+  absl::Status opened;
+  if (projector_ == nullptr) {
+    auto store = OpenOtherLog();
+    opened = store.status();
+    if (store.ok()) store_ = *std::move(store);
+    if (opened.ok() && Has(Role::kProject)) {
+      if (follower_ != nullptr) follower_->Stop();
+      opened = StartProjector();
+    }
+  }
+  if (opened.ok() && Has(Role::kReact)) {
+    opened = OpenReactors();
+    if (opened.ok()) LetReact();
   }
   if (opened.ok()) {
     if (!told_of_log_.empty()) LogEvent(LogLevel::kInfo, "the log is open", {});
@@ -258,7 +270,9 @@ bool App::Implementation::TryOtherLog() {
 void App::Implementation::TryOtherLogLater() {
   linking_.PostAfter(kLogRetryInterval, [this] {
     if (!TryOtherLog()) return TryOtherLogLater();
-    admin_server_->SetServing(EntryOf(Role::kProject).name, true);
+    for (const Role role : {Role::kProject, Role::kReact}) {
+      if (Has(role)) admin_server_->SetServing(EntryOf(role).name, true);
+    }
   });
 }
 
@@ -292,12 +306,15 @@ absl::Status App::Implementation::StartWriteSide() {
   LEFTFOLD_RETURN_IF_ERROR(
       ServeStore({.store = *store_, .appender = *appender_, .feeds = *feeds_, .work = feeding_},
                  *token, write_services_));
-  LEFTFOLD_RETURN_IF_ERROR(OpenReactors());
+  if (Has(Role::kReact)) {
+    LEFTFOLD_RETURN_IF_ERROR(OpenReactors());
+    LEFTFOLD_RETURN_IF_ERROR(OpenGroups());
+  }
   auto server = rpc::RpcServer::Start(
       {.listen = options_.write_listen, .services = &write_services_, .generated = {}});
   if (!server.ok()) return server.status();
   write_server_ = *std::move(server);
-  reactors_->Start();
+  if (Has(Role::kReact)) LetReact();
   return absl::OkStatus();
 }
 
@@ -326,13 +343,17 @@ absl::Status App::Implementation::StartReadSide() {
 }
 
 absl::Status App::Implementation::OpenReactors() {
-  LEFTFOLD_RETURN_IF_ERROR(CheckSmtp(options_.smtp));
   http_ = std::make_unique<CurlHttpClient>();
   if (!options_.smtp.url.empty()) smtp_ = std::make_unique<SmtpClient>(options_.smtp);
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
-  deliverer_ =
-      std::make_unique<ReactorDeliverer>(registry_, *commands_, *http_, clock_,
-                                         options_.data + "/mail", options_.services, smtp_.get());
+  if (remote_ != nullptr) {
+    remote_commands_ = std::make_unique<RemoteCommands>(ChannelTo(options_.log),
+                                                        ReadToken(options_.data), reacting_);
+  }
+  CommandSink& commands = remote_ != nullptr ? static_cast<CommandSink&>(*remote_commands_)
+                                             : static_cast<CommandSink&>(*commands_);
+  deliverer_ = std::make_unique<ReactorDeliverer>(
+      registry_, commands, *http_, clock_, options_.data + "/mail", options_.services, smtp_.get());
   consumers_ = std::make_unique<Consumers>(Consumers::Parts{
       .store = *store_, .work = feeding_, .others = *deliverer_, .to_proto = rpc::ToRpcStatus});
   reactors_ = Reactors::Open(registry_.reactors(),
@@ -346,16 +367,23 @@ absl::Status App::Implementation::OpenReactors() {
       {.registry = registry_, .store = *store_, .reactors = *reactors_, .data = options_.data});
   if (!webhooks.ok()) return webhooks.status();
   webhooks_ = *std::move(webhooks);
+  return absl::OkStatus();
+}
+
+absl::Status App::Implementation::OpenGroups() {
   auto groups = Groups::Open(
       {.store = *store_, .reactors = *reactors_, .consumers = *consumers_, .data = options_.data});
   if (!groups.ok()) return groups.status();
   groups_ = *std::move(groups);
-  LEFTFOLD_RETURN_IF_ERROR(ServeConsumers(
+  return ServeConsumers(
       {.groups = *groups_, .reactors = *reactors_, .consumers = *consumers_, .work = feeding_},
-      write_services_));
-  reactor_service_ = std::make_unique<ReactorService>(*store_, *reactors_);
-  webhook_service_ = std::make_unique<WebhookService>(*webhooks_);
-  return absl::OkStatus();
+      write_services_);
+}
+
+void App::Implementation::LetReact() {
+  reactors_->Start();
+  reacting_parts_.emplace(Reacting{*store_, *reactors_, *webhooks_});
+  reacting_now_ = &*reacting_parts_;
 }
 
 absl::Status App::Implementation::StartInbound() {
@@ -379,12 +407,13 @@ absl::Status App::Implementation::StartAdmin() {
   if (Has(Role::kProject)) parts.projector = &projecting_now_;
   if (Has(Role::kRead)) parts.list_served = [this] { return ListViews(); };
   admin_ = std::make_unique<AdminService>(std::move(parts));
+  const ReactingNow* reacting = Has(Role::kReact) ? &reacting_now_ : nullptr;
+  reactor_service_ = std::make_unique<ReactorService>(options_.data, reacting);
+  webhook_service_ = std::make_unique<WebhookService>(options_.data, reacting);
   std::vector<rpc::RpcServerOptions::Generated> generated = {
-      {std::string(AdminService::kName), admin_.get()}};
-  if (reactor_service_ != nullptr) {
-    generated.push_back({std::string(ReactorService::kName), reactor_service_.get()});
-    generated.push_back({std::string(WebhookService::kName), webhook_service_.get()});
-  }
+      {std::string(AdminService::kName), admin_.get()},
+      {std::string(ReactorService::kName), reactor_service_.get()},
+      {std::string(WebhookService::kName), webhook_service_.get()}};
   auto server =
       rpc::RpcServer::Start({.listen = options_.admin_listen.empty() ? options_.roles.AdminListen()
                                                                      : options_.admin_listen,
@@ -395,7 +424,8 @@ absl::Status App::Implementation::StartAdmin() {
   // Health of every service, and of every role, can be asked here too.
   for (const RoleEntry& entry : AllRoles()) {
     if (!Has(entry.role)) continue;
-    const bool waits = entry.role == Role::kProject && projector_ == nullptr;
+    const bool waits = (entry.role == Role::kProject && projecting_now_ == nullptr) ||
+                       (entry.role == Role::kReact && reacting_now_ == nullptr);
     admin_server_->SetServing(entry.name, !waits);
   }
   for (const std::string& service : write_services_.names())
@@ -428,7 +458,12 @@ absl::Status App::Implementation::StartMetrics() {
     sources.list_views = [this] { return ListViews(); };
     sources.follows_log = Has(Role::kProject);
   }
-  if (reactors_ != nullptr) sources.list_reactors = [this] { return reactors_->List(); };
+  if (Has(Role::kReact)) {
+    sources.list_reactors = [this] {
+      Reacting* reacting = reacting_now_;
+      return reacting == nullptr ? std::vector<ReactorStatus>() : reacting->reactors.List();
+    };
+  }
   if (Has(Role::kRead)) {
     sources.watches = watches_.get();
     sources.health = health_.get();
@@ -478,7 +513,10 @@ void App::Implementation::Stop() {
   if (admin_ != nullptr) admin_->Stop();
   if (reactor_service_ != nullptr) reactor_service_->Stop();
   inbound_.reset();
+  linking_.Stop();  // Nothing begins from here on.
+  if (Has(Role::kReact) && remote_ != nullptr) remote_->Interrupt();
   if (reactors_ != nullptr) reactors_->Stop();
+  if (remote_commands_ != nullptr) remote_commands_->Stop();
   EndWriteStreams();
   EndReadStreams();
   for (rpc::RpcServer* server : {write_server_.get(), read_server_.get(), admin_server_.get()}) {

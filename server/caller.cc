@@ -19,11 +19,11 @@ class Reader {
 
   void Add(const rpc::HeaderLine& header) {
     const auto& [key, value] = header;
-    if (key == "x-correlation-id") {
+    if (key == kCorrelationHeader) {
       SetId(key, value, caller_.correlation_id);
-    } else if (key == "x-causation-id") {
+    } else if (key == kCausationHeader) {
       SetId(key, value, caller_.causation_id);
-    } else if (key == "traceparent") {
+    } else if (key == kTraceHeader) {
       ++traceparents_;
       caller_.traceparent = traceparents_ == 1 && IsTraceparent(value) ? value : "";
     } else if (key.starts_with(kHeaderPrefix)) {
@@ -88,13 +88,17 @@ absl::StatusOr<Caller> CallerOf(const std::vector<rpc::HeaderLine>& headers,
                                 std::string_view bearer) {
   Caller caller;
   Reader reader(caller);
+  std::string reactor;
   for (const rpc::HeaderLine& header : headers) {
     if (header.first == "authorization") {
       caller.trusted = caller.trusted || header.second == bearer;
+    } else if (header.first == kReactorHeader) {
+      reactor = header.second;
     } else {
       reader.Add(header);
     }
   }
+  if (caller.trusted && reactor.starts_with("reactor:")) caller.actor = reactor;
   LEFTFOLD_RETURN_IF_ERROR(reader.Finish());
   return caller;
 }

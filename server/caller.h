@@ -20,6 +20,11 @@ inline constexpr std::size_t kCorrelationIdBytesMax = 128;
 inline constexpr std::size_t kHeadersMax = 16;
 inline constexpr std::size_t kHeadersBytesMax = 4'096;
 inline constexpr std::string_view kHeaderPrefix = "lf-meta-";
+inline constexpr std::string_view kCorrelationHeader = "x-correlation-id";
+inline constexpr std::string_view kCausationHeader = "x-causation-id";
+inline constexpr std::string_view kTraceHeader = "traceparent";
+// Taken from trusted callers only, which are processes of this system.
+inline constexpr std::string_view kReactorHeader = "lf-reactor";
 
 // Who sends a call, and what of its headers goes into the metadata of the events that it causes:
 //   x-correlation-id, x-causation-id  printable ASCII; what is not sent stays empty, nothing is
@@ -29,6 +34,7 @@ inline constexpr std::string_view kHeaderPrefix = "lf-meta-";
 //                                     a command
 //   lf-meta-NAME: VALUE               kept as the header NAME; printable ASCII
 //   authorization: `bearer`           makes the caller trusted
+//   lf-reactor: reactor:NAME          the actor, of a caller who is trusted; else ignored
 // All others are ignored. INVALID_ARGUMENT, all violations at once and each naming its header:
 //   INVALID_FIELDS  not printable ASCII, an id that is too long, a name that is empty or there
 //                   twice, lf-meta-NAME-bin: headers are text

@@ -19,7 +19,7 @@ namespace pb = google::protobuf;
 
 absl::StatusOr<Caller> SenderOf(const rpc::UnaryCall& call, const std::string& bearer) {
   absl::StatusOr<Caller> caller = CallerOf(call.facts().Headers(), bearer);
-  if (caller.ok()) caller->actor = call.facts().Actor();
+  if (caller.ok() && caller->actor == Caller().actor) caller->actor = call.facts().Actor();
   return caller;
 }
 

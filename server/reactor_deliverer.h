@@ -14,7 +14,7 @@
 
 namespace leftfold {
 
-// Makes the deliveries of reactors: commands through the command handler of this process, HTTP
+// Makes the deliveries of reactors: commands through `commands`, HTTP
 // calls through `http`, those of a service as `services` has it; a service that it does not have is
 // a failure that says what to set. A refused command is a result. What may have another end later
 // is a failure: a conflict with another writer, a full queue or disk, no reply, and the replies
@@ -23,7 +23,7 @@ class ReactorDeliverer final : public Deliverer {
  public:
   // E-mails go to `smtp`. Without one they become files in `mail_folder`, one each, from where
   // another program sends them. The same delivery is the same file, and has the same Message-ID.
-  ReactorDeliverer(const Registry& registry, CommandHandler& commands, HttpClient& http,
+  ReactorDeliverer(const Registry& registry, CommandSink& commands, HttpClient& http,
                    const Clock& clock, std::string mail_folder, HttpServices services = {},
                    SmtpClient* smtp = nullptr)
       : registry_(registry),
@@ -41,7 +41,7 @@ class ReactorDeliverer final : public Deliverer {
   void SendMail(const Delivery& delivery, Done done);
 
   const Registry& registry_;
-  CommandHandler& commands_;
+  CommandSink& commands_;
   HttpClient& http_;
   const Clock& clock_;
   const std::string mail_folder_;

@@ -78,10 +78,18 @@ void AwaitPast(EventStore& store, Position position) {
 
 }  // namespace
 
+absl::StatusOr<Reacting*> GetReacting(const std::string& data, const ReactingNow* now) {
+  if (now == nullptr) return RoleNotHere(data, Role::kReact);
+  if (Reacting* reacting = *now; reacting != nullptr) return reacting;
+  return LogNotOpenYet();
+}
+
 grpc::Status ReactorService::ListReactors(grpc::ServerContext*,
                                           const admin::v1::ListReactorsRequest*,
                                           admin::v1::ListReactorsResponse* response) {
-  for (const ReactorStatus& status : reactors_.List()) {
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  for (const ReactorStatus& status : (*reacting)->reactors.List()) {
     auto* reactor = response->add_reactors();
     reactor->set_name(status.name);
     reactor->set_state(ToProto(status.state));
@@ -102,64 +110,77 @@ grpc::Status ReactorService::ListReactors(grpc::ServerContext*,
 grpc::Status ReactorService::ListParkedDeliveries(
     grpc::ServerContext*, const admin::v1::ListParkedDeliveriesRequest* request,
     admin::v1::ListParkedDeliveriesResponse* response) {
-  return ToOperator(ListParkedPage(reactors_, request->reactor(), *request, *response));
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  return ToOperator(ListParkedPage((*reacting)->reactors, request->reactor(), *request, *response));
 }
 
 grpc::Status ReactorService::RetryParkedDeliveries(
     grpc::ServerContext*, const admin::v1::RetryParkedDeliveriesRequest* request,
     admin::v1::RetryParkedDeliveriesResponse* response) {
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   Violations violations;
   CheckBy(request->by(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
   return AwaitRecorded(*response, [&](Reactors::Recorded done) {
-    reactors_.Retry(request->reactor(), request->key(), ActorOf(request->by()), std::move(done));
+    (*reacting)->reactors.Retry(request->reactor(), request->key(), ActorOf(request->by()),
+                                std::move(done));
   });
 }
 
 grpc::Status ReactorService::SkipParkedDelivery(grpc::ServerContext*,
                                                 const admin::v1::SkipParkedDeliveryRequest* request,
                                                 admin::v1::SkipParkedDeliveryResponse* response) {
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   Violations violations;
   CheckBy(request->by(), violations);
   CheckRemark("why", request->why(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
   return AwaitRecorded(*response, [&](Reactors::Recorded done) {
-    reactors_.Skip(request->reactor(), request->delivery_id(), request->why(),
-                   ActorOf(request->by()), std::move(done));
+    (*reacting)->reactors.Skip(request->reactor(), request->delivery_id(), request->why(),
+                               ActorOf(request->by()), std::move(done));
   });
 }
 
 grpc::Status ReactorService::PauseReactor(grpc::ServerContext*,
                                           const admin::v1::PauseReactorRequest* request,
                                           admin::v1::PauseReactorResponse*) {
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   Violations violations;
   CheckRemark("why", request->why(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
-  return ToOperator(reactors_.Pause(request->reactor(), request->why()));
+  return ToOperator((*reacting)->reactors.Pause(request->reactor(), request->why()));
 }
 
 grpc::Status ReactorService::ResumeReactor(grpc::ServerContext*,
                                            const admin::v1::ResumeReactorRequest* request,
                                            admin::v1::ResumeReactorResponse*) {
-  return ToOperator(reactors_.Resume(request->reactor()));
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  return ToOperator((*reacting)->reactors.Resume(request->reactor()));
 }
 
 grpc::Status ReactorService::WatchErrors(
     grpc::ServerContext* context, const admin::v1::WatchErrorsRequest* request,
     grpc::ServerWriter<admin::v1::WatchErrorsResponse>* writer) {
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   ReadAllOptions options;
   options.from = request->has_after_position() ? Position{request->after_position()}
-                                               : store_.GetHead().position;
+                                               : (*reacting)->store.GetHead().position;
   options.filter.categories = {std::string(kReactionCategory)};
   while (!context->IsCancelled()) {
     if (stopping_) return rpc::ToGrpc(ServerStopping());
-    const auto read = store_.ReadAll(options);
+    const auto read = (*reacting)->store.ReadAll(options);
     if (!read.ok()) return ToOperator(read.status());
     for (const RecordedEvent& event : read->events) {
       const auto told = ToProto(event);
       if (told && !writer->Write(*told)) return grpc::Status::OK;
     }
-    if (read->through == options.from) AwaitPast(store_, options.from);
+    if (read->through == options.from) AwaitPast((*reacting)->store, options.from);
     options.from = read->through;
   }
   return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");

@@ -4,24 +4,38 @@
 #include <absl/time/time.h>
 
 #include <atomic>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "event_store/event_store.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "reactor/reactors.h"
+#include "server/webhooks.h"
 
 namespace leftfold {
 
 // How often a WatchErrors that has nothing to say looks whether its client is still there.
 inline constexpr absl::Duration kWatchErrorsLook = absl::Seconds(1);
 
+// What the role react has, once its log is open.
+struct Reacting {
+  EventStore& store;
+  Reactors& reactors;
+  Webhooks& webhooks;
+};
+// Where a process with the role finds it, nullptr until then. ROLE_NOT_HERE where there is no such
+// place, LOG_UNREACHABLE until then.
+using ReactingNow = std::atomic<Reacting*>;
+absl::StatusOr<Reacting*> GetReacting(const std::string& data, const ReactingNow* now);
+
 // leftfold.admin.v1.ReactorService over the log and the reactors, on the threads of gRPC's
 // synchronous API: operators are few. Thread-safe.
 class ReactorService final : public admin::v1::ReactorService::Service {
  public:
   static constexpr std::string_view kName = "leftfold.admin.v1.ReactorService";
-  // Both must outlive the service.
-  ReactorService(EventStore& store, Reactors& reactors) : store_(store), reactors_(reactors) {}
+  // As GetReacting takes them; `now` must outlive the service.
+  ReactorService(std::string data, const ReactingNow* now) : data_(std::move(data)), now_(now) {}
   // Watches end.
   void Stop() { stopping_ = true; }
 
@@ -48,8 +62,8 @@ class ReactorService final : public admin::v1::ReactorService::Service {
                            grpc::ServerWriter<admin::v1::WatchErrorsResponse>* writer) override;
 
  private:
-  EventStore& store_;
-  Reactors& reactors_;
+  const std::string data_;
+  const ReactingNow* const now_;
   std::atomic<bool> stopping_ = false;
 };
 

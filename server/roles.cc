@@ -16,6 +16,7 @@ constexpr RoleEntry kRoles[] = {
     {Role::kProject, "project", 50053, 50054},
     {Role::kWrite, "write", 50055, 50056},
     {Role::kRead, "read", 50057, 50058},
+    {Role::kReact, "react", 50063, 50064},
 };
 
 constexpr unsigned Bit(Role role) { return 1U << static_cast<unsigned>(role); }

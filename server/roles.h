@@ -15,6 +15,7 @@ enum class Role {
   kProject,  // Folds the log into views, and has their administration.
   kWrite,    // Decides commands, writes the log, and serves it.
   kRead,     // Answers queries from the files of views; never opens the log.
+  kReact,    // Runs reactors, by commands to `write`, here or in another process.
 };
 
 struct RoleEntry {

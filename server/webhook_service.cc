@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "rpc/status.h"
 #include "server/operator.h"
 
 namespace leftfold {
@@ -19,25 +20,33 @@ grpc::Status ToGrpc(absl::StatusOr<admin::v1::Webhook> webhook, Response& respon
 grpc::Status WebhookService::CreateWebhook(grpc::ServerContext*,
                                            const admin::v1::CreateWebhookRequest* request,
                                            admin::v1::CreateWebhookResponse* response) {
-  return ToGrpc(webhooks_.Create(request->webhook()), *response);
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  return ToGrpc((*reacting)->webhooks.Create(request->webhook()), *response);
 }
 
 grpc::Status WebhookService::UpdateWebhook(grpc::ServerContext*,
                                            const admin::v1::UpdateWebhookRequest* request,
                                            admin::v1::UpdateWebhookResponse* response) {
-  return ToGrpc(webhooks_.Update(request->webhook()), *response);
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  return ToGrpc((*reacting)->webhooks.Update(request->webhook()), *response);
 }
 
 grpc::Status WebhookService::DeleteWebhook(grpc::ServerContext*,
                                            const admin::v1::DeleteWebhookRequest* request,
                                            admin::v1::DeleteWebhookResponse*) {
-  return ToOperator(webhooks_.Delete(request->name()));
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  return ToOperator((*reacting)->webhooks.Delete(request->name()));
 }
 
 grpc::Status WebhookService::ListWebhooks(grpc::ServerContext*,
                                           const admin::v1::ListWebhooksRequest*,
                                           admin::v1::ListWebhooksResponse* response) {
-  for (admin::v1::Webhook& webhook : webhooks_.List())
+  const auto reacting = GetReacting(data_, now_);
+  if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  for (admin::v1::Webhook& webhook : (*reacting)->webhooks.List())
     *response->add_webhooks() = std::move(webhook);
   return grpc::Status::OK;
 }

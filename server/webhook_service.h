@@ -1,10 +1,12 @@
 #ifndef SERVER_WEBHOOK_SERVICE_H_
 #define SERVER_WEBHOOK_SERVICE_H_
 
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "leftfold/admin/v1/webhooks.grpc.pb.h"
-#include "server/webhooks.h"
+#include "server/reactor_service.h"
 
 namespace leftfold {
 
@@ -13,8 +15,8 @@ namespace leftfold {
 class WebhookService final : public admin::v1::WebhookService::Service {
  public:
   static constexpr std::string_view kName = "leftfold.admin.v1.WebhookService";
-  // Must outlive the service.
-  explicit WebhookService(Webhooks& webhooks) : webhooks_(webhooks) {}
+  // As ReactorService.
+  WebhookService(std::string data, const ReactingNow* now) : data_(std::move(data)), now_(now) {}
 
   grpc::Status CreateWebhook(grpc::ServerContext* context,
                              const admin::v1::CreateWebhookRequest* request,
@@ -30,7 +32,8 @@ class WebhookService final : public admin::v1::WebhookService::Service {
                             admin::v1::ListWebhooksResponse* response) override;
 
  private:
-  Webhooks& webhooks_;
+  const std::string data_;
+  const ReactingNow* const now_;
 };
 
 }  // namespace leftfold

@@ -60,7 +60,7 @@ struct ServerProcess {
   // Ends the caller when it does not start.
   explicit ServerProcess(const std::vector<std::string>& command);
   static std::vector<std::string> CommandOf(const std::string& binary, const std::string& data,
-                                            const std::string& roles = "project,write,read");
+                                            const std::string& roles = "project,write,read,react");
   // nullptr when it does not start.
   static std::unique_ptr<ServerProcess> TryStart(const std::vector<std::string>& command);
 

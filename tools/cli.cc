@@ -93,8 +93,7 @@ CLI::Validator AreRoles() {
 // Options that only a process with this role takes.
 constexpr std::pair<const char*, Role> kRoleOptions[] = {{"--write-listen", Role::kWrite},
                                                          {"--inbound-listen", Role::kWrite},
-                                                         {"--read-listen", Role::kRead},
-                                                         {"--log", Role::kProject}};
+                                                         {"--read-listen", Role::kRead}};
 
 // Options that were given to a process that has no use for them.
 absl::Status CheckRoleOptions(const CLI::App& serve, const ServeOptions& options) {
@@ -103,6 +102,18 @@ absl::Status CheckRoleOptions(const CLI::App& serve, const ServeOptions& options
     return Error(absl::StatusCode::kInvalidArgument,
                  "{} is for the role {}, and this process has {}: leave it out, or add the role",
                  name, EntryOf(role).name, options.roles.Names());
+  }
+  const bool reads_log = options.roles.Has(Role::kProject) || options.roles.Has(Role::kReact);
+  if (!options.log.empty() && !reads_log && !options.roles.Has(Role::kWrite)) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "--log is for the role project or react, and this process has {}: leave it out, "
+                 "or add the role",
+                 options.roles.Names());
+  }
+  if (options.log.empty() && options.roles.Has(Role::kReact) && !options.roles.Has(Role::kWrite)) {
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "the role react without the role write sends its commands to another process: "
+                 "name its write address by --log HOST:PORT");
   }
   if (!options.log.empty() && options.roles.Has(Role::kWrite)) {
     return Error(absl::StatusCode::kInvalidArgument,
@@ -137,9 +148,10 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options, std::string& roles) {
       ->check(AreRoles())
       ->capture_default_str();
   serve
-      ->add_option("--log", options.log,
-                   "HOST:PORT of the commands' process, for a projector with a data folder of its "
-                   "own; else it reads the log in --data")
+      ->add_option(
+          "--log", options.log,
+          "HOST:PORT of the commands' process, for reactors apart from it and for a projector "
+          "with a data folder of its own; else that reads the log in --data")
       ->envname("LEFTFOLD_LOG");
   serve
       ->add_option("--write-listen", options.write_listen,
@@ -192,6 +204,7 @@ CLI::App* AddServe(CLI::App& app, ServeOptions& options, std::string& roles) {
       "          leftfold serve --data ./data --roles write\n"
       "          leftfold serve --data ./data --roles project\n"
       "          leftfold serve --data ./data --roles read\n"
+      "          leftfold serve --data ./data --roles react --log 127.0.0.1:50051\n"
       "          leftfold serve --data ./other --roles project,read --log 127.0.0.1:50051",
       DescribePorts()));
   return serve;

@@ -53,6 +53,16 @@ struct Caller {
   bool derives_ids = false;  // An engine: may send ids that begin with "lf:".
 };
 
+// Who takes commands: the handler of this process, or another process. Thread-safe.
+class CommandSink {
+ public:
+  using Done = std::function<void(absl::StatusOr<core::v1::CommandReceipt>)>;
+  virtual ~CommandSink() = default;
+  // Calls `done` once, possibly before it returns. `command` is of the type `entry.request`.
+  virtual void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
+                      Caller caller, Done done) = 0;
+};
+
 // Turns a command into an append: form, command id, state, expected version, decision, claims,
 // commit, receipt.
 //
@@ -63,28 +73,26 @@ struct Caller {
 // Aggregates whose state is a message are loaded from their snapshots where there are any, and have
 // new ones taken after kSnapshotEvery durable events. No thread, no clock, no wait inside.
 // Thread-safe; must outlive its calls.
-class CommandHandler {
+class CommandHandler final : public CommandSink {
  public:
   // Commands whose aggregate was in memory, and those that had to wait for it to be loaded.
   struct Metrics {
     Counter cache_hits;
     Counter cache_misses;
   };
-  using Done = std::function<void(absl::StatusOr<core::v1::CommandReceipt>)>;
 
   // Without a snapshotter every load folds all events.
   CommandHandler(const Registry& registry, EventStore& store, const Clock& clock, Executor& work,
                  Snapshotter* snapshotter = nullptr);
-  ~CommandHandler();
+  ~CommandHandler() override;
 
-  // Calls `done` once, possibly before it returns. `command` is of the type `entry.request`. Errors
-  // besides the domain's:
+  // Errors besides the domain's:
   //   INVALID_ARGUMENT  INVALID_FIELDS and the domain's reasons of form, all violations at once;
   //   COMMAND_ID_RESERVED PERMISSION_DENIED TOKEN_REQUIRED ABORTED           VERSION_CONFLICT
   //   {stream, expected, actual} ALREADY_EXISTS    COMMAND_ID_REUSED RESOURCE_EXHAUSTED QUEUE_FULL,
   //   DISK_FULL DATA_LOSS         an event of the aggregate does not decode
   void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
-              Caller caller, Done done);
+              Caller caller, Done done) override;
 
   const Metrics& metrics() const { return metrics_; }
 

@@ -5,10 +5,12 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,9 +19,12 @@
 #include <thread>
 #include <vector>
 
+#include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "testing/child_process.h"
+#include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
+#include "tools/simulate_payments.h"
 
 namespace leftfold {
 namespace {
@@ -90,15 +95,19 @@ class Deployment {
     EXPECT_EQ(process->process.Wait(), 128 + SIGKILL) << "it had ended by itself";
   }
 
-  // A client of what is up, as soon as there is something; nullptr at the end.
-  std::unique_ptr<RoomsClient> Connect(const std::string& role) {
+  // Of what is up, as soon as there is something; "" at the end.
+  std::string AddressOf(const std::string& role) {
     const std::size_t part = PartWith(role);
     std::unique_lock lock(mu_);
     changed_.wait(lock, [&] { return over_ || processes_[part] != nullptr; });
-    if (over_) return nullptr;
+    if (over_) return "";
     const ServerProcess& process = *processes_[part];
-    const std::string& address = role == "write" ? process.write_address : process.read_address;
-    return std::make_unique<RoomsClient>(address, address);
+    return role == "write" ? process.write_address : process.read_address;
+  }
+  // nullptr at the end.
+  std::unique_ptr<RoomsClient> Connect(const std::string& role) {
+    const std::string address = AddressOf(role);
+    return address.empty() ? nullptr : std::make_unique<RoomsClient>(address, address);
   }
   void End() {
     const std::lock_guard lock(mu_);
@@ -270,14 +279,118 @@ void ExpectAnswers(Deployment& deployment, Rooms& rooms) {
   EXPECT_EQ(answered, rooms.names());
 }
 
-class RolesKill : public ::testing::TestWithParam<Layout> {};
-
-TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
+std::mt19937_64 Random() {
   const char* given = std::getenv("LEFTFOLD_SEED");
   const std::uint64_t seed =
       given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-  SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
-  std::mt19937_64 random(seed);
+  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
+  return std::mt19937_64(seed);
+}
+
+// Orders while the process that decides and the one that reacts are killed: each is paid once, and
+// comes to its agent.
+class OrdersKill : public ::testing::Test {
+ protected:
+  static constexpr int kOrders = 6;
+  static constexpr int kOrderRounds = 6;
+
+  // Until it is answered by whatever process is there; commands that were decided before are not
+  // decided again.
+  template <class Stub, class Request, class Response>
+  void Do(std::unique_ptr<Stub> (*connect)(const std::shared_ptr<grpc::ChannelInterface>&,
+                                           const grpc::StubOptions&),
+          grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
+          const std::string& text) {
+    auto request = testing::Parse<Request>(text);
+    request.set_command_id("test-" + std::to_string(commands_++));
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    grpc::Status status;
+    do {
+      const auto stub = connect(
+          grpc::CreateChannel(deployment_.AddressOf("write"), grpc::InsecureChannelCredentials()),
+          {});
+      grpc::ClientContext context;
+      Response response;
+      status = (stub.get()->*rpc)(&context, request, &response);
+      if (status.ok()) return;
+    } while (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+             std::chrono::steady_clock::now() < end);
+    ADD_FAILURE() << text << ": " << status.error_message();
+  }
+  // Events of the type in the log.
+  int Count(const std::string& type) {
+    const testing::Ran ran = testing::RunShell(LEFTFOLD_BINARY " tail --data " +
+                                               deployment_.FolderOf(kWriting) + " --type " + type);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    return static_cast<int>(std::count(ran.output.begin(), ran.output.end(), '\n'));
+  }
+  void Await(const std::string& type, int count) {
+    const auto end = std::chrono::steady_clock::now() + kPatience;
+    while (Count(type) < count && std::chrono::steady_clock::now() < end) {
+    }
+    EXPECT_EQ(Count(type), count) << type;
+  }
+
+  static constexpr std::size_t kWriting = 0, kReacting = 1;
+  Deployment deployment_{{"", {{"write", "data"}, {"react", "data", true}}}};
+  int commands_ = 0;
+};
+
+TEST_F(OrdersKill, WhateverIsKilledEachOrderIsPaidOnceAndComesToItsAgent) {
+  std::mt19937_64 random = Random();
+  tools::SimulatePaymentsOptions options;
+  options.listen = "127.0.0.1:0";
+  const auto provider = tools::PaymentsServer::Start(options);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  setenv("LEFTFOLD_PAYMENTS_URL", ("http://" + (*provider)->address()).c_str(), 1);
+  setenv("LEFTFOLD_PAYMENTS_API_KEY", "sk_test", 1);
+  ASSERT_NO_FATAL_FAILURE(deployment_.Start(kWriting));
+  ASSERT_NO_FATAL_FAILURE(deployment_.Start(kReacting));
+  using Restaurants = orders::v1::RestaurantCommandService;
+  using Agents = orders::v1::AgentCommandService;
+  using Orders = orders::v1::OrderCommandService;
+  Do(&Restaurants::NewStub, &Restaurants::Stub::RegisterRestaurant,
+     "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_AUTO");
+  Do(&Restaurants::NewStub, &Restaurants::Stub::AddMenuItem,
+     "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900");
+  Do(&Restaurants::NewStub, &Restaurants::Stub::OpenRestaurant, "restaurant_id: 'roma'");
+  std::jthread chaos([&](const std::stop_token& over) {
+    for (int round = 0; round < kOrderRounds && !over.stop_requested(); ++round) {
+      std::array<std::size_t, 2> parts = {kWriting, kReacting};
+      std::shuffle(parts.begin(), parts.end(), random);
+      const auto killed = 1 + random() % parts.size();
+      for (std::size_t i = 0; i < killed; ++i) deployment_.Kill(parts[i]);
+      for (std::size_t i = 0; i < killed; ++i) deployment_.Start(parts[killed - 1 - i]);
+    }
+  });
+  for (int n = 0; n < kOrders; ++n) {
+    const std::string id = std::to_string(n);
+    Do(&Agents::NewStub, &Agents::Stub::RegisterAgent, "agent_id: 'a" + id + "' name: 'Bo'");
+    Do(&Agents::NewStub, &Agents::Stub::AgentGoOnline, "agent_id: 'a" + id + "'");
+    Do(&Orders::NewStub, &Orders::Stub::PlaceOrder,
+       "order_id: 'o" + id +
+           "' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
+           "lines { item_id: 'pizza' qty: 1 }");
+    Await("leftfold.orders.v1.OrderValidated", n + 1);
+    Do(&Orders::NewStub, &Orders::Stub::PayForOrder,
+       "order_id: 'o" + id + "' customer_id: 'ada' payment_id: 'p" + id +
+           "' method_type: 'card' payment_token: 'tok_visa' amount_minor: 900");
+  }
+  chaos.join();
+  Await("leftfold.orders.v1.AgentAssigned", kOrders);
+  EXPECT_EQ(Count("leftfold.payments.v1.PaymentSucceeded"), kOrders);
+  EXPECT_EQ(Count("leftfold.orders.v1.AgentReserved"), kOrders);
+  EXPECT_EQ(Count("leftfold.core.v1.DeliveryParked"), 0);
+  EXPECT_EQ((*provider)->stats().charges_succeeded(), kOrders);
+  EXPECT_EQ((*provider)->stats().captured_minor(), 900 * kOrders);
+  unsetenv("LEFTFOLD_PAYMENTS_URL");
+  unsetenv("LEFTFOLD_PAYMENTS_API_KEY");
+}
+
+class RolesKill : public ::testing::TestWithParam<Layout> {};
+
+TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
+  std::mt19937_64 random = Random();
   const auto pick = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
   Deployment deployment(GetParam());
   // Once, for the address of the log; then the others find none.

@@ -9,8 +9,11 @@
 #include <string>
 
 #include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "leftfold/admin/v1/reactors.grpc.pb.h"
+#include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
+#include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "testing/scrape.h"
 #include "testing/temporary_folder.h"
@@ -40,6 +43,7 @@ TEST(RolesCommandLine, WhatMakesNoSenseIsRefusedInWords) {
            {"--roles=write,project --read-listen 127.0.0.1:0",
             "--read-listen is for the role read"},
            {"--roles=read --log 127.0.0.1:1", "--log is for the role project"},
+           {"--roles=react", "name its write address by --log HOST:PORT"},
            {"--log 127.0.0.1:1", "has the log itself: leave --log out"},
            {"--roles=project --log example.org:1", "no HOST:PORT of this machine"}}) {
     const Ran ran = Leftfold("serve --data /nowhere " + arguments);
@@ -58,7 +62,8 @@ TEST(RolesCommandLine, HelpShowsThatPortsOfRolesDoNotCollide) {
       AllOf(
           HasSubstr("project  --admin-listen 127.0.0.1:50053  --metrics-listen 127.0.0.1:50054"),
           HasSubstr("write    --admin-listen 127.0.0.1:50055  --metrics-listen 127.0.0.1:50056"),
-          HasSubstr("read     --admin-listen 127.0.0.1:50057  --metrics-listen 127.0.0.1:50058")));
+          HasSubstr("read     --admin-listen 127.0.0.1:50057  --metrics-listen 127.0.0.1:50058"),
+          HasSubstr("react    --admin-listen 127.0.0.1:50063  --metrics-listen 127.0.0.1:50064")));
 }
 
 class RolesTest : public ::testing::Test {
@@ -280,6 +285,100 @@ TEST_F(RolesTest, MetricsAndHealthAreThoseOfTheRole) {
                   HasSubstr(name == role ? "\"SERVING\"" : "NOT_FOUND"));
     }
   }
+}
+
+TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrites) {
+  Process write = Start("write");
+  const std::string log = write->write_address;
+  const auto channel = grpc::CreateChannel(log, grpc::InsecureChannelCredentials());
+  const auto call = [&](auto* stub, auto rpc, auto request, auto response) {
+    grpc::ClientContext context;
+    context.set_wait_for_ready(true);
+    return testing::ErrorOf((stub->*rpc)(&context, request, &response));
+  };
+  const auto restaurants = orders::v1::RestaurantCommandService::NewStub(channel);
+  using Restaurants = orders::v1::RestaurantCommandService::Stub;
+  using Orders = orders::v1::OrderCommandService::Stub;
+  const auto orders = orders::v1::OrderCommandService::NewStub(channel);
+  EXPECT_EQ(call(restaurants.get(), &Restaurants::RegisterRestaurant,
+                 testing::Parse<orders::v1::RegisterRestaurantRequest>(
+                     "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' "
+                     "approval_mode: APPROVAL_MODE_MANUAL"),
+                 orders::v1::RegisterRestaurantResponse())
+                .message,
+            "");
+  EXPECT_EQ(call(restaurants.get(), &Restaurants::OpenRestaurant,
+                 testing::Parse<orders::v1::OpenRestaurantRequest>("restaurant_id: 'roma'"),
+                 orders::v1::OpenRestaurantResponse())
+                .message,
+            "");
+  const auto place = [&](const std::string& id) {
+    EXPECT_EQ(call(orders.get(), &Orders::PlaceOrder,
+                   testing::Parse<orders::v1::PlaceOrderRequest>(
+                       "order_id: '" + id +
+                       "' customer_id: 'ada' restaurant_id: 'roma' "
+                       "address: 'here' lines { item_id: 'no' qty: 1 }"),
+                   orders::v1::PlaceOrderResponse())
+                  .message,
+              "");
+  };
+  const auto reactors_of = [](const ServerProcess& process) {
+    return v1::ReactorService::NewStub(
+        grpc::CreateChannel(process.admin_address, grpc::InsecureChannelCredentials()));
+  };
+  const auto list = [&](const ServerProcess& process) {
+    return call(reactors_of(process).get(), &v1::ReactorService::Stub::ListReactors,
+                v1::ListReactorsRequest(), v1::ListReactorsResponse());
+  };
+  const auto outcome = [](const ServerProcess& process, const std::string& name) {
+    return testing::Scrape(process.metrics_address)
+        ["leftfold_reactor_deliveries_total{reactor=\"validate_order\",outcome=\"" + name + "\"}"];
+  };
+  place("o1");
+  EXPECT_EQ(list(*write).reason, "ROLE_NOT_HERE");
+  EXPECT_FALSE(std::filesystem::exists(data() + "/reactors")) << "no reactor runs there";
+  Kill(write);
+
+  const Process react = Start("react", {"--log", log});
+  EXPECT_EQ(list(*react).reason, "LOG_UNREACHABLE");
+  EXPECT_THAT(Health(react->admin_address, "react"), HasSubstr("NOT_SERVING"));
+  auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, data(), "write");
+  *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log;
+  while (write == nullptr) write = ServerProcess::TryStart(command);
+  while (outcome(*react, "done") < 1) {
+  }
+  EXPECT_EQ(list(*react).code, grpc::StatusCode::OK);
+  EXPECT_THAT(Health(react->admin_address, "react"), Not(HasSubstr("NOT_SERVING")));
+  EXPECT_EQ(list(*write).metadata.at("address"), react->admin_address);
+  const Ran tail = WithData("tail --type leftfold.orders.v1.OrderInvalidated");
+  EXPECT_THAT(tail.output, HasSubstr("\"reactor:validate_order\""));
+
+  // A refusal comes back as one.
+  v1::PauseReactorRequest pause;
+  pause.set_reactor("validate_order");
+  pause.set_why("a test");
+  const auto steer = reactors_of(*react);
+  EXPECT_EQ(
+      call(steer.get(), &v1::ReactorService::Stub::PauseReactor, pause, v1::PauseReactorResponse())
+          .message,
+      "");
+  place("o2");
+  EXPECT_EQ(
+      call(orders.get(), &Orders::CancelOrder,
+           testing::Parse<orders::v1::CancelOrderRequest>("order_id: 'o2' customer_id: 'ada'"),
+           orders::v1::CancelOrderResponse())
+          .message,
+      "");
+  v1::ResumeReactorRequest resume;
+  resume.set_reactor("validate_order");
+  EXPECT_EQ(call(steer.get(), &v1::ReactorService::Stub::ResumeReactor, resume,
+                 v1::ResumeReactorResponse())
+                .message,
+            "");
+  while (outcome(*react, "refused") < 1 && outcome(*react, "done") < 2 &&
+         outcome(*react, "parked") < 1) {
+  }
+  EXPECT_EQ(outcome(*react, "refused"), 1);
 }
 
 TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {

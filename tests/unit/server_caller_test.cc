@@ -120,6 +120,14 @@ TEST(CallerOf, BoundsFreeHeadersByNumberAndBytes) {
   EXPECT_EQ(MetadataOf(bytes, "limit"), "kHeadersBytesMax");
 }
 
+TEST(CallerOf, TakesTheNameOfAReactorFromTrustedCallersOnly) {
+  EXPECT_EQ(Read({{"lf-reactor", "reactor:ticker"}, {"authorization", "Bearer secret"}}).actor,
+            "reactor:ticker");
+  EXPECT_EQ(Read({{"lf-reactor", "ann"}, {"authorization", "Bearer secret"}}).actor,
+            Caller().actor);
+  EXPECT_EQ(Read({{"lf-reactor", "reactor:ticker"}}).actor, Caller().actor);
+}
+
 TEST(CallerOf, NamesAllThatIsWrongAtOnce) {
   const std::string message(
       Refused({{"x-correlation-id", "\t"}, {"x-causation-id", "\t"}, {"lf-meta-key-bin", "a"}})
