@@ -1,6 +1,8 @@
 #include "sql/connection.h"
 
 #include <SQLiteCpp/Exception.h>
+#include <absl/strings/str_cat.h>
+#include <absl/strings/str_replace.h>
 #include <sqlite3.h>
 
 #include "core/status.h"
@@ -257,6 +259,14 @@ std::int64_t Connection::Value(const std::string& sql) {
     Fail(e.getExtendedErrorCode());
     return 0;
   }
+}
+
+absl::Status Connection::CopyTo(const std::string& path) {
+  sqlite3* handle = database_.getHandle();
+  const int attached_max = sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 1);
+  Run(absl::StrCat("VACUUM INTO '", absl::StrReplaceAll(path, {{"'", "''"}}), "'")).IgnoreError();
+  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, attached_max);
+  return status_;
 }
 
 absl::Status Connection::Begin() {

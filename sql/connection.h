@@ -55,6 +55,9 @@ class Connection {
   // First column of the first row of a one-off statement, 0 when there is none.
   std::int64_t Value(const std::string& sql);
 
+  // Writes all there is into a new database, not synced.
+  absl::Status CopyTo(const std::string& path);
+
   // BEGIN IMMEDIATE for a writer, BEGIN for a reader.
   absl::Status Begin();
   absl::Status Commit();

@@ -1,6 +1,5 @@
 #include "tools/reactor_files.h"
 
-#include <absl/strings/str_replace.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -42,8 +41,7 @@ absl::StatusOr<sql::Checkpoint> CopyFile(const std::string& from, const std::str
   {
     const auto source = sql::OpenReactorReader(from);
     if (!source.ok()) return source.status();
-    LEFTFOLD_RETURN_IF_ERROR((*source)->Run(
-        fmt::format("VACUUM INTO '{}'", absl::StrReplaceAll(ToAbsl(to), {{"'", "''"}}))));
+    LEFTFOLD_RETURN_IF_ERROR((*source)->CopyTo(to));
   }
   LEFTFOLD_RETURN_IF_ERROR(SyncFile(to));
   const auto copy = sql::OpenReactorReader(to);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/reactor.h"
-#include "domains/orders/order_timeline.h"
+#include "domains/orders/order_words.h"
 #include "leftfold/orders/v1/events.pb.h"
 
 namespace leftfold::orders {

@@ -9,7 +9,7 @@
 #include "core/page.h"
 #include "core/timestamp.h"
 #include "domains/orders/documents.h"
-#include "domains/orders/order_timeline.h"
+#include "domains/orders/order_words.h"
 
 namespace leftfold::orders {
 namespace {

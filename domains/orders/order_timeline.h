@@ -8,34 +8,10 @@
 
 #include "core/view.h"
 #include "domains/orders/order.h"
+#include "domains/orders/order_words.h"
 #include "leftfold/orders/v1/queries.pb.h"
 
 namespace leftfold::orders {
-
-// What happened to an event's order, in words.
-std::string TextOf(const v1::OrderPlaced& event);
-std::string TextOf(const v1::OrderValidated& event);
-std::string TextOf(const v1::OrderInvalidated& event);
-std::string TextOf(const v1::PaymentRequested& event);
-std::string TextOf(const v1::OrderPaid& event);
-std::string TextOf(const v1::OrderPaymentDeclined& event);
-std::string TextOf(const v1::OrderPaymentFailed& event);
-std::string TextOf(const v1::ApprovalRequested& event);
-std::string TextOf(const v1::OrderApproved& event);
-std::string TextOf(const v1::OrderRejected& event);
-std::string TextOf(const v1::ApprovalTimedOut& event);
-std::string TextOf(const v1::AgentSearchStarted& event);
-std::string TextOf(const v1::AgentAssigned& event);
-std::string TextOf(const v1::AgentUnassigned& event);
-std::string TextOf(const v1::NoAgentAvailable& event);
-std::string TextOf(const v1::FoodPickedUp& event);
-std::string TextOf(const v1::OrderDelivered& event);
-std::string TextOf(const v1::DeliveryFailed& event);
-std::string TextOf(const v1::OrderCancelled& event);
-std::string TextOf(const v1::OrderExpired& event);
-std::string TextOf(const v1::RefundRequested& event);
-std::string TextOf(const v1::OrderRefunded& event);
-std::string TextOf(const v1::RefundStuck& event);
 
 // What happened to each order: one row an event, appended in the log's order. Amounts are in minor
 // units.

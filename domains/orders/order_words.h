@@ -9,7 +9,7 @@
 
 #include "leftfold/orders/v1/events.pb.h"
 
-// How views put values of events into words.
+// Events and their values in words, for people.
 namespace leftfold::orders {
 
 // "item sold out" of INVALID_REASON_ITEM_SOLD_OUT. A value that this binary does not know is
@@ -29,6 +29,31 @@ std::string WordsOf(const v1::OrderInvalidated& event);
 inline std::string WordsOf(v1::OrderStage stage) { return WordsOf(stage, "ORDER_STAGE_"); }
 // "no agent"
 inline std::string WordsOf(v1::RefundCause cause) { return WordsOf(cause, "REFUND_CAUSE_"); }
+
+// What happened to an event's order, in words.
+std::string TextOf(const v1::OrderPlaced& event);
+std::string TextOf(const v1::OrderValidated& event);
+std::string TextOf(const v1::OrderInvalidated& event);
+std::string TextOf(const v1::PaymentRequested& event);
+std::string TextOf(const v1::OrderPaid& event);
+std::string TextOf(const v1::OrderPaymentDeclined& event);
+std::string TextOf(const v1::OrderPaymentFailed& event);
+std::string TextOf(const v1::ApprovalRequested& event);
+std::string TextOf(const v1::OrderApproved& event);
+std::string TextOf(const v1::OrderRejected& event);
+std::string TextOf(const v1::ApprovalTimedOut& event);
+std::string TextOf(const v1::AgentSearchStarted& event);
+std::string TextOf(const v1::AgentAssigned& event);
+std::string TextOf(const v1::AgentUnassigned& event);
+std::string TextOf(const v1::NoAgentAvailable& event);
+std::string TextOf(const v1::FoodPickedUp& event);
+std::string TextOf(const v1::OrderDelivered& event);
+std::string TextOf(const v1::DeliveryFailed& event);
+std::string TextOf(const v1::OrderCancelled& event);
+std::string TextOf(const v1::OrderExpired& event);
+std::string TextOf(const v1::RefundRequested& event);
+std::string TextOf(const v1::OrderRefunded& event);
+std::string TextOf(const v1::RefundStuck& event);
 
 }  // namespace leftfold::orders
 #endif  // DOMAINS_ORDERS_ORDER_WORDS_H_

@@ -476,6 +476,7 @@ TEST_F(GrpcurlOnRooms, ReflectionListsAndDescribes) {
   Registry registry;
   RegisterAllDomains(registry);
   std::set<std::string> written = {"leftfold.commands.v1.CommandSessionService",
+                                   "leftfold.store.v1.ConsumerService",
                                    "leftfold.store.v1.EventStoreService"};
   std::set<std::string> read;
   for (const CommandEntry& command : registry.commands())

@@ -159,10 +159,10 @@ class Schedule {
     client.Say(request);
   }
 
-  // "lf:<reactor>:<position>:<n>"
+  // "lf:<reactor>:<position>-<end of the event's id>:<n>"
   static std::int64_t PositionOf(const std::string& id) {
-    const std::size_t end = id.rfind(':');
-    const std::size_t begin = id.rfind(':', end - 1) + 1;
+    const std::size_t end = id.rfind('-');
+    const std::size_t begin = id.rfind(':', end) + 1;
     std::int64_t position = 0;
     EXPECT_TRUE(absl::SimpleAtoi(id.substr(begin, end - begin), &position)) << id;
     return position;
