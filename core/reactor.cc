@@ -4,10 +4,11 @@
 
 namespace leftfold {
 
-void Outbox::Send(const google::protobuf::Message& command) {
+void Outbox::Send(const google::protobuf::Message& command, std::string_view key) {
   entries_.push_back({.kind = DeliveryKind::kCommand,
                       .type = command.GetDescriptor()->full_name(),
-                      .payload = command.SerializeAsString()});
+                      .payload = command.SerializeAsString(),
+                      .key = std::string(key)});
 }
 
 void Outbox::SendAt(absl::Time when, std::string_view timer,

@@ -72,10 +72,13 @@ class Outbox {
     std::string timer = {};  // Not empty: waits for `due`, until it is cancelled.
     absl::Time due = absl::InfinitePast();
     bool cancels = false;  // Only takes back what waits under `timer`.
+    std::string key = {};  // What orders it; empty: what orders its cause.
   };
 
-  // Its command_id is set, and must be left empty.
-  void Send(const google::protobuf::Message& command);
+  // Its command_id is set, and must be left empty. It is delivered in order with what else has its
+  // key, by default the event's, and beside what has others: many commands for many streams go
+  // faster with the streams' names as keys. Keys have at most kTimerNameBytesMax bytes.
+  void Send(const google::protobuf::Message& command, std::string_view key = {});
   // At `when`, or soon after when the process was down then. A timer with this name that has not
   // gone off is replaced. Names are the reactor's own, 1 to kTimerNameBytesMax bytes.
   void SendAt(absl::Time when, std::string_view timer, const google::protobuf::Message& command);

@@ -23,6 +23,10 @@ bool MayPass(const absl::Status& failure) {
 
 absl::Status CheckEntries(const std::vector<Outbox::Entry>& entries) {
   for (const Outbox::Entry& entry : entries) {
+    if (entry.key.size() > kTimerNameBytesMax) {
+      return Error(absl::StatusCode::kInvalidArgument, "a key has {} bytes, more than {}",
+                   entry.key.size(), kTimerNameBytesMax);
+    }
     const bool timed = entry.cancels || entry.due != absl::InfinitePast();
     if (!timed || (!entry.timer.empty() && entry.timer.size() <= kTimerNameBytesMax)) continue;
     return Error(absl::StatusCode::kInvalidArgument, "a timer's name has {} bytes, not 1 to {}",
@@ -420,7 +424,7 @@ absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Out
     const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
     if (!id.ok()) return id.status();
     outbox_.Add({.id = *id,
-                 .key = cause.key,
+                 .key = entry.key.empty() ? cause.key : std::move(entry.key),
                  .kind = entry.kind,
                  .type = std::move(entry.type),
                  .payload = std::move(entry.payload),

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/ids.h"
+#include "domains/orders/order.h"
 
 namespace leftfold::orders {
 namespace {
@@ -86,7 +87,7 @@ absl::Status PayAllOrders::React(const v1::BulkPaymentRequested& event, const Ev
       pay.set_amount_minor(rows.Int(1));
       pay.set_payment_id(BulkPaymentIdOf(bulk_payment_id, pay.order_id()));
       tables.Exec("INSERT INTO asked VALUES (?, ?)", pay.payment_id(), bulk_payment_id);
-      outbox.Send(pay);
+      outbox.Send(pay, StreamName(Order::kCategory, pay.order_id()));
     }
   }
   tables.Exec("INSERT INTO bulk VALUES (?, ?, 0, 0, ?)", bulk_payment_id, orders, left);

@@ -36,10 +36,11 @@ inline rooms::v1::RenameRoomRequest Rename(std::string_view id, std::string_view
   return command;
 }
 
-// Does what the words of a counter's name say: "rename=x", "http=/path", "wake=NAME=SECONDS",
-// "later=NAME=SECONDS=x" (a rename at a time), "cancel=NAME", "load" (remembers the counter's name
-// as the log has it), "fail", "refused" (a row that its table does not take), "busy" (while
-// Worker::busy). What came of it is in its table `result`, in order.
+// Does what the words of a counter's name say: "rename=x", "tell=ID=x" (renames another, in that
+// one's order), "http=/path", "wake=NAME=SECONDS", "later=NAME=SECONDS=x" (a rename at a time),
+// "cancel=NAME", "load" (remembers the counter's name as the log has it), "fail", "refused" (a row
+// that its table does not take), "busy" (while Worker::busy). What came of it is in its table
+// `result`, in order.
 struct Worker {
   static constexpr std::string_view kName = "worker";
   static constexpr std::string_view kSchema[] = {
@@ -72,6 +73,7 @@ struct Worker {
     const absl::Time when = meta.recorded_at() + absl::Seconds(seconds);
     if (verb == "note") Note(tables, fmt::format("{} {}", meta.aggregate_id(), parts[1]));
     if (verb == "rename") outbox.Send(Rename(meta.aggregate_id(), parts[1]));
+    if (verb == "tell") outbox.Send(Rename(parts[1], parts[2]), "counter-" + parts[1]);
     if (verb == "http") outbox.Post({.method = "POST", .url = "http://test" + parts[1]});
     if (verb == "mail") outbox.Mail(parts[1], "hello\nBcc: you", "from a counter");
     if (verb == "wake") outbox.WakeAt(when, parts[1]);

@@ -49,6 +49,25 @@ TEST(Reactors, DeliverInOrderForOneKeyAndSideBySideForOthers) {
   EXPECT_THAT(f.Names("a"), ElementsAre("rename=1 rename=2 rename=3", "1", "2", "3"));
 }
 
+TEST(Reactors, DeliverWhatOneEventLeadsToSideBySideWhereKeysDiffer) {
+  ReactorFixture f;
+  f.Create("b", "plain");
+  f.Create("c", "plain");
+  f.deliverer().held["counter-b"];
+  f.deliverer().fail_before["counter-c"] = 3;
+  f.Create("a", "tell=b=1 tell=b=2 tell=c=1 rename=1");
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Names("a"), ElementsAre("tell=b=1 tell=b=2 tell=c=1 rename=1", "1"));
+  EXPECT_THAT(f.Names("b"), ElementsAre("plain"));
+  const auto parked = f.reactors().ListParked("worker", 0, 10);
+  ASSERT_EQ(parked->size(), 1U);
+  EXPECT_EQ(parked->front().parked.key(), "counter-c");
+  f.Restart();
+  f.Settle();
+  EXPECT_THAT(f.Names("b"), ElementsAre("plain", "1", "2"));
+  EXPECT_EQ(f.reactors().ListParked("worker", 0, 10)->size(), 1U);
+}
+
 TEST(Reactors, DoWhatResultsLeadToBeforeWhatLaterEventsLeadTo) {
   ReactorFixture f;
   f.deliverer().held["counter-a"];
