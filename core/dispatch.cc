@@ -24,7 +24,8 @@ const Upcaster* UpcasterOf(const TypeIndex& types, const Upcasters& upcasters,
 }  // namespace
 
 TypeIndex::TypeIndex(std::vector<Type> types) : types_(std::move(types)) {
-  for (const Type& type : types_) places_.emplace(type.descriptor->full_name(), places_.size());
+  for (std::size_t place = 0; place < types_.size(); ++place)
+    places_.emplace(types_[place].descriptor->full_name(), place);
 }
 
 std::optional<std::size_t> TypeIndex::Find(std::string_view full_name) const {

@@ -256,8 +256,10 @@ void Consumers::StartClock(const GroupPtr& group) {
 
 void Consumers::Tick(const GroupPtr& group) {
   std::vector<Held> late;
+  absl::Duration timeout;
   {
     MutexLock lock(mu_);
+    timeout = AckTimeoutOf(group->settings);
     group->ticking = false;
     ++group->tick;
     std::vector<std::string> unsent;
@@ -283,7 +285,7 @@ void Consumers::Tick(const GroupPtr& group) {
   }
   for (const Held& held : late) {
     held.done({.failure = Error(absl::StatusCode::kDeadlineExceeded, "no answer within {}",
-                                absl::FormatDuration(AckTimeoutOf(group->settings))),
+                                absl::FormatDuration(timeout)),
                .delay = absl::ZeroDuration()});
   }
 }
@@ -583,6 +585,8 @@ void Consumers::Send(Consumer& consumer, const std::vector<Delivery>& deliveries
       consumer.writing_ = false;
       consumer.stalled_ = false;
     }
+    // It may have room again.
+    if (const GroupPtr group = GroupOf(consumer); group != nullptr) Assign(group);
   }
   if (!batch.deliveries().empty()) consumer.sink_->Write(message);
 }

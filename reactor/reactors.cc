@@ -213,6 +213,11 @@ void Reactors::Context::WakeAfter(const std::shared_ptr<Context>& context, const
 
 void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
   slot->posted = false;
+  if (const absl::Status opened = context->OpenUnopened(*slot); !opened.ok()) {
+    if (absl::IsUnavailable(opened))
+      WakeAfter(context, slot, kReactorRetryDelay);  // The log is away.
+    return;
+  }
   std::vector<Delivery> deliveries;
   std::vector<ReactorRunner::ToTell> to_tell;
   std::vector<ReactorRunner::Delayed> delayed;

@@ -158,7 +158,7 @@ session() {  # session LABEL <COMMANDS: sends them in messages of 250, fails whe
          printf "%s{\"id\": %d, \"command\": {\"@type\": \"type.googleapis.com/leftfold.orders.v1.%s\", %s}}", n % 250 ? ", " : "", ++n, type, $0
        } END { print "]}" }' >session.json
   echo "\$ grpcurl -plaintext -d @ 127.0.0.1:50051 leftfold.commands.v1.CommandSessionService/CommandSession <$1.json"
-  grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.commands.v1.CommandSessionService/CommandSession <session.json >output 2>&1
+  grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.commands.v1.CommandSessionService/CommandSession <session.json >output 2>&1 || { cat output >&2; exit 1; }
   if grep -q '"error"' output; then cat output >&2; exit 1; fi
   echo "# $(grep -c '"receipt"' output) accepted"
 }
@@ -195,7 +195,7 @@ reaches() {  # reaches STAGE SERIES...: the call that begins them began at $begi
 }
 begin=$(date +%s%N)
 echo "\$ grpcurl -plaintext -d @ 127.0.0.1:50051 leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json"
-grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json >output 2>&1
+grpcurl -plaintext -max-msg-sz 16000000 -d @ "$write" leftfold.orders.v1.OrderCommandService/PlaceOrders <orders.json >output 2>&1 || { cat output >&2; exit 1; }
 echo "# $(grep -c '"receipt"' output) accepted"
 reaches placed number_orders validated number_orders_validated
 
@@ -204,6 +204,11 @@ begin=$(date +%s%N)
 orders '"receipt"' OrderCommandService/PayAllOrders \
   '{"bulk_payment_id": "all", "customer_id": "ada", "method_type": "card", "payment_token": "tok_visa", "card_last4": "4242"}'
 reaches paid number_orders_payment_valid approved number_orders_approved assigned number_orders_driver_assigned
+for ((try = 0; try < 600; try++)); do
+  grpcurl -plaintext -d '{"bulk_payment_id": "all"}' "$read" leftfold.orders.v1.OrderQueryService/GetBulkPayment >output
+  grep -q '"orders_begun"' output && break
+  sleep 0.05
+done
 run '"orders_begun": 1000' \
   "grpcurl -plaintext -d '{\"bulk_payment_id\": \"all\"}' 127.0.0.1:50052 leftfold.orders.v1.OrderQueryService/GetBulkPayment"
 
@@ -221,7 +226,7 @@ run '"number_orders"' "grpcurl -plaintext 127.0.0.1:50052 leftfold.orders.v1.Ord
 
 say "What the reactors do, and whether anything is parked."
 echo "\$ grpcurl -plaintext 127.0.0.1:50053 leftfold.admin.v1.ReactorService/ListReactors"
-grpcurl -plaintext "$admin" leftfold.admin.v1.ReactorService/ListReactors | grep -E '"(name|delivered|parkedKeys)"'
+grpcurl -plaintext "$admin" leftfold.admin.v1.ReactorService/ListReactors | grep -E '"(name|delivered|parked_keys)"'
 
 say "Views are rebuilt from the log beside the running server, then switched."
 run "room_directory" "leftfold replay room_directory --data data"

@@ -347,8 +347,13 @@ absl::Status App::Implementation::OpenReactors() {
   if (!options_.smtp.url.empty()) smtp_ = std::make_unique<SmtpClient>(options_.smtp);
   states_ = std::make_unique<LogStateLoader>(registry_, *store_, snapshots_.get());
   if (remote_ != nullptr) {
-    remote_commands_ = std::make_unique<RemoteCommands>(ChannelTo(options_.log),
-                                                        ReadToken(options_.data), reacting_);
+    const std::string token = ReadToken(options_.data);
+    if (token.empty()) {
+      return Error(absl::StatusCode::kFailedPrecondition,
+                   "there is no {}/token: copy it from the data of the process that writes",
+                   options_.data);
+    }
+    remote_commands_ = std::make_unique<RemoteCommands>(ChannelTo(options_.log), token, reacting_);
   }
   CommandSink& commands = remote_ != nullptr ? static_cast<CommandSink&>(*remote_commands_)
                                              : static_cast<CommandSink&>(*commands_);

@@ -35,7 +35,7 @@ HttpServices ServicesOf(const char* const* environment) {
   }
   HttpServices services;
   for (auto& [name, service] : all) {
-    if (service.url.empty()) continue;
+    if (service.url.empty() && service.webhook_secret.empty()) continue;
     service.url.resize(service.url.find_last_not_of('/') + 1);
     services.emplace(name, std::move(service));
   }
@@ -47,7 +47,7 @@ absl::Status ResolveService(const HttpServices& services, HttpRequest& request) 
   const std::size_t slash = std::min(request.url.find('/'), request.url.size());
   const std::string name = request.url.substr(kScheme.size(), slash - kScheme.size());
   const auto service = services.find(name);
-  if (service == services.end()) {
+  if (service == services.end() || service->second.url.empty()) {
     const std::string variable = absl::AsciiStrToUpper(name);
     return Error(absl::StatusCode::kFailedPrecondition,
                  "there is no URL for the service {}: start the server with LEFTFOLD_{}_URL (and "

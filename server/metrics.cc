@@ -52,7 +52,8 @@ constexpr std::pair<ReactorState, const char*> kReactorStates[] = {
     {ReactorState::kCatchingUp, "catching_up"},
     {ReactorState::kLive, "live"},
     {ReactorState::kPaused, "paused"},
-    {ReactorState::kStopped, "stopped"}};
+    {ReactorState::kStopped, "stopped"},
+    {ReactorState::kHeldUp, "held_up"}};
 
 // The families of one answer.
 class Families {

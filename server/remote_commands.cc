@@ -6,6 +6,7 @@
 
 #include "core/reject.h"
 #include "core/status.h"
+#include "core/traceparent.h"
 #include "google/rpc/status.pb.h"
 #include "server/caller.h"
 
@@ -30,11 +31,22 @@ absl::Status StatusOf(const grpc::Status& answer) {
   return status;
 }
 
+// Raw appends may have brought ids that are no headers: they are left out.
+bool MayBeHeader(const std::string& value) {
+  return !value.empty() && value.size() <= kCorrelationIdBytesMax && IsPrintable(value);
+}
+
 // Nobody has decided it, or nobody knows: no server, one that is stopping, or one that is gone.
 bool IsUnanswered(const absl::Status& status) {
   const std::string reason = ReasonOf(status);
   return reason == "STOPPING" ||
          (reason.empty() && (absl::IsUnavailable(status) || absl::IsCancelled(status)));
+}
+
+// It took this process for any client: nothing was decided.
+bool IsOfAnotherToken(const absl::Status& status) {
+  const std::string reason = ReasonOf(status);
+  return reason == "TOKEN_REQUIRED" || reason == "COMMAND_ID_RESERVED";
 }
 
 }  // namespace
@@ -76,7 +88,7 @@ void RemoteCommands::Send(const std::shared_ptr<Call>& call) {
                                     std::pair{kCorrelationHeader, &call->caller.correlation_id},
                                     std::pair{kCausationHeader, &call->caller.causation_id},
                                     std::pair{kTraceHeader, &call->caller.traceparent}}) {
-    if (!value->empty()) context->AddMetadata(std::string(name), *value);
+    if (MayBeHeader(*value)) context->AddMetadata(std::string(name), *value);
   }
   {
     const std::lock_guard lock(mu_);
@@ -105,15 +117,19 @@ void RemoteCommands::Take(const std::shared_ptr<Call>& call, const grpc::Status&
     answer = StatusOf(status);
   }
   const bool again = IsUnanswered(answer.status());
-  bool stopped = false;
-  {
-    const std::lock_guard lock(mu_);
-    stopped = stopped_;
+  if (IsOfAnotherToken(answer.status())) {
+    answer = absl::UnavailableError(
+        "the process that writes does not know this one: is the file `token` in its data the "
+        "same?");
   }
-  if (!stopped && again) executor_.PostAfter(kResendAfter, [this, call] { Send(call); });
-  if (!stopped && !again) call->done(std::move(answer));
-  const std::lock_guard lock(mu_);
-  in_flight_.erase(call);
+  std::unique_lock lock(mu_);
+  if (!again && !stopped_) {
+    lock.unlock();
+    call->done(std::move(answer));
+    lock.lock();
+  }
+  in_flight_.erase(call);  // Before it is sent again, under the same lock.
+  if (again && !stopped_) executor_.PostAfter(kResendAfter, [this, call] { Send(call); });
   ended_.notify_all();
 }
 

@@ -25,6 +25,14 @@ struct ListDeleter {
 
 absl::Status Cancelled() { return absl::CancelledError("the client of SMTP is being stopped"); }
 
+// A password goes over networks encrypted or not at all.
+bool MustEncrypt(const SmtpOptions& options) {
+  std::string_view host = options.url;
+  host.remove_prefix(std::min(host.size(), host.find("://") + 3));
+  return !options.user.empty() && !host.starts_with("127.0.0.1") &&
+         !host.starts_with("localhost") && !host.starts_with("[::1]");
+}
+
 // Reads a message for libcurl.
 std::size_t Read(char* to, std::size_t, std::size_t room, void* message) {
   std::string_view& left = *static_cast<std::string_view*>(message);
@@ -104,7 +112,9 @@ class SmtpClient::Connection {
       curl_easy_setopt(handle, CURLOPT_PASSWORD, options_.password.c_str());
     }
     if (curl_easy_setopt(handle, CURLOPT_PROTOCOLS_STR, "smtp,smtps") != CURLE_OK ||
-        curl_easy_setopt(handle, CURLOPT_USE_SSL, static_cast<long>(CURLUSESSL_TRY)) != CURLE_OK ||
+        curl_easy_setopt(handle, CURLOPT_USE_SSL,
+                         static_cast<long>(MustEncrypt(options_) ? CURLUSESSL_ALL
+                                                                 : CURLUSESSL_TRY)) != CURLE_OK ||
         curl_easy_setopt(handle, CURLOPT_PROXY, "") != CURLE_OK ||
         curl_easy_setopt(handle, CURLOPT_URL, options_.url.c_str()) != CURLE_OK)
       return absl::UnavailableError("libcurl refused the mail");

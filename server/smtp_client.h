@@ -32,8 +32,8 @@ SmtpOptions SmtpOptionsOf(const char* const* environment);
 absl::Status CheckSmtp(const SmtpOptions& options);
 
 // Hands e-mails to an SMTP server, over libcurl, one after the other on one thread ("lf-smtp") and
-// one connection, which is kept. smtps:// checks certificates; a server that does not offer TLS on
-// smtp:// gets plain text.
+// one connection, which is kept. smtps:// checks certificates; with a user, and beyond loopback,
+// there is no mail without TLS; else a server that does not offer TLS on smtp:// gets plain text.
 class SmtpClient {
  public:
   explicit SmtpClient(SmtpOptions options);

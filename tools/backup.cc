@@ -1,5 +1,7 @@
 #include "tools/backup.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 
@@ -40,6 +42,21 @@ absl::Status Replace(const std::string& made, const std::string& place) {
   return RemoveFolder(made);
 }
 
+// Copies of `reactors` that are in the backup already are taken over where there is no newer one:
+// they are on the log, which only grew since.
+absl::Status KeepEarlier(const std::vector<ReactorCopy>& reactors, const std::string& earlier,
+                         const std::string& made) {
+  for (const ReactorCopy& reactor : reactors) {
+    const std::string file = "/" + reactor.name + ".db";
+    std::error_code error;
+    if (fs::exists(made + file, error) || !fs::exists(earlier + file, error)) continue;
+    LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(made));
+    if (link((earlier + file).c_str(), (made + file).c_str()) != 0)
+      return sql::FromErrno("cannot keep", earlier + file);
+  }
+  return absl::OkStatus();
+}
+
 // Copies into `folder` and verifies what is there then.
 absl::Status CopyInto(const std::string& folder, LogFileReader& source,
                       const BackupOptions& options, const Steps& steps, BackupResult& result) {
@@ -62,6 +79,7 @@ absl::Status CopyInto(const std::string& folder, LogFileReader& source,
   if (!left_out.ok()) return left_out.status();
   result.left_out = *std::move(left_out);
   result.reactors = std::ssize(*reactors) - std::ssize(result.left_out);
+  LEFTFOLD_RETURN_IF_ERROR(KeepEarlier(*reactors, folder + "/reactors", made));
   steps("reactors", 0, 1);
   LEFTFOLD_RETURN_IF_ERROR(Replace(made, folder + "/reactors"));
   return sql::SyncFolder(folder);

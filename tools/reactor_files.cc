@@ -19,16 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = ".db";
 
-std::vector<std::string> NamesIn(const std::string& reactors) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(reactors, error)) {
-    if (entry.path().extension() == kSuffix) names.push_back(entry.path().stem());
-  }
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 absl::Status SyncFile(const std::string& path) {
   const int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
   const bool synced = file >= 0 && fsync(file) == 0;
@@ -55,6 +45,19 @@ absl::StatusOr<sql::Checkpoint> CopyFile(const std::string& from, const std::str
 
 }  // namespace
 
+absl::StatusOr<std::vector<std::string>> ReactorsIn(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
+    if (entries->path().extension() == kSuffix) names.push_back(entries->path().stem());
+  }
+  if (error && error != std::errc::no_such_file_or_directory)
+    return Error(absl::StatusCode::kInternal, "cannot read {}: {}", folder, error.message());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const sql::Checkpoint& checkpoint) {
   const auto chain = log.ChainAt(checkpoint.position);
   if (!chain.ok()) return chain.status();
@@ -67,22 +70,23 @@ absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
                                                       const std::string& folder,
                                                       const Steps& steps) {
   LEFTFOLD_RETURN_IF_ERROR(RemoveFolder(folder));
-  const std::vector<std::string> names = NamesIn(data + "/reactors");
+  const auto names = ReactorsIn(data + "/reactors");
+  if (!names.ok()) return names.status();
   std::vector<ReactorCopy> copies;
-  if (names.empty()) return copies;
+  if (names->empty()) return copies;
   LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
-  for (const std::string& name : names) {
-    steps("reactors", std::ssize(copies), std::ssize(names));
+  for (const std::string& name : *names) {
+    steps("reactors", std::ssize(copies), std::ssize(*names));
     const std::string file = fmt::format("{}/reactors/{}{}", data, name, kSuffix);
     const std::string copy = fmt::format("{}/{}{}", folder, name, kSuffix);
     const auto checkpoint = CopyFile(file, copy);
-    if (absl::IsResourceExhausted(checkpoint.status())) return checkpoint.status();
-    if (!fs::exists(file)) continue;  // A webhook that was deleted meanwhile.
+    if (!checkpoint.ok() && !fs::exists(file)) continue;  // A webhook that was deleted meanwhile.
+    if (!checkpoint.ok() && !absl::IsDataLoss(checkpoint.status())) return checkpoint.status();
     if (!checkpoint.ok()) sql::RemoveDatabase(copy);
     copies.push_back(
         {name, checkpoint.value_or(sql::Checkpoint()), std::string(checkpoint.status().message())});
   }
-  steps("reactors", std::ssize(names), std::ssize(names));
+  steps("reactors", std::ssize(*names), std::ssize(*names));
   LEFTFOLD_RETURN_IF_ERROR(sql::SyncFolder(folder));
   return copies;
 }

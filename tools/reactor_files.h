@@ -15,6 +15,9 @@ namespace leftfold::tools {
 
 // The files of reactors go with their log: they know what was delivered, and cannot be rebuilt.
 
+// Names of the reactors that have files in the folder, in order; none where it is not there.
+absl::StatusOr<std::vector<std::string>> ReactorsIn(const std::string& folder);
+
 // "" when the checkpoint is on the log, else why not.
 absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const sql::Checkpoint& checkpoint);
 
@@ -27,7 +30,8 @@ struct ReactorCopy {
 
 // Copies each file in `<data>/reactors`, as it is at one moment, into `folder`, which is made anew;
 // where there are none, there is no folder afterwards. Beside a server or alone. What is copied is
-// checked and durable. Steps "reactors".
+// checked and durable. Damaged files (DATA_LOSS) are passed over, each with its fault; all other
+// trouble ends it. Steps "reactors".
 absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
                                                       const std::string& folder,
                                                       const Steps& steps);

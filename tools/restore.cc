@@ -79,12 +79,22 @@ absl::Status PrepareReactors(const RestoreOptions& options, LogFileReader& log,
   if (!copies.ok()) return copies.status();
   auto ahead = RemoveOffTheLog(log, *copies, folder);
   if (!ahead.ok()) return ahead.status();
+  if (!*none) {
+    const auto here = ReactorsIn(options.data + "/reactors");
+    if (!here.ok()) return here.status();
+    for (const std::string& name : *here) {
+      const bool comes = std::any_of(copies->begin(), copies->end(),
+                                     [&](const ReactorCopy& copy) { return copy.name == name; });
+      if (!comes) ahead->push_back(name + ": the backup has no file of it");
+    }
+  }
   if (!ahead->empty() && !options.reactors_anew) {
     LEFTFOLD_RETURN_IF_ERROR(RemoveFolder(folder));
     return Error(absl::StatusCode::kFailedPrecondition,
                  "these reactors do not belong to the log up to position {}, and what they did "
                  "cannot be taken back: {}. Restore an older backup, or with --reactors-anew: they "
-                 "begin at the log's beginning and send all once more, under the same ids",
+                 "begin at the log's beginning and send all once more, under the same ids, or at "
+                 "its end where they declare that",
                  result.head.position.value, fmt::join(*ahead, "; "));
   }
   result.reactors_anew = *std::move(ahead);

@@ -144,7 +144,8 @@ void OrderErrors::On(const core::v1::SkipRequested& event, const EventMeta& meta
 }
 
 void OrderErrors::On(const v1::OrderPaymentDeclined& event, const EventMeta& meta, WriteTx& tx) {
-  Fail("payment", v1::ERROR_STATE_OPEN, TextOf(event), event.attempt_no(), meta, tx);
+  const auto state = event.attempts_left() > 0 ? v1::ERROR_STATE_OPEN : v1::ERROR_STATE_FINAL;
+  Fail("payment", state, TextOf(event), event.attempt_no(), meta, tx);
 }
 
 void OrderErrors::On(const v1::OrderPaymentFailed& event, const EventMeta& meta, WriteTx& tx) {
@@ -171,6 +172,10 @@ void OrderErrors::On(const v1::OrderExpired& event, const EventMeta& meta, Write
   Fail("deadline", v1::ERROR_STATE_FINAL, TextOf(event), 0, meta, tx);
   // Nobody can pay again.
   SetStateOf("payment", v1::ERROR_STATE_FINAL, meta, tx);
+}
+
+void OrderErrors::On(const v1::OrderCancelled&, const EventMeta& meta, WriteTx& tx) {
+  SetStateOf("payment", v1::ERROR_STATE_FINAL, meta, tx);  // Nobody is to pay again.
 }
 
 void OrderErrors::On(const v1::RefundStuck& event, const EventMeta& meta, WriteTx& tx) {

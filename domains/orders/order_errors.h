@@ -31,10 +31,11 @@ struct OrderErrors {
     CREATE INDEX error_by_state ON error (state);
     CREATE INDEX error_by_key ON error (reactor, key, state);
   )";
-  using Handles = Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested,
-                        v1::OrderPaymentDeclined, v1::OrderPaymentFailed, v1::OrderPaid,
-                        v1::ApprovalTimedOut, v1::NoAgentAvailable, v1::DeliveryFailed,
-                        v1::OrderExpired, v1::RefundStuck, v1::RefundRequested, v1::OrderRefunded>;
+  using Handles =
+      Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested,
+            v1::OrderPaymentDeclined, v1::OrderPaymentFailed, v1::OrderPaid, v1::ApprovalTimedOut,
+            v1::NoAgentAvailable, v1::DeliveryFailed, v1::OrderExpired, v1::OrderCancelled,
+            v1::RefundStuck, v1::RefundRequested, v1::OrderRefunded>;
   using Queries = Types<v1::ListErrorsRequest>;
   using Watches = Types<v1::WatchErrorsRequest>;
   static constexpr Poison kOnPoison = Poison::kParkStream;
@@ -49,6 +50,7 @@ struct OrderErrors {
   static void On(const v1::NoAgentAvailable& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::DeliveryFailed& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderExpired& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const v1::OrderCancelled& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::RefundStuck& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::RefundRequested& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderRefunded& event, const EventMeta& meta, WriteTx& tx);

@@ -84,6 +84,13 @@ TEST_F(OrderErrorsTest, ADeclinedPaymentIsOpenUntilAnotherOneEndsIt) {
   EXPECT_THAT(List(v1::ERROR_STATE_OPEN), IsEmpty());
 }
 
+TEST_F(OrderErrorsTest, NothingIsOpenWhereNobodyCanPayAgain) {
+  view_.Fold("o1", Declined(1)).Fold("o1", v1::OrderCancelled());
+  view_.Fold("o2", v1::OrderExpired());
+  view_.Fold("o2", Parse<v1::OrderPaymentDeclined>("payment_id: 'p1' attempt_no: 1"));
+  EXPECT_THAT(List(v1::ERROR_STATE_OPEN), IsEmpty());
+}
+
 TEST_F(OrderErrorsTest, AStuckRefundIsOpenUntilItIsBack) {
   view_.Fold("o1", RefundRequested(v1::REFUND_CAUSE_REJECTED));
   EXPECT_THAT(List(), IsEmpty());

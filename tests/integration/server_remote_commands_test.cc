@@ -66,7 +66,7 @@ class RemoteCommandsTest : public ::testing::Test {
     std::promise<Answer> answer;
     commands_->Handle(*entry, std::move(command),
                       {.actor = "reactor:ticker",
-                       .correlation_id = "all",
+                       .correlation_id = correlation_id_,
                        .causation_id = "event",
                        .traceparent = "",
                        .headers = {},
@@ -81,6 +81,7 @@ class RemoteCommandsTest : public ::testing::Test {
     return Send(std::move(command));
   }
 
+  std::string correlation_id_ = "all";
   Registry registry_;
   Writer writer_;
   std::unique_ptr<grpc::Server> server_;
@@ -110,12 +111,32 @@ TEST_F(RemoteCommandsTest, AreSentAgainUntilTheyAreAnswered) {
 
 TEST_F(RemoteCommandsTest, GiveRefusalsAsTheyAre) {
   writer_.script = {rpc::ToGrpc(Reject(core::v1::ERROR_REASON_QUEUE_FULL, "come back")),
-                    rpc::ToGrpc(Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED, "no token"))};
+                    rpc::ToGrpc(Reject(core::v1::ERROR_REASON_VERSION_CONFLICT, "too late"))};
   const Answer full = Create();
   EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(full.status()), "QUEUE_FULL");
-  EXPECT_EQ(ReasonOf(Create().status()), "TOKEN_REQUIRED");
+  EXPECT_EQ(ReasonOf(Create().status()), "VERSION_CONFLICT");
   EXPECT_EQ(writer_.calls, 2u);
+}
+
+TEST_F(RemoteCommandsTest, TakeAWriterWithAnotherTokenForAFaultAndNotForAResult) {
+  writer_.script = {rpc::ToGrpc(Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED, "no token")),
+                    rpc::ToGrpc(Reject(core::v1::ERROR_REASON_COMMAND_ID_RESERVED, "lf:"))};
+  for (int n = 0; n < 2; ++n) {
+    const absl::Status status = Create().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("`token`"));
+  }
+}
+
+// Raw appends may store such ids.
+TEST_F(RemoteCommandsTest, LeaveOutAnIdThatIsNoHeader) {
+  for (const std::string& id : {std::string("\xC3\xBC"), std::string(20'000, 'a')}) {
+    correlation_id_ = id;
+    writer_.headers.clear();
+    EXPECT_TRUE(Create().ok());
+    EXPECT_FALSE(writer_.headers.contains("x-correlation-id"));
+  }
 }
 
 TEST_F(RemoteCommandsTest, RefuseSystemCommandsOfWhoIsNotTrusted) {

@@ -313,6 +313,23 @@ TEST_F(Backups, ReactorsThatDoNotBelongToTheLogAreLeftOut) {
   EXPECT_EQ(DoneBy(Path("backup"), "astray"), -1);
 }
 
+TEST_F(Backups, AnUpdateKeepsTheCopyOfAReactorThatIsDamagedSince) {
+  MakeReactor(log_.data(), "mails", Position{8});
+  ASSERT_TRUE(TakeBackup().ok());
+  fs::remove_all(log_.data() + "/reactors");
+  fs::create_directories(log_.data() + "/reactors");
+  std::ofstream(log_.data() + "/reactors/mails.db") << "no database";
+  const auto result = UpdateBackup();
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->left_out, SizeIs(1));
+  EXPECT_EQ(DoneBy(Path("backup"), "mails"), 8);
+}
+
+TEST_F(Backups, EndWhereTheReactorsCannotBeRead) {
+  std::ofstream(log_.data() + "/reactors") << "no folder";
+  EXPECT_THAT(Message(TakeBackup()), HasSubstr("cannot read"));
+}
+
 TEST_F(Backups, KilledAnywhereTheReactorsOfABackupAreNeverAheadOfIt) {
   MakeReactor(log_.data(), "mails", Position{8});
   ASSERT_TRUE(TakeBackup().ok());
@@ -558,6 +575,15 @@ TEST_F(Restores, AReactorThatHadGoneFurtherBeginsAnewOnlyWhenToldSo) {
   EXPECT_EQ(DoneBy(Path("data"), "ahead"), -1);
   EXPECT_EQ(DoneBy(Path("data"), "behind"), 4);
   EXPECT_TRUE(fs::exists(anew->reactors_set_aside + "/ahead.db"));
+}
+
+TEST_F(Restores, AReactorThatTheBackupLacksBeginsAnewOnlyWhenToldSo) {
+  MakeReactor(Path("backup"), "mails", Position{6});
+  ASSERT_TRUE(RestoreInto("data").ok());
+  MakeReactor(Path("data"), "newer", Position{8});
+  const auto refused = RestoreInto("data", "", /*replace=*/true);
+  EXPECT_THAT(Message(refused), HasSubstr("newer: the backup has no file of it"));
+  EXPECT_EQ(DoneBy(Path("data"), "newer"), 8);
 }
 
 TEST_F(Restores, ReactorsOfTheFolderItselfStayWhereABackupHasNone) {

@@ -71,6 +71,8 @@ class Client final : public SessionSink, public std::enable_shared_from_this<Cli
     said_.push_back(request);
     Pump();
   }
+  // The call's other end lives no longer, whether it has ended or not.
+  void Drop() { consumer_.reset(); }
   std::size_t unread() const { return said_.size(); }
   void Close() {
     closed = true;
@@ -155,7 +157,12 @@ class ConsumerWorld {
     store_ = NewMemoryEventStore(scheduler_.Serial(), scheduler_.Pool(), clock_);
     Start();
   }
-  ~ConsumerWorld() { Stop(); }
+  ~ConsumerWorld() {
+    Stop();
+    for (const auto& weak : clients_) {
+      if (const auto client = weak.lock()) client->Drop();
+    }
+  }
 
   void Start() {
     gone_.push_back(std::move(consumers_));
@@ -212,6 +219,7 @@ class ConsumerWorld {
     auto consumer = consumers_->Open(client);
     EXPECT_TRUE(consumer.ok()) << consumer.status();
     client->Start(*consumer);
+    clients_.push_back(client);
     ConsumeRequest request;
     request.mutable_open()->set_group("g");
     request.mutable_open()->set_consumer("c");
@@ -237,6 +245,7 @@ class ConsumerWorld {
   std::unique_ptr<Consumers> consumers_;
   std::unique_ptr<Reactors> reactors_;
   std::unique_ptr<Groups> groups_;
+  std::vector<std::weak_ptr<Client>> clients_;
   int events_ = 0;
 };
 

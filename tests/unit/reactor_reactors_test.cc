@@ -51,20 +51,20 @@ TEST(Reactors, DeliverInOrderForOneKeyAndSideBySideForOthers) {
 
 TEST(Reactors, DeliverWhatOneEventLeadsToSideBySideWhereKeysDiffer) {
   ReactorFixture f;
-  f.Create("b", "plain");
-  f.Create("c", "plain");
+  f.Create("b", "first");
+  f.Create("c", "second");
   f.deliverer().held["counter-b"];
   f.deliverer().fail_before["counter-c"] = 3;
-  f.Create("a", "tell=b=1 tell=b=2 tell=c=1 rename=1");
+  f.Create("a", "tell=b=b1 tell=b=b2 tell=c=c1 rename=a1");
   f.RunFor(absl::Seconds(10));
-  EXPECT_THAT(f.Names("a"), ElementsAre("tell=b=1 tell=b=2 tell=c=1 rename=1", "1"));
-  EXPECT_THAT(f.Names("b"), ElementsAre("plain"));
+  EXPECT_THAT(f.Names("a"), ElementsAre("tell=b=b1 tell=b=b2 tell=c=c1 rename=a1", "a1"));
+  EXPECT_THAT(f.Names("b"), ElementsAre("first"));
   const auto parked = f.reactors().ListParked("worker", 0, 10);
   ASSERT_EQ(parked->size(), 1U);
   EXPECT_EQ(parked->front().parked.key(), "counter-c");
   f.Restart();
   f.Settle();
-  EXPECT_THAT(f.Names("b"), ElementsAre("plain", "1", "2"));
+  EXPECT_THAT(f.Names("b"), ElementsAre("first", "b1", "b2"));
   EXPECT_EQ(f.reactors().ListParked("worker", 0, 10)->size(), 1U);
 }
 
