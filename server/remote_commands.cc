@@ -128,6 +128,8 @@ void RemoteCommands::Take(const std::shared_ptr<Call>& call, const grpc::Status&
     call->done(std::move(answer));
     lock.lock();
   }
+  // Here, for it holds the channel, and who lets go of a channel last must be none of its threads.
+  call->context.reset();
   in_flight_.erase(call);  // Before it is sent again, under the same lock.
   if (again && !stopped_) executor_.PostAfter(kResendAfter, [this, call] { Send(call); });
   ended_.notify_all();
