@@ -424,7 +424,7 @@ absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Out
     const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
     if (!id.ok()) return id.status();
     outbox_.Add({.id = *id,
-                 .key = entry.key.empty() ? cause.key : std::move(entry.key),
+                 .key = entry.key.empty() ? cause.key : entry.key,
                  .kind = entry.kind,
                  .type = std::move(entry.type),
                  .payload = std::move(entry.payload),
