@@ -1,11 +1,7 @@
 #include "domains/orders/order_directory.h"
 
-#include <fmt/format.h>
-
-#include <limits>
 #include <utility>
 
-#include "core/page.h"
 #include "core/timestamp.h"
 #include "domains/orders/checks.h"
 #include "domains/orders/documents.h"
@@ -105,25 +101,9 @@ absl::StatusOr<v1::ListOrdersResponse> OrderDirectory::Answer(const v1::ListOrde
   Violations violations;
   CheckId(query.customer_id(), "customer_id", violations);
   if (!violations.empty()) return violations.ToStatus();
-  const absl::StatusOr<Page> page = Page::Of(query);
-  if (!page.ok()) return page.status();
-  const absl::StatusOr<std::int64_t> after =
-      page->NumberAfter(0, std::numeric_limits<std::int64_t>::max());
-  if (!after.ok()) return after.status();
-  std::int64_t last = *after;
-  v1::ListOrdersResponse response;
-  std::size_t bytes = 0;
-  Rows rows = SelectOfCustomer(query, last, page->size() + 1, tx);
-  while (rows.Next()) {
-    if (response.orders_size() == page->size() || bytes >= kPageBytesMax) {
-      response.set_next_page_token(page->TokenAfter(fmt::to_string(last)));
-      break;
-    }
-    last = rows.Int(0);
-    bytes += rows.Blob(2).size();
-    if (!Decode(rows.Blob(2), *response.add_orders())) return BrokenRow("order", rows.TextView(1));
-  }
-  return response;
+  return DocumentPage(
+      query, "order", &v1::ListOrdersResponse::mutable_orders,
+      [&](std::int64_t after, int limit) { return SelectOfCustomer(query, after, limit, tx); });
 }
 
 absl::StatusOr<v1::WatchOrderResponse> OrderDirectory::Answer(const v1::WatchOrderRequest& watch,

@@ -2,11 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <limits>
 #include <optional>
 #include <utility>
 
-#include "core/page.h"
 #include "core/timestamp.h"
 #include "domains/orders/documents.h"
 #include "domains/orders/order_words.h"
@@ -192,25 +190,9 @@ void OrderErrors::On(const v1::OrderRefunded&, const EventMeta& meta, WriteTx& t
 
 absl::StatusOr<v1::ListErrorsResponse> OrderErrors::Answer(const v1::ListErrorsRequest& query,
                                                            ReadTx& tx) {
-  const absl::StatusOr<Page> page = Page::Of(query);
-  if (!page.ok()) return page.status();
-  const absl::StatusOr<std::int64_t> after =
-      page->NumberAfter(0, std::numeric_limits<std::int64_t>::max());
-  if (!after.ok()) return after.status();
-  std::int64_t last = *after;
-  v1::ListErrorsResponse response;
-  std::size_t bytes = 0;
-  Rows rows = Select(query, last, page->size() + 1, tx);
-  while (rows.Next()) {
-    if (response.errors_size() == page->size() || bytes >= kPageBytesMax) {
-      response.set_next_page_token(page->TokenAfter(fmt::to_string(last)));
-      break;
-    }
-    last = rows.Int(0);
-    bytes += rows.Blob(2).size();
-    if (!Decode(rows.Blob(2), *response.add_errors())) return BrokenRow("error", rows.TextView(1));
-  }
-  return response;
+  return DocumentPage(
+      query, "error", &v1::ListErrorsResponse::mutable_errors,
+      [&](std::int64_t after, int limit) { return Select(query, after, limit, tx); });
 }
 
 bool OrderErrors::Matches(const v1::WatchErrorsRequest& watch, std::string_view key, ReadTx& tx) {
