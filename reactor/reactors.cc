@@ -38,7 +38,6 @@ struct Reactors::Context {
   BatchReader reader;
   std::atomic<bool> stopped = false;
 
-  absl::Status OpenUnopened(Slot& slot);
   static void Wake(const std::shared_ptr<Context>& context, const SlotPtr& slot);
   static void WakeAfter(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                         absl::Duration delay);
@@ -76,6 +75,17 @@ struct Reactors::Slot {
 
   Mutex status_mu;
   ReactorStatus status ABSL_GUARDED_BY(status_mu);
+
+  // Opens its file, unless it is open or has ended.
+  absl::Status Open(const Context& context) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
+    if (ended || runner != nullptr) return absl::OkStatus();
+    auto opened = ReactorRunner::Open(reactor, context.parts.store, context.parts.loader,
+                                      fmt::format("{}/{}.db", context.folder, reactor.name));
+    unopened = opened.status();
+    if (opened.ok()) runner = *std::move(opened);
+    Publish();
+    return unopened;
+  }
 
   // Returns when no step is under way; there are none after it.
   void End() {
@@ -140,7 +150,11 @@ std::unique_ptr<Reactors> Reactors::Open(const std::deque<ReactorEntry>& reactor
 
 absl::Status Reactors::Add(const ReactorEntry& reactor) {
   auto slot = std::make_shared<Slot>(reactor);
-  const absl::Status opened = context_->OpenUnopened(*slot);
+  absl::Status opened;
+  {
+    MutexLock lock(slot->mu);
+    opened = slot->Open(*context_);
+  }
   bool started = false;
   {
     MutexLock lock(mu_);
@@ -149,17 +163,6 @@ absl::Status Reactors::Add(const ReactorEntry& reactor) {
   }
   if (started) Context::Wake(context_, slot);
   return opened;
-}
-
-absl::Status Reactors::Context::OpenUnopened(Slot& slot) {
-  MutexLock lock(slot.mu);
-  if (slot.ended || slot.runner != nullptr) return absl::OkStatus();
-  auto runner = ReactorRunner::Open(slot.reactor, parts.store, parts.loader,
-                                    fmt::format("{}/{}.db", folder, slot.reactor.name));
-  slot.unopened = runner.status();
-  if (runner.ok()) slot.runner = *std::move(runner);
-  slot.Publish();
-  return slot.unopened;
 }
 
 void Reactors::Remove(std::string_view reactor) {
@@ -213,11 +216,6 @@ void Reactors::Context::WakeAfter(const std::shared_ptr<Context>& context, const
 
 void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
   slot->posted = false;
-  if (const absl::Status opened = context->OpenUnopened(*slot); !opened.ok()) {
-    if (absl::IsUnavailable(opened))
-      WakeAfter(context, slot, kReactorRetryDelay);  // The log is away.
-    return;
-  }
   std::vector<Delivery> deliveries;
   std::vector<ReactorRunner::ToTell> to_tell;
   std::vector<ReactorRunner::Delayed> delayed;
@@ -226,6 +224,9 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
   absl::Time timer = absl::InfiniteFuture();
   {
     MutexLock lock(slot->mu);
+    const bool log_was_away = absl::IsUnavailable(slot->unopened);
+    if (log_was_away && absl::IsUnavailable(slot->Open(*context)))
+      return WakeAfter(context, slot, kReactorRetryDelay);
     if (slot->ended || slot->runner == nullptr) return;
     ReactorRunner& runner = *slot->runner;
     slot->TakeInbox();
@@ -372,7 +373,10 @@ absl::Status Reactors::Pause(std::string_view reactor, std::string_view why) {
 absl::Status Reactors::Resume(std::string_view reactor) {
   const auto slot = Find(reactor);
   if (!slot.ok()) return slot.status();
-  LEFTFOLD_RETURN_IF_ERROR(context_->OpenUnopened(**slot));
+  {
+    MutexLock lock((*slot)->mu);
+    LEFTFOLD_RETURN_IF_ERROR((*slot)->Open(*context_));
+  }
   LEFTFOLD_RETURN_IF_ERROR(
       OnRunner(reactor, [](ReactorRunner& runner) { return runner.Resume(); }));
   Context::Wake(context_, *slot);

@@ -207,7 +207,12 @@ class ScriptedStore final : public testing::ForwardingStore {
       held.push_back([done, receipt] { done(receipt); });
     });
   }
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+    if (unreadable) return absl::UnavailableError("scripted");
+    return store_.ReadAll(options);
+  }
   int tells = 0;
+  bool unreadable = false;
   bool away = false;
   bool hold = false;
   std::vector<std::function<void()>> held;

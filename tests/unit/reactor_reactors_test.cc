@@ -575,6 +575,20 @@ TEST(Reactors, OpenAFileThatCouldNotBeOpenedWhenTheyAreResumed) {
   EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
 }
 
+TEST(Reactors, OpenOnceTheLogIsBack) {
+  ReactorFixture f;
+  f.Create("a", "rename=b");
+  f.Settle();
+  f.Crash();
+  f.log().unreadable = true;
+  f.Start();
+  f.RunFor(absl::Seconds(5));
+  EXPECT_EQ(f.Status().state, ReactorState::kStopped);
+  f.log().unreadable = false;
+  f.RunFor(absl::Seconds(5));
+  EXPECT_EQ(f.Status().state, ReactorState::kLive);
+}
+
 TEST(Reactors, PassOverEventsThatComeAgain) {
   ReactorFixture f;
   f.Create("a", "note=1");
