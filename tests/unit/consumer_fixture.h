@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,7 +43,7 @@ class NoLoader final : public StateLoader {
 // The client's end of a Consume call. What it is told goes to `on_message` first.
 class Client final : public SessionSink, public std::enable_shared_from_this<Client> {
  public:
-  using OnMessage = std::function<void(const ConsumeResponse&)>;
+  using OnMessage = std::function<void(Client&, const ConsumeResponse&)>;
   Client(Executor& executor, OnMessage on_message)
       : executor_(executor), on_message_(std::move(on_message)) {}
 
@@ -105,14 +106,16 @@ class Client final : public SessionSink, public std::enable_shared_from_this<Cli
   absl::Status end;
   int messages = 0;
   std::map<std::string, int> held;  // Attempts, by delivery id.
-  std::vector<std::string> keys;    // Of all that was delivered.
+  std::set<std::string> acked;
+  std::set<std::string> given_back;  // With a nack, or parked.
+  std::vector<std::string> keys;     // Of all that was delivered.
   std::vector<std::string> settled;
   std::vector<std::string> refused;
 
  private:
   void Take(const ConsumeResponse& message) {
     ++messages;
-    if (on_message_) on_message_(message);
+    if (on_message_) on_message_(*this, message);
     for (const auto& delivery : message.deliveries().deliveries()) {
       keys.push_back(delivery.key());
       if (!closed) held[delivery.delivery_id()] = delivery.attempt();
