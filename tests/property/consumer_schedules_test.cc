@@ -36,7 +36,7 @@ class Schedule {
   ~Schedule() { Stop(); }
 
   void Run() {
-    for (int step = 0; step < 60 && !::testing::Test::HasFailure(); ++step) {
+    for (int step = 0; step < 100 && !::testing::Test::HasFailure(); ++step) {
       Step();
       CheckWindows();
       RunSome(6);
@@ -65,33 +65,34 @@ class Schedule {
   }
 
   void Step() {
-    switch (Below(12)) {
+    switch (Below(20)) {
       case 0:
       case 1:
-        return Append();
       case 2:
+        return Append();
+      case 3:
+      case 4:
         if (clients_.size() < 4) Connect();
         return;
-      case 3:
-        return WithClient([](Client& client) { client.Vanish(); });
-      case 4:
-        return WithClient([](Client& client) { client.Close(); });
       case 5:
         return WithClient(
-            [](Client& client) { client.stalled ? client.ReadOn() : void(client.stalled = true); });
+            [this](Client& client) { Below(2) == 0 ? client.Vanish() : client.Close(); });
       case 6:
+        return WithClient(
+            [](Client& client) { client.stalled ? client.ReadOn() : void(client.stalled = true); });
+      case 7:
         w_.scheduler().RunFor(absl::Milliseconds(Below(1'500)));
         return;
-      case 7:
-        if (Below(2) > 0) return;
+      case 8:
         Stop();
         return w_.Start();
-      case 8:
+      case 9:
         if (Below(4) == 0) Reset();
         return;
       default:
         RunSome(60);
-        return WithClient([this](Client& client) { AnswerOne(client, Below(6)); });
+        for (int answers = 1 + Below(3); answers > 0; --answers)
+          WithClient([this](Client& client) { AnswerOne(client, Below(8)); });
     }
   }
 
@@ -233,7 +234,7 @@ class Schedule {
 };
 
 TEST(ConsumerSchedules, EveryEventIsAcknowledgedInOrderAndBySomebody) {
-  ForEachSchedule(60, [](std::uint64_t seed) { Schedule(seed).Run(); });
+  ForEachSchedule(100, [](std::uint64_t seed) { Schedule(seed).Run(); });
 }
 
 }  // namespace
