@@ -387,6 +387,8 @@ TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
   Process views = StartOn("views", "project,read", {"--log", log});
   const std::string position = Create(*write, "oak");
   EXPECT_EQ(GetAfter("VIEW_REBUILDING", *views, "oak", position).code, grpc::StatusCode::OK);
+  EXPECT_EQ(Get(*views, "oak", "", position).code, grpc::StatusCode::OK);
+  EXPECT_EQ(Get(*views, "oak", "", "0").reason, "ROOM_NOT_FOUND");
   Kill(write);
   EXPECT_EQ(Get(*views, "oak").code, grpc::StatusCode::OK);
   EXPECT_EQ(Get(*views, "oak", "2").reason, "READ_MODEL_BEHIND") << "not stopped";
