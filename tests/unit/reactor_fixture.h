@@ -266,8 +266,8 @@ class ReactorFixture {
     Start();
   }
 
-  // All that can be done without time passing is done.
-  void Settle() { scheduler_.RunReady(); }
+  // All that can be done is done, also by reactors that rest.
+  void Settle() { scheduler_.RunFor(kIntakeRest); }
   void RunFor(absl::Duration time) { scheduler_.RunFor(time); }
 
   core::v1::CommandReceipt Send(std::unique_ptr<google::protobuf::Message> command) {
