@@ -36,11 +36,17 @@ bool SameAnswer(const Receipt& a, const Receipt& b) {
 }  // namespace
 
 void LogHistory::Asked(const AppendRequest& request) {
-  asks_.try_emplace(request.command->command_id, Ask{request, {}});
+  asks_.try_emplace(request.command->command_id, Ask{request, {}, false});
 }
 
 void LogHistory::Answered(const std::string& command_id, const Receipt& receipt) {
   asks_.at(command_id).receipts.push_back(receipt);
+}
+
+void LogHistory::Refused(const std::string& command_id) { asks_.at(command_id).refused = true; }
+
+void LogHistory::ForgetRefusals() {
+  for (auto& [id, ask] : asks_) ask.refused = false;
 }
 
 std::string LogHistory::Check(EventStore& store) const {
@@ -92,6 +98,7 @@ std::string LogHistory::CheckOne(const Ask& ask, const std::vector<RecordedEvent
   if (!command.ok()) return std::string(command.status().message());
   const bool stored = command->has_value();
   if (!ask.receipts.empty() && !stored) return "it was answered and is not there";
+  if (ask.refused && stored) return "it was refused and is there";
   if (asked > 0 && stored != (there > 0))
     return stored ? "its receipt is there without its events" : "its events are there without it";
   if (!stored) return "";

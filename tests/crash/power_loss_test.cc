@@ -33,6 +33,9 @@ namespace leftfold::testing {
 namespace {
 
 constexpr int kCommands = 24;
+// In the place of a receipt's position.
+constexpr Position kRefused{-1};
+constexpr Position kBegun{-2};  // The process has begun.
 
 std::int64_t FromEnvironment(const char* name, std::int64_t otherwise) {
   const char* given = std::getenv(name);
@@ -63,14 +66,15 @@ AppendRequest CommandNumber(std::uint64_t seed, int n) {
 // The log of a process.
 class Log {
  public:
-  Log(const std::string& folder, std::uint64_t seed) : folder_(folder), scheduler_(seed) { Open(); }
-  void Open() {
+  Log(const std::string& folder, std::uint64_t seed) : folder_(folder), scheduler_(seed) {}
+  // Closes it before, if it is open.
+  absl::Status Open() {
     store_.reset();
     auto opened = OpenSqliteEventStore(
         folder_ + "/log",
         {.writer = &scheduler_.Serial(), .completions = &scheduler_.Pool(), .clock = &clock_});
-    if (!opened.ok()) Die(opened.status().ToString());
-    store_ = *std::move(opened);
+    if (opened.ok()) store_ = *std::move(opened);
+    return opened.status();
   }
   void Append(AppendRequest request, EventStore::AppendDone done) {
     store_->Append(std::move(request), std::move(done));
@@ -85,21 +89,29 @@ class Log {
   std::unique_ptr<EventStore> store_;
 };
 
+Receipt Refusal() {
+  Receipt receipt;
+  receipt.position = kRefused;
+  return receipt;
+}
+
 // What the process with the disk does; what it is answered it tells to `answers`, which outlives
 // it.
 void Work(const std::string& folder, std::uint64_t seed, std::ostream& answers) {
   std::mt19937_64 random(seed);
+  answers << 0 << ' ' << kBegun.value << ' ' << 0 << std::endl;
   Log log(folder, seed);
+  if (!log.Open().ok()) Die("the log cannot be opened");
   for (int n = 0; n < kCommands; ++n) {
     log.Append(CommandNumber(seed, n), [n, &answers](const absl::StatusOr<Receipt>& receipt) {
-      if (!receipt.ok()) return;
-      answers << n << ' ' << receipt->position.value << ' ' << receipt->version.value << std::endl;
+      const Receipt told = receipt.ok() ? *receipt : Refusal();
+      answers << n << ' ' << told.position.value << ' ' << told.version.value << std::endl;
     });
     if (random() % 3 == 0) log.scheduler().RunUntilIdle();
-    // What is on its way is dropped; a log that is closed is copied back from its write-ahead log.
+    // A log that is closed is copied back from its write-ahead log.
     if (random() % 8 == 0) {
       log.scheduler().RunUntilIdle();
-      log.Open();
+      if (!log.Open().ok()) Die("the log cannot be opened again");
     }
   }
   log.scheduler().RunUntilIdle();
@@ -133,12 +145,22 @@ std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
   Receipt receipt;
   receipt.aggregate_id = "oak";
   receipt.created_id = "created-1";
-  for (int n = 0; answers >> n >> receipt.position.value >> receipt.version.value;)
-    history.Answered(fmt::format("c{}", n), receipt);
+  for (int n = 0; answers >> n >> receipt.position.value >> receipt.version.value;) {
+    const std::string id = fmt::format("c{}", n);
+    if (receipt.position == kBegun) {
+      history.ForgetRefusals();
+    } else if (receipt.position == kRefused) {
+      history.Refused(id);
+    } else {
+      history.Answered(id, receipt);
+    }
+  }
   {
     Log log(folder, seed);
+    if (const absl::Status opened = log.Open(); !opened.ok()) return opened.ToString();
     log.scheduler().RunUntilIdle();
     if (const std::string wrong = history.Check(log.store()); !wrong.empty()) return wrong;
+    history.ForgetRefusals();
     for (int n = 0; n < kCommands; ++n) {
       log.Append(CommandNumber(seed, n), [&](const absl::StatusOr<Receipt>& again) {
         if (again.ok()) history.Answered(fmt::format("c{}", n), *again);
@@ -203,8 +225,7 @@ DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
   return fault;
 }
 
-// Tries so many points, of schedules with about `points_each`; `try_one` gets a schedule's seed and
-// its calls.
+// Tries so many points of schedules.
 template <class TryOne>
 void ForEachPoint(std::int64_t points, TryOne try_one) {
   constexpr std::int64_t kPointsEach = 20;
