@@ -89,6 +89,7 @@ class SequencedStore::GroupBuilder {
                                 stream),
                     {{"stream", stream}});
     }
+    if (request.condition) LEFTFOLD_RETURN_IF_ERROR(CheckAfter(*request.condition, head_.position));
     std::vector<Version> versions;
     if (absl::Status status = CheckStreams(request, versions); !status.ok()) return status;
     WriteAll(queued, versions);
