@@ -119,6 +119,9 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
     case SQLITE_IOERR:
       if (sqlite_code == SQLITE_IOERR_DATA)
         return Error(absl::StatusCode::kDataLoss, "{}", LastPageFault());
+      if (sqlite_code == SQLITE_IOERR_SHMSIZE)
+        return Error(absl::StatusCode::kInternal,
+                     "its -shm file cannot grow: free space on the disk");
       return Error(absl::StatusCode::kInternal, "SQLite error {}: {}", sqlite_code, message);
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
