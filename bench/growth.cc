@@ -26,7 +26,7 @@ constexpr int kConnections = 4;
 constexpr std::int64_t kNewestStreams = 4'096;
 constexpr std::uint64_t kSeed = 20'261'121;
 constexpr std::string_view kPayload =
-    R"({"order": "10045", "item": "margherita", "cents": 1450, "note": "no olives"})";
+    R"({"basket": "10045", "item": "margherita", "cents": 1450, "note": "no olives"})";
 
 enum class Ids { kRandom, kTimeOrdered };
 
@@ -39,7 +39,7 @@ class Business {
     std::string stream;
     {
       MutexLock lock(mu_);
-      stream = fmt::format("order-{}", NextStream());
+      stream = fmt::format("basket-{}", NextStream());
       request.set_command_id(ids == Ids::kRandom ? RandomUuid() : ToString(NewUuidV7(absl::Now())));
     }
     for (int i = 0; i < kEventsPerAppend; ++i) {

@@ -31,6 +31,21 @@ std::string TakePrefixed(std::string_view& bytes) {
 
 }  // namespace
 
+EventView ViewOf(const RecordedEvent& event) {
+  return {event.position, event.stream,      event.version,           event.event_id,
+          event.type,     event.payload,     event.encoding,          event.metadata,
+          event.tags,     event.recorded_at, event.category_previous, event.leaf,
+          event.chain};
+}
+
+RecordedEvent CopyOf(const EventView& event) {
+  return {event.position,    std::string(event.stream),   event.version,
+          event.event_id,    std::string(event.type),     std::string(event.payload),
+          event.encoding,    std::string(event.metadata), {event.tags.begin(), event.tags.end()},
+          event.recorded_at, event.category_previous,     event.leaf,
+          event.chain};
+}
+
 core::v1::EventMetadata EventMeta::metadata() const {
   core::v1::EventMetadata parsed;
   parsed.ParseFromString(recorded.metadata);

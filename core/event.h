@@ -4,6 +4,7 @@
 #include <absl/time/time.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,25 @@ struct RecordedEvent {
   Digest leaf{};
   Digest chain{};
 };
+
+// The same while it is being read: valid as long as what it was read from.
+struct EventView {
+  Position position;
+  std::string_view stream;
+  Version version;
+  Uuid event_id{};
+  std::string_view type;
+  std::string_view payload;
+  Encoding encoding = Encoding::kProtobuf;
+  std::string_view metadata;
+  std::span<const Tag> tags;
+  absl::Time recorded_at;
+  Position category_previous;
+  Digest leaf{};
+  Digest chain{};
+};
+EventView ViewOf(const RecordedEvent& event);
+RecordedEvent CopyOf(const EventView& event);
 
 // What a fold may know of an event besides its payload. Valid during the call only.
 struct EventMeta {

@@ -3,9 +3,13 @@
 #include <google/protobuf/any.pb.h>
 #include <google/protobuf/timestamp.pb.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <optional>
+#include <utility>
 
+#include "core/ids.h"
 #include "core/json.h"
 #include "core/serialize.h"
 
@@ -34,12 +38,9 @@ static_assert(IsShifted(Metadata::kActorFieldNumber, Event::kActorFieldNumber) &
               IsShifted(Metadata::kHeadersFieldNumber, Event::kHeadersFieldNumber));
 
 constexpr std::size_t kVarintBytesMax = 10;
-
-char* PutVarint(std::uint64_t value, char* at) {
-  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
-  *at++ = static_cast<char>(value);
-  return at;
-}
+// What an event takes at the most besides its texts: tag and number of its fields, its id, leaf and
+// chain.
+constexpr std::size_t kFixedBytesMax = 384;
 
 constexpr std::uint64_t TagOf(int field, std::uint64_t kind) {
   return static_cast<std::uint64_t>(field) << 3 | kind;
@@ -56,50 +57,69 @@ std::size_t FieldSize(int field, std::size_t bytes) {
   return bytes == 0 ? 0 : VarintSize(TagOf(field, kBytes)) + VarintSize(bytes) + bytes;
 }
 
-// A tag and the number after it: a value, or a length.
-void AppendPair(std::uint64_t tag, std::uint64_t number, std::string& out) {
-  char bytes[2 * kVarintBytesMax];
-  out.append(bytes, PutVarint(number, PutVarint(tag, bytes)));
+char* PutVarint(std::uint64_t value, char* at) {
+  for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+  *at++ = static_cast<char>(value);
+  return at;
 }
 
-void AppendHead(int field, std::size_t bytes, std::string& out) {
-  AppendPair(TagOf(field, kBytes), bytes, out);
+char* PutBytes(std::string_view bytes, char* at) {
+  return std::copy_n(bytes.data(), bytes.size(), at);
 }
 
-void AppendInt(int field, std::int64_t value, std::string& out) {
-  AppendPair(TagOf(field, kVarint), static_cast<std::uint64_t>(value), out);
+char* PutHead(int field, std::size_t bytes, char* at) {
+  return PutVarint(bytes, PutVarint(TagOf(field, kBytes), at));
 }
 
-void AppendUnlessEmpty(int field, std::string_view bytes, std::string& out) {
-  if (!bytes.empty()) AppendField(field, bytes, out);
+char* PutField(int field, std::string_view bytes, char* at) {
+  return PutBytes(bytes, PutHead(field, bytes.size(), at));
 }
 
-void AppendPayload(const RecordedEvent& event, std::string& out) {
+char* PutUnlessEmpty(int field, std::string_view bytes, char* at) {
+  return bytes.empty() ? at : PutField(field, bytes, at);
+}
+
+char* PutInt(int field, std::int64_t value, char* at) {
+  return PutVarint(static_cast<std::uint64_t>(value), PutVarint(TagOf(field, kVarint), at));
+}
+
+char* PutPayload(const EventView& event, char* at) {
   if (event.encoding == Encoding::kJson) {
     const bool text = IsUtf8(event.payload);
-    return AppendField(text ? Event::kJsonFieldNumber : Event::kRawJsonFieldNumber, event.payload,
-                       out);
+    return PutField(text ? Event::kJsonFieldNumber : Event::kRawJsonFieldNumber, event.payload, at);
   }
   using google::protobuf::Any;
   const std::size_t url = kTypeUrlPrefix.size() + event.type.size();
-  AppendHead(Event::kMessageFieldNumber,
-             FieldSize(Any::kTypeUrlFieldNumber, url) +
-                 FieldSize(Any::kValueFieldNumber, event.payload.size()),
-             out);
-  AppendHead(Any::kTypeUrlFieldNumber, url, out);
-  out.append(kTypeUrlPrefix).append(event.type);
-  AppendUnlessEmpty(Any::kValueFieldNumber, event.payload, out);
+  at = PutHead(Event::kMessageFieldNumber,
+               FieldSize(Any::kTypeUrlFieldNumber, url) +
+                   FieldSize(Any::kValueFieldNumber, event.payload.size()),
+               at);
+  at = PutHead(Any::kTypeUrlFieldNumber, url, at);
+  at = PutBytes(event.type, PutBytes(kTypeUrlPrefix, at));
+  return PutUnlessEmpty(Any::kValueFieldNumber, event.payload, at);
 }
 
-void AppendTime(absl::Time time, std::string& out) {
+char* PutTime(absl::Time time, char* at) {
   using google::protobuf::Timestamp;
   const std::int64_t micros = absl::ToUnixMicros(time);
   const std::int64_t seconds = micros / 1'000'000;
   const std::int64_t nanos = micros % 1'000'000 * 1'000;
-  std::string fields;
-  if (seconds != 0) AppendInt(Timestamp::kSecondsFieldNumber, seconds, fields);
-  if (nanos != 0) AppendInt(Timestamp::kNanosFieldNumber, nanos, fields);
-  AppendField(Event::kRecordedAtFieldNumber, fields, out);
+  char fields[4 * kVarintBytesMax];
+  char* end = fields;
+  if (seconds != 0) end = PutInt(Timestamp::kSecondsFieldNumber, seconds, end);
+  if (nanos != 0) end = PutInt(Timestamp::kNanosFieldNumber, nanos, end);
+  return PutField(Event::kRecordedAtFieldNumber, {fields, static_cast<std::size_t>(end - fields)},
+                  at);
+}
+
+char* PutTag(const Tag& tag, char* at) {
+  using Message = core::v1::Tag;
+  at = PutHead(Event::kTagsFieldNumber,
+               FieldSize(Message::kKeyFieldNumber, tag.key.size()) +
+                   FieldSize(Message::kValueFieldNumber, tag.value.size()),
+               at);
+  at = PutUnlessEmpty(Message::kKeyFieldNumber, tag.key, at);
+  return PutUnlessEmpty(Message::kValueFieldNumber, tag.value, at);
 }
 
 std::optional<std::uint64_t> TakeVarint(std::string_view& bytes) {
@@ -113,69 +133,117 @@ std::optional<std::uint64_t> TakeVarint(std::string_view& bytes) {
   return std::nullopt;
 }
 
-// Moves the fields of EventMetadata's bytes over; false when one is beyond `last` or is none of
-// them.
-bool AppendMetadataFields(std::string_view bytes, int last, std::string& out) {
-  while (!bytes.empty()) {
-    const auto tag = TakeVarint(bytes);
-    const auto size = TakeVarint(bytes);
-    if (!tag || !size || (*tag & 7) != kBytes || *size > bytes.size()) return false;
-    const auto field = static_cast<int>(*tag >> 3);
-    if (field < Metadata::kActorFieldNumber || field > last) return false;
-    const std::string_view value = bytes.substr(0, *size);
-    bytes.remove_prefix(*size);
-    AppendField(field + kMetadataShift, value, out);
+// Takes the next field of EventMetadata's bytes; its number is 0 when that cannot be.
+std::pair<int, std::string_view> TakeField(std::string_view& bytes) {
+  const auto tag = TakeVarint(bytes);
+  const auto size = TakeVarint(bytes);
+  if (!tag || !size || (*tag & 7) != kBytes || *size > bytes.size()) return {};
+  const std::string_view value = bytes.substr(0, *size);
+  bytes.remove_prefix(*size);
+  return {static_cast<int>(*tag >> 3), value};
+}
+
+// Whether they need no parsing; what is no string may be malformed inside.
+bool AreStrings(std::string_view metadata) {
+  if (!IsAscii(metadata)) return false;
+  while (!metadata.empty()) {
+    const int field = TakeField(metadata).first;
+    if (field < Metadata::kActorFieldNumber || field > Metadata::kTraceparentFieldNumber)
+      return false;
   }
   return true;
 }
 
-void AppendMetadata(std::string_view metadata, std::string& out) {
-  const std::size_t before = out.size();
-  // The strings need no parsing; whatever else there is may be malformed inside.
-  if (IsAscii(metadata) && AppendMetadataFields(metadata, Metadata::kTraceparentFieldNumber, out))
-    return;
-  out.resize(before);
+// Moves the fields over; they take no more than they had.
+char* PutMetadata(std::string_view bytes, char* at) {
+  while (!bytes.empty()) {
+    const auto [field, value] = TakeField(bytes);
+    at = PutField(field + kMetadataShift, value, at);
+  }
+  return at;
+}
+
+// What can be read of them.
+std::string Readable(std::string_view metadata) {
   Metadata parsed;
-  if (!parsed.ParseFromArray(metadata.data(), static_cast<int>(metadata.size()))) return;
+  if (!parsed.ParseFromArray(metadata.data(), static_cast<int>(metadata.size()))) return "";
   parsed.DiscardUnknownFields();
-  AppendMetadataFields(DeterministicBytes(parsed), Metadata::kHeadersFieldNumber, out);
+  return DeterministicBytes(parsed);
+}
+
+// An event and what of its metadata goes with it.
+struct Source {
+  Source(const EventView& view, bool raw) : event(view), raw_metadata(raw) {
+    if (!AreStrings(view.metadata)) metadata = readable = Readable(view.metadata);
+  }
+  std::size_t SizeMax() const {
+    std::size_t size = kFixedBytesMax + event.stream.size() + 2 * event.type.size() +
+                       event.payload.size() + metadata.size() +
+                       (raw_metadata ? event.metadata.size() : 0);
+    for (const Tag& tag : event.tags)
+      size += 4 * kVarintBytesMax + tag.key.size() + tag.value.size();
+    return size;
+  }
+
+  const EventView& event;
+  const bool raw_metadata;
+  std::string readable;
+  std::string_view metadata = event.metadata;
+};
+
+char* PutEvent(const Source& source, char* at) {
+  const EventView& event = source.event;
+  at = PutInt(Event::kPositionFieldNumber, event.position.value, at);
+  at = PutField(Event::kStreamFieldNumber, event.stream, at);
+  at = PutInt(Event::kVersionFieldNumber, event.version.value, at);
+  at = WriteUuid(event.event_id, PutHead(Event::kEventIdFieldNumber, kUuidTextSize, at));
+  at = PutField(Event::kTypeFieldNumber, event.type, at);
+  at = PutPayload(event, at);
+  at = PutTime(event.recorded_at, at);
+  at = PutMetadata(source.metadata, at);
+  for (const Tag& tag : event.tags) at = PutTag(tag, at);
+  at = PutField(Event::kLeafFieldNumber, AsBytes(event.leaf), at);
+  at = PutField(Event::kChainFieldNumber, AsBytes(event.chain), at);
+  if (event.category_previous != kBeforeFirst)
+    at = PutInt(Event::kCategoryPreviousFieldNumber, event.category_previous.value, at);
+  return source.raw_metadata ? PutField(Event::kRawMetadataFieldNumber, event.metadata, at) : at;
 }
 
 }  // namespace
 
 void AppendField(int field, std::string_view bytes, std::string& out) {
-  AppendHead(field, bytes.size(), out);
-  out.append(bytes);
+  char head[2 * kVarintBytesMax];
+  out.append(head, PutHead(field, bytes.size(), head)).append(bytes);
 }
 
-void AppendEvent(const RecordedEvent& event, bool raw_metadata, std::string& out) {
-  AppendInt(Event::kPositionFieldNumber, event.position.value, out);
-  AppendField(Event::kStreamFieldNumber, event.stream, out);
-  AppendInt(Event::kVersionFieldNumber, event.version.value, out);
-  AppendField(Event::kEventIdFieldNumber, ToString(event.event_id), out);
-  AppendField(Event::kTypeFieldNumber, event.type, out);
-  AppendPayload(event, out);
-  AppendTime(event.recorded_at, out);
-  AppendMetadata(event.metadata, out);
-  for (const Tag& tag : event.tags) {
-    using core::v1::Tag;
-    AppendHead(Event::kTagsFieldNumber,
-               FieldSize(Tag::kKeyFieldNumber, tag.key.size()) +
-                   FieldSize(Tag::kValueFieldNumber, tag.value.size()),
-               out);
-    AppendUnlessEmpty(Tag::kKeyFieldNumber, tag.key, out);
-    AppendUnlessEmpty(Tag::kValueFieldNumber, tag.value, out);
-  }
-  AppendField(Event::kLeafFieldNumber, AsBytes(event.leaf), out);
-  AppendField(Event::kChainFieldNumber, AsBytes(event.chain), out);
-  if (event.category_previous != kBeforeFirst)
-    AppendInt(Event::kCategoryPreviousFieldNumber, event.category_previous.value, out);
-  if (raw_metadata) AppendField(Event::kRawMetadataFieldNumber, event.metadata, out);
+void AppendEvent(const EventView& event, bool raw_metadata, std::string& out) {
+  const Source source(event, raw_metadata);
+  const std::size_t before = out.size();
+  out.resize(before + source.SizeMax());
+  const char* end = PutEvent(source, out.data() + before);
+  out.resize(static_cast<std::size_t>(end - out.data()));
+}
+
+void AppendEventField(int field, const EventView& event, bool raw_metadata, std::string& out) {
+  const Source source(event, raw_metadata);
+  const std::size_t before = out.size();
+  out.resize(before + 2 * kVarintBytesMax + source.SizeMax());
+  char* const head = out.data() + before;
+  // The length stands before the event and is known after it: where it takes as many bytes as this
+  // one, which is that of most events, nothing is moved.
+  constexpr std::size_t kLikelySize = 200;
+  char* const written = PutHead(field, kLikelySize, head);
+  const auto size = static_cast<std::size_t>(PutEvent(source, written) - written);
+  char head_bytes[2 * kVarintBytesMax];
+  const auto head_size = static_cast<std::size_t>(PutHead(field, size, head_bytes) - head_bytes);
+  if (head + head_size != written) std::memmove(head + head_size, written, size);
+  std::memcpy(head, head_bytes, head_size);
+  out.resize(before + head_size + size);
 }
 
 core::v1::RecordedEvent ToProto(const RecordedEvent& event) {
   std::string bytes;
-  AppendEvent(event, false, bytes);
+  AppendEvent(ViewOf(event), false, bytes);
   core::v1::RecordedEvent out;
   out.ParseFromString(bytes);
   return out;

@@ -13,7 +13,9 @@ namespace leftfold {
 // make a message object and to serialise it. Metadata that cannot be read as EventMetadata, which
 // only engines can write, is left out. With `raw_metadata` its bytes are in the field of that name
 // too.
-void AppendEvent(const RecordedEvent& event, bool raw_metadata, std::string& out);
+void AppendEvent(const EventView& event, bool raw_metadata, std::string& out);
+// The same, as the field `field` of a message.
+void AppendEventField(int field, const EventView& event, bool raw_metadata, std::string& out);
 
 // Appends `bytes` as the length-delimited field `field` of a message.
 void AppendField(int field, std::string_view bytes, std::string& out);

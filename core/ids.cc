@@ -47,20 +47,25 @@ Uuid DerivedUuid(std::string_view seed, int n) {
   return Stamped(uuid, 7);
 }
 
-std::string ToString(const Uuid& uuid) {
+char* WriteUuid(const Uuid& uuid, char* at) {
   static constexpr char kDigits[] = "0123456789abcdef";
-  std::string out;
-  out.reserve(36);
+  const char* begin = at;
   for (const std::uint8_t byte : uuid) {
-    if (IsDash(out.size())) out += '-';
-    out += kDigits[byte >> 4];
-    out += kDigits[byte & 15];
+    if (IsDash(static_cast<std::size_t>(at - begin))) *at++ = '-';
+    *at++ = kDigits[byte >> 4];
+    *at++ = kDigits[byte & 15];
   }
+  return at;
+}
+
+std::string ToString(const Uuid& uuid) {
+  std::string out(kUuidTextSize, '\0');
+  WriteUuid(uuid, out.data());
   return out;
 }
 
 std::optional<Uuid> ParseUuid(std::string_view text) {
-  if (text.size() != 36) return std::nullopt;
+  if (text.size() != kUuidTextSize) return std::nullopt;
   Uuid uuid{};
   std::size_t digits = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -4,6 +4,7 @@
 #include <absl/time/time.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ Uuid NewUuidV7(absl::Time now);
 Uuid DerivedUuid(std::string_view seed, int n);
 // 36 characters, lower case.
 std::string ToString(const Uuid& uuid);
+// The same, kUuidTextSize characters, written to `at`; returns their end.
+inline constexpr std::size_t kUuidTextSize = 36;
+char* WriteUuid(const Uuid& uuid, char* at);
 // nullopt unless 36 characters of the canonical form.
 std::optional<Uuid> ParseUuid(std::string_view text);
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 
 namespace leftfold {
 namespace {
@@ -137,9 +139,14 @@ class Scanner {
 }  // namespace
 
 bool IsAscii(std::string_view bytes) {
-  unsigned char any = 0;
+  std::uint64_t any = 0;
+  for (; bytes.size() >= sizeof any; bytes.remove_prefix(sizeof any)) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes.data(), sizeof word);
+    any |= word;
+  }
   for (const char c : bytes) any |= static_cast<unsigned char>(c);
-  return any < 0x80;
+  return (any & 0x8080'8080'8080'8080) == 0;
 }
 
 bool IsUtf8(std::string_view bytes) {

@@ -6,37 +6,8 @@
 #include "leftfold/core/v1/receipt.pb.h"
 
 namespace leftfold {
-namespace {
 
 namespace pb = google::protobuf;
-
-// A field that the type does not have.
-struct UnknownField {
-  const pb::Descriptor* message;
-  int number;
-};
-
-// The first one, at any depth; protobuf's own limit at parsing bounds the recursion.
-std::optional<UnknownField> FindUnknownField(const pb::Message& message) {
-  const pb::Reflection& reflection = *message.GetReflection();
-  const pb::UnknownFieldSet& unknown = reflection.GetUnknownFields(message);
-  if (!unknown.empty()) return UnknownField{message.GetDescriptor(), unknown.field(0).number()};
-  std::vector<const pb::FieldDescriptor*> fields;
-  reflection.ListFields(message, &fields);
-  for (const pb::FieldDescriptor* field : fields) {
-    if (field->cpp_type() != pb::FieldDescriptor::CPPTYPE_MESSAGE) continue;
-    const int size = field->is_repeated() ? reflection.FieldSize(message, field) : 1;
-    for (int i = 0; i < size; ++i) {
-      const pb::Message& inner = field->is_repeated()
-                                     ? reflection.GetRepeatedMessage(message, field, i)
-                                     : reflection.GetMessage(message, field);
-      if (const auto found = FindUnknownField(inner)) return found;
-    }
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 Registry::Registry() {
   AddEvent<core::v1::ClaimTaken>();
@@ -71,30 +42,6 @@ void Registry::AddBatchOf(const pb::Descriptor& request) {
                     request.full_name()));
   }
   batches_.push_back({&request, &*entry});
-}
-
-absl::Status Registry::CheckPayload(std::string_view type, Encoding encoding,
-                                    std::string_view payload) const {
-  const auto it = events_.find(type);
-  if (it == events_.end()) return absl::OkStatus();
-  const auto refuse = [&](std::string_view why, Metadata metadata) {
-    metadata.emplace_back("type", it->first);
-    return Reject(core::v1::ERROR_REASON_PAYLOAD_DOES_NOT_DECODE,
-                  fmt::format("the payload is no {}: {}", type, why), metadata);
-  };
-  if (encoding != Encoding::kProtobuf) {
-    return refuse("it is JSON; send the message's bytes, or take a type that no domain has", {});
-  }
-  const std::unique_ptr<pb::Message> message(it->second->New());
-  if (!message->ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    return refuse("its bytes do not decode (strings must be UTF-8)", {});
-  }
-  if (const auto unknown = FindUnknownField(*message)) {
-    const std::string& name = unknown->message->full_name();
-    return refuse(fmt::format("{} has no field {}", name, unknown->number),
-                  {{"message", name}, {"field_number", fmt::to_string(unknown->number)}});
-  }
-  return absl::OkStatus();
 }
 
 const AggregateEntry* Registry::FindAggregate(std::string_view category) const {

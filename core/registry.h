@@ -176,15 +176,6 @@ class Registry {
   }
   const Upcasters& upcasters() const { return upcasters_; }
 
-  // Whether a payload can be folded by those who know its type: INVALID_ARGUMENT
-  // PAYLOAD_DOES_NOT_DECODE {type} when the type is one of events(), and the payload is JSON, or no
-  // message of the type (invalid UTF-8 in a string is one cause), or has a field that the type does
-  // not have, at any depth {field_number, message}. OK for all other types: nobody here folds them.
-  // What is in a google.protobuf.Any is not looked at. For whoever appends what no aggregate
-  // decided. Thread-safe.
-  absl::Status CheckPayload(std::string_view type, Encoding encoding,
-                            std::string_view payload) const;
-
  private:
   template <class Event>
   void AddEvent() {

@@ -1,6 +1,7 @@
 #ifndef EVENT_STORE_EVENT_STORE_H_
 #define EVENT_STORE_EVENT_STORE_H_
 
+#include <absl/functional/function_ref.h>
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -63,7 +65,7 @@ struct QueryItem {
 // read up to `after` then knows that nothing came between.
 struct AppendCondition {
   std::vector<QueryItem> fail_if_events_match;  // 1 to kQueryItemsMax.
-  Position after;
+  Position after;                               // At most the head.
 };
 
 // Remembers an accepted command for ever, with or without events (I5).
@@ -141,11 +143,12 @@ struct EventFilter {
   std::vector<QueryItem> items = {};         // One of these fits; at most kQueryItemsMax.
 
   bool MatchesAll() const;
-  bool Matches(const RecordedEvent& event) const;
+  bool Matches(const EventView& event) const;
+  bool Matches(const RecordedEvent& event) const { return Matches(ViewOf(event)); }
 };
 // Whether one of the items fits.
 bool MatchesAny(const std::vector<QueryItem>& items, std::string_view type,
-                const std::vector<Tag>& tags);
+                std::span<const Tag> tags);
 
 struct ReadAllOptions {
   // Forward: events after this position. Backward: events before it (exclusive both ways).
@@ -176,6 +179,9 @@ struct ListStreamsOptions {
   std::size_t streams_max = kListStreamsMax;
 };
 
+// Takes an event, or refuses it with false. Must not call the store.
+using TakeEvent = absl::FunctionRef<bool(const EventView& event)>;
+
 struct LogMetrics;
 
 // An append-only log of events: dense positions, contiguous versions per stream, one chain. This is
@@ -194,7 +200,8 @@ class EventStore {
   //   that did
   //   ABORTED CONDITION_FAILED {position, after}: an event fits the condition
   //   ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
-  //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types
+  //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types;
+  //   a condition after a position that the log does not have yet
   //   RESOURCE_EXHAUSTED QUEUE_FULL or DISK_FULL: nothing was stored
   // A command id that is stored with the same hash gives its receipt again (duplicate = true).
   // Any other I/O error ends the process: it is unknown what is durable.
@@ -210,6 +217,9 @@ class EventStore {
   // Leaves and chain are not checked here: the reader that keeps a chain value does (projector,
   // verify).
   virtual absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) = 0;
+  // The same without a copy of each event: `take` is shown them one by one, and the reading ends
+  // before the first that it refuses. Says how far it went, as ReadAllResult::through.
+  virtual absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take);
 
   // Version of the stream's last event, kNoEventYet when it has none.
   virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
@@ -231,6 +241,19 @@ class EventStore {
   // What it has counted; nullptr where it counts nothing.
   virtual const LogMetrics* metrics() const { return nullptr; }
 };
+
+// What ReadAll answers where there is a VisitAll.
+template <class Log>
+absl::StatusOr<ReadAllResult> CollectAll(Log& log, const ReadAllOptions& options) {
+  ReadAllResult result;
+  const absl::StatusOr<Position> through = log.VisitAll(options, [&result](const EventView& event) {
+    result.events.push_back(CopyOf(event));
+    return true;
+  });
+  if (!through.ok()) return through.status();
+  result.through = *through;
+  return result;
+}
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_EVENT_STORE_H_

@@ -22,12 +22,13 @@ namespace leftfold {
 // Reads and subscriptions open at a time. Beyond: TOO_MANY_READERS with RetryInfo.
 inline constexpr std::size_t kReadersMax = 10'000;
 // A message to a reader ends when it has so many events, or so many bytes (as serialised).
-inline constexpr std::size_t kReaderMessageEvents = 400;
-inline constexpr std::size_t kReaderMessageBytes = 128 << 10;
-// What a reader that does not read costs at the most: a message, and the same as it is sent. The
-// first is with one large event in the message, the second with many small ones.
-inline constexpr std::size_t kReaderBytesMax = (2 << 20) + (512 << 10);
-inline constexpr std::size_t kReaderSmallEventsBytesMax = 3 * kReaderMessageBytes;
+inline constexpr std::size_t kReaderMessageEvents = 1'000;
+inline constexpr std::size_t kReaderMessageBytes = 256 << 10;
+// What a reader that does not read costs at the most: a message, which is sent without a copy, and
+// what gRPC has of the call. The first is with one large event in the message, the second with many
+// small ones.
+inline constexpr std::size_t kReaderBytesMax = (1 << 20) + (512 << 10);
+inline constexpr std::size_t kReaderSmallEventsBytesMax = kReaderMessageBytes + (128 << 10);
 // A subscriber that waits looks for new events this often, though nobody told it of any.
 inline constexpr absl::Duration kReaderPollInterval = absl::Milliseconds(500);
 inline constexpr absl::Duration kSubscriptionHeartbeat = absl::Seconds(10);
@@ -43,8 +44,8 @@ inline constexpr std::int64_t kFellBehindEvents = 1'000;
 class FeedSink {
  public:
   virtual ~FeedSink() = default;
-  // A message of the RPC's response type, serialised. Valid during the call.
-  virtual void Write(std::string_view message) = 0;
+  // A message of the RPC's response type, serialised.
+  virtual void Write(std::string message) = 0;
   virtual void Finish(const absl::Status& status) = 0;
 };
 

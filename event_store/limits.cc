@@ -106,6 +106,14 @@ absl::Status CheckForm(const AppendRequest& request) {
   return AtMost("bytes of an append", kAppendBytesMax, bytes);
 }
 
+absl::Status CheckAfter(const AppendCondition& condition, Position head) {
+  if (condition.after <= head) return absl::OkStatus();
+  return Malformed("condition.after_position",
+                   fmt::format("is {}, beyond the log's last event at {}: pass the position up to "
+                               "which you have read",
+                               condition.after.value, head.value));
+}
+
 std::size_t StoredBytes(const AppendRequest& request) {
   std::size_t bytes = 0;
   for (const StreamAppend& stream : request.streams) {

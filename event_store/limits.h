@@ -11,6 +11,8 @@ namespace leftfold {
 // for what is too large.
 absl::Status CheckForm(const AppendRequest& request);
 absl::Status CheckForm(const std::vector<QueryItem>& items);
+// INVALID_FIELDS when the condition stands on events that are not there.
+absl::Status CheckAfter(const AppendCondition& condition, Position head);
 
 // Payloads, tags and metadata of the events as they are stored: the metadata once for each event.
 std::size_t StoredBytes(const AppendRequest& request);

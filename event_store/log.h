@@ -61,7 +61,7 @@ class Log {
   virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
   virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(
       std::string_view stream, const ReadStreamOptions& options) = 0;
-  virtual absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) = 0;
+  virtual absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take) = 0;
   virtual absl::StatusOr<Version> StreamVersion(std::string_view stream) = 0;
   virtual absl::StatusOr<std::vector<StreamInfo>> ListStreams(
       const ListStreamsOptions& options) = 0;

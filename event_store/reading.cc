@@ -14,9 +14,8 @@
 namespace leftfold::reading {
 namespace {
 
-// The rest is for what is around kReaderMessageEvents payloads: seldom is one read that does not
-// fit and is read again.
-constexpr std::size_t kPayloadBytes = kReaderMessageBytes / 4;
+// Room for an event that turns out not to fit, and for the other fields.
+constexpr std::size_t kMore = 4 << 10;
 
 std::vector<Tag> ToTags(const google::protobuf::RepeatedPtrField<core::v1::Tag>& tags) {
   std::vector<Tag> out;
@@ -82,27 +81,31 @@ EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violation
   return out;
 }
 
-std::size_t EventsField::Fill(const std::vector<RecordedEvent>& from, std::size_t events_max) {
-  bytes_.clear();
-  std::string event;
-  std::size_t count = 0;
-  for (; count < std::min(from.size(), events_max); ++count) {
-    const std::size_t before = bytes_.size();
-    event.clear();
-    AppendEvent(from[count], raw_metadata_, event);
-    AppendField(field_, event, bytes_);
-    if (bytes_.size() <= kReaderMessageBytes || count == 0) continue;
+bool EventsField::Add(const EventView& event) {
+  if (count_ == kReaderMessageEvents) return false;
+  const std::size_t before = bytes_.size();
+  // Where there are several there will be many. What is not written to costs nothing.
+  if (count_ == 1) bytes_.reserve(kReaderMessageBytes + kMore);
+  AppendEventField(field_, event, raw_metadata_, bytes_);
+  if (bytes_.size() > kReaderMessageBytes && count_ > 0) {
     bytes_.resize(before);
-    break;
+    return false;
   }
-  return count;
+  ++count_;
+  return true;
+}
+
+std::string EventsField::TakeWith(const google::protobuf::Message& rest) {
+  rest.AppendToString(&bytes_);
+  count_ = 0;
+  return std::exchange(bytes_, {});
 }
 
 ReadAllOptions BatchOptions(Position from, Direction direction, const EventFilter& filter) {
   return {.from = from,
           .direction = direction,
           .events_max = kReaderMessageEvents,
-          .bytes_max = kPayloadBytes,
+          .bytes_max = kReaderMessageBytes,
           .filter = filter};
 }
 

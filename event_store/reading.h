@@ -6,7 +6,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "core/reject.h"
 #include "event_store/event_store.h"
@@ -27,24 +26,22 @@ EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violation
 class EventsField {
  public:
   EventsField(int field, bool raw_metadata) : field_(field), raw_metadata_(raw_metadata) {}
-  // In place of what it held: events up to `events_max` or kReaderMessageBytes, at least one; says
-  // how many.
-  std::size_t Fill(const std::vector<RecordedEvent>& from, std::size_t events_max);
+  // False, and nothing is added, when the message is full: kReaderMessageEvents, or
+  // kReaderMessageBytes. The first event is taken whatever its size.
+  bool Add(const EventView& event);
   // The message with its other fields, which `rest` has; fields may come in any order. Nothing is
   // held any more: a reader that waits for its client costs the message alone.
-  std::string TakeWith(const google::protobuf::Message& rest) {
-    rest.AppendToString(&bytes_);
-    return std::exchange(bytes_, {});
-  }
-  bool empty() const { return bytes_.empty(); }
+  std::string TakeWith(const google::protobuf::Message& rest);
+  std::size_t count() const { return count_; }
 
  private:
   const int field_;
   const bool raw_metadata_;
+  std::size_t count_ = 0;
   std::string bytes_;
 };
 
-// How a batch is read for one message.
+// How a batch is read for one message: EventsField says when it is full.
 ReadAllOptions BatchOptions(Position from, Direction direction, const EventFilter& filter);
 
 // LOG_DIVERGED.

@@ -32,6 +32,7 @@ class ReadAllFeed final : public Feed {
       : Feed(feeds, std::move(sink)),
         request_(std::move(request)),
         filter_(std::move(filter)),
+        whole_(filter_.MatchesAll()),
         forward_(ToDirection(request_.direction()) == Direction::kForward),
         left_(Limit(request_.max_count())),
         events_(message_.kEventsFieldNumber, request_.raw_metadata()) {}
@@ -44,12 +45,22 @@ class ReadAllFeed final : public Feed {
       if (told_ == through_) return Next::kEnd;
       return Tell(through_);
     }
-    const auto read = store().ReadAll(reading::BatchOptions(
-        through_, forward_ ? Direction::kForward : Direction::kBackward, filter_));
-    if (!read.ok()) return read.status();
-    if (read->through == through_) return reading::HoleAt(After(through_));
-    if (filter_.MatchesAll()) LEFTFOLD_RETURN_IF_ERROR(CheckDense(read->events));
-    return Take(*read);
+    ReadAllOptions options = reading::BatchOptions(
+        through_, forward_ ? Direction::kForward : Direction::kBackward, filter_);
+    options.events_max = std::min(options.events_max, static_cast<std::size_t>(left_));
+    Position last = through_;
+    bool dense = true;
+    const auto through = store().VisitAll(options, [&](const EventView& event) {
+      dense = !whole_ || event.position == After(last);
+      // What was appended after the read began is left out.
+      if (!dense || (forward_ && event.position > head_) || !events_.Add(event)) return false;
+      last = event.position;
+      --left_;
+      return true;
+    });
+    if (!through.ok()) return through.status();
+    if (!dense || *through == through_) return reading::HoleAt(After(last));
+    return Took(*through, last);
   }
   std::string TakeMessage() override { return events_.TakeWith(message_); }
 
@@ -76,36 +87,17 @@ class ReadAllFeed final : public Feed {
   }
 
   Position After(Position position) const { return Position{position.value + (forward_ ? 1 : -1)}; }
-  absl::Status CheckDense(const std::vector<RecordedEvent>& events) const {
-    Position before = through_;
-    for (const RecordedEvent& event : events) {
-      if (event.position != After(before)) return reading::HoleAt(After(before));
-      before = event.position;
-    }
-    return absl::OkStatus();
-  }
   bool AtEnd() const { return left_ == 0 || (forward_ ? through_ >= head_ : through_.value <= 1); }
 
-  absl::StatusOr<Next> Take(const ReadAllResult& read) {
-    // What was appended after the read began is left out.
-    const auto end = std::find_if(read.events.begin(), read.events.end(), [&](const auto& event) {
-      return forward_ && event.position > head_;
-    });
-    const auto count = static_cast<std::size_t>(end - read.events.begin());
-    if (count == 0) {
-      through_ = forward_ ? std::min(read.through, head_) : read.through;
+  // Events up to `last`, of those up to `through`.
+  absl::StatusOr<Next> Took(Position through, Position last) {
+    through_ = forward_ ? std::min(through, head_) : through;
+    if (events_.count() == 0) {
       const std::int64_t untold = std::abs(through_.value - told_.value_or(Position{0}).value);
       return untold < kCheckpointEvents || AtEnd() ? Next::kAgain : Tell(through_);
     }
-    const std::size_t sent = events_.Fill(
-        read.events,
-        static_cast<std::size_t>(std::min<std::int64_t>(static_cast<std::int64_t>(count), left_)));
-    left_ -= static_cast<std::int64_t>(sent);
-    const bool all = sent == read.events.size();
-    through_ = all ? read.through : read.events[sent - 1].position;
-    if (forward_) through_ = std::min(through_, head_);
     // With the last one wanted the read ends, wherever the next one would have been looked for.
-    if (left_ == 0) through_ = read.events[sent - 1].position;
+    if (left_ == 0) through_ = last;
     return Tell(through_);
   }
 
@@ -118,6 +110,7 @@ class ReadAllFeed final : public Feed {
 
   const store::v1::ReadAllRequest request_;
   const EventFilter filter_;
+  const bool whole_;  // No filter: positions must be dense.
   const bool forward_;
   std::int64_t left_;
   store::v1::ReadAllResponse message_;  // Without its events.
@@ -155,7 +148,7 @@ class ReadStreamFeed final : public Feed {
                     fmt::format("the stream {} lacks version {}; run `leftfold verify`",
                                 request_.stream(), next_.value),
                     {{"stream", request_.stream()}, {"version", fmt::to_string(next_.value)}});
-    return Take(*std::move(events));
+    return Take(*events);
   }
   std::string TakeMessage() override { return events_.TakeWith(message_); }
 
@@ -196,28 +189,27 @@ class ReadStreamFeed final : public Feed {
     return Version{low};
   }
 
-  absl::StatusOr<Next> Take(std::vector<RecordedEvent> read) {
+  absl::StatusOr<Next> Take(const std::vector<RecordedEvent>& read) {
     const auto& types = request_.types();
-    std::vector<RecordedEvent> wanted;
-    for (RecordedEvent& event : read) {
-      if (event.version > last_) break;
-      next_ = event.version;
-      if (types.empty() || std::find(types.begin(), types.end(), event.type) != types.end())
-        wanted.push_back(std::move(event));
+    const auto is_wanted = [&types](const RecordedEvent& event) {
+      return types.empty() || std::find(types.begin(), types.end(), event.type) != types.end();
+    };
+    for (const RecordedEvent& event : read) {
+      if (event.version > last_ || left_ == 0) break;
+      if (is_wanted(event)) {
+        if (!events_.Add(ViewOf(event))) break;
+        --left_;
+      }
+      next_ = Version{event.version.value + (forward_ ? 1 : -1)};
     }
-    const std::size_t sent = events_.Fill(
-        wanted, static_cast<std::size_t>(std::min<std::int64_t>(kReaderMessageEvents, left_)));
-    left_ -= static_cast<std::int64_t>(sent);
-    if (sent < wanted.size()) next_ = wanted[sent - 1].version;
-    next_ = Version{next_.value + (forward_ ? 1 : -1)};
-    if (sent == 0) return Next::kAgain;
+    if (events_.count() == 0) return Next::kAgain;
     told_ = true;
     return Next::kWrite;
   }
 
   const store::v1::ReadStreamRequest request_;
   const bool forward_;
-  std::int64_t left_;
+  std::int64_t left_;                      // That may still be sent.
   store::v1::ReadStreamResponse message_;  // Without its events.
   reading::EventsField events_;
   bool begun_ = false;

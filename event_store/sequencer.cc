@@ -89,6 +89,7 @@ class SequencedStore::GroupBuilder {
                                 stream),
                     {{"stream", stream}});
     }
+    if (request.condition) LEFTFOLD_RETURN_IF_ERROR(CheckAfter(*request.condition, head_.position));
     std::vector<Version> versions;
     if (absl::Status status = CheckStreams(request, versions); !status.ok()) return status;
     WriteAll(queued, versions);
@@ -419,9 +420,9 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
   }
   return events;
 }
-absl::StatusOr<ReadAllResult> SequencedStore::ReadAll(const ReadAllOptions& options) {
+absl::StatusOr<Position> SequencedStore::VisitAll(const ReadAllOptions& options, TakeEvent take) {
   LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
-  return log_->ReadAll(options);
+  return log_->VisitAll(options, take);
 }
 absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) {
   return log_->StreamVersion(stream);

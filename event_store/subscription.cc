@@ -28,7 +28,7 @@ class Subscription final : public Feed {
     return next;
   }
   std::string TakeMessage() override {
-    if (events_.empty()) return message_.SerializeAsString();
+    if (events_.count() == 0) return message_.SerializeAsString();
     std::string message;
     AppendField(message_.kEventsFieldNumber, events_.TakeWith(message_.events()), message);
     return message;
@@ -80,28 +80,22 @@ class Subscription final : public Feed {
       message_.mutable_fell_behind()->set_head_position(head.position.value);
       return Next::kWrite;
     }
-    const auto read =
-        store().ReadAll(reading::BatchOptions(through_, Direction::kForward, filter_));
-    if (!read.ok()) return read.status();
-    if (read->through <= through_) return reading::HoleAt(through_.Next());
-    if (read->events.empty()) return PassedOver(read->through, head);
-    return Deliver(*read, head);
-  }
-
-  absl::StatusOr<Next> Deliver(const ReadAllResult& read, const Head& head) {
-    if (whole_) {
-      Position expected = through_;
-      for (const RecordedEvent& event : read.events) {
-        expected = expected.Next();
-        if (event.position != expected) return reading::HoleAt(expected);
-      }
-    }
-    store::v1::EventBatch& batch = *message_.mutable_events();
-    const std::size_t count = events_.Fill(read.events, read.events.size());
-    told_ = read.events[count - 1].position;
-    through_ = count == read.events.size() ? read.through : told_;
-    batch.set_position(told_.value);
-    batch.set_head_position(std::max(head.position, told_).value);
+    Position last = through_;
+    bool dense = true;
+    const auto through = store().VisitAll(
+        reading::BatchOptions(through_, Direction::kForward, filter_), [&](const EventView& event) {
+          dense = !whole_ || event.position == last.Next();
+          if (!dense || !events_.Add(event)) return false;
+          last = event.position;
+          return true;
+        });
+    if (!through.ok()) return through.status();
+    if (!dense || *through <= through_) return reading::HoleAt(last.Next());
+    if (events_.count() == 0) return PassedOver(*through, head);
+    through_ = *through;
+    told_ = last;
+    message_.mutable_events()->set_position(told_.value);
+    message_.mutable_events()->set_head_position(std::max(head.position, told_).value);
     return Next::kWrite;
   }
 

@@ -116,6 +116,14 @@ grpc::ByteBuffer Serialised(const pb::Message& message) {
   return {&slice, 1};
 }
 
+// Owns the bytes, which are not copied.
+grpc::Slice SliceOf(std::string bytes) {
+  auto owned = std::make_unique<std::string>(std::move(bytes));
+  std::string& text = *owned;
+  return {text.data(), text.size(), [](void* string) { delete static_cast<std::string*>(string); },
+          owned.release()};
+}
+
 }  // namespace
 
 struct RequestParser::Shapes {
@@ -219,8 +227,8 @@ class StreamReactor final : public grpc::ServerWriteReactor<grpc::ByteBuffer>, p
   MessagePtr TakeRequest() override { return std::move(request_); }
   CallFacts facts() const override { return CallFacts(*context_); }
   void Observe(StreamEvents events) override { events_ = std::move(events); }
-  void Write(std::string_view serialised) override {
-    const grpc::Slice slice(serialised.data(), serialised.size());
+  void Write(std::string serialised) override {
+    const grpc::Slice slice = SliceOf(std::move(serialised));
     buffer_ = grpc::ByteBuffer(&slice, 1);
     StartWrite(&buffer_);
   }

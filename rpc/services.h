@@ -118,11 +118,9 @@ class ServerStream {
   virtual CallFacts facts() const = 0;
   // Once, before the handler returns and before the first Write.
   virtual void Observe(StreamEvents events) = 0;
-  // Sends one serialised response; the bytes are copied.
-  virtual void Write(std::string_view serialised) = 0;
-  void Write(const google::protobuf::Message& response) {
-    Write(std::string_view(response.SerializeAsString()));
-  }
+  // Sends one serialised response.
+  virtual void Write(std::string serialised) = 0;
+  void Write(const google::protobuf::Message& response) { Write(response.SerializeAsString()); }
   // Ends the call; not while a write is outstanding. The stream is gone then, and nothing is
   // observed any more.
   virtual void Finish(const absl::Status& status) = 0;

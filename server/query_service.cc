@@ -10,7 +10,7 @@ namespace {
 class StreamSink final : public read_api::WatchSink {
  public:
   explicit StreamSink(rpc::ServerStream& stream) : stream_(stream) {}
-  void Write(std::string_view message) override { stream_.Write(message); }
+  void Write(std::string_view message) override { stream_.Write(std::string(message)); }
   void Finish(const absl::Status& status) override { stream_.Finish(status); }
 
  private:

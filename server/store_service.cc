@@ -30,7 +30,7 @@ absl::Status CheckPartition(std::int32_t partition) {
 class StreamFeedSink final : public FeedSink {
  public:
   explicit StreamFeedSink(rpc::ServerStream& stream) : stream_(stream) {}
-  void Write(std::string_view message) override { stream_.Write(message); }
+  void Write(std::string message) override { stream_.Write(std::move(message)); }
   void Finish(const absl::Status& status) override { stream_.Finish(status); }
 
  private:

@@ -224,6 +224,16 @@ int DeviceCharacteristics(sqlite3_file* f) {
   return found;
 }
 
+// What is written of a commit is in the write-ahead log, and durable, before the index of it in
+// shared memory grows: a disk that is full by then would leave a commit of which nobody knows. The
+// first regions are made at once, before anything is written. Where that fails, SQLite gets what it
+// has asked for, if it can be had.
+int ShmMap(sqlite3_file* f, int region, int size, int extend, void volatile** out) {
+  if (extend != 0 && region < kShmRegions)
+    Ask(f, &sqlite3_io_methods::xShmMap, kShmRegions - 1, size, extend, out);
+  return Ask(f, &sqlite3_io_methods::xShmMap, region, size, extend, out);
+}
+
 // Version 2 has no xFetch: nothing is read past the checks, through mapped memory.
 constexpr sqlite3_io_methods kMethods = {
     .iVersion = 2,
@@ -239,7 +249,7 @@ constexpr sqlite3_io_methods kMethods = {
     .xFileControl = Pass<&sqlite3_io_methods::xFileControl>::Call,
     .xSectorSize = Pass<&sqlite3_io_methods::xSectorSize>::Call,
     .xDeviceCharacteristics = DeviceCharacteristics,
-    .xShmMap = Pass<&sqlite3_io_methods::xShmMap>::Call,
+    .xShmMap = ShmMap,
     .xShmLock = Pass<&sqlite3_io_methods::xShmLock>::Call,
     .xShmBarrier = Pass<&sqlite3_io_methods::xShmBarrier>::Call,
     .xShmUnmap = Pass<&sqlite3_io_methods::xShmUnmap>::Call,

@@ -10,8 +10,8 @@
 // of each page hold a checksum of the others and of the page's number; it is written with each
 // write of a page to the database file and checked with each read from there. Pages in a
 // write-ahead log have SQLite's own checksums of frames, which SQLite looks at after a crash only;
-// here they are checked with each read. Rollback journals, shared memory and temporary files are
-// left alone.
+// here they are checked with each read. Rollback journals and temporary files are left alone;
+// shared memory only begins larger than SQLite would make it (kShmRegions).
 //
 // Whether a database has checksums, its first page says: the reserve (byte 20) is kPageReserve.
 // Others are read and written as ever, but for their write-ahead log. A page of zeros is a fault,
@@ -24,6 +24,8 @@
 namespace leftfold::sql {
 
 inline constexpr int kPageReserve = 8;
+// Of 32 KiB each; they hold the index of 32,734 frames, a write-ahead log of 128 MiB.
+inline constexpr int kShmRegions = 8;
 inline constexpr const char* kChecksumVfs = "leftfold";
 
 // Makes it the way to the files for every connection of this process that is opened after it.

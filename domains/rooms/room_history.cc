@@ -71,7 +71,7 @@ v1::Room ToDocument(std::string_view room_id, std::int64_t version, Room::State 
 void RoomHistory::Record(const EventMeta& meta, WriteTx& tx) {
   const std::int64_t version = meta.version().value;
   std::string recorded;
-  AppendEvent(meta.recorded, false, recorded);
+  AppendEvent(ViewOf(meta.recorded), false, recorded);
   if (version == 0) {
     tx.Exec("INSERT OR REPLACE INTO room (id, room_id) VALUES (?, ?)", meta.position(),
             meta.aggregate_id());

@@ -77,16 +77,16 @@ class MemoryLog final : public Log {
     return batch.events;
   }
 
-  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+  absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take) override {
     MutexLock lock(mu_);
-    ReadPage page(options);
+    ReadPage page(options, take);
     const auto count = static_cast<std::int64_t>(events_.size());
     // Position p lies at index p - 1.
     std::int64_t index = page.forward() ? std::max<std::int64_t>(options.from.value, 0)
                                         : std::min(options.from.value - 2, count - 1);
     for (; !page.full() && index >= 0 && index < count; index += page.forward() ? 1 : -1)
-      page.Offer(events_[static_cast<std::size_t>(index)]);
-    return page.Take();
+      page.Offer(ViewOf(events_[static_cast<std::size_t>(index)]));
+    return page.through();
   }
 
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {

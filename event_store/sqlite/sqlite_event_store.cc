@@ -85,7 +85,10 @@ class ReadOnlyStore final : public EventStore {
     return log_->ReadStream(stream, options);
   }
   absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
-    return log_->ReadAll(options);
+    return CollectAll(*log_, options);
+  }
+  absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take) override {
+    return log_->VisitAll(options, take);
   }
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override {
     return log_->StreamVersion(stream);

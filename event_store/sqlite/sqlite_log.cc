@@ -50,23 +50,31 @@ void CopyInto(std::string_view from, Bytes& to) {
   std::copy_n(from.begin(), std::min(from.size(), to.size()), to.begin());
 }
 
-RecordedEvent EventIn(const Rows& row) {
-  RecordedEvent event;
-  event.position = Position{row.Int(0)};
-  event.stream = row.Text(1);
-  event.version = Version{row.Int(2)};
-  CopyInto(row.Blob(3), event.event_id);
-  event.type = row.Text(4);
-  event.payload = std::string(row.Blob(5));
-  event.encoding = static_cast<Encoding>(row.Int(6));
-  event.metadata = std::string(row.Blob(7));
-  event.tags = DecodeTags(row.Blob(8));
-  event.recorded_at = absl::FromUnixMicros(row.Int(9));
-  event.category_previous = Position{row.Int(10)};
-  CopyInto(row.Blob(11), event.leaf);
-  CopyInto(row.Blob(12), event.chain);
-  return event;
-}
+// The event in a row, until the next one. The same object sees row after row.
+class EventRow {
+ public:
+  EventView Of(const Rows& row) {
+    tags_ = DecodeTags(row.Blob(8));
+    EventView event;
+    event.position = Position{row.Int(0)};
+    event.stream = row.TextView(1);
+    event.version = Version{row.Int(2)};
+    CopyInto(row.Blob(3), event.event_id);
+    event.type = row.TextView(4);
+    event.payload = row.Blob(5);
+    event.encoding = static_cast<Encoding>(row.Int(6));
+    event.metadata = row.Blob(7);
+    event.tags = tags_;
+    event.recorded_at = absl::FromUnixMicros(row.Int(9));
+    event.category_previous = Position{row.Int(10)};
+    CopyInto(row.Blob(11), event.leaf);
+    CopyInto(row.Blob(12), event.chain);
+    return event;
+  }
+
+ private:
+  std::vector<Tag> tags_;
+};
 
 StoredCommand CommandIn(const Rows& row) {
   StoredCommand found;
@@ -199,7 +207,8 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
     last_of_all = std::max(last_of_all, position);
   bool fits = last_of_all == tail.head.position;
   if (fits && tail.head.position == kBeforeFirst) return absl::OkStatus();
-  const auto read = ReadAll({.from = Position{tail.head.position.value - 2}, .events_max = 2});
+  const auto read =
+      CollectAll(*this, {.from = Position{tail.head.position.value - 2}, .events_max = 2});
   if (!read.ok()) return read.status();
   const std::vector<RecordedEvent>& last = read->events;
   const bool single = tail.head.position.value == 1;
@@ -412,7 +421,7 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
       if (!rows.Next()) return;
       bytes += rows.Blob(5).size();
       if (bytes > options.bytes_max && !events.empty()) return;
-      events.push_back(EventIn(rows));
+      events.push_back(CopyOf(EventRow().Of(rows)));
     }
   });
   if (!found.ok()) return found;
@@ -449,8 +458,8 @@ absl::StatusOr<std::vector<Position>> SqliteLog::PositionsOf(sql::Connection& co
   return std::move(positions);
 }
 
-absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) {
-  ReadPage page(options);
+absl::StatusOr<Position> SqliteLog::VisitAll(const ReadAllOptions& options, TakeEvent take) {
+  ReadPage page(options, take);
   const TermQuery query = QueryOf(options.filter);
   // A reader beside the writer finds the log longer than its index. In the writer's process an
   // event is there once it is indexed, a moment after its commit: who has read it finds it in its
@@ -473,7 +482,7 @@ absl::StatusOr<ReadAllResult> SqliteLog::ReadAll(const ReadAllOptions& options) 
   });
   LEFTFOLD_RETURN_IF_ERROR(found);
   if (!status.ok()) return status;
-  return page.Take();
+  return page.through();
 }
 
 // Forward up to `end` (inclusive); backward down to it (exclusive).
@@ -484,7 +493,8 @@ void SqliteLog::Scan(sql::Connection& connection, Position end, ReadPage& page) 
                      : "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
                        " WHERE e.position < ? AND e.position > ? ORDER BY e.position DESC";
   Rows rows = Ask(connection, scan, page.through().value, end.value);
-  while (!page.full() && rows.Next()) page.Offer(EventIn(rows));
+  EventRow row;
+  while (!page.full() && rows.Next()) page.Offer(row.Of(rows));
 }
 
 // Forward up to `indexed`; backward from there or before.
@@ -509,7 +519,7 @@ absl::Status SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery
             "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?",
             found->value);
     if (!rows.Next()) return absl::OkStatus();
-    page.Offer(EventIn(rows));
+    page.Offer(EventRow().Of(rows));
   }
   return absl::OkStatus();
 }

@@ -60,7 +60,7 @@ class SqliteLog final : public Log, private IndexSource {
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override;
-  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override;
+  absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take) override;
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
   absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override;
   absl::StatusOr<Position> PositionBefore(absl::Time time) override;

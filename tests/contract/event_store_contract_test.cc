@@ -381,6 +381,28 @@ TEST_P(EventStoreContract, TheLogIsReadBothWaysFromBeyondAPosition) {
   EXPECT_THAT(All({.from = Position{1}, .direction = Direction::kBackward}), IsEmpty());
 }
 
+TEST_P(EventStoreContract, AVisitOfTheLogEndsBeforeTheEventThatIsRefused) {
+  for (int i = 0; i < 5; ++i) Write(AppendOf("room-a", {"p"}));
+  for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+    const bool forward = direction == Direction::kForward;
+    std::vector<std::int64_t> taken;
+    const auto visit = [&](std::size_t count) {
+      taken.clear();
+      return log_.store().VisitAll({.from = Position{forward ? 1 : 6}, .direction = direction},
+                                   [&](const EventView& event) {
+                                     if (taken.size() == count) return false;
+                                     taken.push_back(event.position.value);
+                                     return true;
+                                   });
+    };
+    EXPECT_EQ(visit(2).value(), Position{forward ? 3 : 4});
+    EXPECT_EQ(taken,
+              forward ? std::vector<std::int64_t>({2, 3}) : std::vector<std::int64_t>({5, 4}));
+    EXPECT_EQ(visit(0).value(), Position{forward ? 1 : 6}) << "nothing was taken";
+    EXPECT_EQ(visit(9).value(), Position{forward ? 5 : 1});
+  }
+}
+
 TEST_P(EventStoreContract, ACategoryIsReadBothWays) {
   Write(AppendOf("room-a", {"1"}));
   Write(AppendOf("rooms-a", {"2"}));
@@ -507,6 +529,29 @@ TEST_P(EventStoreContract, AConditionSeesTheAppendsOfItsGroup) {
   EXPECT_TRUE(receipts[0].ok());
   EXPECT_EQ(ReasonOf(receipts[1].status()), "CONDITION_FAILED");
   EXPECT_TRUE(receipts[2].ok());
+}
+
+TEST_P(EventStoreContract, AConditionAfterAPositionThatIsNotThereIsRefused) {
+  const std::vector<QueryItem> bookings = {{.types = {"Booked"}}};
+  Write(Tagged("room-a", "Opened", {}));
+  const auto receipts =
+      log_.AppendTogether({Unless(Tagged("room-b", "Opened", {}), bookings, 2),
+                           Unless(Tagged("room-b", "Opened", {}), bookings, 1),
+                           Unless(Tagged("room-c", "Opened", {}), bookings, 2),
+                           CommandOf(Unless(Tagged("room-d", "Opened", {}), {{}}, 99), "c1")});
+  for (const std::size_t refused : {std::size_t{0}, std::size_t{3}}) {
+    const absl::Status status = receipts[refused].status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(ReasonOf(status), "INVALID_FIELDS");
+  }
+  EXPECT_THAT(
+      std::string(receipts[0].status().message()),
+      HasSubstr("condition.after_position: is 2, beyond the log's last event at 1: pass the "
+                "position up to which you have read"));
+  EXPECT_TRUE(receipts[1].ok()) << receipts[1].status();
+  EXPECT_TRUE(receipts[2].ok()) << receipts[2].status();
+  EXPECT_EQ(log_.store().GetHead().position, Position{3});
+  EXPECT_EQ(log_.store().FindCommand("c1").value(), std::nullopt);
 }
 
 TEST_P(EventStoreContract, AFailedConditionIsToldTogetherWithFailedChecks) {

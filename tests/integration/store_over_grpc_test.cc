@@ -267,6 +267,7 @@ TEST_F(StoreOverGrpc, PayloadsThatAreNotWhatTheySayAreRefusedAllAtOnce) {
     record->mutable_message()->set_value(bytes);
   };
   typed("leftfold.rooms.v1.RoomRenamed", "\x0a\x05zz");
+  typed("leftfold.rooms.v1.RoomRenamed", "\x0a\x02\xc3\x28");
   typed("another.company.v1.Happened", "\xff");
   *request.add_records() = JsonRecord("note-1", "{a: 1}");
   *request.add_records() = JsonRecord("note-1", "{}", "leftfold.rooms.v1.RoomRenamed");
@@ -274,7 +275,7 @@ TEST_F(StoreOverGrpc, PayloadsThatAreNotWhatTheySayAreRefusedAllAtOnce) {
   EXPECT_EQ(error.code, grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(error.reason, "INVALID_PAYLOAD");
   EXPECT_EQ(error.domain, "leftfold.store.v1");
-  EXPECT_EQ(error.field_violations, 4);
+  EXPECT_EQ(error.field_violations, 5);
   EXPECT_TRUE(PositionsOf({}).empty());
   request.Clear();
   *request.add_records() = JsonRecord("note-1", "1");

@@ -28,8 +28,9 @@ constexpr int kOperationsDefault = testing::kSanitized ? 5'000 : 100'000;
 // Of a log; then another one begins, with the next seed.
 constexpr int kOperationsOfALog = 5'000;
 constexpr int kLogsAtATime = 4;
-// Of the operations the remote store gets this part: each is several messages over a socket.
-constexpr int kRemoteShare = 20;
+// Of the operations the remote store gets this part under sanitizers: each is several messages over
+// a socket.
+constexpr int kRemoteShare = testing::kSanitized ? 20 : 1;
 
 // What LEFTFOLD_OPERATIONS says, else kOperationsDefault.
 int OperationsOfARun() {

@@ -49,7 +49,7 @@ core::v1::RecordedEvent Expected(const RecordedEvent& event,
 
 core::v1::RecordedEvent Parsed(const RecordedEvent& event, bool raw_metadata) {
   std::string bytes;
-  AppendEvent(event, raw_metadata, bytes);
+  AppendEvent(ViewOf(event), raw_metadata, bytes);
   core::v1::RecordedEvent parsed;
   EXPECT_TRUE(parsed.ParseFromString(bytes));
   return parsed;
@@ -103,7 +103,7 @@ TEST_F(EventWire, IsTheMessageThatProtobufWouldMake) {
         << expected.DebugString();
     if (!raw_metadata && metadata.headers().empty()) {
       std::string bytes;
-      AppendEvent(event, false, bytes);
+      AppendEvent(ViewOf(event), false, bytes);
       ASSERT_EQ(bytes, expected.SerializeAsString());
     }
     if (raw_metadata) continue;

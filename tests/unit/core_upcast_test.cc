@@ -15,7 +15,6 @@ namespace leftfold::testing {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 
 rooms::v1::RenameRoomRequest Rename(const std::string& id, const std::string& name) {
   rooms::v1::RenameRoomRequest command;
@@ -208,52 +207,6 @@ TEST(RegistryEvents, KnowsWhatIsWrittenWhatWasWrittenAndClaims) {
                   "leftfold.core.v1.SkipRequested", "leftfold.rooms.v1.ExternalRoomLinked",
                   "leftfold.rooms.v1.RoomDescriptionChanged", "leftfold.rooms.v1.RoomRenamed",
                   "leftfold.rooms.v1.RoomRestored", "leftfold.rooms.v1.SessionCancelled"));
-}
-
-// CheckPayload.
-class Payloads : public ::testing::Test {
- protected:
-  Payloads() { RegisterAllDomains(registry_); }
-  void ExpectRefused(const std::string& type, Encoding encoding, const std::string& payload,
-                     const std::string& why) {
-    const absl::Status status = registry_.CheckPayload(type, encoding, payload);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_EQ(ReasonOf(status), "PAYLOAD_DOES_NOT_DECODE");
-    EXPECT_EQ(MetadataOf(status, "type"), type);
-    EXPECT_THAT(std::string(status.message()), HasSubstr(why));
-  }
-  Registry registry_;
-  const std::string created_ = rooms::v1::RoomCreated::descriptor()->full_name();
-  const std::string invited_ = rooms::v1::EntityInvited::descriptor()->full_name();
-};
-
-TEST_F(Payloads, OfKnownTypesDecodeAndOthersAreNobodysBusiness) {
-  rooms::v1::EntityInvited invited;
-  invited.add_invitees()->set_id("ada");
-  EXPECT_TRUE(
-      registry_.CheckPayload(invited_, Encoding::kProtobuf, invited.SerializeAsString()).ok());
-  EXPECT_TRUE(registry_.CheckPayload(created_, Encoding::kProtobuf, "").ok());
-  EXPECT_TRUE(registry_.CheckPayload("shop.Sold", Encoding::kProtobuf, "\xff").ok());
-  EXPECT_TRUE(registry_.CheckPayload("shop.Sold", Encoding::kJson, "{").ok());
-}
-
-TEST_F(Payloads, ThatAreNoMessageOfTheirTypeAreRefused) {
-  ExpectRefused(created_, Encoding::kProtobuf, "\xff", "do not decode");
-  ExpectRefused(created_, Encoding::kProtobuf, "\x0a\x02\xc3\x28", "UTF-8");
-  ExpectRefused(created_, Encoding::kJson, R"({"name": "Oak"})", "JSON");
-  ExpectRefused("leftfold.core.v1.ClaimTaken", Encoding::kProtobuf, "\xff", "do not decode");
-}
-
-TEST_F(Payloads, WithFieldsThatTheTypeDoesNotHaveAreRefusedAtAnyDepth) {
-  rooms::v1::EntityInvited invited;
-  invited.add_invitees();
-  rooms::v1::Invitee& inner = *invited.add_invitees();
-  inner.GetReflection()->MutableUnknownFields(&inner)->AddVarint(77, 1);
-  ExpectRefused(invited_, Encoding::kProtobuf, invited.SerializeAsString(),
-                "leftfold.rooms.v1.Invitee has no field 77");
-  const absl::Status status = registry_.CheckPayload(created_, Encoding::kProtobuf, "\xa0\x06\x01");
-  EXPECT_EQ(MetadataOf(status, "message"), created_);
-  EXPECT_EQ(MetadataOf(status, "field_number"), "100");
 }
 
 }  // namespace

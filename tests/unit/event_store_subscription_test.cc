@@ -31,13 +31,12 @@ using testing::StoreOnScheduler;
 // A client: keeps what it is sent, and says that a write is through when the test wants it.
 class Client final : public FeedSink {
  public:
-  void Write(std::string_view message) override {
+  void Write(std::string message) override {
     ASSERT_FALSE(outstanding_) << "a second write while one is outstanding";
     ASSERT_FALSE(finished) << "a write after the end";
     outstanding_ = true;
     largest = std::max(largest, message.size());
-    ASSERT_TRUE(
-        messages.emplace_back().ParseFromArray(message.data(), static_cast<int>(message.size())));
+    ASSERT_TRUE(messages.emplace_back().ParseFromString(message));
     if (!paused) Acknowledge();
   }
   void Finish(const absl::Status& status) override {

@@ -463,5 +463,19 @@ TEST_F(PageChecksums, AnotherProgramThatCopiesTheWriteAheadLogBackDoesNoHarm) {
   EXPECT_EQ(FirstWithoutChecksum(other, kPage), 0);
 }
 
+// Else a commit could be durable already when the disk has no room for its index.
+TEST_F(PageChecksums, TheIndexOfTheWriteAheadLogHasItsRoomBeforeACommitNeedsIt) {
+  constexpr std::int64_t kRoom = std::int64_t{kShmRegions} * (32 << 10);
+  constexpr int kPages = 6'000;  // More than the 4,062 frames of the first region.
+  const testing::TemporaryFolder folder;
+  const std::string path = folder.path() + "/room.db";
+  const auto writer = Open(path, Role::kWriter);
+  ASSERT_TRUE(writer->Run("CREATE TABLE t(b BLOB)").ok());
+  EXPECT_EQ(SizeOf(path + "-shm"), kRoom);
+  ASSERT_TRUE(writer->Run(fmt::format("INSERT INTO t VALUES (zeroblob({}))", kPages * kPage)).ok());
+  EXPECT_GT(SizeOf(path + "-wal"), kPages * kPage);
+  EXPECT_EQ(SizeOf(path + "-shm"), kRoom);
+}
+
 }  // namespace
 }  // namespace leftfold::sql
