@@ -9,6 +9,7 @@
 #include "core/reject.h"
 #include "core/status.h"
 #include "event_store/follow.h"
+#include "reactor/kill_points.h"
 
 namespace leftfold {
 namespace {
@@ -202,7 +203,9 @@ ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
 ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, std::size_t linked,
                                         absl::Time now) {
   if (!stopped_.ok()) return Next::kStopped;
+  if (outbox_.timers().next() <= now) Reach(KillPoint::kTimerFired, reactor_.name);
   outbox_.TakeDue(now);
+  const std::int64_t events_before = counts_->events.value();
   const std::size_t results = std::min(finished_.size(), kResultsMax);
   held_up_ = absl::OkStatus();
   absl::Status status = TakeInFinished(now);
@@ -211,11 +214,15 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   if (status.ok()) status = TakeIn(events, linked);
   const bool far = checkpoint_.position.value - written_.value >= kCheckpointEvery;
   if (status.ok() && far) status = Begin();
+  const bool took_events = begun_ && counts_->events.value() > events_before;
   if (status.ok() && begun_) {
     sql::WriteCheckpoint(*connection_, checkpoint_);
+    if (took_events) Reach(KillPoint::kIntakeBegun, reactor_.name);
     status = connection_->Commit();
   }
   if (!status.ok()) return Undo(status);
+  if (took_events) Reach(KillPoint::kIntakeCommitted, reactor_.name);
+  if (begun_ && results > 0) Reach(KillPoint::kResultCommitted, reactor_.name);
   if (std::exchange(begun_, false)) written_ = checkpoint_.position;
   for (std::size_t i = 0; i < results; ++i) {
     under_way_.erase(finished_.front().first);
@@ -265,6 +272,7 @@ absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryO
   Called called = Call([&](OwnTables& tables, Outbox& outbox) {
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
   });
+  Reach(KillPoint::kResultBegun, reactor_.name);
   if (called.status.ok()) {
     counts_->delivered.Add();
     if (!outcome.result.status.ok()) counts_->rejections.Add();

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
+#include "reactor/kill_points.h"
 #include "sql/durable_file.h"
 
 namespace leftfold {
@@ -283,10 +284,15 @@ void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const S
                                 const std::vector<Delivery>& deliveries) {
   for (const Delivery& delivery : deliveries) {
     if (context->stopped) return;
+    Reach(KillPoint::kDeliveryTaken, slot->reactor.name);
     context->parts.deliverer.Deliver(
         slot->reactor, delivery,
-        [context, slot, row = delivery.row,
+        [context, slot, row = delivery.row, is_command = delivery.kind == DeliveryKind::kCommand,
          begun = context->parts.clock.Now()](DeliveryOutcome outcome) {
+          if (outcome.failure.ok() && outcome.result.status.ok()) {
+            Reach(is_command ? KillPoint::kCommandAccepted : KillPoint::kAnswered,
+                  slot->reactor.name);
+          }
           slot->attempt_seconds->Observe(absl::ToDoubleSeconds(context->parts.clock.Now() - begun));
           {
             MutexLock lock(slot->inbox_mu);

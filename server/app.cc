@@ -21,6 +21,7 @@
 #include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
 #include "reactor/consumers.h"
+#include "reactor/kill_points.h"
 #include "reactor/reactors.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_follower.h"
@@ -591,6 +592,10 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   rpc::InitProcess();
   static const SystemClock log_clock;
   StartServerLog(options.log_format, log_clock);
+  if (const absl::Status armed = ArmKillPoint(options.kill_at); !armed.ok()) {
+    LogLine("leftfold: {}", ToStd(armed.message()));
+    return 1;
+  }
   auto app = App::Start(registry, options);
   if (!app.ok()) {
     LogLine("leftfold: {}", ToStd(app.status().message()));
