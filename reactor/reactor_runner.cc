@@ -388,7 +388,9 @@ absl::Status ReactorRunner::TakeInControl(const RecordedEvent& event) {
   absl::Status taken;
   auto take = [&]<class E>(const E& control) {
     if constexpr (std::is_same_v<E, core::v1::RetryRequested>) taken = Retry(control.key());
-    if constexpr (std::is_same_v<E, core::v1::SkipRequested>) taken = Skip(control.delivery_id());
+    if constexpr (std::is_same_v<E, core::v1::SkipRequested>) {
+      taken = Skip(control.delivery_id(), event);
+    }
   };
   using Controls = Types<core::v1::RetryRequested, core::v1::SkipRequested>;
   const absl::StatusOr<bool> decoded = internal::Dispatch<Controls>(event, take);
@@ -405,19 +407,17 @@ absl::Status ReactorRunner::Retry(std::string_view key) {
   return connection_->status();
 }
 
-absl::Status ReactorRunner::Skip(std::string_view delivery_id) {
+std::optional<sql::OutboxRow> ReactorRunner::FindParked(std::string_view delivery_id) {
   const std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(delivery_id), ':');
   std::int64_t position = 0;
   std::int64_t n = 0;
   if (parts.size() != 4 || !absl::SimpleAtoi(parts[2].substr(0, parts[2].find('-')), &position) ||
       !absl::SimpleAtoi(parts[3], &n)) {
-    return absl::OkStatus();
+    return std::nullopt;
   }
   LEFTFOLD_RETURN_IF_ERROR(Begin());
-  const auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
-  if (!row || IdOf(*row) != delivery_id || outbox_.lanes().ParkedRow(row->key) != row->id) {
-    return connection_->status();
-  }
+  const auto row = FindParked(delivery_id);
+  if (!row) return connection_->status();
   outbox_.lanes().Unpark(row->key);
   outbox_.Remove(*row);
   return connection_->status();
@@ -430,12 +430,39 @@ absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Out
     if (!entry.timer.empty()) outbox_.CancelTimer(entry.timer, cause.id);
     if (entry.cancels) continue;
     const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
+  auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
+  if (!row || IdOf(*row) != delivery_id || outbox_.lanes().ParkedRow(row->key) != row->id)
+    return std::nullopt;
+  return row;
+}
+
+absl::StatusOr<bool> ReactorRunner::IsParked(std::string_view delivery_id) {
+  const bool found = FindParked(delivery_id).has_value();
+  if (connection_->status().ok()) return found;
+  const absl::Status failure = connection_->status();
+  connection_->ClearStatus();
+  return failure;
+}
+
+absl::Status ReactorRunner::Skip(std::string_view delivery_id, const RecordedEvent& decision) {
     if (!id.ok()) return id.status();
     outbox_.Add({.id = *id,
                  .key = entry.key.empty() ? cause.key : entry.key,
                  .kind = entry.kind,
                  .type = std::move(entry.type),
                  .payload = std::move(entry.payload),
+  if (row->kind == DeliveryKind::kCommand) {
+    const std::string actor = EventMeta{decision}.metadata().actor();
+    const Result result{
+        .status = absl::CancelledError("skipped by " + (actor.empty() ? "an operator" : actor)),
+        .at = decision.recorded_at};
+    Called called = Call([&](OwnTables& tables, Outbox& outbox) {
+      return reactor_.on_result(DeliveryOf(*row), result, tables, outbox);
+    });
+    LEFTFOLD_RETURN_IF_ERROR(connection_->status());
+    // What the reactor says against it undoes its own part alone: the row is given up.
+    LEFTFOLD_RETURN_IF_ERROR(Enqueue(*row, std::move(called.entries)));
+  }
                  .timer = std::move(entry.timer),
                  .due = entry.due,
                  .event_id = cause.event_id,

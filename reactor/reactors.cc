@@ -389,23 +389,17 @@ absl::Status Reactors::Resume(std::string_view reactor) {
   return absl::OkStatus();
 }
 
-template <class Event>
+template <class Event, class Parked>
 void Reactors::Record(std::string_view reactor, const Event& event, const std::string& actor,
-                      const std::function<bool(const ParkedDelivery&)>& parked, Recorded done) {
-  std::int64_t after = 0;
-  while (true) {
-    constexpr std::size_t kPage = 1'000;
-    const auto page = ListParked(reactor, after, kPage);
-    if (!page.ok()) return done(page.status());
-    if (std::any_of(page->begin(), page->end(), parked)) break;
-    if (page->size() < kPage) {
-      return done(Reject(core::v1::ERROR_REASON_NOT_PARKED,
-                         fmt::format("{} has nothing of that kind parked; ListParkedDeliveries "
-                                     "shows all",
-                                     reactor),
-                         {{"reactor", std::string(reactor)}}));
-    }
-    after = page->back().row;
+                      Parked parked, Recorded done) {
+  const absl::StatusOr<bool> is_parked = OnRunner(reactor, parked);
+  if (!is_parked.ok()) return done(is_parked.status());
+  if (!*is_parked) {
+    return done(Reject(core::v1::ERROR_REASON_NOT_PARKED,
+                       fmt::format("{} has nothing of that kind parked; ListParkedDeliveries shows "
+                                   "all",
+                                   reactor),
+                       {{"reactor", std::string(reactor)}}));
   }
   core::v1::EventMetadata metadata;
   metadata.set_actor(actor);
@@ -424,7 +418,7 @@ void Reactors::Retry(std::string_view reactor, std::string_view key, const std::
   event.set_key(std::string(key));
   Record(
       reactor, event, actor,
-      [key = std::string(key)](const ParkedDelivery& p) { return p.parked.key() == key; },
+      [key](ReactorRunner& runner) -> absl::StatusOr<bool> { return runner.IsKeyParked(key); },
       std::move(done));
 }
 
@@ -436,9 +430,7 @@ void Reactors::Skip(std::string_view reactor, std::string_view delivery_id, std:
   event.set_why(std::string(why));
   Record(
       reactor, event, actor,
-      [id = std::string(delivery_id)](const ParkedDelivery& p) {
-        return p.parked.delivery_id() == id;
-      },
+      [delivery_id](ReactorRunner& runner) { return runner.IsParked(delivery_id); },
       std::move(done));
 }
 

@@ -9,7 +9,6 @@ namespace leftfold::orders {
 absl::Status NotifyCustomer::React(const v1::OrderPlaced& event, const EventMeta& meta,
                                    OwnTables& tables, Outbox&) {
   const auto customer = tables.Load<Customer>(event.customer_id());
-  if (absl::IsNotFound(customer.status())) return absl::OkStatus();
   if (!customer.ok()) return customer.status();
   if (customer->email().empty()) return absl::OkStatus();
   tables.Exec("INSERT INTO addressee VALUES (?, ?)", meta.aggregate_id(), customer->email());

@@ -96,6 +96,11 @@ struct Worker {
                                OwnTables& tables, Outbox& outbox) {
     Note(tables, fmt::format("{} {} {}", sent.room_id(), sent.name(),
                              result.status.ok() ? "done" : ReasonOf(result.status)));
+    if (absl::IsCancelled(result.status)) {
+      Note(tables,
+           fmt::format("{} {} {}", sent.room_id(), sent.name(), ToStd(result.status.message())));
+      return broken ? absl::FailedPreconditionError("it is broken") : absl::OkStatus();
+    }
     const std::vector<std::string> steps = absl::StrSplit(sent.name(), absl::MaxSplits('>', 1));
     if (steps.size() > 1 && result.status.ok()) outbox.Send(Rename(sent.room_id(), steps[1]));
     return absl::OkStatus();
