@@ -167,6 +167,8 @@ absl::Status ReactorRunner::Load() {
   if (!checkpoint.ok()) return checkpoint.status();
   checkpoint_ = *checkpoint;
   written_ = checkpoint_.position;
+  seen_ = sql::ReadSeen(*connection_);
+  seen_more_ = false;
   paused_ = sql::ReadReactorPaused(*connection_);
   local_.clear();
   delayed_.clear();
@@ -223,6 +225,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   if (!status.ok()) return Undo(status);
   if (took_events) Reach(KillPoint::kIntakeCommitted, reactor_.name);
   if (begun_ && results > 0) Reach(KillPoint::kResultCommitted, reactor_.name);
+    if (std::exchange(seen_more_, false)) sql::WriteSeen(*connection_, seen_);
   if (std::exchange(begun_, false)) written_ = checkpoint_.position;
   for (std::size_t i = 0; i < results; ++i) {
     under_way_.erase(finished_.front().first);
@@ -279,6 +282,11 @@ absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryO
   }
   return Conclude(row, std::move(called));
 }
+  std::int64_t position = 0;
+  if (absl::SimpleAtoi(outcome.result.receipt.position(), &position) && position > seen_.value) {
+    seen_ = Position{position};
+    seen_more_ = true;
+  }
 
 absl::Status ReactorRunner::Conclude(const sql::OutboxRow& row, Called called) {
   LEFTFOLD_RETURN_IF_ERROR(connection_->status());

@@ -203,7 +203,9 @@ class ReactorRunner {
   std::unique_ptr<sql::Connection> connection_;
   std::unique_ptr<Tables> tables_;
   sql::Checkpoint checkpoint_;
-  Position written_;  // The file's checkpoint.
+  Position written_;        // The file's checkpoint.
+  Position seen_;           // The highest of all receipts.
+  bool seen_more_ = false;  // Than the file has.
   bool begun_ = false;
   bool reload_ = false;  // The file could not be read the last time.
   absl::Status held_up_;

@@ -127,6 +127,57 @@ TEST(Reactors, DoOnceWhatWasDoneButNotAnswered) {
 
 TEST(Reactors, CountNoAttemptWhenThereWasNoRoomToSendAnything) {
   ReactorFixture f;
+TEST(Reactors, RememberHowFarReceiptsReachAlsoOfAResultThatCameBeforeItsEvents) {
+  ReactorFixture f;
+  const auto seen = [&f] {
+    auto file = sql::OpenReactorReader(f.folder() + "/worker.db");
+    EXPECT_TRUE(file.ok()) << file.status();
+    return sql::ReadSeen(**file);
+  };
+  f.Create("a", "note=nothing");
+  f.Settle();
+  EXPECT_EQ(seen(), kBeforeFirst);
+  f.Create("b", "rename=c");
+  f.Settle();
+  const Position last = f.store().GetHead().position;
+  EXPECT_EQ(seen(), last);
+  f.Restart();
+  f.Create("d", "note=more");
+  f.Settle();
+  EXPECT_EQ(seen(), last);
+}
+
+TEST(Reactors, WaitAsLongAsThePolicySaysAlsoWhenAStepIsUndoneMeanwhile) {
+  ReactorFixture f;
+  f.deliverer().fail_before["counter-a"] = 1;
+  f.Create("a", "rename=b");
+  f.Settle();
+  ASSERT_EQ(f.deliverer().log.size(), 1U);
+  f.log().unreadable = true;
+  f.Create("b", "note=woken");
+  f.Settle();
+  ASSERT_EQ(f.Status().state, ReactorState::kHeldUp);
+  f.log().unreadable = false;
+  ASSERT_TRUE(f.reactors().Resume("worker").ok());
+  f.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(f.Status().state, ReactorState::kLive);
+  EXPECT_EQ(f.deliverer().log.size(), 1U);
+  f.RunFor(absl::Seconds(1));
+  EXPECT_EQ(f.deliverer().log.size(), 2U);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+}
+
+TEST(Reactors, HeldUpTryAgainOnceASecondHoweverOftenTheyAreWoken) {
+  ReactorFixture f;
+  Worker::busy = true;
+  f.Create("a", "busy");
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(f.reactors().Resume("worker").ok());
+    f.Settle();
+  }
+  EXPECT_LE(f.RunFor(absl::Seconds(10)), 60);
+}
+
   f.deliverer().full["counter-a"] = 10;
   f.Create("a", "rename=b");
   f.RunFor(absl::Seconds(30));
