@@ -272,6 +272,7 @@ void Consumers::Tick(const GroupPtr& group) {
     for (const std::string& id : sent) {
       const Consumer& consumer = *group->in_flight[id].consumer;
       group->in_flight[id].consumer->stalled_ = consumer.writing_;
+      if (group->avoid.size() >= kGroupDeliveriesMax) group->avoid.clear();  // Hints only.
       group->avoid[group->in_flight[id].held.delivery.row] = consumer.id_;
       late.push_back(Release(*group, id));
     }
@@ -391,11 +392,11 @@ absl::Status Consumers::TakeOpen(Consumer& consumer, const ConsumeRequest::Open&
   return absl::OkStatus();
 }
 
-Consumers::InFlight* Consumers::FindHeld(Group& group, Consumer& consumer, const std::string& id) {
 void Consumers::Refuse(Consumer& consumer, const std::string& id) {
   consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
 }
 
+Consumers::InFlight* Consumers::FindHeld(Group& group, Consumer& consumer, const std::string& id) {
   const auto found = group.in_flight.find(id);
   if (found != group.in_flight.end() && found->second.consumer.get() == &consumer)
     return &found->second;

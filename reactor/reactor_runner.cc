@@ -171,6 +171,9 @@ absl::Status ReactorRunner::Load() {
   seen_more_ = false;
   paused_ = sql::ReadReactorPaused(*connection_);
   local_.clear();
+  // What waits goes on waiting, but for that of the step which is undone.
+  std::vector<std::int64_t> delayed = outbox_.lanes().Delayed();
+  for (const Delayed& undone : delayed_) std::erase(delayed, undone.id);
   delayed_.clear();
   to_tell_.clear();
   for (const std::int64_t id :
@@ -178,6 +181,9 @@ absl::Status ReactorRunner::Load() {
     const auto row = outbox_.Read(id);
     if (!row.ok()) return row.status();
     Tell(*row);
+  }
+  for (const std::int64_t id : delayed) {
+    if (outbox_.lanes().Has(id)) outbox_.lanes().Delay(id);
   }
   return connection_->status();
 }
@@ -219,13 +225,13 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   const bool took_events = begun_ && counts_->events.value() > events_before;
   if (status.ok() && begun_) {
     sql::WriteCheckpoint(*connection_, checkpoint_);
+    if (std::exchange(seen_more_, false)) sql::WriteSeen(*connection_, seen_);
     if (took_events) Reach(KillPoint::kIntakeBegun, reactor_.name);
     status = connection_->Commit();
   }
   if (!status.ok()) return Undo(status);
   if (took_events) Reach(KillPoint::kIntakeCommitted, reactor_.name);
   if (begun_ && results > 0) Reach(KillPoint::kResultCommitted, reactor_.name);
-    if (std::exchange(seen_more_, false)) sql::WriteSeen(*connection_, seen_);
   if (std::exchange(begun_, false)) written_ = checkpoint_.position;
   for (std::size_t i = 0; i < results; ++i) {
     under_way_.erase(finished_.front().first);
@@ -276,17 +282,17 @@ absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryO
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
   });
   Reach(KillPoint::kResultBegun, reactor_.name);
+  std::int64_t position = 0;
+  if (absl::SimpleAtoi(outcome.result.receipt.position(), &position) && position > seen_.value) {
+    seen_ = Position{position};
+    seen_more_ = true;
+  }
   if (called.status.ok()) {
     counts_->delivered.Add();
     if (!outcome.result.status.ok()) counts_->rejections.Add();
   }
   return Conclude(row, std::move(called));
 }
-  std::int64_t position = 0;
-  if (absl::SimpleAtoi(outcome.result.receipt.position(), &position) && position > seen_.value) {
-    seen_ = Position{position};
-    seen_more_ = true;
-  }
 
 absl::Status ReactorRunner::Conclude(const sql::OutboxRow& row, Called called) {
   LEFTFOLD_RETURN_IF_ERROR(connection_->status());
@@ -337,9 +343,12 @@ absl::Status ReactorRunner::RunLocal(absl::Time now) {
 absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
   const auto event = ReadEventAt(store_, sql::PositionOfRow(row.id));
   if (!event.ok()) return event.status();
-  return Conclude(row, Call([&](OwnTables& tables, Outbox& outbox) {
-                    return reactor_.react(*event, tables, outbox);
-                  }));
+  Called called = Call(
+      [&](OwnTables& tables, Outbox& outbox) { return reactor_.react(*event, tables, outbox); });
+  LEFTFOLD_RETURN_IF_ERROR(connection_->status());
+  if (!MayPass(called.status)) return Conclude(row, std::move(called));
+  Postpone(row);  // The log's trouble is no attempt, as where the event did not wait.
+  return absl::OkStatus();
 }
 
 absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::size_t linked) {
@@ -423,21 +432,6 @@ std::optional<sql::OutboxRow> ReactorRunner::FindParked(std::string_view deliver
       !absl::SimpleAtoi(parts[3], &n)) {
     return std::nullopt;
   }
-  LEFTFOLD_RETURN_IF_ERROR(Begin());
-  const auto row = FindParked(delivery_id);
-  if (!row) return connection_->status();
-  outbox_.lanes().Unpark(row->key);
-  outbox_.Remove(*row);
-  return connection_->status();
-}
-
-absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Outbox::Entry> entries,
-                                    bool fresh) {
-  const bool tells = fresh && entries.size() == 1;
-  for (Outbox::Entry& entry : entries) {
-    if (!entry.timer.empty()) outbox_.CancelTimer(entry.timer, cause.id);
-    if (entry.cancels) continue;
-    const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
   auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
   if (!row || IdOf(*row) != delivery_id || outbox_.lanes().ParkedRow(row->key) != row->id)
     return std::nullopt;
@@ -453,12 +447,10 @@ absl::StatusOr<bool> ReactorRunner::IsParked(std::string_view delivery_id) {
 }
 
 absl::Status ReactorRunner::Skip(std::string_view delivery_id, const RecordedEvent& decision) {
-    if (!id.ok()) return id.status();
-    outbox_.Add({.id = *id,
-                 .key = entry.key.empty() ? cause.key : entry.key,
-                 .kind = entry.kind,
-                 .type = std::move(entry.type),
-                 .payload = std::move(entry.payload),
+  LEFTFOLD_RETURN_IF_ERROR(Begin());
+  const auto row = FindParked(delivery_id);
+  if (!row) return connection_->status();
+  outbox_.lanes().Unpark(row->key);
   if (row->kind == DeliveryKind::kCommand) {
     const std::string actor = EventMeta{decision}.metadata().actor();
     const Result result{
@@ -471,6 +463,23 @@ absl::Status ReactorRunner::Skip(std::string_view delivery_id, const RecordedEve
     // What the reactor says against it undoes its own part alone: the row is given up.
     LEFTFOLD_RETURN_IF_ERROR(Enqueue(*row, std::move(called.entries)));
   }
+  outbox_.Remove(*row);
+  return connection_->status();
+}
+
+absl::Status ReactorRunner::Enqueue(const sql::OutboxRow& cause, std::vector<Outbox::Entry> entries,
+                                    bool fresh) {
+  const bool tells = fresh && entries.size() == 1;
+  for (Outbox::Entry& entry : entries) {
+    if (!entry.timer.empty()) outbox_.CancelTimer(entry.timer, cause.id);
+    if (entry.cancels) continue;
+    const auto id = outbox_.NewId(sql::PositionOfRow(cause.id), !tells);
+    if (!id.ok()) return id.status();
+    outbox_.Add({.id = *id,
+                 .key = entry.key.empty() ? cause.key : entry.key,
+                 .kind = entry.kind,
+                 .type = std::move(entry.type),
+                 .payload = std::move(entry.payload),
                  .timer = std::move(entry.timer),
                  .due = entry.due,
                  .event_id = cause.event_id,

@@ -71,8 +71,9 @@ struct Reactors::Slot {
   std::vector<ReactorRunner::ToTell> told ABSL_GUARDED_BY(inbox_mu);
   std::vector<std::int64_t> undelayed ABSL_GUARDED_BY(inbox_mu);
 
-  std::atomic<bool> posted = false;   // It has a task.
-  std::atomic<bool> waiting = false;  // The store will wake it.
+  std::atomic<bool> posted = false;       // It has a task.
+  std::atomic<bool> waiting = false;      // The store will wake it.
+  std::atomic<bool> wakes_later = false;  // WakeAfter will.
 
   Mutex status_mu;
   ReactorStatus status ABSL_GUARDED_BY(status_mu);
@@ -212,7 +213,11 @@ void Reactors::Context::Wake(const std::shared_ptr<Context>& context, const Slot
 
 void Reactors::Context::WakeAfter(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                   absl::Duration delay) {
-  context->parts.executor.PostAfter(delay, [context, slot] { Wake(context, slot); });
+  if (slot->wakes_later.exchange(true)) return;
+  context->parts.executor.PostAfter(delay, [context, slot] {
+    slot->wakes_later = false;
+    Wake(context, slot);
+  });
 }
 
 void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotPtr& slot) {

@@ -273,7 +273,8 @@ class ReactorFixture {
 
   // All that can be done without time passing is done.
   void Settle() { scheduler_.RunReady(); }
-  void RunFor(absl::Duration time) { scheduler_.RunFor(time); }
+  // Returns how many tasks ran.
+  std::int64_t RunFor(absl::Duration time) { return scheduler_.RunFor(time); }
 
   core::v1::CommandReceipt Send(std::unique_ptr<google::protobuf::Message> command) {
     absl::StatusOr<core::v1::CommandReceipt> answer = absl::UnknownError("not answered");

@@ -178,6 +178,8 @@ TEST(Reactors, HeldUpTryAgainOnceASecondHoweverOftenTheyAreWoken) {
   EXPECT_LE(f.RunFor(absl::Seconds(10)), 60);
 }
 
+TEST(Reactors, CountNoAttemptWhenThereWasNoRoomToSendAnything) {
+  ReactorFixture f;
   f.deliverer().full["counter-a"] = 10;
   f.Create("a", "rename=b");
   f.RunFor(absl::Seconds(30));
@@ -261,6 +263,33 @@ TEST_F(ParkedKey, GoesOnWithoutWhatAnOperatorSkips) {
   EXPECT_EQ(f.Outbox(), 0);
 }
 
+TEST_F(ParkedKey, TellsTheReactorOfACommandThatAnOperatorSkipsBeforeWhatWaitsBehind) {
+  EXPECT_TRUE(Skip(parked_id).ok());
+  const auto results = f.Results();
+  const auto skipped = std::find(results.begin(), results.end(), "a 1 skipped by ann");
+  EXPECT_NE(skipped, results.end());
+  EXPECT_NE(std::find(skipped, results.end(), "a seen"), results.end());
+}
+
+TEST_F(ParkedKey, IsGivenUpAlsoWhenTheReactorTakesNoSkip) {
+  Worker::broken = true;
+  EXPECT_TRUE(Skip(parked_id).ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "2"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST_F(ParkedKey, WaitsForALogThatIsAwayWithoutAttemptsWhenWhatWaitedBehindIsReactedTo) {
+  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "busy note=late")));
+  Worker::busy = true;
+  EXPECT_TRUE(Retry("counter-a").ok());
+  f.RunFor(absl::Seconds(60));
+  EXPECT_EQ(f.Status().parked_keys, 0);
+  Worker::busy = false;
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Results(), Contains("a late"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
+}
+
 TEST_F(ParkedKey, StaysParkedOverARestart) {
   f.Restart();
   f.RunFor(absl::Seconds(10));
@@ -314,33 +343,6 @@ TEST_F(ParkedKey, RefusesARetryOrASkipOfWhatIsNotParked) {
 
 TEST(Reactors, ParkAnEventThatTheyCannotReactToAndLeaveNoTraceOfTheAttempt) {
   ReactorFixture f;
-TEST_F(ParkedKey, TellsTheReactorOfACommandThatAnOperatorSkipsBeforeWhatWaitsBehind) {
-  EXPECT_TRUE(Skip(parked_id).ok());
-  const auto results = f.Results();
-  const auto skipped = std::find(results.begin(), results.end(), "a 1 skipped by ann");
-  EXPECT_NE(skipped, results.end());
-  EXPECT_NE(std::find(skipped, results.end(), "a seen"), results.end());
-}
-
-TEST_F(ParkedKey, IsGivenUpAlsoWhenTheReactorTakesNoSkip) {
-  Worker::broken = true;
-  EXPECT_TRUE(Skip(parked_id).ok());
-  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "2"));
-  EXPECT_EQ(f.Outbox(), 0);
-}
-
-TEST_F(ParkedKey, WaitsForALogThatIsAwayWithoutAttemptsWhenWhatWaitedBehindIsReactedTo) {
-  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "busy note=late")));
-  Worker::busy = true;
-  EXPECT_TRUE(Retry("counter-a").ok());
-  f.RunFor(absl::Seconds(60));
-  EXPECT_EQ(f.Status().parked_keys, 0);
-  Worker::busy = false;
-  f.RunFor(absl::Seconds(10));
-  EXPECT_THAT(f.Results(), Contains("a late"));
-  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
-}
-
   f.Create("alarm", "plain");
   Worker::broken = true;
   f.Create("a", "note=before fail");
