@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "domains/orders/customer.h"
+#include "domains/orders/order.h"
 
 namespace leftfold::orders {
 
@@ -24,6 +27,17 @@ void NotifyCustomer::Tell(const std::string& text, const EventMeta& meta, OwnTab
 
 void NotifyCustomer::Forget(const EventMeta& meta, OwnTables& tables) {
   tables.Exec("DELETE FROM addressee WHERE order_id = ?", meta.aggregate_id());
+}
+
+absl::Status NotifyCustomer::ForgetUnlessPaid(const EventMeta& meta, OwnTables& tables) {
+  const auto order = tables.Load<Order>(meta.aggregate_id());
+  if (!order.ok()) return order.status();
+  const auto& attempts = order->attempts();
+  const bool paid = std::any_of(attempts.begin(), attempts.end(), [](const auto& attempt) {
+    return attempt.outcome() != v1::PAYMENT_OUTCOME_DECLINED;
+  });
+  if (!paid) Forget(meta, tables);
+  return absl::OkStatus();
 }
 
 }  // namespace leftfold::orders
