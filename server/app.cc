@@ -470,6 +470,7 @@ absl::Status App::Implementation::StartMetrics() {
       return reacting == nullptr ? std::vector<ReactorStatus>() : reacting->reactors.List();
     };
   }
+  if (groups_ != nullptr) sources.list_groups = [this] { return groups_->List(); };
   if (Has(Role::kRead)) {
     sources.watches = watches_.get();
     sources.health = health_.get();
