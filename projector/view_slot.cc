@@ -38,9 +38,11 @@ bool TellsOfAStoreAway(const absl::Status& failure) {
   return absl::IsUnavailable(failure) && !ReasonOf(failure).empty();
 }
 
-absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events) {
+absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot.mu) {
   if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) return kBatchRestMin;
-  return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
+  const absl::Duration least = slot.runner->took_some() ? kBatchRestMin : kBatchRestOthers;
+  return std::clamp(kBatchRestPerEvent * events, least, kBatchRestMax);
 }
 
 }  // namespace

@@ -21,9 +21,11 @@ namespace leftfold {
 // A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
 // between these two limits: with few events watchers hear of them soon; beyond 1 /
 // kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
-// written page serves. The first event after a pause is folded at once. A view that somebody
-// watches always rests for the shorter time.
+// written page serves. After events none of which it takes it rests for kBatchRestOthers at least.
+// The first event after a pause is folded at once. A view that somebody watches always rests for
+// the shortest time.
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
+inline constexpr absl::Duration kBatchRestOthers = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
 // After this a view that stopped for lack of space, or of the store, tries again.

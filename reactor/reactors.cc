@@ -267,9 +267,11 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
 void Reactors::Context::AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                     Position checkpoint) {
   if (slot->waiting.exchange(true)) return;
-  context->parts.store.WaitPast(checkpoint, [context, slot] {
-    slot->waiting = false;
-    Wake(context, slot);
+  context->parts.executor.PostAfter(kIntakeRest, [context, slot, checkpoint] {
+    context->parts.store.WaitPast(checkpoint, [context, slot] {
+      slot->waiting = false;
+      Wake(context, slot);
+    });
   });
 }
 

@@ -29,6 +29,9 @@ namespace leftfold {
 // After this a reactor that could not go on (a full disk, a log that cannot be reached) tries
 // again.
 inline constexpr absl::Duration kReactorRetryDelay = absl::Seconds(1);
+// A reactor that has come to the head rests so long before it looks for events again: under load it
+// takes in several at once. The first event after a pause is taken in at once.
+inline constexpr absl::Duration kIntakeRest = absl::Milliseconds(2);
 // How often the clock is looked at while a timer waits. Timers are due by the wall clock: when it
 // jumps forward they go off at the next look; when it jumps back they go off that much later.
 inline constexpr absl::Duration kClockLookEvery = absl::Seconds(10);

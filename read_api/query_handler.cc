@@ -78,9 +78,10 @@ void QueryHandler::Handle(const ViewEntry& view, const QueryEntry& query,
 }
 
 void QueryHandler::AnswerEarlier(std::unique_ptr<Job> job, Position as_of) {
-  if (!log_) return std::move(job->done)(LogNotHere());
-  log_->work.Post([this, job = std::shared_ptr<Job>(std::move(job)), as_of] {
-    auto answer = AnswerAsOf(*job->view, *job->query, *job->request, as_of, log_->store);
+  EventStore* const store = log_ ? log_->store.load() : nullptr;
+  if (store == nullptr) return std::move(job->done)(LogNotHere());
+  log_->work.Post([job = std::shared_ptr<Job>(std::move(job)), as_of, store] {
+    auto answer = AnswerAsOf(*job->view, *job->query, *job->request, as_of, *store);
     if (answer.ok()) SetPosition(**answer, job->applied_position, as_of);
     std::move(job->done)(std::move(answer));
   });

@@ -7,6 +7,7 @@
 #include <absl/time/time.h>
 #include <google/protobuf/message.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 
@@ -27,7 +28,7 @@ class QueryHandler {
  public:
   // What answers as_of_position: the log, and where tasks may block on it.
   struct Log {
-    EventStore& store;
+    const std::atomic<EventStore*>& store;  // nullptr until it is there.
     Executor& work;
   };
   // All must outlive the handler. Without a log as_of_position is answered LOG_NOT_HERE.

@@ -147,7 +147,8 @@ class App::Implementation {
   ThreadPool feeding_{"feeding", 2};
   ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
-  RemoteEventStore* remote_ = nullptr;  // `store_`, where the log is elsewhere.
+  std::atomic<EventStore*> log_now_ = nullptr;  // `store_`, once it is there.
+  RemoteEventStore* remote_ = nullptr;          // `store_`, where the log is elsewhere.
   std::string told_of_log_;
   std::unique_ptr<SnapshotStore> snapshots_;
   std::unique_ptr<Snapshotter> snapshotter_;
@@ -224,6 +225,7 @@ absl::Status App::Implementation::OpenLog() {
       {.writer = &writer_, .completions = &completions_, .clock = &clock_, .behind = &indexing_});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
+  log_now_ = store_.get();
   return absl::OkStatus();
 }
 
@@ -245,14 +247,15 @@ absl::StatusOr<std::unique_ptr<EventStore>> App::Implementation::OpenOtherLog() 
 
 bool App::Implementation::TryOtherLog() {
   absl::Status opened;
-  if (projector_ == nullptr) {
+  if (store_ == nullptr) {
     auto store = OpenOtherLog();
     opened = store.status();
     if (store.ok()) store_ = *std::move(store);
-    if (opened.ok() && Has(Role::kProject)) {
-      if (follower_ != nullptr) follower_->Stop();
-      opened = StartProjector();
-    }
+    log_now_ = store_.get();
+  }
+  if (opened.ok() && Has(Role::kProject) && projector_ == nullptr) {
+    if (follower_ != nullptr) follower_->Stop();
+    opened = StartProjector();
   }
   if (opened.ok() && Has(Role::kReact)) {
     opened = OpenReactors();
@@ -323,10 +326,8 @@ void App::Implementation::MakeReadSide() {
   view_pool_ = std::make_unique<read_api::ViewPool>(registry_, reading_);
   watches_ = std::make_unique<read_api::WatchHub>(registry_, *view_pool_, reading_);
   view_pool_->ForwardTo(watches_.get());
-  using Log = read_api::QueryHandler::Log;
   queries_ = std::make_unique<read_api::QueryHandler>(
-      registry_, *view_pool_,
-      store_ == nullptr ? std::nullopt : std::optional<Log>(Log{*store_, feeding_}));
+      registry_, *view_pool_, read_api::QueryHandler::Log{log_now_, feeding_});
   health_ = std::make_unique<ViewHealth>(registry_, *view_pool_);
 }
 

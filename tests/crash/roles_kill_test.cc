@@ -1,6 +1,6 @@
-// Each role in a process of its own, killed with -9 at random moments and started again in any
-// order, while commands are written and a watch is open: the others go on, every acknowledged
-// command is there once, and every view, and what the watch was told, equals the fold.
+// Each role in a process of its own, killed with -9 or asked to stop at random moments, and started
+// again in any order, while commands are written and a watch is open: the others go on, every
+// acknowledged command is there once, and every view, and what the watch was told, equals the fold.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -85,14 +85,15 @@ class Deployment {
     processes_[part] = std::move(process);
     changed_.notify_all();
   }
-  void Kill(std::size_t part) {
+  // With SIGKILL, or with SIGTERM, upon which it ends by itself.
+  void Stop(std::size_t part, int signal) {
     std::unique_ptr<ServerProcess> process;
     {
       const std::lock_guard lock(mu_);
       process = std::move(processes_[part]);
     }
-    process->process.Kill(SIGKILL);
-    EXPECT_EQ(process->process.Wait(), 128 + SIGKILL) << "it had ended by itself";
+    process->process.Kill(signal);
+    EXPECT_EQ(process->process.Wait(), signal == SIGKILL ? 128 + SIGKILL : 0);
   }
 
   // Of what is up, as soon as there is something; "" at the end.
@@ -279,6 +280,8 @@ void ExpectAnswers(Deployment& deployment, Rooms& rooms) {
   EXPECT_EQ(answered, rooms.names());
 }
 
+int AnySignal(std::mt19937_64& random) { return random() % 3 == 0 ? SIGTERM : SIGKILL; }
+
 std::mt19937_64 Random() {
   const char* given = std::getenv("LEFTFOLD_SEED");
   const std::uint64_t seed =
@@ -359,7 +362,7 @@ TEST_F(OrdersKill, WhateverIsKilledEachOrderIsPaidOnceAndComesToItsAgent) {
       std::array<std::size_t, 2> parts = {kWriting, kReacting};
       std::shuffle(parts.begin(), parts.end(), random);
       const auto killed = 1 + random() % parts.size();
-      for (std::size_t i = 0; i < killed; ++i) deployment_.Kill(parts[i]);
+      for (std::size_t i = 0; i < killed; ++i) deployment_.Stop(parts[i], AnySignal(random));
       for (std::size_t i = 0; i < killed; ++i) deployment_.Start(parts[killed - 1 - i]);
     }
   });
@@ -396,7 +399,7 @@ TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
   // Once, for the address of the log; then the others find none.
   const std::size_t writing = deployment.PartWith("write");
   ASSERT_NO_FATAL_FAILURE(deployment.Start(writing));
-  deployment.Kill(writing);
+  deployment.Stop(writing, SIGKILL);
   Rooms rooms;
   Watch watch(deployment, rooms);
   std::atomic<bool> over = false;
@@ -418,7 +421,7 @@ TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
     for (std::size_t part = 0; part < deployment.size(); ++part) down.push_back(part);
     std::shuffle(down.begin(), down.end(), random);
     down.resize(1 + static_cast<std::size_t>(pick(static_cast<int>(down.size()) - 1)));
-    for (const std::size_t part : down) deployment.Kill(part);
+    for (const std::size_t part : down) deployment.Stop(part, AnySignal(random));
   }
   rooms.AwaitAcknowledged(kRooms);
   over = true;

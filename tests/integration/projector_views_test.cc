@@ -237,6 +237,21 @@ TEST_F(ProjectorViews, RestAfterManyEventsUnlessSomebodyWatches) {
   EXPECT_EQ(StatusOf("names").checkpoint, Position{101});
 }
 
+TEST_F(ProjectorViews, RestLongerAfterEventsThatAreNotTheirs) {
+  listener_.watched = "count";
+  StartAndRun();
+  store_.Add("other-1", "example.Other", "");
+  store_.Wake();
+  executor_.Advance(absl::ZeroDuration());
+  ASSERT_EQ(StatusOf("names").checkpoint, Position{1});
+  Write({"next"});
+  executor_.Advance(kBatchRestMin);
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{2});
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{1});
+  executor_.Advance(kBatchRestOthers);
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
+}
+
 TEST_F(ProjectorViews, FollowTheHeadWithOneReadForAll) {
   StartAndRun();
   const int before = store_.reads;

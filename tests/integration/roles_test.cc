@@ -149,6 +149,10 @@ class RolesTest : public ::testing::Test {
                     "\"}'")
         .output;
   }
+  static void AwaitServing(const std::string& address, const std::string& service) {
+    while (Health(address, service).find("NOT_SERVING") != std::string::npos) {
+    }
+  }
   Ran WithData(const std::string& line) const { return Leftfold(line + " --data " + data()); }
 
   const testing::TemporaryFolder folder_;
@@ -192,9 +196,8 @@ TEST_F(RolesTest, ReadingBeginsBeforeThereIsAnyFileAndProjectingBeforeThereIsALo
   const Process write = Start("write");
   const std::string position = Create(*write, "oak");
   EXPECT_EQ(GetAfter("VIEW_REBUILDING", *read, "oak", position).code, grpc::StatusCode::OK);
-  EXPECT_THAT(Health(read->read_address, "leftfold.rooms.v1.RoomQueryService"),
-              Not(HasSubstr("NOT_SERVING")));
-  EXPECT_THAT(Health(project->admin_address, "project"), Not(HasSubstr("NOT_SERVING")));
+  AwaitServing(read->read_address, "leftfold.rooms.v1.RoomQueryService");
+  AwaitServing(project->admin_address, "project");
 }
 
 TEST_F(RolesTest, EachRoleAnswersItsOwnAdministrationAndNamesWhoHasTheOther) {
@@ -348,7 +351,7 @@ TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrit
   while (outcome(*react, "done") < 1) {
   }
   EXPECT_EQ(list(*react).code, grpc::StatusCode::OK);
-  EXPECT_THAT(Health(react->admin_address, "react"), Not(HasSubstr("NOT_SERVING")));
+  AwaitServing(react->admin_address, "react");
   EXPECT_EQ(list(*write).metadata.at("address"), react->admin_address);
   const Ran tail = WithData("tail --type leftfold.orders.v1.OrderInvalidated");
   EXPECT_THAT(tail.output, HasSubstr("\"reactor:validate_order\""));
@@ -387,6 +390,9 @@ TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
   Process views = StartOn("views", "project,read", {"--log", log});
   const std::string position = Create(*write, "oak");
   EXPECT_EQ(GetAfter("VIEW_REBUILDING", *views, "oak", position).code, grpc::StatusCode::OK);
+  EXPECT_EQ(Get(*views, "oak", "", position).code, grpc::StatusCode::OK);
+  EXPECT_EQ(Get(*views, "oak", "", "0").reason, "ROOM_NOT_FOUND");
+  AwaitServing(views->read_address, "leftfold.rooms.v1.RoomQueryService");
   Kill(write);
   EXPECT_EQ(Get(*views, "oak").code, grpc::StatusCode::OK);
   EXPECT_EQ(Get(*views, "oak", "2").reason, "READ_MODEL_BEHIND") << "not stopped";

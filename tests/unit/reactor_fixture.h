@@ -273,8 +273,8 @@ class ReactorFixture {
     Start();
   }
 
-  // All that can be done without time passing is done.
-  void Settle() { scheduler_.RunReady(); }
+  // All that can be done is done, also by reactors that rest.
+  void Settle() { scheduler_.RunFor(kIntakeRest); }
   // Returns how many tasks ran.
   std::int64_t RunFor(absl::Duration time) { return scheduler_.RunFor(time); }
 

@@ -100,6 +100,20 @@ TEST(Reactors, TakeARefusalAsAResultAndNeverTryItAgain) {
   EXPECT_EQ(f.Outbox(), 0);
 }
 
+TEST(Reactors, RestBeforeTheyLookForEventsAgain) {
+  ReactorFixture f;
+  f.Settle();
+  f.Create("a", "quiet");
+  f.RunFor(absl::ZeroDuration());
+  const Position first = f.store().GetHead().position;
+  EXPECT_EQ(f.Status().checkpoint, first);
+  f.Create("b", "quiet too");
+  f.RunFor(kIntakeRest / 2);
+  EXPECT_EQ(f.Status().checkpoint, first);
+  f.RunFor(kIntakeRest / 2);
+  EXPECT_EQ(f.Status().checkpoint, f.store().GetHead().position);
+}
+
 TEST(Reactors, TryAgainWithGrowingDelays) {
   ReactorFixture f;
   f.deliverer().fail_before["counter-a"] = 2;
