@@ -36,6 +36,7 @@ void MeasureWatchers(const Options& options, std::vector<Row>& rows);
 void MeasureQueries(const Options& options, std::vector<Row>& rows);
 void MeasureViews(const Options& options, std::vector<Row>& rows);
 void MeasureReactions(const Options& options, std::vector<Row>& rows);
+void MeasureConsumers(const Options& options, std::vector<Row>& rows);
 void MeasureOrders(const Options& options, std::vector<Row>& rows);
 void MeasureIdle(const Options& options, std::vector<Row>& rows);
 

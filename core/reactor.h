@@ -99,7 +99,7 @@ class Outbox {
   std::vector<Entry> entries_;
 };
 
-// A state as the log has it. NOT_FOUND when the stream has no event.
+// States as the log has them.
 class StateLoader {
  public:
   virtual ~StateLoader() = default;
@@ -152,7 +152,7 @@ struct Delivery {
 
 // What came of a delivery that was made.
 struct Result {
-  absl::Status status;  // Of a command: OK, or why the aggregate refused it. Else OK.
+  absl::Status status;  // Of a command: OK, why it was refused, or CANCELLED. Else OK.
   core::v1::CommandReceipt receipt = {};  // Of a command that was accepted.
   HttpReply reply = {};                   // Of an HTTP call: any status but 408, 429 and 5xx.
   absl::Time at = {};                     // When it came.
@@ -171,8 +171,8 @@ struct Result {
 //   Key(const Event&, const EventMeta&) -> std::string      what orders deliveries; the stream
 //   Sends = Types<commands>        those whose results it wants:
 //   OnResult(const Command&, const Result&, OwnTables&, Outbox&) -> absl::Status
-//     a refusal is a result and never tried again; those of other commands are passed over, but a
-//     malformed one (INVALID_ARGUMENT, UNIMPLEMENTED, PERMISSION_DENIED) parks the key
+//     a refusal, never tried again, or CANCELLED: skipped by an operator, done or not. Others are
+//     passed over, but a malformed one (INVALID_ARGUMENT, UNIMPLEMENTED, PERMISSION_DENIED) parks
 //   OnReply(const Delivery&, const HttpReply&, OwnTables&, Outbox&) -> absl::Status
 //   OnWake(std::string_view timer, absl::Time now, OwnTables&, Outbox&) -> absl::Status
 //   OnParked(const Delivery&, const absl::Status& error, OwnTables&, Outbox&)   the error hook;

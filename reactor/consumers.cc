@@ -32,7 +32,7 @@ absl::Status Stopping() {
 absl::Status NotHeld(const std::string& id) {
   return Reject(store::v1::ERROR_REASON_DELIVERY_NOT_HELD,
                 fmt::format("this consumer does not hold the delivery {}: it never did, has "
-                            "answered it, or was too late",
+                            "answered it, was too late, or its group has begun anew",
                             id),
                 {{"delivery_id", id}});
 }
@@ -158,7 +158,8 @@ void Consumers::Forget(Group& group) {
   }
   for (const auto& [pointer, weak] : open_) {
     if (pointer->group_ != group.number) continue;
-    pointer->unsettled_ = 0;  // Nobody will tell.
+    for (const std::string& id : pointer->unsettled_) Refuse(*pointer, id);  // Nobody will tell.
+    pointer->unsettled_.clear();
     Hint(*pointer);
   }
 }
@@ -271,6 +272,7 @@ void Consumers::Tick(const GroupPtr& group) {
     for (const std::string& id : sent) {
       const Consumer& consumer = *group->in_flight[id].consumer;
       group->in_flight[id].consumer->stalled_ = consumer.writing_;
+      if (group->avoid.size() >= kGroupDeliveriesMax) group->avoid.clear();  // Hints only.
       group->avoid[group->in_flight[id].held.delivery.row] = consumer.id_;
       late.push_back(Release(*group, id));
     }
@@ -390,11 +392,15 @@ absl::Status Consumers::TakeOpen(Consumer& consumer, const ConsumeRequest::Open&
   return absl::OkStatus();
 }
 
+void Consumers::Refuse(Consumer& consumer, const std::string& id) {
+  consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
+}
+
 Consumers::InFlight* Consumers::FindHeld(Group& group, Consumer& consumer, const std::string& id) {
   const auto found = group.in_flight.find(id);
   if (found != group.in_flight.end() && found->second.consumer.get() == &consumer)
     return &found->second;
-  consumer.refused_.push_back(id.substr(0, kErrorValueBytesMax));
+  Refuse(consumer, id);
   return nullptr;
 }
 
@@ -403,7 +409,7 @@ void Consumers::Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome
   const GroupPtr group = GroupOf(consumer);
   for (const std::string& id : ids) {
     if (FindHeld(*group, consumer, id) == nullptr) continue;
-    ++consumer.unsettled_;
+    consumer.unsettled_.insert(id);
     DeliveryOutcome told = outcome;
     told.stored = [this, answered = consumer.shared_from_this(), number = group->number, id] {
       OnStored(answered, number, id);
@@ -424,7 +430,7 @@ void Consumers::Extend(Consumer& consumer, const Ids& ids) {
 void Consumers::OnStored(const ConsumerPtr& consumer, std::int64_t group, const std::string& id) {
   MutexLock lock(mu_);
   if (consumer->group_ != group || consumer->finished_) return;
-  --consumer->unsettled_;
+  consumer->unsettled_.erase(id);
   consumer->settled_.push_back(id);
   Hint(*consumer);
 }
@@ -486,7 +492,7 @@ Consumers::Next Consumers::NextOf(Consumer& consumer) {
   const std::size_t answers = consumer.settled_.size() + consumer.refused_.size();
   if (!consumer.writing_) {
     const bool tells = consumer.opened_ || answers > 0;
-    const bool waits = ended && consumer.end_->ok() && consumer.unsettled_ > 0;
+    const bool waits = ended && consumer.end_->ok() && !consumer.unsettled_.empty();
     if (ended && (consumer.gone_ || (!tells && !waits))) {
       consumer.finished_ = true;
       open_.erase(&consumer);

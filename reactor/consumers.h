@@ -1,6 +1,7 @@
 #ifndef REACTOR_CONSUMERS_H_
 #define REACTOR_CONSUMERS_H_
 
+#include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_map.h>
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
@@ -73,7 +74,7 @@ class Consumer : public std::enable_shared_from_this<Consumer> {
   std::optional<store::v1::ConsumeResponse::Opened> opened_;  // To be written.
   std::vector<std::string> settled_;                          // To be written.
   std::vector<std::string> refused_;                          // To be written.
-  std::size_t unsettled_ = 0;                                 // Answers that are not durable yet.
+  absl::btree_set<std::string> unsettled_;                    // Answered, but not durable yet.
   bool running_ = false;                                      // Run is posted or runs.
   bool reading_ = false;
   bool writing_ = false;
@@ -176,6 +177,7 @@ class Consumers final : public Deliverer {
   using Ids = google::protobuf::RepeatedPtrField<std::string>;
   void Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome& outcome, Calls& calls)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  static void Refuse(Consumer& consumer, const std::string& id);
   // nullptr, and it is refused, when the consumer does not hold it.
   InFlight* FindHeld(Group& group, Consumer& consumer, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

@@ -85,6 +85,14 @@ void ReactorLanes::Undelay(std::int64_t id) {
   MakeReady(it->second);
 }
 
+std::vector<std::int64_t> ReactorLanes::Delayed() const {
+  std::vector<std::int64_t> rows;
+  for (const auto& [key, lane] : lanes_) {
+    if (lane->delayed != 0) rows.push_back(lane->delayed);
+  }
+  return rows;
+}
+
 void ReactorLanes::Park(std::int64_t id) {
   Lane& lane = *keys_.at(id);
   if (lane.running == id) lane.running = 0;

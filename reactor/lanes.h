@@ -37,6 +37,8 @@ class ReactorLanes {
   // The row was not delivered; its key is held back until Undelay.
   void Delay(std::int64_t id);
   void Undelay(std::int64_t id);
+  // Rows that wait for Undelay.
+  std::vector<std::int64_t> Delayed() const;
   // The key is held back until Unpark.
   void Park(std::int64_t id);
   // The parked row of the key, 0 when there is none.

@@ -9,6 +9,7 @@
 #include "core/reject.h"
 #include "core/status.h"
 #include "event_store/follow.h"
+#include "reactor/kill_points.h"
 
 namespace leftfold {
 namespace {
@@ -166,8 +167,13 @@ absl::Status ReactorRunner::Load() {
   if (!checkpoint.ok()) return checkpoint.status();
   checkpoint_ = *checkpoint;
   written_ = checkpoint_.position;
+  seen_ = sql::ReadSeen(*connection_);
+  seen_more_ = false;
   paused_ = sql::ReadReactorPaused(*connection_);
   local_.clear();
+  // What waits goes on waiting, but for that of the step which is undone.
+  std::vector<std::int64_t> delayed = outbox_.lanes().Delayed();
+  for (const Delayed& undone : delayed_) std::erase(delayed, undone.id);
   delayed_.clear();
   to_tell_.clear();
   for (const std::int64_t id :
@@ -175,6 +181,9 @@ absl::Status ReactorRunner::Load() {
     const auto row = outbox_.Read(id);
     if (!row.ok()) return row.status();
     Tell(*row);
+  }
+  for (const std::int64_t id : delayed) {
+    if (outbox_.lanes().Has(id)) outbox_.lanes().Delay(id);
   }
   return connection_->status();
 }
@@ -202,7 +211,9 @@ ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
 ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, std::size_t linked,
                                         absl::Time now) {
   if (!stopped_.ok()) return Next::kStopped;
+  if (outbox_.timers().next() <= now) Reach(KillPoint::kTimerFired, reactor_.name);
   outbox_.TakeDue(now);
+  const std::int64_t events_before = counts_->events.value();
   const std::size_t results = std::min(finished_.size(), kResultsMax);
   held_up_ = absl::OkStatus();
   absl::Status status = TakeInFinished(now);
@@ -211,11 +222,16 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   if (status.ok()) status = TakeIn(events, linked);
   const bool far = checkpoint_.position.value - written_.value >= kCheckpointEvery;
   if (status.ok() && far) status = Begin();
+  const bool took_events = begun_ && counts_->events.value() > events_before;
   if (status.ok() && begun_) {
     sql::WriteCheckpoint(*connection_, checkpoint_);
+    if (std::exchange(seen_more_, false)) sql::WriteSeen(*connection_, seen_);
+    if (took_events) Reach(KillPoint::kIntakeBegun, reactor_.name);
     status = connection_->Commit();
   }
   if (!status.ok()) return Undo(status);
+  if (took_events) Reach(KillPoint::kIntakeCommitted, reactor_.name);
+  if (begun_ && results > 0) Reach(KillPoint::kResultCommitted, reactor_.name);
   if (std::exchange(begun_, false)) written_ = checkpoint_.position;
   for (std::size_t i = 0; i < results; ++i) {
     under_way_.erase(finished_.front().first);
@@ -265,6 +281,12 @@ absl::Status ReactorRunner::FinishOne(const UnderWay& under_way, const DeliveryO
   Called called = Call([&](OwnTables& tables, Outbox& outbox) {
     return reactor_.on_result(under_way.delivery, outcome.result, tables, outbox);
   });
+  Reach(KillPoint::kResultBegun, reactor_.name);
+  std::int64_t position = 0;
+  if (absl::SimpleAtoi(outcome.result.receipt.position(), &position) && position > seen_.value) {
+    seen_ = Position{position};
+    seen_more_ = true;
+  }
   if (called.status.ok()) {
     counts_->delivered.Add();
     if (!outcome.result.status.ok()) counts_->rejections.Add();
@@ -321,9 +343,12 @@ absl::Status ReactorRunner::RunLocal(absl::Time now) {
 absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
   const auto event = ReadEventAt(store_, sql::PositionOfRow(row.id));
   if (!event.ok()) return event.status();
-  return Conclude(row, Call([&](OwnTables& tables, Outbox& outbox) {
-                    return reactor_.react(*event, tables, outbox);
-                  }));
+  Called called = Call(
+      [&](OwnTables& tables, Outbox& outbox) { return reactor_.react(*event, tables, outbox); });
+  LEFTFOLD_RETURN_IF_ERROR(connection_->status());
+  if (!MayPass(called.status)) return Conclude(row, std::move(called));
+  Postpone(row);  // The log's trouble is no attempt, as where the event did not wait.
+  return absl::OkStatus();
 }
 
 absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::size_t linked) {
@@ -380,7 +405,9 @@ absl::Status ReactorRunner::TakeInControl(const RecordedEvent& event) {
   absl::Status taken;
   auto take = [&]<class E>(const E& control) {
     if constexpr (std::is_same_v<E, core::v1::RetryRequested>) taken = Retry(control.key());
-    if constexpr (std::is_same_v<E, core::v1::SkipRequested>) taken = Skip(control.delivery_id());
+    if constexpr (std::is_same_v<E, core::v1::SkipRequested>) {
+      taken = Skip(control.delivery_id(), event);
+    }
   };
   using Controls = Types<core::v1::RetryRequested, core::v1::SkipRequested>;
   const absl::StatusOr<bool> decoded = internal::Dispatch<Controls>(event, take);
@@ -397,20 +424,45 @@ absl::Status ReactorRunner::Retry(std::string_view key) {
   return connection_->status();
 }
 
-absl::Status ReactorRunner::Skip(std::string_view delivery_id) {
+std::optional<sql::OutboxRow> ReactorRunner::FindParked(std::string_view delivery_id) {
   const std::vector<absl::string_view> parts = absl::StrSplit(ToAbsl(delivery_id), ':');
   std::int64_t position = 0;
   std::int64_t n = 0;
   if (parts.size() != 4 || !absl::SimpleAtoi(parts[2].substr(0, parts[2].find('-')), &position) ||
       !absl::SimpleAtoi(parts[3], &n)) {
-    return absl::OkStatus();
+    return std::nullopt;
   }
+  auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
+  if (!row || IdOf(*row) != delivery_id || outbox_.lanes().ParkedRow(row->key) != row->id)
+    return std::nullopt;
+  return row;
+}
+
+absl::StatusOr<bool> ReactorRunner::IsParked(std::string_view delivery_id) {
+  const bool found = FindParked(delivery_id).has_value();
+  if (connection_->status().ok()) return found;
+  const absl::Status failure = connection_->status();
+  connection_->ClearStatus();
+  return failure;
+}
+
+absl::Status ReactorRunner::Skip(std::string_view delivery_id, const RecordedEvent& decision) {
   LEFTFOLD_RETURN_IF_ERROR(Begin());
-  const auto row = sql::ReadRow(*connection_, sql::RowId(Position{position}, n));
-  if (!row || IdOf(*row) != delivery_id || outbox_.lanes().ParkedRow(row->key) != row->id) {
-    return connection_->status();
-  }
+  const auto row = FindParked(delivery_id);
+  if (!row) return connection_->status();
   outbox_.lanes().Unpark(row->key);
+  if (row->kind == DeliveryKind::kCommand) {
+    const std::string actor = EventMeta{decision}.metadata().actor();
+    const Result result{
+        .status = absl::CancelledError("skipped by " + (actor.empty() ? "an operator" : actor)),
+        .at = decision.recorded_at};
+    Called called = Call([&](OwnTables& tables, Outbox& outbox) {
+      return reactor_.on_result(DeliveryOf(*row), result, tables, outbox);
+    });
+    LEFTFOLD_RETURN_IF_ERROR(connection_->status());
+    // What the reactor says against it undoes its own part alone: the row is given up.
+    LEFTFOLD_RETURN_IF_ERROR(Enqueue(*row, std::move(called.entries)));
+  }
   outbox_.Remove(*row);
   return connection_->status();
 }

@@ -116,6 +116,8 @@ class ReactorRunner {
 
   // Parked rows after the row `after`, in their order, with what waits behind each in the file.
   absl::StatusOr<std::vector<ParkedDelivery>> ListParked(std::int64_t after, std::size_t limit);
+  bool IsKeyParked(std::string_view key) const { return outbox_.lanes().ParkedRow(key) != 0; }
+  absl::StatusOr<bool> IsParked(std::string_view delivery_id);
   // Deliveries stop, and events are taken in up to kRunnableRowsMax, until Resume, over restarts
   // too. Resume also lets a stopped reactor try again.
   absl::Status Pause(std::string_view why);
@@ -156,7 +158,10 @@ class ReactorRunner {
   absl::Status TakeInOne(const RecordedEvent& event);
   absl::Status TakeInControl(const RecordedEvent& event);
   absl::Status Retry(std::string_view key);
-  absl::Status Skip(std::string_view delivery_id);
+  // nullopt also when it waits behind another one.
+  std::optional<sql::OutboxRow> FindParked(std::string_view delivery_id);
+  // A command that is given up has CANCELLED as its result.
+  absl::Status Skip(std::string_view delivery_id, const RecordedEvent& decision);
   // A row without payload, and its delivery.
   struct UnderWay {
     sql::OutboxRow row;
@@ -198,7 +203,9 @@ class ReactorRunner {
   std::unique_ptr<sql::Connection> connection_;
   std::unique_ptr<Tables> tables_;
   sql::Checkpoint checkpoint_;
-  Position written_;  // The file's checkpoint.
+  Position written_;        // The file's checkpoint.
+  Position seen_;           // The highest of all receipts.
+  bool seen_more_ = false;  // Than the file has.
   bool begun_ = false;
   bool reload_ = false;  // The file could not be read the last time.
   absl::Status held_up_;

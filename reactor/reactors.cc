@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
+#include "reactor/kill_points.h"
 #include "sql/durable_file.h"
 
 namespace leftfold {
@@ -70,8 +71,9 @@ struct Reactors::Slot {
   std::vector<ReactorRunner::ToTell> told ABSL_GUARDED_BY(inbox_mu);
   std::vector<std::int64_t> undelayed ABSL_GUARDED_BY(inbox_mu);
 
-  std::atomic<bool> posted = false;   // It has a task.
-  std::atomic<bool> waiting = false;  // The store will wake it.
+  std::atomic<bool> posted = false;       // It has a task.
+  std::atomic<bool> waiting = false;      // The store will wake it.
+  std::atomic<bool> wakes_later = false;  // WakeAfter will.
 
   Mutex status_mu;
   ReactorStatus status ABSL_GUARDED_BY(status_mu);
@@ -211,7 +213,11 @@ void Reactors::Context::Wake(const std::shared_ptr<Context>& context, const Slot
 
 void Reactors::Context::WakeAfter(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                   absl::Duration delay) {
-  context->parts.executor.PostAfter(delay, [context, slot] { Wake(context, slot); });
+  if (slot->wakes_later.exchange(true)) return;
+  context->parts.executor.PostAfter(delay, [context, slot] {
+    slot->wakes_later = false;
+    Wake(context, slot);
+  });
 }
 
 void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
@@ -285,10 +291,15 @@ void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const S
                                 const std::vector<Delivery>& deliveries) {
   for (const Delivery& delivery : deliveries) {
     if (context->stopped) return;
+    Reach(KillPoint::kDeliveryTaken, slot->reactor.name);
     context->parts.deliverer.Deliver(
         slot->reactor, delivery,
-        [context, slot, row = delivery.row,
+        [context, slot, row = delivery.row, is_command = delivery.kind == DeliveryKind::kCommand,
          begun = context->parts.clock.Now()](DeliveryOutcome outcome) {
+          if (outcome.failure.ok() && outcome.result.status.ok()) {
+            Reach(is_command ? KillPoint::kCommandAccepted : KillPoint::kAnswered,
+                  slot->reactor.name);
+          }
           slot->attempt_seconds->Observe(absl::ToDoubleSeconds(context->parts.clock.Now() - begun));
           {
             MutexLock lock(slot->inbox_mu);
@@ -385,23 +396,17 @@ absl::Status Reactors::Resume(std::string_view reactor) {
   return absl::OkStatus();
 }
 
-template <class Event>
+template <class Event, class Parked>
 void Reactors::Record(std::string_view reactor, const Event& event, const std::string& actor,
-                      const std::function<bool(const ParkedDelivery&)>& parked, Recorded done) {
-  std::int64_t after = 0;
-  while (true) {
-    constexpr std::size_t kPage = 1'000;
-    const auto page = ListParked(reactor, after, kPage);
-    if (!page.ok()) return done(page.status());
-    if (std::any_of(page->begin(), page->end(), parked)) break;
-    if (page->size() < kPage) {
-      return done(Reject(core::v1::ERROR_REASON_NOT_PARKED,
-                         fmt::format("{} has nothing of that kind parked; ListParkedDeliveries "
-                                     "shows all",
-                                     reactor),
-                         {{"reactor", std::string(reactor)}}));
-    }
-    after = page->back().row;
+                      Parked parked, Recorded done) {
+  const absl::StatusOr<bool> is_parked = OnRunner(reactor, parked);
+  if (!is_parked.ok()) return done(is_parked.status());
+  if (!*is_parked) {
+    return done(Reject(core::v1::ERROR_REASON_NOT_PARKED,
+                       fmt::format("{} has nothing of that kind parked; ListParkedDeliveries shows "
+                                   "all",
+                                   reactor),
+                       {{"reactor", std::string(reactor)}}));
   }
   core::v1::EventMetadata metadata;
   metadata.set_actor(actor);
@@ -420,7 +425,7 @@ void Reactors::Retry(std::string_view reactor, std::string_view key, const std::
   event.set_key(std::string(key));
   Record(
       reactor, event, actor,
-      [key = std::string(key)](const ParkedDelivery& p) { return p.parked.key() == key; },
+      [key](ReactorRunner& runner) -> absl::StatusOr<bool> { return runner.IsKeyParked(key); },
       std::move(done));
 }
 
@@ -432,9 +437,7 @@ void Reactors::Skip(std::string_view reactor, std::string_view delivery_id, std:
   event.set_why(std::string(why));
   Record(
       reactor, event, actor,
-      [id = std::string(delivery_id)](const ParkedDelivery& p) {
-        return p.parked.delivery_id() == id;
-      },
+      [delivery_id](ReactorRunner& runner) { return runner.IsParked(delivery_id); },
       std::move(done));
 }
 

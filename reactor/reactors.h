@@ -128,9 +128,9 @@ class Reactors {
   auto OnRunner(std::string_view reactor, Work work)
       -> decltype(work(std::declval<ReactorRunner&>()));
   // Appends `event` to the reactor's stream, if `parked` says that it makes sense.
-  template <class Event>
-  void Record(std::string_view reactor, const Event& event, const std::string& actor,
-              const std::function<bool(const ParkedDelivery&)>& parked, Recorded done);
+  template <class Event, class Parked>
+  void Record(std::string_view reactor, const Event& event, const std::string& actor, Parked parked,
+              Recorded done);
 
   const std::shared_ptr<Context> context_;
   Mutex mu_;

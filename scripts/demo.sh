@@ -22,7 +22,9 @@ wait_for() {  # wait_for FILE PATTERN: at most 10 s
   exit 1
 }
 
-with_real_ports() { sed -e "s/127.0.0.1:50051/$write/g" -e "s/127.0.0.1:50052/$read/g"; }
+with_real_ports() {
+  sed -e "s/127.0.0.1:50051/$write/g" -e "s/127.0.0.1:50052/$read/g" -e "s/127.0.0.1:50060/$payments/g"
+}
 with_shown_ports() {
   sed -e "s/$write/127.0.0.1:50051/g" -e "s/$read/127.0.0.1:50052/g" -e "s/$admin/127.0.0.1:50053/g"
 }
@@ -54,23 +56,33 @@ field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
 : >server.log
 : >watch.log
 : >provider.log
-leftfold simulate-payments --listen 127.0.0.1:0 >>provider.log 2>&1 &
-provider=$!
-wait_for provider.log "listening on "
+# Provider and server are to know each other's port: the first one takes a free one, leaves it, and comes back when the server is there.
+start_provider() {
+  leftfold simulate-payments --listen "$1" --late-after 1 "${@:2}" >>provider.log 2>&1 &
+  provider=$!
+  wait_for provider.log "listening on "
+}
+start_provider 127.0.0.1:0
 payments=$(grep -oE "127\.0\.0\.1:[0-9]+" provider.log | head -n 1)
-LEFTFOLD_PAYMENTS_URL=http://$payments LEFTFOLD_PAYMENTS_API_KEY=sk_test leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 \
+kill "$provider"
+wait "$provider" || true
+: >provider.log
+LEFTFOLD_PAYMENTS_URL=http://$payments LEFTFOLD_PAYMENTS_API_KEY=sk_test LEFTFOLD_PAYMENTS_WEBHOOK_SECRET=whsec_test leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --inbound-listen 127.0.0.1:0 \
   >>server.log 2>&1 &
 server=$!
 wait_for server.log "commands +listening on "
 wait_for server.log "queries +listening on "
 wait_for server.log "admin +listening on "
+wait_for server.log "inbound +listening on "
 address() { sed -nE "s/.*$1 +listening on (127\.0\.0\.1:[0-9]+).*/\1/p" server.log | head -n 1; }
 write=$(address commands)
 read=$(address queries)
 admin=$(address admin)
 
-echo "$ leftfold simulate-payments --listen 127.0.0.1:50060 &"
-echo "$ LEFTFOLD_PAYMENTS_URL=http://127.0.0.1:50060 LEFTFOLD_PAYMENTS_API_KEY=sk_test leftfold serve --data data &"
+start_provider "$payments" --webhook "http://$(address inbound)/payments"
+
+echo "$ leftfold simulate-payments --listen 127.0.0.1:50060 --late-after 1 --webhook http://127.0.0.1:50065/payments &"
+echo "$ LEFTFOLD_PAYMENTS_URL=http://127.0.0.1:50060 LEFTFOLD_PAYMENTS_API_KEY=sk_test LEFTFOLD_PAYMENTS_WEBHOOK_SECRET=whsec_test leftfold serve --data data --inbound-listen 127.0.0.1:50065 &"
 
 say "Two APIs: one decides, one answers. Both describe themselves."
 run leftfold.rooms.v1.RoomCommandService \
@@ -129,7 +141,7 @@ orders '"receipt"' AgentCommandService/RegisterAgent '{"agent_id": "bo", "name":
 orders '"receipt"' AgentCommandService/AgentGoOnline '{"agent_id": "bo"}'
 orders '"receipt"' CustomerCommandService/RegisterCustomer '{"customer_id": "ada", "username": "ada"}'
 
-say "An order: each command is one decision; reactors bring it to the next. A watch shows its stages live."
+say "An order: each command is one decision; reactors bring it to the next. A watch shows its stages live. The provider settles this card later, and tells by its webhook."
 orders '"receipt"' OrderCommandService/PlaceOrder \
   '{"order_id": "o-1", "customer_id": "ada", "restaurant_id": "roma", "address": "1 Main Street", "lines": [{"item_id": "pizza", "qty": 2}]}'
 position=$(field position)
@@ -140,7 +152,7 @@ eval "exec $(with_real_ports <<<"$watch")" </dev/null >>watch.log 2>&1 &
 watcher=$!
 wait_for watch.log '"ORDER_STATUS_AWAITING_PAYMENT"'
 orders '"receipt"' OrderCommandService/PayForOrder \
-  '{"order_id": "o-1", "customer_id": "ada", "payment_id": "pay-1", "method_type": "card", "payment_token": "tok_visa", "amount_minor": "1900", "card_last4": "4242"}'
+  '{"order_id": "o-1", "customer_id": "ada", "payment_id": "pay-1", "method_type": "card", "payment_token": "tok_late", "amount_minor": "1900", "card_last4": "4242"}'
 wait_for watch.log '"ORDER_STATUS_AGENT_ASSIGNED"'
 orders '"receipt"' OrderCommandService/ConfirmPickup '{"order_id": "o-1", "agent_id": "bo"}'
 orders '"receipt"' OrderCommandService/ConfirmDelivery '{"order_id": "o-1", "agent_id": "bo"}'
@@ -150,6 +162,10 @@ wait "$watcher" 2>/dev/null || true
 watcher=
 echo "# the stages that the watch printed:"
 grep -oE '"ORDER_STATUS_[A-Z_]+"' watch.log | uniq
+leftfold tail --data data --type leftfold.payments.v1.PaymentSucceeded >output
+expect '"actor":"webhook"'
+run '"webhooks_delivered":"1"' \
+  "curl -s -H 'Authorization: Bearer sk_test' http://127.0.0.1:50060/v1/stats"
 
 say "A thousand agents register and come online, over one command session."
 session() {  # session LABEL <COMMANDS: sends them in messages of 250, fails when one is refused. A command is TYPE, then fields as JSON.

@@ -21,6 +21,7 @@
 #include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
 #include "reactor/consumers.h"
+#include "reactor/kill_points.h"
 #include "reactor/reactors.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_follower.h"
@@ -470,6 +471,7 @@ absl::Status App::Implementation::StartMetrics() {
       return reacting == nullptr ? std::vector<ReactorStatus>() : reacting->reactors.List();
     };
   }
+  if (groups_ != nullptr) sources.list_groups = [this] { return groups_->List(); };
   if (Has(Role::kRead)) {
     sources.watches = watches_.get();
     sources.health = health_.get();
@@ -592,6 +594,10 @@ int Serve(const Registry& registry, const ServeOptions& options) {
   rpc::InitProcess();
   static const SystemClock log_clock;
   StartServerLog(options.log_format, log_clock);
+  if (const absl::Status armed = ArmKillPoint(options.kill_at); !armed.ok()) {
+    LogLine("leftfold: {}", ToStd(armed.message()));
+    return 1;
+  }
   auto app = App::Start(registry, options);
   if (!app.ok()) {
     LogLine("leftfold: {}", ToStd(app.status().message()));

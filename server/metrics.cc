@@ -229,6 +229,36 @@ void AddReactors(const MetricSources& sources, Families& out) {
   }
 }
 
+void AddGroups(const MetricSources& sources, Families& out) {
+  if (sources.list_groups == nullptr) return;
+  struct Number {
+    const char* name;
+    const char* help;
+    std::int64_t (*of)(const store::v1::GroupStatus&);
+  };
+  using Status = store::v1::GroupStatus;
+  constexpr Number kNumbers[] = {
+      {"leftfold_group_lag_events", "Events of the log that the group has not looked at yet.",
+       [](const Status& group) { return group.lag_events(); }},
+      {"leftfold_group_waiting", "Events that wait for a consumer, or for another attempt.",
+       [](const Status& group) { return group.waiting() - group.in_flight(); }},
+      {"leftfold_group_in_flight", "Events that consumers hold.",
+       [](const Status& group) { return group.in_flight(); }},
+      {"leftfold_group_parked_keys", "Keys of the group that wait for an operator.",
+       [](const Status& group) { return group.parked_keys(); }},
+      {"leftfold_group_consumers", "Consumers of the group that are connected.",
+       [](const Status& group) { return std::int64_t{group.consumers_size()}; }}};
+  const auto groups = sources.list_groups();
+  for (const Number& number : kNumbers) {
+    out.Declare(MetricType::Gauge, number.name, number.help);
+    for (const Status& group : groups) {
+      out.Gauge(number.name, number.help,
+                static_cast<double>(std::max<std::int64_t>(0, number.of(group))),
+                {{"group", group.group().name()}});
+    }
+  }
+}
+
 void AddReaders(const MetricSources& sources, Families& out) {
   if (sources.feeds != nullptr) {
     out.Gauge("leftfold_subscribers", "Reads and subscriptions of the log that are open.",
@@ -306,7 +336,7 @@ class Collector final : public prometheus::Collectable {
   std::vector<MetricFamily> Collect() const override {
     Families families;
     for (const auto add : {AddRoles, AddLog, AddVerified, AddCommands, AddViews, AddReactors,
-                           AddReaders, AddRpcs, AddProcess})
+                           AddGroups, AddReaders, AddRpcs, AddProcess})
       add(sources_, families);
     return families.Take();
   }

@@ -11,6 +11,7 @@
 
 #include "event_store/event_store.h"
 #include "event_store/feed.h"
+#include "leftfold/store/v1/consumers.pb.h"
 #include "projector/projector.h"
 #include "reactor/reactors.h"
 #include "read_api/watch_hub.h"
@@ -39,6 +40,7 @@ struct MetricSources {
   std::function<std::vector<ViewStatus>()> list_views;  // Of the roles project and read.
   bool follows_log = false;  // Of the role project: what the views lag behind is known.
   std::function<std::vector<ReactorStatus>()> list_reactors;
+  std::function<std::vector<store::v1::GroupStatus>()> list_groups;
   const read_api::WatchHub* watches = nullptr;
   const ViewHealth* health = nullptr;
   std::vector<const rpc::Services*> services;

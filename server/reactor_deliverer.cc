@@ -54,11 +54,23 @@ std::string OneLine(std::string text) {
   return text;
 }
 
-// As RFC 2047 has it where it is not ASCII.
+// As RFC 2047 has it where it is not ASCII: words of whole characters, one a line.
 std::string HeaderText(const std::string& text) {
   const std::string line = OneLine(text);
   if (IsAscii(line)) return line;
-  return fmt::format("=?UTF-8?B?{}?=", absl::Base64Escape(line));
+  constexpr std::size_t kWordBytesMax = 45;  // 60 in base 64; a word has 75 at most.
+  const auto begins = [&](std::size_t at) {
+    return (static_cast<unsigned char>(line[at]) & 0xC0) != 0x80;
+  };
+  std::string words;
+  for (std::size_t at = 0; at < line.size();) {
+    std::size_t end = std::min(line.size(), at + kWordBytesMax);
+    while (end < line.size() && end > at + 1 && !begins(end)) --end;
+    words += fmt::format("{}=?UTF-8?B?{}?=", at == 0 ? "" : "\r\n ",
+                         absl::Base64Escape(ToAbsl(std::string_view(line).substr(at, end - at))));
+    at = end;
+  }
+  return words;
 }
 
 // With CRLF at the end of each line.

@@ -10,7 +10,7 @@ namespace {
 constexpr std::string_view kTables = R"sql(
   CREATE TABLE leftfold_checkpoint(
     id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, chain BLOB NOT NULL,
-    reactor TEXT NOT NULL, paused TEXT) STRICT;
+    reactor TEXT NOT NULL, paused TEXT, seen INTEGER NOT NULL DEFAULT 0) STRICT;
   CREATE TABLE leftfold_outbox(
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, kind INTEGER NOT NULL, type TEXT NOT NULL,
     payload BLOB NOT NULL, timer TEXT NOT NULL, due INTEGER, attempts INTEGER NOT NULL,
@@ -20,6 +20,12 @@ constexpr std::string_view kTables = R"sql(
   CREATE INDEX leftfold_outbox_parked ON leftfold_outbox(id) WHERE state > 0;
   CREATE TABLE leftfold_numbers(position INTEGER PRIMARY KEY, next INTEGER NOT NULL) STRICT;
 )sql";
+
+bool HasSeen(Connection& connection) {
+  return connection.Value(
+             "SELECT count(*) FROM pragma_table_info('leftfold_checkpoint') "
+             "WHERE name = 'seen'") == 1;
+}
 
 absl::Status CreateTables(Connection& connection, const ReactorEntry& reactor,
                           const Checkpoint& start) {
@@ -39,6 +45,10 @@ absl::Status Prepare(Connection& connection, const ReactorEntry& reactor, const 
       0;
   LEFTFOLD_RETURN_IF_ERROR(connection.status());
   if (isNew) LEFTFOLD_RETURN_IF_ERROR(CreateTables(connection, reactor, start));
+  if (!HasSeen(connection)) {
+    LEFTFOLD_RETURN_IF_ERROR(connection.Run(
+        "ALTER TABLE leftfold_checkpoint ADD COLUMN seen INTEGER NOT NULL DEFAULT 0"));
+  }
   return connection.Migrate(reactor.schema.data(), static_cast<int>(reactor.schema.size()));
 }
 
@@ -227,6 +237,15 @@ void WriteNextNumber(Connection& connection, Position position, std::int64_t nex
 
 void ForgetNextNumber(Connection& connection, Position position) {
   ConnectionWriteTx(connection).Exec("DELETE FROM leftfold_numbers WHERE position = ?", position);
+}
+
+Position ReadSeen(Connection& connection) {
+  if (!HasSeen(connection)) return kBeforeFirst;
+  return Position{connection.Value("SELECT seen FROM leftfold_checkpoint")};
+}
+
+void WriteSeen(Connection& connection, Position seen) {
+  ConnectionWriteTx(connection).Exec("UPDATE leftfold_checkpoint SET seen = ?", seen);
 }
 
 std::optional<std::string> ReadReactorPaused(Connection& connection) {

@@ -108,6 +108,11 @@ void ForEachNextNumber(Connection& connection,
 void WriteNextNumber(Connection& connection, Position position, std::int64_t next);
 void ForgetNextNumber(Connection& connection, Position position);
 
+// The highest position that a receipt told the reactor of: what it knows reaches as far, also where
+// its checkpoint is before it. kBeforeFirst in a file of before this was kept.
+Position ReadSeen(Connection& connection);
+void WriteSeen(Connection& connection, Position seen);
+
 // Why an operator paused the reactor; nullopt when it is not paused.
 std::optional<std::string> ReadReactorPaused(Connection& connection);
 void WriteReactorPaused(Connection& connection, const std::optional<std::string>& why);

@@ -149,9 +149,13 @@ ServerProcess::ServerProcess(const std::vector<std::string>& command, MayFail) :
   }
 }
 
-std::unique_ptr<ServerProcess> ServerProcess::TryStart(const std::vector<std::string>& command) {
+std::unique_ptr<ServerProcess> ServerProcess::TryStart(const std::vector<std::string>& command,
+                                                       int* exit_code) {
   std::unique_ptr<ServerProcess> server(new ServerProcess(command, MayFail()));
-  return server->started_ ? std::move(server) : nullptr;
+  if (server->started_) return server;
+  const int code = server->process.Wait();
+  if (exit_code != nullptr) *exit_code = code;
+  return nullptr;
 }
 
 }  // namespace leftfold::testing

@@ -61,8 +61,9 @@ struct ServerProcess {
   explicit ServerProcess(const std::vector<std::string>& command);
   static std::vector<std::string> CommandOf(const std::string& binary, const std::string& data,
                                             const std::string& roles = "project,write,read,react");
-  // nullptr when it does not start.
-  static std::unique_ptr<ServerProcess> TryStart(const std::vector<std::string>& command);
+  // nullptr when it does not start; what Wait says of it then is in `exit_code`.
+  static std::unique_ptr<ServerProcess> TryStart(const std::vector<std::string>& command,
+                                                 int* exit_code = nullptr);
 
   ChildProcess process;
   std::string write_address;

@@ -60,6 +60,12 @@ class ReactorFixture {
     return *this;
   }
 
+  // What else it loads cannot be read from the log now.
+  ReactorFixture& HoldsNoMore() {
+    unreadable_ = true;
+    return *this;
+  }
+
   // The event comes, as the next of the log, a second after the one before.
   template <class Event>
   Doings React(const std::string& stream, const Event& event) {
@@ -79,6 +85,10 @@ class ReactorFixture {
   template <class Reason>
   Doings Refused(const google::protobuf::Message& command, Reason reason) {
     return Take(command, Reject(reason, "refused"));
+  }
+  // It was parked, and an operator skipped it.
+  Doings Skipped(const google::protobuf::Message& command) {
+    return Take(command, absl::CancelledError("skipped by ann"));
   }
   // The oldest HTTP call that has no reply gets this one.
   Doings Reply(int status, const std::string& body) {
@@ -117,14 +127,16 @@ class ReactorFixture {
  private:
   class Held final : public OwnTables, public StateLoader {
    public:
-    Held(sql::Connection& connection, const std::map<std::string, std::string>& states)
-        : connection_(connection), states_(states) {}
+    Held(sql::Connection& connection, const std::map<std::string, std::string>& states,
+         bool unreadable)
+        : connection_(connection), states_(states), unreadable_(unreadable) {}
     Position applied() override { return {}; }
     const absl::Status& status() const override { return connection_.status(); }
     absl::StatusOr<std::string> LoadState(std::string_view category, std::string_view id) override {
       const auto state = states_.find(StreamName(category, id));
       if (state != states_.end()) return state->second;
-      return Error(absl::StatusCode::kNotFound, "the log has no {} {}", category, id);
+      if (unreadable_) return absl::UnavailableError("the log cannot be read");
+      return "";
     }
     using OwnTables::LoadState;
 
@@ -135,6 +147,7 @@ class ReactorFixture {
    private:
     sql::Connection& connection_;
     const std::map<std::string, std::string>& states_;
+    const bool unreadable_;
   };
 
   const ReactorEntry& entry() const { return registry_.reactors().front(); }
@@ -142,7 +155,7 @@ class ReactorFixture {
   template <class Code>
   Doings Call(Code code) {
     EXPECT_TRUE(connection_->Begin().ok());
-    Held tables(*connection_, states_);
+    Held tables(*connection_, states_, unreadable_);
     Outbox outbox;
     status_ = code(tables, outbox);
     EXPECT_TRUE(connection_->status().ok()) << connection_->status();
@@ -207,6 +220,7 @@ class ReactorFixture {
   Registry registry_;
   std::unique_ptr<sql::Connection> connection_;
   std::map<std::string, std::string> states_;
+  bool unreadable_ = false;
   std::deque<std::pair<Position, std::string>> calls_;
   Position position_;
   absl::Time now_ = kTestNow;

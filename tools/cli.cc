@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <string>
 #include <string_view>
@@ -438,6 +439,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
     }
     line.serve.services = ServicesOf(environ);
     line.serve.smtp = SmtpOptionsOf(environ);
+    if (const char* kill_at = std::getenv("LEFTFOLD_KILL_AT")) line.serve.kill_at = kill_at;
     return Serve(registry, line.serve);
   }
   if (*replay) return tools::Replay(registry, data[replay], line.replay);

@@ -27,7 +27,8 @@ absl::Status SyncFile(const std::string& path) {
   return status;
 }
 
-absl::StatusOr<sql::Checkpoint> CopyFile(const std::string& from, const std::string& to) {
+// Without name.
+absl::StatusOr<ReactorCopy> CopyFile(const std::string& from, const std::string& to) {
   {
     const auto source = sql::OpenReactorReader(from);
     if (!source.ok()) return source.status();
@@ -40,7 +41,9 @@ absl::StatusOr<sql::Checkpoint> CopyFile(const std::string& from, const std::str
       0) {
     return absl::DataLossError("its copy is damaged");
   }
-  return sql::ReadCheckpoint(**copy);
+  const auto checkpoint = sql::ReadCheckpoint(**copy);
+  if (!checkpoint.ok()) return checkpoint.status();
+  return ReactorCopy{.checkpoint = *checkpoint, .seen = sql::ReadSeen(**copy)};
 }
 
 }  // namespace
@@ -66,6 +69,19 @@ absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const sql::Checkpoint&
   return fmt::format("its checkpoint {} is not on the log's chain", checkpoint.position.value);
 }
 
+absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const ReactorCopy& copy) {
+  if (!copy.fault.empty()) return copy.fault;
+  auto wrong = OffTheLog(log, copy.checkpoint);
+  if (!wrong.ok() || !wrong->empty() || copy.seen == kBeforeFirst) return wrong;
+  const auto end = log.ChainAt(copy.seen);
+  if (!end.ok()) return end.status();
+  if (*end) return "";
+  return fmt::format(
+      "its checkpoint {} is on the log, but its commands have led to events up to "
+      "position {}, beyond it",
+      copy.checkpoint.position.value, copy.seen.value);
+}
+
 absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
                                                       const std::string& folder,
                                                       const Steps& steps) {
@@ -79,12 +95,15 @@ absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
     steps("reactors", std::ssize(copies), std::ssize(*names));
     const std::string file = fmt::format("{}/reactors/{}{}", data, name, kSuffix);
     const std::string copy = fmt::format("{}/{}{}", folder, name, kSuffix);
-    const auto checkpoint = CopyFile(file, copy);
-    if (!checkpoint.ok() && !fs::exists(file)) continue;  // A webhook that was deleted meanwhile.
-    if (!checkpoint.ok() && !absl::IsDataLoss(checkpoint.status())) return checkpoint.status();
-    if (!checkpoint.ok()) sql::RemoveDatabase(copy);
-    copies.push_back(
-        {name, checkpoint.value_or(sql::Checkpoint()), std::string(checkpoint.status().message())});
+    auto copied = CopyFile(file, copy);
+    if (!copied.ok() && !fs::exists(file)) continue;  // A webhook that was deleted meanwhile.
+    if (!copied.ok() && !absl::IsDataLoss(copied.status())) return copied.status();
+    if (!copied.ok()) {
+      sql::RemoveDatabase(copy);
+      copied = ReactorCopy{.fault = std::string(copied.status().message())};
+    }
+    copied->name = name;
+    copies.push_back(*std::move(copied));
   }
   steps("reactors", std::ssize(*names), std::ssize(*names));
   LEFTFOLD_RETURN_IF_ERROR(sql::SyncFolder(folder));
@@ -96,7 +115,7 @@ absl::StatusOr<std::vector<std::string>> RemoveOffTheLog(LogFileReader& log,
                                                          const std::string& folder) {
   std::vector<std::string> removed;
   for (const ReactorCopy& copy : copies) {
-    const auto wrong = copy.fault.empty() ? OffTheLog(log, copy.checkpoint) : copy.fault;
+    const auto wrong = OffTheLog(log, copy);
     if (!wrong.ok()) return wrong.status();
     if (wrong->empty()) continue;
     sql::RemoveDatabase(fmt::format("{}/{}{}", folder, copy.name, kSuffix));

@@ -23,10 +23,13 @@ absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const sql::Checkpoint&
 
 // A reactor's file that was copied.
 struct ReactorCopy {
-  std::string name;
-  sql::Checkpoint checkpoint;
-  std::string fault;  // Not empty: there is no copy, for this is wrong with the file.
+  std::string name = {};
+  sql::Checkpoint checkpoint = {};
+  Position seen = {};      // The highest that a receipt told it of.
+  std::string fault = {};  // Not empty: there is no copy, for this is wrong with the file.
 };
+// The same of all that the reactor knows.
+absl::StatusOr<std::string> OffTheLog(LogFileReader& log, const ReactorCopy& copy);
 
 // Copies each file in `<data>/reactors`, as it is at one moment, into `folder`, which is made anew;
 // where there are none, there is no folder afterwards. Beside a server or alone. What is copied is
@@ -35,7 +38,9 @@ struct ReactorCopy {
 absl::StatusOr<std::vector<ReactorCopy>> CopyReactors(const std::string& data,
                                                       const std::string& folder,
                                                       const Steps& steps);
-// Removes those from `folder` whose checkpoints are not on the log. Returns them, each with why.
+// Removes those from `folder` whose checkpoints are not on the log, and those that know of events
+// behind its end from what their commands led to: they would never send these again. Returns them,
+// each with why.
 absl::StatusOr<std::vector<std::string>> RemoveOffTheLog(LogFileReader& log,
                                                          const std::vector<ReactorCopy>& copies,
                                                          const std::string& folder);

@@ -53,6 +53,14 @@ void FindOrder(std::string_view agent_id, OwnTables& tables, Outbox& outbox) {
   if (!order_id.empty()) Reserve(std::string(agent_id), order_id, tables, outbox);
 }
 
+absl::Status Assign(const v1::ReserveAgentRequest& reserved, Outbox& outbox) {
+  v1::AssignAgentRequest assign;
+  assign.set_order_id(reserved.order_id());
+  assign.set_agent_id(reserved.agent_id());
+  outbox.Send(assign);
+  return absl::OkStatus();
+}
+
 absl::Status Search(const EventMeta& meta, OwnTables& tables, Outbox& outbox) {
   const std::string order_id(meta.aggregate_id());
   const absl::Time deadline = meta.recorded_at() + kDispatchWithin;
@@ -142,19 +150,17 @@ absl::Status AgentAssignment::React(const v1::NoAgentAvailable&, const EventMeta
 
 absl::Status AgentAssignment::OnResult(const v1::ReserveAgentRequest& sent, const Result& result,
                                        OwnTables& tables, Outbox& outbox) {
-  if (result.status.ok()) {
-    v1::AssignAgentRequest assign;
-    assign.set_order_id(sent.order_id());
-    assign.set_agent_id(sent.agent_id());
-    outbox.Send(assign);
-    return absl::OkStatus();
-  }
+  if (result.status.ok()) return Assign(sent, outbox);
   // What the log has now: a later change of it is an event that is still to come here.
   const auto agent = tables.Load<DeliveryAgent>(sent.agent_id());
   if (!agent.ok()) return agent.status();
+  const bool skipped = absl::IsCancelled(result.status);
+  if (skipped && agent->order_id() == sent.order_id()) return Assign(sent, outbox);
   tables.Exec("UPDATE agent SET online = ?, order_id = ? WHERE agent_id = ? AND order_id = ?",
               agent->online(), agent->order_id(), sent.agent_id(), sent.order_id());
-  tables.Exec("INSERT OR IGNORE INTO tried VALUES (?, ?, 0)", sent.order_id(), sent.agent_id());
+  // An agent whose reservation was skipped is free, but not asked for this order again.
+  tables.Exec("INSERT OR IGNORE INTO tried VALUES (?, ?, ?)", sent.order_id(), sent.agent_id(),
+              skipped ? 1 : 0);
   tables.Exec("UPDATE search SET candidate = '' WHERE order_id = ? AND candidate = ?",
               sent.order_id(), sent.agent_id());
   const std::string waiting = First(
@@ -165,8 +171,13 @@ absl::Status AgentAssignment::OnResult(const v1::ReserveAgentRequest& sent, cons
 }
 
 absl::Status AgentAssignment::OnResult(const v1::AssignAgentRequest& sent, const Result& result,
-                                       OwnTables&, Outbox& outbox) {
+                                       OwnTables& tables, Outbox& outbox) {
   if (result.status.ok()) return absl::OkStatus();
+  if (absl::IsCancelled(result.status)) {  // It may have been assigned all the same.
+    const auto order = tables.Load<Order>(sent.order_id());
+    if (!order.ok()) return order.status();
+    if (order->agent_id() == sent.agent_id()) return absl::OkStatus();
+  }
   v1::ReleaseAgentRequest release;
   release.set_agent_id(sent.agent_id());
   release.set_order_id(sent.order_id());

@@ -83,6 +83,27 @@ TEST_F(AgentAssignmentTest, TriesTheNextOneWhenTheAgentRefuses) {
                                               "tried: \"bo\" tried: \"cy\"}"));
 }
 
+TEST_F(AgentAssignmentTest, TriesTheNextOneWhenAReservationIsSkippedUnlessItWasMade) {
+  GoOnline("bo");
+  GoOnline("cy");
+  Approve("o1");
+  reactor.HoldsState("delivery_agent-bo", Parse<v1::DeliveryAgentState>("online: true"));
+  EXPECT_THAT(reactor.Skipped(Reserve("bo", "o1")), ElementsAre(Reserves("cy", "o1")));
+  reactor.HoldsState("delivery_agent-cy",
+                     Parse<v1::DeliveryAgentState>("online: true order_id: 'o1'"));
+  EXPECT_THAT(reactor.Skipped(Reserve("cy", "o1")),
+              ElementsAre("AssignAgentRequest {order_id: \"o1\" agent_id: \"cy\"}"));
+}
+
+TEST_F(AgentAssignmentTest, ReleasesTheAgentOfASkippedAssignmentUnlessItWasMade) {
+  const auto sent = Parse<v1::AssignAgentRequest>("order_id: 'o1' agent_id: 'bo'");
+  EXPECT_THAT(reactor.Skipped(sent),
+              ElementsAre("ReleaseAgentRequest {agent_id: \"bo\" order_id: \"o1\" "
+                          "reason: RELEASE_REASON_NOT_NEEDED}"));
+  reactor.HoldsState("order-o1", Parse<v1::OrderState>("agent_id: 'bo'"));
+  EXPECT_THAT(reactor.Skipped(sent), IsEmpty());
+}
+
 TEST_F(AgentAssignmentTest, GoesOnWhenSomebodyComesOnlineOrIsFreed) {
   EXPECT_THAT(Approve("o1"), IsEmpty());
   EXPECT_THAT(Approve("o2"), IsEmpty());

@@ -4,6 +4,7 @@
 
 #include "core/ids.h"
 #include "core/reject.h"
+#include "domains/orders/order.h"
 #include "domains/orders/start_charge.h"
 #include "leftfold/payments/v1/commands.pb.h"
 #include "leftfold/payments/v1/state.pb.h"
@@ -50,13 +51,21 @@ absl::Status ApplyPaymentResult::OnResult(const v1::RecordPaymentOutcomeRequest&
                                           const Result& result, OwnTables& tables, Outbox& outbox) {
   if (result.status.ok() || sent.outcome() != v1::PAYMENT_OUTCOME_SUCCEEDED)
     return absl::OkStatus();
+  if (absl::IsCancelled(result.status)) {  // The order may have taken it all the same.
+    const auto order = tables.Load<Order>(sent.order_id());
+    if (!order.ok()) return order.status();
+    for (const v1::PaymentAttempt& attempt : order->attempts()) {
+      if (attempt.payment_id() == sent.payment_id() && attempt.outcome() == sent.outcome())
+        return absl::OkStatus();
+    }
+  }
   const auto payment = tables.LoadState<payments::v1::PaymentState>("payment", sent.payment_id());
   if (!payment.ok()) return payment.status();
   payments::v1::RefundPaymentRequest refund;
   refund.set_payment_id(sent.payment_id());
   refund.set_refund_id(ToString(DerivedUuid("not_taken-" + sent.payment_id(), 0)));
   refund.set_amount_minor(payment->amount_minor());
-  refund.set_reason("the order did not take the payment: " + ReasonOf(result.status));
+  refund.set_reason("the order did not take the payment: " + WhyNot(result.status));
   outbox.Send(refund);
   return absl::OkStatus();
 }

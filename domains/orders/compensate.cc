@@ -89,7 +89,7 @@ absl::Status Compensate::OnResult(const payments::v1::RefundPaymentRequest& sent
   if (result.status.ok()) return absl::OkStatus();
   const auto payment = LoadPayment(sent.payment_id(), tables);
   if (!payment.ok()) return payment.status();
-  MarkStuck(payment->purpose().ref_id(), sent.refund_id(), ReasonOf(result.status), outbox);
+  MarkStuck(payment->purpose().ref_id(), sent.refund_id(), WhyNot(result.status), outbox);
   return absl::OkStatus();
 }
 

@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "domains/orders/customer.h"
+#include "domains/orders/order.h"
 
 namespace leftfold::orders {
 
 absl::Status NotifyCustomer::React(const v1::OrderPlaced& event, const EventMeta& meta,
                                    OwnTables& tables, Outbox&) {
   const auto customer = tables.Load<Customer>(event.customer_id());
-  if (absl::IsNotFound(customer.status())) return absl::OkStatus();
   if (!customer.ok()) return customer.status();
   if (customer->email().empty()) return absl::OkStatus();
   tables.Exec("INSERT INTO addressee VALUES (?, ?)", meta.aggregate_id(), customer->email());
@@ -25,6 +27,17 @@ void NotifyCustomer::Tell(const std::string& text, const EventMeta& meta, OwnTab
 
 void NotifyCustomer::Forget(const EventMeta& meta, OwnTables& tables) {
   tables.Exec("DELETE FROM addressee WHERE order_id = ?", meta.aggregate_id());
+}
+
+absl::Status NotifyCustomer::ForgetUnlessPaid(const EventMeta& meta, OwnTables& tables) {
+  const auto order = tables.Load<Order>(meta.aggregate_id());
+  if (!order.ok()) return order.status();
+  const auto& attempts = order->attempts();
+  const bool paid = std::any_of(attempts.begin(), attempts.end(), [](const auto& attempt) {
+    return attempt.outcome() != v1::PAYMENT_OUTCOME_DECLINED;
+  });
+  if (!paid) Forget(meta, tables);
+  return absl::OkStatus();
 }
 
 }  // namespace leftfold::orders

@@ -31,16 +31,18 @@ struct NotifyCustomer {
                    v1::ApprovalTimedOut, v1::AgentAssigned, v1::NoAgentAvailable, v1::FoodPickedUp,
                    v1::DeliveryFailed, v1::OrderExpired>,
              Ending>;
-  using Reacting = Concat<Types<v1::OrderPlaced>, Telling>;
+  // After these there is, where money is to be given back. What the customer did is not told.
+  using Closing = Types<v1::OrderCancelled, v1::OrderExpired>;
+  using Reacting = Concat<Types<v1::OrderPlaced, v1::OrderCancelled>, Telling>;
 
   static absl::Status React(const v1::OrderPlaced& event, const EventMeta& meta, OwnTables& tables,
                             Outbox& outbox);
   template <class Event>
-  requires Telling::kContains<Event>
-  static absl::Status React(const Event& event, const EventMeta& meta, OwnTables& tables,
-                            Outbox& outbox) {
-    Tell(TextOf(event), meta, tables, outbox);
-    if (Ending::kContains<Event>) Forget(meta, tables);
+  requires(Telling::kContains<Event> || Closing::kContains<Event>) static absl::Status
+      React(const Event& event, const EventMeta& meta, OwnTables& tables, Outbox& outbox) {
+    if constexpr (Telling::kContains<Event>) Tell(TextOf(event), meta, tables, outbox);
+    if constexpr (Ending::kContains<Event>) Forget(meta, tables);
+    if constexpr (Closing::kContains<Event>) return ForgetUnlessPaid(meta, tables);
     return absl::OkStatus();
   }
 
@@ -48,6 +50,8 @@ struct NotifyCustomer {
   static void Tell(const std::string& text, const EventMeta& meta, OwnTables& tables,
                    Outbox& outbox);
   static void Forget(const EventMeta& meta, OwnTables& tables);
+  // Also while a payment is on its way.
+  static absl::Status ForgetUnlessPaid(const EventMeta& meta, OwnTables& tables);
 };
 
 }  // namespace leftfold::orders

@@ -47,6 +47,28 @@ TEST_F(NotifyCustomerTest, WritesWhenTheMoneyIsBack) {
   EXPECT_THAT(reactor.React(kOrder, v1::OrderRefunded()), SizeIs(1));
 }
 
+TEST_F(NotifyCustomerTest, ForgetsTheAddressOfAnOrderThatIsOverAndNothingWasPaidFor) {
+  reactor.Holds<Customer>("ada", Registered("ada@example.org"));
+  const auto refunded = [&](const std::string& order) {
+    return reactor.React("order-" + order, v1::OrderRefunded());
+  };
+  for (const std::string id : {"unpaid", "declined", "paying", "late"})
+    reactor.React("order-" + id, Placed());
+  EXPECT_THAT(reactor.React("order-unpaid", v1::OrderCancelled()), IsEmpty());
+  EXPECT_THAT(refunded("unpaid"), IsEmpty());
+  reactor.HoldsState("order-declined",
+                     Parse<v1::OrderState>("attempts { outcome: PAYMENT_OUTCOME_DECLINED }"));
+  EXPECT_THAT(reactor.React("order-declined", v1::OrderExpired()), SizeIs(1));
+  EXPECT_THAT(refunded("declined"), IsEmpty());
+  reactor.HoldsState("order-paying", Parse<v1::OrderState>("attempts { payment_id: 'p1' }"));
+  reactor.React("order-paying", v1::OrderCancelled());
+  EXPECT_THAT(refunded("paying"), SizeIs(1));
+  reactor.HoldsState("order-late",
+                     Parse<v1::OrderState>("attempts { outcome: PAYMENT_OUTCOME_SUCCEEDED }"));
+  reactor.React("order-late", v1::OrderCancelled());
+  EXPECT_THAT(refunded("late"), SizeIs(1));
+}
+
 TEST_F(NotifyCustomerTest, WritesToNobodyWithoutAddress) {
   reactor.Holds<Customer>("ada", Registered(""));
   reactor.React(kOrder, Placed());

@@ -87,6 +87,15 @@ TEST_F(PayAllOrdersTest, CountsWhatBeganAndWhatTheOrdersRefused) {
   EXPECT_THAT(reactor.Accepted(Pay("o3")), IsEmpty());
 }
 
+TEST_F(PayAllOrdersTest, CountsWhatAnOperatorSkippedAsRefused) {
+  for (const std::string id : {"o1", "o2"}) HasValid(id);
+  reactor.React(kBulk, Wish());
+  EXPECT_THAT(reactor.Accepted(Pay("o1")), IsEmpty());
+  EXPECT_THAT(reactor.Skipped(Pay("o2")),
+              ElementsAre("RecordBulkPaymentBegunRequest {bulk_payment_id: \"b1\" "
+                          "orders_begun: 1 orders_refused: 1}"));
+}
+
 TEST_F(PayAllOrdersTest, LeavesWhatIsBeyondTheMaximum) {
   for (int i = 0; i <= kBulkPaymentOrdersMax; ++i) HasValid(fmt::format("o{}", i));
   const Doings doings = reactor.React(kBulk, Wish());

@@ -24,6 +24,12 @@ void Decline(const std::string& order_id, const std::string& payment_id, std::st
 
 }  // namespace
 
+std::string WhyNot(const absl::Status& refusal) {
+  if (absl::IsCancelled(refusal)) return "SKIPPED";
+  const std::string reason = ReasonOf(refusal);
+  return reason.empty() ? "REFUSED" : reason;
+}
+
 absl::Status StartCharge::React(const v1::PaymentRequested& event, const EventMeta& meta,
                                 OwnTables& tables, Outbox& outbox) {
   const std::string order_id(meta.aggregate_id());
@@ -50,9 +56,8 @@ absl::Status StartCharge::React(const v1::PaymentRequested& event, const EventMe
 absl::Status StartCharge::OnResult(const payments::v1::InitiatePaymentRequest& sent,
                                    const Result& result, OwnTables&, Outbox& outbox) {
   if (result.status.ok()) return absl::OkStatus();
-  const std::string reason = ReasonOf(result.status);
-  Decline(sent.purpose().ref_id(), sent.payment_id(),
-          reason.empty() ? "refused" : absl::AsciiStrToLower(reason), outbox);
+  Decline(sent.purpose().ref_id(), sent.payment_id(), absl::AsciiStrToLower(WhyNot(result.status)),
+          outbox);
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 
+#include <string>
 #include <string_view>
 
 #include "core/reactor.h"
@@ -13,6 +14,10 @@ namespace leftfold::orders {
 
 // Kind of the purpose of payments for orders. Never change: it is stored.
 inline constexpr std::string_view kOrderPurpose = "order";
+
+// Why a command was not carried out: the reason of its refusal, "SKIPPED" when an operator gave it
+// up, "REFUSED" when there is none.
+std::string WhyNot(const absl::Status& refusal);
 
 // Has the payment begun that a customer asked for. One that cannot begin counts as declined, with
 // the reason in small letters as its code, and so does one of an order that was closed meanwhile.

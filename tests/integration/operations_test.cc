@@ -22,9 +22,11 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
+#include "leftfold/store/v1/consumers.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "sql/connection.h"
 #include "testing/child_process.h"
+#include "testing/consumer_client.h"
 #include "testing/grpc_error.h"
 #include "testing/parse.h"
 #include "testing/rooms_client.h"
@@ -276,6 +278,28 @@ TEST_F(OperationsOfReactors, MetricsTellWhatReactorsDo) {
     EXPECT_EQ(values.at(name), value) << name;
   }
   EXPECT_GT(values.at(Of("attempt_duration_seconds_sum", "validate_order")), 0);
+}
+
+TEST_F(OperationsOfReactors, MetricsTellWhatConsumerGroupsDo) {
+  ServeOrders();
+  const auto consumers = store::v1::ConsumerService::NewStub(
+      grpc::CreateChannel(write_address_, grpc::InsecureChannelCredentials()));
+  Do(*consumers, &store::v1::ConsumerService::Stub::CreateGroup,
+     "group { name: 'places' filter { types: 'leftfold.orders.v1.OrderPlaced' } }");
+  const auto of = [](const std::string& metric) {
+    return "leftfold_group_" + metric + "{group=\"places\"}";
+  };
+  testing::ConsumerClient consumer(*consumers, "places", 2);
+  for (const std::string id : {"o1", "o2", "o3", "o4"}) Place(id);
+  AwaitMetric(of("waiting"), 2);
+  EXPECT_EQ(Metric(of("in_flight")), 2);
+  EXPECT_EQ(Metric(of("consumers")), 1);
+  consumer.Park(consumer.Next().delivery_id(), "ugly");
+  AwaitMetric(of("parked_keys"), 1);
+  for (int i = 0; i < 3; ++i) consumer.Ack(consumer.Next().delivery_id());
+  AwaitMetric(of("in_flight"), 0);
+  EXPECT_EQ(Metric(of("waiting")), 0);
+  AwaitMetric(of("lag_events"), 0);
 }
 
 TEST_F(OperationsOfReactors, AStoppedReactorIsSeenInMetricsAndTurnsNoHealth) {

@@ -30,7 +30,8 @@ using ::testing::SizeIs;
 using testing::Tamper;
 
 // A reactor's file in `data`, with a row of its own and a checkpoint on the log.
-void MakeReactor(const std::string& data, const std::string& name, Position position) {
+void MakeReactor(const std::string& data, const std::string& name, Position position,
+                 Position seen = kBeforeFirst) {
   ReactorEntry reactor;
   reactor.name = name;
   reactor.schema = {"CREATE TABLE IF NOT EXISTS done(position INTEGER) STRICT"};
@@ -43,6 +44,7 @@ void MakeReactor(const std::string& data, const std::string& name, Position posi
   sql::ConnectionWriteTx(**file).Exec("INSERT INTO done VALUES (?)", position);
   const auto chain = (*log)->ChainAt(position);
   sql::WriteCheckpoint(**file, {position, *chain ? **chain : Digest{}});
+  sql::WriteSeen(**file, seen);
   ASSERT_TRUE((*file)->Commit().ok());
 }
 // What MakeReactor wrote; -1 when there is no file.
@@ -575,6 +577,17 @@ TEST_F(Restores, AReactorThatHadGoneFurtherBeginsAnewOnlyWhenToldSo) {
   EXPECT_EQ(DoneBy(Path("data"), "ahead"), -1);
   EXPECT_EQ(DoneBy(Path("data"), "behind"), 4);
   EXPECT_TRUE(fs::exists(anew->reactors_set_aside + "/ahead.db"));
+}
+
+TEST_F(Restores, AReactorWhoseCommandsLedBeyondTheCutIsAheadOfItToo) {
+  MakeReactor(Path("backup"), "asked", Position{4}, /*seen=*/Position{7});
+  MakeReactor(Path("backup"), "waits", Position{4}, /*seen=*/Position{6});
+  ASSERT_TRUE(RestoreInto("data").ok());
+  const auto refused = RestoreInto("data", "6", /*replace=*/true);
+  EXPECT_THAT(Message(refused), HasSubstr("asked: its checkpoint 4 is on the log, but its commands "
+                                          "have led to events up to position 7, beyond it"));
+  EXPECT_THAT(Message(refused), ::testing::Not(HasSubstr("waits")));
+  EXPECT_TRUE(RestoreInto("data", "7", /*replace=*/true).ok());
 }
 
 TEST_F(Restores, AReactorThatTheBackupLacksBeginsAnewOnlyWhenToldSo) {

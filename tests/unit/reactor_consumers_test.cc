@@ -61,6 +61,22 @@ TEST_F(ConsumersOfAGroup, AnExtendedDeliveryIsNotTakenAway) {
   EXPECT_THAT(client->refused, ElementsAre(id));
 }
 
+TEST_F(ConsumersOfAGroup, AnAnswerThatIsNotDurableWhenTheGroupBeginsAnewIsRefused) {
+  const auto client = w_.Connect(1);
+  w_.Append("note-a");
+  Settle();
+  const std::string id = Only(*client);
+  client->Ack(id);
+  ASSERT_TRUE(w_.scheduler().RunOne());  // It is read.
+  store::v1::ResetGroupRequest request;
+  request.set_group("g");
+  request.set_after_position(0);
+  ASSERT_TRUE(w_.groups().Reset(request).ok());
+  Settle();
+  EXPECT_THAT(client->refused, ElementsAre(id));
+  EXPECT_THAT(client->settled, IsEmpty());
+}
+
 TEST_F(ConsumersOfAGroup, WhatIsGivenBackComesAgainAfterTheDelayThatWasAskedForElseThePolicys) {
   const auto client = w_.Connect(1);
   w_.Append("note-a");

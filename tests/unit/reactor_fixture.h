@@ -36,11 +36,11 @@ inline rooms::v1::RenameRoomRequest Rename(std::string_view id, std::string_view
   return command;
 }
 
-// Does what the words of a counter's name say: "rename=x", "tell=ID=x" (renames another, in that
-// one's order), "http=/path", "wake=NAME=SECONDS", "later=NAME=SECONDS=x" (a rename at a time),
-// "cancel=NAME", "load" (remembers the counter's name as the log has it), "fail", "refused" (a row
-// that its table does not take), "busy" (while Worker::busy). What came of it is in its table
-// `result`, in order.
+// Does what the words of a counter's name say: "rename=x", "mail=TO=SUBJECT", "tell=ID=x" (renames
+// another, in that one's order), "http=/path", "wake=NAME=SECONDS", "later=NAME=SECONDS=x" (a
+// rename at a time), "cancel=NAME", "load" (remembers the counter's name as the log has it),
+// "fail", "refused" (a row that its table does not take), "busy" (while Worker::busy). What came of
+// it is in its table `result`, in order.
 struct Worker {
   static constexpr std::string_view kName = "worker";
   static constexpr std::string_view kSchema[] = {
@@ -75,7 +75,9 @@ struct Worker {
     if (verb == "rename") outbox.Send(Rename(meta.aggregate_id(), parts[1]));
     if (verb == "tell") outbox.Send(Rename(parts[1], parts[2]), "counter-" + parts[1]);
     if (verb == "http") outbox.Post({.method = "POST", .url = "http://test" + parts[1]});
-    if (verb == "mail") outbox.Mail(parts[1], "hello\nBcc: you", "from a counter");
+    if (verb == "mail") {
+      outbox.Mail(parts[1], parts.size() > 2 ? parts[2] : "hello\nBcc: you", "from a counter");
+    }
     if (verb == "wake") outbox.WakeAt(when, parts[1]);
     if (verb == "later") outbox.SendAt(when, parts[1], Rename(meta.aggregate_id(), parts[3]));
     if (verb == "cancel") outbox.Cancel(parts[1]);
@@ -94,6 +96,11 @@ struct Worker {
   }
   static absl::Status OnResult(const rooms::v1::RenameRoomRequest& sent, const Result& result,
                                OwnTables& tables, Outbox& outbox) {
+    if (absl::IsCancelled(result.status)) {
+      Note(tables,
+           fmt::format("{} {} {}", sent.room_id(), sent.name(), ToStd(result.status.message())));
+      return broken ? absl::FailedPreconditionError("it is broken") : absl::OkStatus();
+    }
     Note(tables, fmt::format("{} {} {}", sent.room_id(), sent.name(),
                              result.status.ok() ? "done" : ReasonOf(result.status)));
     const std::vector<std::string> steps = absl::StrSplit(sent.name(), absl::MaxSplits('>', 1));
@@ -268,7 +275,8 @@ class ReactorFixture {
 
   // All that can be done is done, also by reactors that rest.
   void Settle() { scheduler_.RunFor(kIntakeRest); }
-  void RunFor(absl::Duration time) { scheduler_.RunFor(time); }
+  // Returns how many tasks ran.
+  std::int64_t RunFor(absl::Duration time) { return scheduler_.RunFor(time); }
 
   core::v1::CommandReceipt Send(std::unique_ptr<google::protobuf::Message> command) {
     absl::StatusOr<core::v1::CommandReceipt> answer = absl::UnknownError("not answered");

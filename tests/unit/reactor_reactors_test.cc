@@ -1,6 +1,8 @@
 // The reactor engine: events in, deliveries out, in order for each key, at least once and
 // harmlessly so, tried again, parked, retried and skipped.
 
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_split.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -139,6 +141,57 @@ TEST(Reactors, DoOnceWhatWasDoneButNotAnswered) {
   EXPECT_THAT(f.Results(), ElementsAre("a b done"));
 }
 
+TEST(Reactors, RememberHowFarReceiptsReachAlsoOfAResultThatCameBeforeItsEvents) {
+  ReactorFixture f;
+  const auto seen = [&f] {
+    auto file = sql::OpenReactorReader(f.folder() + "/worker.db");
+    EXPECT_TRUE(file.ok()) << file.status();
+    return sql::ReadSeen(**file);
+  };
+  f.Create("a", "note=nothing");
+  f.Settle();
+  EXPECT_EQ(seen(), kBeforeFirst);
+  f.Create("b", "rename=c");
+  f.Settle();
+  const Position last = f.store().GetHead().position;
+  EXPECT_EQ(seen(), last);
+  f.Restart();
+  f.Create("d", "note=more");
+  f.Settle();
+  EXPECT_EQ(seen(), last);
+}
+
+TEST(Reactors, WaitAsLongAsThePolicySaysAlsoWhenAStepIsUndoneMeanwhile) {
+  ReactorFixture f;
+  f.deliverer().fail_before["counter-a"] = 1;
+  f.Create("a", "rename=b");
+  f.Settle();
+  ASSERT_EQ(f.deliverer().log.size(), 1U);
+  f.log().unreadable = true;
+  f.Create("b", "note=woken");
+  f.Settle();
+  ASSERT_EQ(f.Status().state, ReactorState::kHeldUp);
+  f.log().unreadable = false;
+  ASSERT_TRUE(f.reactors().Resume("worker").ok());
+  f.RunFor(absl::Milliseconds(500));
+  EXPECT_EQ(f.Status().state, ReactorState::kLive);
+  EXPECT_EQ(f.deliverer().log.size(), 1U);
+  f.RunFor(absl::Seconds(1));
+  EXPECT_EQ(f.deliverer().log.size(), 2U);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=b", "b"));
+}
+
+TEST(Reactors, HeldUpTryAgainOnceASecondHoweverOftenTheyAreWoken) {
+  ReactorFixture f;
+  Worker::busy = true;
+  f.Create("a", "busy");
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(f.reactors().Resume("worker").ok());
+    f.RunFor(absl::Milliseconds(10));
+  }
+  EXPECT_LE(f.RunFor(absl::Seconds(10)), 60);
+}
+
 TEST(Reactors, CountNoAttemptWhenThereWasNoRoomToSendAnything) {
   ReactorFixture f;
   f.deliverer().full["counter-a"] = 10;
@@ -222,6 +275,33 @@ TEST_F(ParkedKey, GoesOnWithoutWhatAnOperatorSkips) {
   EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "2"));
   EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "SkipRequested"));
   EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST_F(ParkedKey, TellsTheReactorOfACommandThatAnOperatorSkipsBeforeWhatWaitsBehind) {
+  EXPECT_TRUE(Skip(parked_id).ok());
+  const auto results = f.Results();
+  const auto skipped = std::find(results.begin(), results.end(), "a 1 skipped by ann");
+  EXPECT_NE(skipped, results.end());
+  EXPECT_NE(std::find(skipped, results.end(), "a seen"), results.end());
+}
+
+TEST_F(ParkedKey, IsGivenUpAlsoWhenTheReactorTakesNoSkip) {
+  Worker::broken = true;
+  EXPECT_TRUE(Skip(parked_id).ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "2"));
+  EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST_F(ParkedKey, WaitsForALogThatIsAwayWithoutAttemptsWhenWhatWaitedBehindIsReactedTo) {
+  f.Send(std::make_unique<rooms::v1::RenameRoomRequest>(Rename("a", "busy note=late")));
+  Worker::busy = true;
+  EXPECT_TRUE(Retry("counter-a").ok());
+  f.RunFor(absl::Seconds(60));
+  EXPECT_EQ(f.Status().parked_keys, 0);
+  Worker::busy = false;
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Results(), Contains("a late"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
 }
 
 TEST_F(ParkedKey, StaysParkedOverARestart) {
@@ -522,6 +602,30 @@ TEST(Reactors, WriteAMailOnceAndKeepItsHeadersApart) {
                                  "Content-Type: text/plain; charset=utf-8\r\n"
                                  "Content-Transfer-Encoding: 8bit\r\n\r\nfrom a counter"
                                  "\r\n"));
+}
+
+TEST(Reactors, WriteALongSubjectInWordsOfWholeCharactersWithinALine) {
+  ReactorFixture f;
+  std::string subject = "x";
+  for (int i = 0; i < 40; ++i) subject += "a\xC3\xA4\xE2\x82\xAC";  // Of 1, 2 and 3 bytes.
+  f.Create("a", "mail=ann@example.org=" + subject);
+  f.Settle();
+  const std::filesystem::directory_iterator mails(f.deliverer().mail.path());
+  ASSERT_NE(mails, std::filesystem::directory_iterator());
+  std::ifstream in(mails->path());
+  const std::string text((std::istreambuf_iterator<char>(in)), {});
+  const std::size_t begin = text.find("Subject: ") + 9;
+  const std::string field = text.substr(begin, text.find("\r\nMIME") - begin);
+  std::string decoded;
+  for (const absl::string_view word : absl::StrSplit(field, "\r\n ")) {
+    EXPECT_LE(word.size(), 75U);
+    ASSERT_TRUE(ToStd(word).starts_with("=?UTF-8?B?") && ToStd(word).ends_with("?=")) << word;
+    std::string part;
+    ASSERT_TRUE(absl::Base64Unescape(word.substr(10, word.size() - 12), &part));
+    EXPECT_NE(static_cast<unsigned char>(part.front()) & 0xC0, 0x80) << "in a character";
+    decoded += part;
+  }
+  EXPECT_EQ(decoded, subject);
 }
 
 // A reactor that began after other events.
