@@ -13,7 +13,7 @@ namespace leftfold {
 namespace {
 
 using Event = core::v1::RecordedEvent;
-using Metadata = core::v1::EventMetadata;
+using core::v1::EventMetadata;
 
 constexpr std::string_view kTypeUrlPrefix = "type.googleapis.com/";
 
@@ -26,12 +26,13 @@ constexpr int kMetadataShift = 8;
 constexpr bool IsShifted(int of_metadata, int of_event) {
   return of_metadata + kMetadataShift == of_event;
 }
-static_assert(IsShifted(Metadata::kActorFieldNumber, Event::kActorFieldNumber) &&
-              IsShifted(Metadata::kCommandIdFieldNumber, Event::kCommandIdFieldNumber) &&
-              IsShifted(Metadata::kCorrelationIdFieldNumber, Event::kCorrelationIdFieldNumber) &&
-              IsShifted(Metadata::kCausationIdFieldNumber, Event::kCausationIdFieldNumber) &&
-              IsShifted(Metadata::kTraceparentFieldNumber, Event::kTraceparentFieldNumber) &&
-              IsShifted(Metadata::kHeadersFieldNumber, Event::kHeadersFieldNumber));
+static_assert(IsShifted(EventMetadata::kActorFieldNumber, Event::kActorFieldNumber) &&
+              IsShifted(EventMetadata::kCommandIdFieldNumber, Event::kCommandIdFieldNumber) &&
+              IsShifted(EventMetadata::kCorrelationIdFieldNumber,
+                        Event::kCorrelationIdFieldNumber) &&
+              IsShifted(EventMetadata::kCausationIdFieldNumber, Event::kCausationIdFieldNumber) &&
+              IsShifted(EventMetadata::kTraceparentFieldNumber, Event::kTraceparentFieldNumber) &&
+              IsShifted(EventMetadata::kHeadersFieldNumber, Event::kHeadersFieldNumber));
 
 constexpr std::size_t kVarintBytesMax = 10;
 
@@ -121,7 +122,7 @@ bool AppendMetadataFields(std::string_view bytes, int last, std::string& out) {
     const auto size = TakeVarint(bytes);
     if (!tag || !size || (*tag & 7) != kBytes || *size > bytes.size()) return false;
     const auto field = static_cast<int>(*tag >> 3);
-    if (field < Metadata::kActorFieldNumber || field > last) return false;
+    if (field < EventMetadata::kActorFieldNumber || field > last) return false;
     const std::string_view value = bytes.substr(0, *size);
     bytes.remove_prefix(*size);
     AppendField(field + kMetadataShift, value, out);
@@ -132,13 +133,14 @@ bool AppendMetadataFields(std::string_view bytes, int last, std::string& out) {
 void AppendMetadata(std::string_view metadata, std::string& out) {
   const std::size_t before = out.size();
   // The strings need no parsing; whatever else there is may be malformed inside.
-  if (IsAscii(metadata) && AppendMetadataFields(metadata, Metadata::kTraceparentFieldNumber, out))
+  if (IsAscii(metadata) &&
+      AppendMetadataFields(metadata, EventMetadata::kTraceparentFieldNumber, out))
     return;
   out.resize(before);
-  Metadata parsed;
+  EventMetadata parsed;
   if (!parsed.ParseFromArray(metadata.data(), static_cast<int>(metadata.size()))) return;
   parsed.DiscardUnknownFields();
-  AppendMetadataFields(DeterministicBytes(parsed), Metadata::kHeadersFieldNumber, out);
+  AppendMetadataFields(DeterministicBytes(parsed), EventMetadata::kHeadersFieldNumber, out);
 }
 
 }  // namespace
