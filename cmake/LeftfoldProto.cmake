@@ -17,20 +17,16 @@ function(leftfold_add_proto_library target)
       list(APPEND files ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
       set(stubs --grpc_out=${out} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN})
     endif()
+    # Two variables are called alike in all generated files; compiled together each needs its own.
+    string(MAKE_C_IDENTIFIER ${stem} file)
     add_custom_command(OUTPUT ${files}
       COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR}/proto --cpp_out=${out} ${stubs} ${proto}
+      COMMAND sed -i -E "/^(static const|    schemas, )/s/\\b(schemas|file_default_instances)\\b/&_${file}/g" ${out}/${stem}.pb.cc
       DEPENDS ${source} VERBATIM)
     list(APPEND generated ${files})
   endforeach()
   # An object library, so that every file's descriptors are registered even where nothing refers to them.
   add_library(${target}_objects OBJECT ${generated})
-  # Two names are the same in all generated files: where files are compiled together each gets its own.
-  set_target_properties(${target}_objects PROPERTIES
-    UNITY_BUILD_UNIQUE_ID LEFTFOLD_FILE
-    UNITY_BUILD_CODE_BEFORE_INCLUDE "#define LEFTFOLD_JOIN(a, b) a##_##b
-#define LEFTFOLD_OF_FILE(file, name) LEFTFOLD_JOIN(file, name)
-#define schemas LEFTFOLD_OF_FILE(LEFTFOLD_FILE, schemas)
-#define file_default_instances LEFTFOLD_OF_FILE(LEFTFOLD_FILE, file_default_instances)")
   target_include_directories(${target}_objects SYSTEM PUBLIC ${out})
   target_link_libraries(${target}_objects PUBLIC protobuf::libprotobuf gRPC::grpc++ leftfold_sanitize)
   add_library(${target} INTERFACE)
