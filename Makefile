@@ -34,6 +34,7 @@ demo: build
 	@scripts/demo.sh
 
 bench: build
+	@cmake --build --preset release -j $(JOBS) --target leftfold_bench
 	@$(RELEASE)/leftfold_bench --out bench/results
 
 format:

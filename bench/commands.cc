@@ -10,9 +10,6 @@
 namespace leftfold::bench {
 namespace {
 
-constexpr int kRooms = 4'096;
-constexpr int kInFlight = 256;
-
 // p50 of one 4 KiB write + fdatasync, in microseconds: what the disk asks for a group of one.
 double SyncMicros(const std::string& folder) {
   const std::string path = folder + "/fdatasync";
@@ -30,7 +27,7 @@ double SyncMicros(const std::string& folder) {
   return Median(micros);
 }
 
-struct Measured {
+struct MeasuredCommands {
   double per_second = 0;
   double p50_us = 0;
   double cpu_us = 0;  // Of the server, per answer.
@@ -42,8 +39,8 @@ int NextRoom(int, std::int64_t n) { return static_cast<int>(n % kRooms); }
 int OneRoom(int, std::int64_t) { return 0; }
 int OwnRoom(int caller, std::int64_t) { return caller; }
 
-Measured Measure(const Options& options, const testing::ChildProcess& server, RoomClient& client,
-                 int in_flight, RoomOf room_of = NextRoom) {
+MeasuredCommands Measure(const Options& options, const testing::ChildProcess& server,
+                         RoomClient& client, int in_flight, RoomOf room_of = NextRoom) {
   static std::atomic<std::int64_t> serial = 0;
   const double cpu_before = server.CpuSeconds();
   const std::int64_t serial_before = serial;
@@ -62,7 +59,7 @@ Measured Measure(const Options& options, const testing::ChildProcess& server, Ro
 
 struct Medians {
   std::vector<double> per_second, p50_us, cpu_us;
-  void Add(const Measured& m) {
+  void Add(const MeasuredCommands& m) {
     per_second.push_back(m.per_second);
     p50_us.push_back(m.p50_us);
     cpu_us.push_back(m.cpu_us);

@@ -20,12 +20,12 @@ namespace {
 namespace v1 = store::v1;
 
 constexpr std::int64_t kYoungEvents = 100'000;
-constexpr int kEventsPerAppend = 10;
-constexpr int kAppendsInFlight = 64;
-constexpr int kConnections = 4;
+constexpr int kOrdersPerAppend = 10;
+constexpr int kOrderAppendsInFlight = 64;
+constexpr int kOrderConnections = 4;
 constexpr std::int64_t kNewestStreams = 4'096;
 constexpr std::uint64_t kSeed = 20'261'121;
-constexpr std::string_view kPayload =
+constexpr std::string_view kOrderPayload =
     R"({"basket": "10045", "item": "margherita", "cents": 1450, "note": "no olives"})";
 
 enum class Ids { kRandom, kTimeOrdered };
@@ -42,11 +42,11 @@ class Business {
       stream = fmt::format("basket-{}", NextStream());
       request.set_command_id(ids == Ids::kRandom ? RandomUuid() : ToString(NewUuidV7(absl::Now())));
     }
-    for (int i = 0; i < kEventsPerAppend; ++i) {
+    for (int i = 0; i < kOrdersPerAppend; ++i) {
       v1::AppendRecord& record = *request.add_records();
       record.set_stream(stream);
       record.set_type("Noted");
-      record.set_json(std::string(kPayload));
+      record.set_json(std::string(kOrderPayload));
     }
     return request;
   }
@@ -77,8 +77,8 @@ class Business {
 
 double EventsPerSecond(v1::EventStoreService::Stub& stub, Business& business, Ids ids,
                        absl::Duration warm_up, absl::Duration duration) {
-  const LoadResult load =
-      ClosedLoop(kAppendsInFlight, warm_up, duration, [&](int, std::function<void(bool)> done) {
+  const LoadResult load = ClosedLoop(
+      kOrderAppendsInFlight, warm_up, duration, [&](int, std::function<void(bool)> done) {
         struct Call {
           grpc::ClientContext context;
           v1::AppendRequest request;
@@ -91,7 +91,7 @@ double EventsPerSecond(v1::EventStoreService::Stub& stub, Business& business, Id
             [call, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
       });
   if (load.failures > 0) Die(fmt::format("{} appends failed", load.failures));
-  return load.per_second * kEventsPerAppend;
+  return load.per_second * kOrdersPerAppend;
 }
 
 void GrowTo(std::int64_t events, v1::EventStoreService::Stub& stub, Business& business) {
@@ -108,9 +108,9 @@ void GrowTo(std::int64_t events, v1::EventStoreService::Stub& stub, Business& bu
 
 void MeasureGrowth(const Options& options, std::vector<Row>& rows) {
   testing::ServerProcess server(options.leftfold, options.data + "/growth");
-  const auto channels = Connect(server.write_address, kConnections);
+  const auto channels = Connect(server.write_address, kOrderConnections);
   const auto stub = v1::EventStoreService::NewStub(channels.front());
-  fmt::print("growth: appends of {} events to a log of {} and of {} events …\n", kEventsPerAppend,
+  fmt::print("growth: appends of {} events to a log of {} and of {} events …\n", kOrdersPerAppend,
              kYoungEvents, options.growth_events);
   Business business;
   const auto medians = [&](Ids ids) {

@@ -7,9 +7,6 @@
 namespace leftfold::bench {
 namespace {
 
-constexpr int kRooms = 4'096;
-constexpr int kInFlight = 256;
-
 // A client of the query service over several connections.
 class QueryClient {
  public:

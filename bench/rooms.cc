@@ -32,8 +32,7 @@ void Append(EventStore& store, StreamAppend stream, std::atomic<int>& waiting) {
 }  // namespace
 
 void FillWithRooms(EventStore& store, int events) {
-  constexpr int kRooms = 4'096;
-  constexpr int kEventsPerAppend = 100;
+  constexpr int kRenamesPerAppend = 100;
   std::atomic<int> waiting = 0;
   int written = 0;
   for (int room = 0; room < kRooms; ++room, ++written) {
@@ -41,9 +40,9 @@ void FillWithRooms(EventStore& store, int events) {
     created.set_name("Oak");
     Append(store, {fmt::format("room-room{}", room), Any{}, {Encoded(created)}}, waiting);
   }
-  for (int append = 0; written < events; ++append, written += kEventsPerAppend) {
+  for (int append = 0; written < events; ++append, written += kRenamesPerAppend) {
     StreamAppend stream{fmt::format("room-room{}", append % kRooms), Any{}, {}};
-    for (int i = 0; i < kEventsPerAppend; ++i) {
+    for (int i = 0; i < kRenamesPerAppend; ++i) {
       rooms::v1::RoomRenamed renamed;
       renamed.set_name(fmt::format("Oak {}", written + i));
       stream.events.push_back(Encoded(renamed));

@@ -12,6 +12,8 @@
 namespace leftfold::bench {
 
 inline constexpr int kConnections = 8;
+inline constexpr int kRooms = 4'096;
+inline constexpr int kInFlight = 256;
 
 // A client of the command service over several connections.
 class RoomClient {

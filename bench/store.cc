@@ -19,7 +19,7 @@ namespace v1 = store::v1;
 constexpr int kStreams = 1'024;
 constexpr int kEventsPerAppend = 100;
 constexpr int kAppendsInFlight = 32;
-constexpr int kConnections = 4;
+constexpr int kStoreConnections = 4;
 constexpr std::string_view kPayload =
     R"({"sensor": "north-7", "celsius": 21.4, "humidity": 0.47, "battery": 0.93, "firmware": "4.1.7"})";
 
@@ -138,7 +138,7 @@ double BareScanMicros(const std::string& path) {
 void MeasureStore(const Options& options, std::vector<Row>& rows) {
   const std::string data = options.data + "/store";
   testing::ServerProcess server(options.leftfold, data);
-  const auto channels = Connect(server.write_address, kConnections);
+  const auto channels = Connect(server.write_address, kStoreConnections);
   const auto stub = v1::EventStoreService::NewStub(channels.front());
   fmt::print("store: appends of {} events, {} repeats of {} s …\n", kEventsPerAppend,
              options.repeats, options.seconds);

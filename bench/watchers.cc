@@ -14,7 +14,7 @@ constexpr int kWatchers = 10'000;
 constexpr int kChangesOfOne = 20;
 constexpr int kChangesPerSecond = 1'000;
 
-struct Measured {
+struct MeasuredWatchers {
   double kib_each = 0;  // Memory of the server, of each watcher.
   double p99_ms = 0;
 };
@@ -28,8 +28,8 @@ void Rename(RoomClient& client, WatchClients& watchers, int room, std::atomic<in
 
 // Each watcher its own room, or all of them the same one; then changes: of rooms in turn at a
 // steady pace, or of the one room, each when all have heard of the one before.
-Measured Measure(const Options& options, const testing::ChildProcess& server, RoomClient& client,
-                 const std::string& address, bool one_room) {
+MeasuredWatchers Measure(const Options& options, const testing::ChildProcess& server,
+                         RoomClient& client, const std::string& address, bool one_room) {
   std::vector<int> rooms(kWatchers);
   if (!one_room) std::iota(rooms.begin(), rooms.end(), 0);
   const double before = server.ResidentMegabytes();
@@ -47,7 +47,7 @@ Measured Measure(const Options& options, const testing::ChildProcess& server, Ro
   return {(opened - before) * 1'024 / kWatchers, Percentile(watchers.TakeLatenciesMs(), 0.99)};
 }
 
-void AddRows(const Measured& ours, const Measured& empty, const std::string& of,
+void AddRows(const MeasuredWatchers& ours, const MeasuredWatchers& empty, const std::string& of,
              std::vector<Row>& rows) {
   rows.push_back({"memory of a watcher, " + of, "KiB", ours.kib_each, empty.kib_each,
                   "<= 5 KiB beside an empty stream", ours.kib_each - empty.kib_each <= 5});
@@ -68,8 +68,9 @@ void MeasureWatchers(const Options& options, std::vector<Row>& rows) {
     RoomClient client(server.write_address);
     for (int room = 0; room < (one_room ? 1 : kWatchers); ++room) client.Create(RoomId(room));
     AwaitRest(server.process);
-    const Measured ceiling = Measure(options, empty, empty_client, empty_address, one_room);
-    const Measured ours = Measure(options, server.process, client, server.read_address, one_room);
+    const MeasuredWatchers ceiling = Measure(options, empty, empty_client, empty_address, one_room);
+    const MeasuredWatchers ours =
+        Measure(options, server.process, client, server.read_address, one_room);
     AddRows(ours, ceiling, one_room ? "10000 of one room" : "10000 of as many rooms", rows);
   }
 }

@@ -17,8 +17,11 @@ function(leftfold_add_proto_library target)
       list(APPEND files ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
       set(stubs --grpc_out=${out} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN})
     endif()
+    # Two variables are called alike in all generated files; compiled together each needs its own.
+    string(MAKE_C_IDENTIFIER ${stem} file)
     add_custom_command(OUTPUT ${files}
       COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR}/proto --cpp_out=${out} ${stubs} ${proto}
+      COMMAND sed -i -E "/^(static const|    schemas, )/s/\\b(schemas|file_default_instances)\\b/&_${file}/g" ${out}/${stem}.pb.cc
       DEPENDS ${source} VERBATIM)
     list(APPEND generated ${files})
   endforeach()

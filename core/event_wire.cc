@@ -17,7 +17,7 @@ namespace leftfold {
 namespace {
 
 using Event = core::v1::RecordedEvent;
-using Metadata = core::v1::EventMetadata;
+using core::v1::EventMetadata;
 
 constexpr std::string_view kTypeUrlPrefix = "type.googleapis.com/";
 
@@ -30,12 +30,13 @@ constexpr int kMetadataShift = 8;
 constexpr bool IsShifted(int of_metadata, int of_event) {
   return of_metadata + kMetadataShift == of_event;
 }
-static_assert(IsShifted(Metadata::kActorFieldNumber, Event::kActorFieldNumber) &&
-              IsShifted(Metadata::kCommandIdFieldNumber, Event::kCommandIdFieldNumber) &&
-              IsShifted(Metadata::kCorrelationIdFieldNumber, Event::kCorrelationIdFieldNumber) &&
-              IsShifted(Metadata::kCausationIdFieldNumber, Event::kCausationIdFieldNumber) &&
-              IsShifted(Metadata::kTraceparentFieldNumber, Event::kTraceparentFieldNumber) &&
-              IsShifted(Metadata::kHeadersFieldNumber, Event::kHeadersFieldNumber));
+static_assert(IsShifted(EventMetadata::kActorFieldNumber, Event::kActorFieldNumber) &&
+              IsShifted(EventMetadata::kCommandIdFieldNumber, Event::kCommandIdFieldNumber) &&
+              IsShifted(EventMetadata::kCorrelationIdFieldNumber,
+                        Event::kCorrelationIdFieldNumber) &&
+              IsShifted(EventMetadata::kCausationIdFieldNumber, Event::kCausationIdFieldNumber) &&
+              IsShifted(EventMetadata::kTraceparentFieldNumber, Event::kTraceparentFieldNumber) &&
+              IsShifted(EventMetadata::kHeadersFieldNumber, Event::kHeadersFieldNumber));
 
 constexpr std::size_t kVarintBytesMax = 10;
 // What an event takes at the most besides its texts: tag and number of its fields, its id, leaf and
@@ -148,7 +149,7 @@ bool AreStrings(std::string_view metadata) {
   if (!IsAscii(metadata)) return false;
   while (!metadata.empty()) {
     const int field = TakeField(metadata).first;
-    if (field < Metadata::kActorFieldNumber || field > Metadata::kTraceparentFieldNumber)
+    if (field < EventMetadata::kActorFieldNumber || field > EventMetadata::kTraceparentFieldNumber)
       return false;
   }
   return true;
@@ -165,7 +166,7 @@ char* PutMetadata(std::string_view bytes, char* at) {
 
 // What can be read of them.
 std::string Readable(std::string_view metadata) {
-  Metadata parsed;
+  EventMetadata parsed;
   if (!parsed.ParseFromArray(metadata.data(), static_cast<int>(metadata.size()))) return "";
   parsed.DiscardUnknownFields();
   return DeterministicBytes(parsed);

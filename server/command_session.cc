@@ -13,15 +13,13 @@
 namespace leftfold {
 namespace {
 
-namespace v1 = commands::v1;
-
 std::string_view TypeOf(const google::protobuf::Any& any) {
   const std::string_view url = any.type_url();
   return url.substr(url.rfind('/') + 1);
 }
 
 absl::Status UnknownCommand(std::string_view type) {
-  return Reject(v1::ERROR_REASON_UNKNOWN_COMMAND,
+  return Reject(commands::v1::ERROR_REASON_UNKNOWN_COMMAND,
                 fmt::format("{} is no command of this server; send the request of a command's RPC",
                             type.empty() ? "an empty message" : type),
                 {{"type", std::string(type)}});
@@ -45,16 +43,18 @@ class CommandSessionKind::Requests final : public SessionRequests {
 
   std::vector<std::size_t> Sizes(const Message& message) const override {
     std::vector<std::size_t> sizes;
-    for (const auto& command : static_cast<const v1::CommandSessionRequest&>(message).commands())
+    for (const auto& command :
+         static_cast<const commands::v1::CommandSessionRequest&>(message).commands())
       sizes.push_back(command.ByteSizeLong());
     return sizes;
   }
 
   void Start(const Message& message, int index, Done done) override {
-    const auto& command = static_cast<const v1::CommandSessionRequest&>(message).commands(index);
+    const auto& command =
+        static_cast<const commands::v1::CommandSessionRequest&>(message).commands(index);
     const auto answer = [id = command.id(), trace = caller_.traceparent, done = std::move(done)](
                             const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
-      auto result = std::make_unique<v1::CommandResult>();
+      auto result = std::make_unique<commands::v1::CommandResult>();
       result->set_id(id);
       if (receipt.ok()) {
         *result->mutable_receipt() = *receipt;
@@ -73,9 +73,9 @@ class CommandSessionKind::Requests final : public SessionRequests {
   }
 
   std::unique_ptr<Message> Pack(std::vector<std::unique_ptr<Message>> answers) const override {
-    auto response = std::make_unique<v1::CommandSessionResponse>();
+    auto response = std::make_unique<commands::v1::CommandSessionResponse>();
     for (const auto& answer : answers)
-      response->add_results()->Swap(static_cast<v1::CommandResult*>(answer.get()));
+      response->add_results()->Swap(static_cast<commands::v1::CommandResult*>(answer.get()));
     return response;
   }
 
@@ -89,7 +89,7 @@ std::shared_ptr<SessionRequests> CommandSessionKind::Begin(Caller caller) {
 }
 
 absl::Status CommandSessionKind::TooMany() const {
-  return Reject(v1::ERROR_REASON_TOO_MANY_SESSIONS,
+  return Reject(commands::v1::ERROR_REASON_TOO_MANY_SESSIONS,
                 fmt::format("{} command sessions are open already; retry later", kSessionsMax),
                 {{"maximum", fmt::to_string(kSessionsMax)}});
 }

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/status.h"
+#include "server/curl.h"
 
 namespace leftfold {
 namespace {
@@ -20,13 +21,6 @@ namespace {
 // How long the thread sleeps when nothing happens; it is woken for what does.
 constexpr int kIdleMilliseconds = 60'000;
 constexpr std::string_view kMethods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
-
-struct EasyDeleter {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct ListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
 
 absl::Status Check(const HttpRequest& request) {
   constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
@@ -58,8 +52,8 @@ struct CurlHttpClient::Call {
   HttpReply reply;
   std::size_t bytes = 0;
   bool too_large = false;
-  std::unique_ptr<curl_slist, ListDeleter> headers;
-  std::unique_ptr<CURL, EasyDeleter> easy;
+  CurlList headers;
+  CurlTransfer easy;
 
   // False when the reply becomes too large.
   bool Take(std::size_t size) {

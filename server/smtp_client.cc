@@ -12,16 +12,10 @@
 
 #include "core/status.h"
 #include "core/text.h"
+#include "server/curl.h"
 
 namespace leftfold {
 namespace {
-
-struct EasyDeleter {
-  void operator()(CURL* easy) const { curl_easy_cleanup(easy); }
-};
-struct ListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-};
 
 absl::Status Cancelled() { return absl::CancelledError("the client of SMTP is being stopped"); }
 
@@ -90,8 +84,7 @@ class SmtpClient::Connection {
   absl::Status Send(const Mail& mail) {
     if (!IsEmailAddress(mail.to))
       return Error(absl::StatusCode::kInvalidArgument, "{} is no e-mail address", mail.to);
-    const std::unique_ptr<curl_slist, ListDeleter> to(
-        curl_slist_append(nullptr, fmt::format("<{}>", mail.to).c_str()));
+    const CurlList to(curl_slist_append(nullptr, fmt::format("<{}>", mail.to).c_str()));
     const std::string from = fmt::format("<{}>", options_.from);
     std::string_view left = mail.message;
     CURL* const handle = easy_.get();
@@ -130,7 +123,7 @@ class SmtpClient::Connection {
  private:
   const SmtpOptions& options_;
   std::stop_token stop_;
-  const std::unique_ptr<CURL, EasyDeleter> easy_;
+  const CurlTransfer easy_;
 };
 
 SmtpClient::SmtpClient(SmtpOptions options) : options_(std::move(options)) {

@@ -7,7 +7,7 @@
 namespace leftfold::sql {
 namespace {
 
-constexpr std::string_view kTables = R"sql(
+constexpr std::string_view kReactorTables = R"sql(
   CREATE TABLE leftfold_checkpoint(
     id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, chain BLOB NOT NULL,
     reactor TEXT NOT NULL, paused TEXT, seen INTEGER NOT NULL DEFAULT 0) STRICT;
@@ -30,7 +30,7 @@ bool HasSeen(Connection& connection) {
 absl::Status CreateTables(Connection& connection, const ReactorEntry& reactor,
                           const Checkpoint& start) {
   LEFTFOLD_RETURN_IF_ERROR(connection.Begin());
-  connection.Run(kTables).IgnoreError();
+  connection.Run(kReactorTables).IgnoreError();
   ConnectionWriteTx(connection)
       .Exec("INSERT INTO leftfold_checkpoint(id, position, chain, reactor) VALUES (1, ?, ?, ?)",
             start.position, AsBlob{AsBytes(start.chain)}, reactor.name);

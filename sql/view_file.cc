@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kTables = R"sql(
+constexpr std::string_view kViewTables = R"sql(
   CREATE TABLE leftfold_checkpoint(
     id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, chain BLOB NOT NULL,
     view TEXT NOT NULL, version INTEGER NOT NULL) STRICT;
@@ -107,7 +107,7 @@ std::string OtherLines(const std::string& views, std::string_view name, int vers
 absl::Status CreateTables(Connection& connection, const ViewEntry& view,
                           const Digest& first_chain) {
   LEFTFOLD_RETURN_IF_ERROR(connection.Begin());
-  connection.Run(kTables).IgnoreError();
+  connection.Run(kViewTables).IgnoreError();
   connection.Run(view.schema).IgnoreError();
   Cursor& insert = connection.Prepare(
       "INSERT INTO leftfold_checkpoint(id, position, chain, view, version) VALUES (1, 0, ?, ?, ?)");

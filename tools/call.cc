@@ -22,6 +22,7 @@
 #include "core/status.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "tools/exit_codes.h"
 #include "tools/json.h"
 #include "tools/reflection.h"
 
@@ -30,17 +31,14 @@ namespace {
 
 namespace pb = google::protobuf;
 
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
-
-int Fail(const std::string& what, int exit_code = kFailed) {
+int FailCall(const std::string& what, int exit_code = kFailed) {
   LogLine("leftfold call: {}", what);
   return exit_code;
 }
 
 int List(Reflection& reflection) {
   const auto services = reflection.ListServices();
-  if (!services.ok()) return Fail(std::string(services.status().message()));
+  if (!services.ok()) return FailCall(std::string(services.status().message()));
   for (const std::string& service : *services) Print("{}\n", service);
   return 0;
 }
@@ -56,11 +54,11 @@ std::optional<std::string> DeclarationOf(const pb::DescriptorPool& pool,
 }
 
 int Describe(const CallOptions& options, Reflection& reflection, const pb::DescriptorPool& pool) {
-  if (options.json == CallOptions().json) return Fail("describe what? name a symbol", kUsage);
+  if (options.json == CallOptions().json) return FailCall("describe what? name a symbol", kUsage);
   const auto services = reflection.ListServices();
-  if (!services.ok()) return Fail(std::string(services.status().message()));
+  if (!services.ok()) return FailCall(std::string(services.status().message()));
   const auto declaration = DeclarationOf(pool, options.json);
-  if (!declaration) return Fail(fmt::format("{} knows no {}", options.address, options.json));
+  if (!declaration) return FailCall(fmt::format("{} knows no {}", options.address, options.json));
   Print("{}", *declaration);
   return 0;
 }
@@ -126,13 +124,13 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
   if (json == "-") json.assign(std::istreambuf_iterator<char>(std::cin), {});
   const auto parsed = pb::util::JsonStringToMessage(json, request.get());
   if (!parsed.ok()) {
-    return Fail(fmt::format("the request is no {}: {}", method.input_type()->full_name(),
-                            std::string(parsed.message())));
+    return FailCall(fmt::format("the request is no {}: {}", method.input_type()->full_name(),
+                                std::string(parsed.message())));
   }
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(deadline));
   if (!AddHeaders(options.headers, context)) {
-    return Fail("a header is 'name: value', the name of letters, digits and _ . -", kUsage);
+    return FailCall("a header is 'name: value', the name of letters, digits and _ . -", kUsage);
   }
   RawCall call(stub, context, "/" + method.service()->full_name() + "/" + method.name());
   if (call.Write(request->SerializeAsString())) call.WritesDone();
@@ -154,7 +152,7 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
   }
   if (!decoded) context.TryCancel();
   const grpc::Status status = call.Finish();
-  if (!decoded) return Fail("a response is no " + method.output_type()->full_name());
+  if (!decoded) return FailCall("a response is no " + method.output_type()->full_name());
   return status.ok() ? 0 : PrintError(status);
 }
 
@@ -163,10 +161,10 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
 int Call(const CallOptions& options) {
   const bool named = options.method.find('/') != std::string::npos;
   if (!named && options.method != "list" && options.method != "describe") {
-    return Fail("the method is package.Service/Method, or list, or describe", kUsage);
+    return FailCall("the method is package.Service/Method, or list, or describe", kUsage);
   }
   if (options.address.find(':') == std::string::npos) {
-    return Fail("the address is HOST:PORT", kUsage);
+    return FailCall("the address is HOST:PORT", kUsage);
   }
   const absl::Time deadline = options.timeout_seconds > 0
                                   ? absl::Now() + absl::Seconds(options.timeout_seconds)
@@ -180,9 +178,9 @@ int Call(const CallOptions& options) {
   const pb::DescriptorPool pool(&reflection);
   if (options.method == "describe") return Describe(options, reflection, pool);
   const auto method = FindMethod(options, reflection, pool);
-  if (!method.ok()) return Fail(std::string(method.status().message()));
+  if (!method.ok()) return FailCall(std::string(method.status().message()));
   if ((*method)->client_streaming()) {
-    return Fail((*method)->full_name() + " streams requests; this tool sends one");
+    return FailCall((*method)->full_name() + " streams requests; this tool sends one");
   }
   return Invoke(options, deadline, stub, **method);
 }

@@ -19,6 +19,7 @@
 #include "tools/backup.h"
 #include "tools/call.h"
 #include "tools/config.h"
+#include "tools/exit_codes.h"
 #include "tools/export.h"
 #include "tools/new_domain.h"
 #include "tools/replay.h"
@@ -32,9 +33,6 @@ namespace leftfold {
 namespace {
 
 constexpr const char* kVersion = "leftfold 0.1.0";  // As in CMakeLists.txt.
-// Exit codes.
-constexpr int kFailed = 1;
-constexpr int kUsage = 2;
 // Of an option in seconds: an hour.
 constexpr double kSimulatorSecondsMax = 3'600;
 
@@ -420,13 +418,13 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (!config_file.empty()) {
     if (const absl::Status read = tools::ReadConfigFile(config_file, app); !read.ok()) {
       LogLine("leftfold: {}", ToStd(read.message()));
-      return kUsage;
+      return tools::kUsage;
     }
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : kUsage;
+    return app.exit(e) == 0 ? 0 : tools::kUsage;
   }
   if (*serve) {
     line.serve.data = data[serve];
@@ -435,7 +433,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
       line.serve.metrics_listen = line.serve.roles.MetricsListen();
     if (const absl::Status fits = CheckRoleOptions(*serve, line.serve); !fits.ok()) {
       LogLine("leftfold serve: {}", ToStd(fits.message()));
-      return kUsage;
+      return tools::kUsage;
     }
     line.serve.services = ServicesOf(environ);
     line.serve.smtp = SmtpOptionsOf(environ);
@@ -457,7 +455,7 @@ int Run(const Registry& registry, int argc, const char* const* argv) {
   if (*views) return tools::Views(data[views]);
   if (*new_domain) return tools::NewDomain(line.new_domain);
   if (*simulate_payments) return tools::SimulatePayments(line.payments);
-  return kUsage;
+  return tools::kUsage;
 }
 
 }  // namespace
@@ -467,7 +465,7 @@ int Main(const Registry& registry, int argc, const char* const* argv) {
   const int exit_code = Run(registry, argc, argv);
   if (FlushOutput()) return exit_code;
   LogLine("leftfold: cannot write to standard output");
-  return std::max(exit_code, kFailed);
+  return std::max(exit_code, tools::kFailed);
 }
 
 }  // namespace leftfold

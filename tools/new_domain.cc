@@ -13,6 +13,7 @@
 #include "core/ids.h"
 #include "core/log.h"
 #include "core/status.h"
+#include "tools/exit_codes.h"
 #include "tools/new_domain_templates.h"
 
 namespace leftfold::tools {
@@ -197,11 +198,6 @@ absl::Status Write(const fs::path& file, const std::string& text) {
   return absl::OkStatus();
 }
 
-int Fail(const absl::Status& status, int exit_code) {
-  LogLine("leftfold new-domain: {}", ToStd(status.message()));
-  return exit_code;
-}
-
 void PrintNextSteps(const NewDomainOptions& options) {
   Print("{}", Filled(R"(
 next:
@@ -228,12 +224,14 @@ absl::StatusOr<std::vector<NewFile>> FilesOfDomain(const std::string& name,
 
 int NewDomain(const NewDomainOptions& options) {
   const auto files = FilesOfDomain(options.name, options.aggregate);
-  if (!files.ok()) return Fail(files.status(), 2);
+  if (!files.ok()) return Fail("new-domain", files.status(), kUsage);
   const fs::path root(options.root);
-  if (const absl::Status fine = CheckTree(root, options); !fine.ok()) return Fail(fine, 1);
+  if (const absl::Status fine = CheckTree(root, options); !fine.ok())
+    return Fail("new-domain", fine);
   for (const NewFile& file : *files) {
     const fs::path path = root / file.path;
-    if (const absl::Status written = Write(path, file.text); !written.ok()) return Fail(written, 1);
+    if (const absl::Status written = Write(path, file.text); !written.ok())
+      return Fail("new-domain", written);
     Print("wrote {}\n", path.lexically_normal().string());
   }
   PrintNextSteps(options);

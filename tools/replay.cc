@@ -15,6 +15,7 @@
 #include "projector/projector.h"
 #include "server/role_lock.h"
 #include "server/thread_pool.h"
+#include "tools/exit_codes.h"
 #include "tools/open_log.h"
 #include "tools/progress_bar.h"
 
@@ -137,11 +138,6 @@ int ForEach(const std::vector<std::string>& views, const ReplayOptions& options,
   return worst;
 }
 
-int Fail(const absl::Status& status) {
-  LogLine("leftfold replay: {}", ToStd(status.message()));
-  return 1;
-}
-
 // The views of this binary that are meant.
 absl::StatusOr<std::vector<std::string>> NamesOf(const Registry& registry,
                                                  const ReplayOptions& options) {
@@ -156,14 +152,14 @@ absl::StatusOr<std::vector<std::string>> NamesOf(const Registry& registry,
 // This process is the projector meanwhile.
 int Offline(const Registry& registry, const std::string& data, const ReplayOptions& options) {
   const auto names = NamesOf(registry, options);
-  if (!names.ok()) return Fail(names.status());
+  if (!names.ok()) return Fail("replay", names.status());
   auto store = OpenLogForReading(data);
-  if (!store.ok()) return Fail(store.status());
+  if (!store.ok()) return Fail("replay", store.status());
   auto lock = RoleLock::Take(data, kRole);
-  if (!lock.ok()) return Fail(lock.status());
+  if (!lock.ok()) return Fail("replay", lock.status());
   ThreadPool unused("unused", 1);
   auto projector = Projector::Open(registry, **store, unused, nullptr, data + "/views");
-  if (!projector.ok()) return Fail(projector.status());
+  if (!projector.ok()) return Fail("replay", projector.status());
   return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
     return ToTheEnd((*projector)->NewRebuild(view, ActionOf(options), Position{options.until}),
                     show);
@@ -189,7 +185,7 @@ int Online(const std::string& address, const ReplayOptions& options) {
   std::vector<std::string> names = {options.view};
   if (options.all) {
     const auto running = ViewsOf(*stub);
-    if (!running.ok()) return Fail(running.status());
+    if (!running.ok()) return Fail("replay", running.status());
     names.clear();
     for (const auto& view : running->views()) names.push_back(view.name());
   }
@@ -201,11 +197,11 @@ int Online(const std::string& address, const ReplayOptions& options) {
 // Builds what the start of this binary will serve, beside the server that runs now, if one does.
 int Prepare(const Registry& registry, const std::string& data, const ReplayOptions& options) {
   auto names = NamesOf(registry, options);
-  if (!names.ok()) return Fail(names.status());
+  if (!names.ok()) return Fail("replay", names.status());
   const auto holder = RoleLock::FindHolder(data, kRole);
   if (holder.ok() && !holder->address.empty()) {
     const auto running = ViewsOf(*StubFor(holder->address));
-    if (!running.ok()) return Fail(running.status());
+    if (!running.ok()) return Fail("replay", running.status());
     for (const auto& view : running->views()) {
       const ViewEntry* own = registry.FindView(view.name());
       if (own == nullptr || own->version != view.version()) continue;
@@ -215,7 +211,7 @@ int Prepare(const Registry& registry, const std::string& data, const ReplayOptio
     }
   }
   auto store = OpenLogForReading(data);
-  if (!store.ok()) return Fail(store.status());
+  if (!store.ok()) return Fail("replay", store.status());
   return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
     return ToTheEnd(Rebuild::Prepare(*registry.FindView(view), **store, data + "/views"), show);
   });

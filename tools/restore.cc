@@ -14,6 +14,7 @@
 #include "server/role_lock.h"
 #include "server/roles.h"
 #include "sql/view_file.h"
+#include "tools/exit_codes.h"
 #include "tools/files.h"
 #include "tools/open_log.h"
 #include "tools/reactor_files.h"
@@ -22,8 +23,6 @@ namespace leftfold::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kUsage = 2;  // Exit code.
 
 absl::StatusOr<Position> UntilOf(LogFileReader& source, const LogExtent& extent,
                                  const std::string& until) {

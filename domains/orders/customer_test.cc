@@ -14,13 +14,13 @@ using testing::Given;
 using testing::GoldenFold;
 
 template <class Message>
-Message Of(const std::string& username) {
+Message OfCustomer(const std::string& username) {
   Message message;
   message.set_username(username);
   return message;
 }
 
-v1::CustomerRegistered Registered() { return Of<v1::CustomerRegistered>("Ada"); }
+v1::CustomerRegistered AdaRegistered() { return OfCustomer<v1::CustomerRegistered>("Ada"); }
 
 template <class Claims>
 void ExpectTakes(const Claims& claims, const std::string& value) {
@@ -33,18 +33,19 @@ void ExpectTakes(const Claims& claims, const std::string& value) {
 }
 
 TEST(Customer, IsRegisteredOnceAndTakesTheUsernameInAnyCase) {
-  const auto command = Of<v1::RegisterCustomerRequest>("Ada");
+  const auto command = OfCustomer<v1::RegisterCustomerRequest>("Ada");
   const auto outcome = Given<Customer>().When(command);
-  outcome.Then(Registered());
+  outcome.Then(AdaRegistered());
   ExpectTakes(outcome.decided().claims, "ada");
-  const auto refusal = Given<Customer>(Registered()).When(command).ThenRejected("CUSTOMER_EXISTS");
+  const auto refusal =
+      Given<Customer>(AdaRegistered()).When(command).ThenRejected("CUSTOMER_EXISTS");
   EXPECT_EQ(refusal.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(refusal.metadata("customer_id"), "id-1");
 }
 
 TEST(Customer, MayHaveAnEmailAddress) {
-  auto command = Of<v1::RegisterCustomerRequest>("Ada");
-  auto registered = Registered();
+  auto command = OfCustomer<v1::RegisterCustomerRequest>("Ada");
+  auto registered = AdaRegistered();
   command.set_email("ada@example.org");
   registered.set_email("ada@example.org");
   Given<Customer>().When(command).Then(registered);
@@ -57,18 +58,18 @@ TEST(Customer, MayHaveAnEmailAddress) {
 }
 
 TEST(Customer, EntersUnderTheUsernameAndIsRegisteredTheFirstTime) {
-  const auto first = Given<Customer>().When(Of<v1::EnterAppRequest>("Ada"));
-  first.Then(Registered(), v1::CustomerEntered());
+  const auto first = Given<Customer>().When(OfCustomer<v1::EnterAppRequest>("Ada"));
+  first.Then(AdaRegistered(), v1::CustomerEntered());
   ExpectTakes(first.decided().claims, "ada");
-  const auto again =
-      Given<Customer>(Registered(), v1::CustomerEntered()).When(Of<v1::EnterAppRequest>("aDA"));
+  const auto again = Given<Customer>(AdaRegistered(), v1::CustomerEntered())
+                         .When(OfCustomer<v1::EnterAppRequest>("aDA"));
   again.Then(v1::CustomerEntered());
   EXPECT_TRUE(again.decided().claims.empty());
-  Given<Customer>(Registered())
-      .When(Of<v1::EnterAppRequest>("bob"))
+  Given<Customer>(AdaRegistered())
+      .When(OfCustomer<v1::EnterAppRequest>("bob"))
       .ThenRejected("CUSTOMER_EXISTS");
-  EXPECT_EQ(Customer::Named(Of<v1::EnterAppRequest>("aDA")).value, "ada");
-  auto with_id = Of<v1::EnterAppRequest>("Ada");
+  EXPECT_EQ(Customer::Named(OfCustomer<v1::EnterAppRequest>("aDA")).value, "ada");
+  auto with_id = OfCustomer<v1::EnterAppRequest>("Ada");
   with_id.set_customer_id("c1");
   Given<Customer>().When(with_id).ThenInvalid("INVALID_FIELDS");
 }
@@ -76,12 +77,12 @@ TEST(Customer, EntersUnderTheUsernameAndIsRegisteredTheFirstTime) {
 template <class Command>
 void ExpectUsernameRules() {
   for (const char* username : {"", " ", "a b", "a\n", "\xC3\xA4", "a@b", "a/b"}) {
-    Given<Customer>().When(Of<Command>(username)).ThenInvalid("INVALID_USERNAME");
+    Given<Customer>().When(OfCustomer<Command>(username)).ThenInvalid("INVALID_USERNAME");
   }
   const std::string longest(kUsernameBytesMax, 'x');
-  EXPECT_TRUE(Given<Customer>().When(Of<Command>(longest)).result().ok());
-  EXPECT_TRUE(Given<Customer>().When(Of<Command>("A.b_c-9")).result().ok());
-  Given<Customer>().When(Of<Command>(longest + "x")).ThenInvalid("INVALID_USERNAME");
+  EXPECT_TRUE(Given<Customer>().When(OfCustomer<Command>(longest)).result().ok());
+  EXPECT_TRUE(Given<Customer>().When(OfCustomer<Command>("A.b_c-9")).result().ok());
+  Given<Customer>().When(OfCustomer<Command>(longest + "x")).ThenInvalid("INVALID_USERNAME");
 }
 
 TEST(Customer, UsernamesAreChecked) {
@@ -91,7 +92,7 @@ TEST(Customer, UsernamesAreChecked) {
 
 TEST(Customer, ItsStatesMeanWhatTheyMeantInSnapshots) {
   GoldenFold<Customer> fold;
-  auto with_email = Registered();
+  auto with_email = AdaRegistered();
   with_email.set_email("ada@example.org");
   fold.Add(with_email).Add(v1::CustomerEntered());
   EXPECT_EQ(fold.Value(), "c8aefcb05a50cacd")

@@ -16,30 +16,33 @@ using testing::GoldenFold;
 using testing::Parse;
 using testing::Past;
 
-v1::AgentRegistered Registered() { return Parse<v1::AgentRegistered>("name: 'Ann'"); }
+v1::AgentRegistered AnnRegistered() { return Parse<v1::AgentRegistered>("name: 'Ann'"); }
 
 template <class Message>
-Message Of(const std::string& order_id) {
+Message OfOrder(const std::string& order_id) {
   Message message;
   message.set_order_id(order_id);
   return message;
 }
 
 v1::ReleaseAgentRequest Release(const std::string& order_id) {
-  auto command = Of<v1::ReleaseAgentRequest>(order_id);
+  auto command = OfOrder<v1::ReleaseAgentRequest>(order_id);
   command.set_reason(v1::RELEASE_REASON_DELIVERED);
   return command;
 }
 
-Past<DeliveryAgent> Offline() { return Given<DeliveryAgent>(Registered()); }
-Past<DeliveryAgent> Online() { return Given<DeliveryAgent>(Registered(), v1::AgentWentOnline()); }
+Past<DeliveryAgent> Offline() { return Given<DeliveryAgent>(AnnRegistered()); }
+Past<DeliveryAgent> Online() {
+  return Given<DeliveryAgent>(AnnRegistered(), v1::AgentWentOnline());
+}
 Past<DeliveryAgent> Reserved() {
-  return Given<DeliveryAgent>(Registered(), v1::AgentWentOnline(), Of<v1::AgentReserved>("o1"));
+  return Given<DeliveryAgent>(AnnRegistered(), v1::AgentWentOnline(),
+                              OfOrder<v1::AgentReserved>("o1"));
 }
 
 TEST(DeliveryAgent, IsRegisteredOnce) {
   auto command = Parse<v1::RegisterAgentRequest>("name: 'Ann'");
-  Given<DeliveryAgent>().When(command).Then(Registered());
+  Given<DeliveryAgent>().When(command).Then(AnnRegistered());
   const auto refusal = Offline().When(command).ThenRejected("AGENT_EXISTS");
   EXPECT_EQ(refusal.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(refusal.metadata("agent_id"), "id-1");
@@ -61,7 +64,7 @@ void ExpectNeedsAgent(const Command& command) {
 TEST(DeliveryAgent, CommandsNeedAnAgent) {
   ExpectNeedsAgent(v1::AgentGoOnlineRequest());
   ExpectNeedsAgent(v1::AgentGoOfflineRequest());
-  ExpectNeedsAgent(Of<v1::ReserveAgentRequest>("o1"));
+  ExpectNeedsAgent(OfOrder<v1::ReserveAgentRequest>("o1"));
   ExpectNeedsAgent(Release("o1"));
 }
 
@@ -78,13 +81,14 @@ TEST(DeliveryAgent, GoesOnlineAndOfflineUnlessOnTheWay) {
 }
 
 TEST(DeliveryAgent, IsKeptForOneOrderAtATime) {
-  const auto reserve = Of<v1::ReserveAgentRequest>("o1");
+  const auto reserve = OfOrder<v1::ReserveAgentRequest>("o1");
   Offline().When(reserve).ThenRejected("AGENT_OFFLINE");
-  Online().When(reserve).Then(Of<v1::AgentReserved>("o1"));
+  Online().When(reserve).Then(OfOrder<v1::AgentReserved>("o1"));
   Reserved().When(reserve).ThenNothing();
-  const auto busy = Reserved().When(Of<v1::ReserveAgentRequest>("o2")).ThenRejected("AGENT_BUSY");
+  const auto busy =
+      Reserved().When(OfOrder<v1::ReserveAgentRequest>("o2")).ThenRejected("AGENT_BUSY");
   EXPECT_EQ(busy.metadata("order_id"), "o1");
-  Given<DeliveryAgent>().When(Of<v1::ReserveAgentRequest>("")).ThenInvalid("INVALID_ID");
+  Given<DeliveryAgent>().When(OfOrder<v1::ReserveAgentRequest>("")).ThenInvalid("INVALID_ID");
 }
 
 TEST(DeliveryAgent, IsReleasedFromTheOrderAndFreeForTheNext) {
@@ -95,18 +99,18 @@ TEST(DeliveryAgent, IsReleasedFromTheOrderAndFreeForTheNext) {
   auto free = Reserved();
   free.Add(released);
   free.When(Release("o1")).ThenRejected("NOT_RESERVED_FOR_ORDER");
-  free.When(Of<v1::ReserveAgentRequest>("o2")).Then(Of<v1::AgentReserved>("o2"));
+  free.When(OfOrder<v1::ReserveAgentRequest>("o2")).Then(OfOrder<v1::AgentReserved>("o2"));
   free.When(v1::AgentGoOfflineRequest()).Then(v1::AgentWentOffline());
-  Reserved().When(Of<v1::ReleaseAgentRequest>("o1")).ThenInvalid("INVALID_RELEASE_REASON");
+  Reserved().When(OfOrder<v1::ReleaseAgentRequest>("o1")).ThenInvalid("INVALID_RELEASE_REASON");
   Reserved().When(Release("")).ThenInvalid("INVALID_ID");
 }
 
 TEST(DeliveryAgent, ItsStatesMeanWhatTheyMeantInSnapshots) {
   GoldenFold<DeliveryAgent> fold;
-  fold.Add(Registered())
+  fold.Add(AnnRegistered())
       .Add(v1::AgentWentOnline())
-      .Add(Of<v1::AgentReserved>("o1"))
-      .Add(Of<v1::AgentReleased>("o1"))
+      .Add(OfOrder<v1::AgentReserved>("o1"))
+      .Add(OfOrder<v1::AgentReleased>("o1"))
       .Add(v1::AgentWentOffline());
   EXPECT_EQ(fold.Value(), "b3979bf4e2dde543")
       << "Evolve or the state has changed: bump kStateVersion, then put the new value here";

@@ -14,7 +14,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-const char kOrder[] = "order-o1";
 const char kMail[] = "mail ada@example.org: Your order o1";
 
 v1::CustomerRegistered Registered(const std::string& email) {
@@ -30,21 +29,21 @@ class NotifyCustomerTest : public ::testing::Test {
 
 TEST_F(NotifyCustomerTest, WritesOnceForEachStageUntilTheOrderIsDelivered) {
   reactor.Holds<Customer>("ada", Registered("ada@example.org"));
-  EXPECT_THAT(reactor.React(kOrder, Placed()), IsEmpty());
-  EXPECT_THAT(reactor.React(kOrder, Declined()), ElementsAre(kMail));
-  EXPECT_THAT(reactor.React(kOrder, Paid()), ElementsAre(kMail));
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderApproved()), ElementsAre(kMail));
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::AgentAssigned>("bo")), ElementsAre(kMail));
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::FoodPickedUp>("bo")), ElementsAre(kMail));
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::OrderDelivered>("bo")), ElementsAre(kMail));
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::OrderDelivered>("bo")), IsEmpty());
+  EXPECT_THAT(reactor.React(kOrderStream, Placed()), IsEmpty());
+  EXPECT_THAT(reactor.React(kOrderStream, Declined()), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, Paid()), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderApproved()), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::AgentAssigned>("bo")), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::FoodPickedUp>("bo")), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::OrderDelivered>("bo")), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::OrderDelivered>("bo")), IsEmpty());
 }
 
 TEST_F(NotifyCustomerTest, WritesWhenTheMoneyIsBack) {
   reactor.Holds<Customer>("ada", Registered("ada@example.org"));
-  reactor.React(kOrder, Placed());
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderRejected()), SizeIs(1));
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderRefunded()), SizeIs(1));
+  reactor.React(kOrderStream, Placed());
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderRejected()), SizeIs(1));
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderRefunded()), SizeIs(1));
 }
 
 TEST_F(NotifyCustomerTest, ForgetsTheAddressOfAnOrderThatIsOverAndNothingWasPaidFor) {
@@ -71,8 +70,8 @@ TEST_F(NotifyCustomerTest, ForgetsTheAddressOfAnOrderThatIsOverAndNothingWasPaid
 
 TEST_F(NotifyCustomerTest, WritesToNobodyWithoutAddress) {
   reactor.Holds<Customer>("ada", Registered(""));
-  reactor.React(kOrder, Placed());
-  EXPECT_THAT(reactor.React(kOrder, Paid()), IsEmpty());
+  reactor.React(kOrderStream, Placed());
+  EXPECT_THAT(reactor.React(kOrderStream, Paid()), IsEmpty());
   auto of_nobody = Placed();
   of_nobody.set_customer_id("nobody");
   reactor.React("order-o2", of_nobody);

@@ -44,7 +44,7 @@ struct Row {
   v1::ProcessError error;
 };
 
-std::optional<Row> Find(std::string_view error_id, ReadTx& tx) {
+std::optional<Row> FindError(std::string_view error_id, ReadTx& tx) {
   Rows rows = tx.Query("SELECT position, document FROM error WHERE error_id = ?", error_id);
   Row row;
   if (!rows.Next() || !Decode(rows.Blob(1), row.error)) return std::nullopt;
@@ -70,7 +70,7 @@ void Store(Row row, const EventMeta& meta, WriteTx& tx) {
 
 // Of one that there is.
 void SetState(std::string_view error_id, v1::ErrorState state, const EventMeta& meta, WriteTx& tx) {
-  std::optional<Row> row = Find(error_id, tx);
+  std::optional<Row> row = FindError(error_id, tx);
   if (!row) return;
   row->error.set_state(state);
   Store(*std::move(row), meta, tx);
@@ -84,7 +84,7 @@ void SetStateOf(std::string_view stage, v1::ErrorState state, const EventMeta& m
 void Fail(std::string_view stage, v1::ErrorState state, std::string why, int attempts,
           const EventMeta& meta, WriteTx& tx) {
   const std::string error_id = IdOf(meta.aggregate_id(), stage);
-  Row row = Find(error_id, tx).value_or(Row());
+  Row row = FindError(error_id, tx).value_or(Row());
   row.error.set_error_id(error_id);
   row.error.set_stage(std::string(stage));
   row.error.set_order_id(std::string(meta.aggregate_id()));
@@ -114,7 +114,7 @@ Rows Select(const Request& request, std::int64_t after, int limit, ReadTx& tx) {
 void OrderErrors::On(const core::v1::DeliveryParked& event, const EventMeta& meta, WriteTx& tx) {
   const std::string_view stage = StageOf(event.reactor());
   if (stage.empty()) return;
-  Row row = Find(event.delivery_id(), tx).value_or(Row());
+  Row row = FindError(event.delivery_id(), tx).value_or(Row());
   row.error.set_error_id(event.delivery_id());
   row.error.set_stage(std::string(stage));
   row.error.set_reactor(event.reactor());
@@ -216,7 +216,7 @@ std::vector<std::string> OrderErrors::Keys(const v1::WatchErrorsRequest& watch,
 
 absl::StatusOr<v1::WatchErrorsResponse> OrderErrors::Answer(const v1::WatchErrorsRequest&,
                                                             std::string_view key, ReadTx& tx) {
-  std::optional<Row> row = Find(key, tx);
+  std::optional<Row> row = FindError(key, tx);
   if (!row) return BrokenRow("error", key);
   v1::WatchErrorsResponse response;
   *response.mutable_error() = std::move(row->error);

@@ -16,7 +16,7 @@ using ::testing::IsEmpty;
 
 const char kBulk[] = "bulk_payment-b1";
 
-v1::BulkPaymentRequested Wish(const std::string& customer_id = "ada") {
+v1::BulkPaymentRequested WishOf(const std::string& customer_id = "ada") {
   auto wish = Parse<v1::BulkPaymentRequested>(
       "method_type: 'card' payment_token: 'tok_1' card_last4: '4242'");
   wish.set_customer_id(customer_id);
@@ -51,7 +51,7 @@ TEST_F(PayAllOrdersTest, AsksTheCustomersValidUnpaidOrdersThoseFirstThatWerePlac
   of_eve.set_customer_id("eve");
   reactor.React("order-o3", of_eve);
   reactor.React("order-o3", Validated());
-  EXPECT_THAT(reactor.React(kBulk, Wish()), ElementsAre(Sent("o9"), Sent("o1")));
+  EXPECT_THAT(reactor.React(kBulk, WishOf()), ElementsAre(Sent("o9"), Sent("o1")));
 }
 
 TEST_F(PayAllOrdersTest, LeavesOutWhatIsBeingPaidOrOver) {
@@ -65,7 +65,7 @@ TEST_F(PayAllOrdersTest, LeavesOutWhatIsBeingPaidOrOver) {
   reactor.React("order-expired", v1::OrderExpired());
   reactor.React("order-failed", PaymentRequested(3));
   reactor.React("order-failed", Declined(3));
-  EXPECT_THAT(reactor.React(kBulk, Wish()),
+  EXPECT_THAT(reactor.React(kBulk, WishOf()),
               ElementsAre("RecordBulkPaymentBegunRequest {bulk_payment_id: \"b1\"}"));
 }
 
@@ -73,12 +73,12 @@ TEST_F(PayAllOrdersTest, AsksAgainAfterADeclinedPayment) {
   HasValid("o1");
   reactor.React("order-o1", PaymentRequested());
   reactor.React("order-o1", Declined());
-  EXPECT_THAT(reactor.React(kBulk, Wish()), ElementsAre(Sent("o1")));
+  EXPECT_THAT(reactor.React(kBulk, WishOf()), ElementsAre(Sent("o1")));
 }
 
 TEST_F(PayAllOrdersTest, CountsWhatBeganAndWhatTheOrdersRefused) {
   for (const std::string id : {"o1", "o2", "o3"}) HasValid(id);
-  reactor.React(kBulk, Wish());
+  reactor.React(kBulk, WishOf());
   EXPECT_THAT(reactor.Accepted(Pay("o1")), IsEmpty());
   EXPECT_THAT(reactor.Refused(Pay("o2"), v1::ERROR_REASON_ALREADY_PAID), IsEmpty());
   EXPECT_THAT(reactor.Accepted(Pay("o3")),
@@ -98,7 +98,7 @@ TEST_F(PayAllOrdersTest, CountsWhatAnOperatorSkippedAsRefused) {
 
 TEST_F(PayAllOrdersTest, LeavesWhatIsBeyondTheMaximum) {
   for (int i = 0; i <= kBulkPaymentOrdersMax; ++i) HasValid(fmt::format("o{}", i));
-  const Doings doings = reactor.React(kBulk, Wish());
+  const Doings doings = reactor.React(kBulk, WishOf());
   ASSERT_EQ(doings.size(), static_cast<std::size_t>(kBulkPaymentOrdersMax));
   EXPECT_EQ(doings.back(), Sent(fmt::format("o{}", kBulkPaymentOrdersMax - 1)));
   for (int i = 0; i + 1 < kBulkPaymentOrdersMax; ++i) reactor.Accepted(Pay(fmt::format("o{}", i)));

@@ -24,9 +24,7 @@ using ::testing::IsEmpty;
 using testing::ReactorFixture;
 namespace pay = payments::v1;
 
-const char kOrder[] = "order-o1";
-
-v1::RestaurantRegistered Registered(const std::string& more = "") {
+v1::RestaurantRegistered RegisteredWith(const std::string& more = "") {
   return Parse<v1::RestaurantRegistered>(
       "name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_AUTO " + more);
 }
@@ -42,15 +40,15 @@ v1::MenuItemSoldOut SoldOut(const std::string& id) {
 class ValidateOrderTest : public ::testing::Test {
  protected:
   ValidateOrderTest() {
-    reactor.React("restaurant-roma", Registered("max_open_orders: 2"));
-    reactor.Holds<Restaurant>("roma", Registered(), v1::RestaurantOpened(), Item("pizza", 900),
+    reactor.React("restaurant-roma", RegisteredWith("max_open_orders: 2"));
+    reactor.Holds<Restaurant>("roma", RegisteredWith(), v1::RestaurantOpened(), Item("pizza", 900),
                               Item("cola", 250));
   }
   ReactorFixture<ValidateOrder> reactor;
 };
 
 TEST_F(ValidateOrderTest, PricesAnOrderByTheMenu) {
-  EXPECT_THAT(reactor.React(kOrder, Placed()),
+  EXPECT_THAT(reactor.React(kOrderStream, Placed()),
               ElementsAre("ConfirmOrderValidRequest {order_id: \"o1\" "
                           "priced_lines { item_id: \"pizza\" name: \"pizza\" qty: 2 "
                           "unit_price_minor: 900 } "
@@ -59,11 +57,11 @@ TEST_F(ValidateOrderTest, PricesAnOrderByTheMenu) {
 }
 
 TEST_F(ValidateOrderTest, TellsAllThatIsWrong) {
-  reactor.Holds<Restaurant>("roma", Registered(), Item("cola", 250), SoldOut("cola"));
+  reactor.Holds<Restaurant>("roma", RegisteredWith(), Item("cola", 250), SoldOut("cola"));
   auto placed = Placed();
   placed.mutable_lines(1)->set_qty(60);
   *placed.add_lines() = placed.lines(1);
-  EXPECT_THAT(reactor.React(kOrder, placed),
+  EXPECT_THAT(reactor.React(kOrderStream, placed),
               ElementsAre("MarkOrderInvalidRequest {order_id: \"o1\" "
                           "reasons { code: INVALID_REASON_RESTAURANT_CLOSED } "
                           "reasons { code: INVALID_REASON_ITEM_NOT_FOUND item_id: \"pizza\" } "
@@ -75,13 +73,13 @@ TEST_F(ValidateOrderTest, TellsAllThatIsWrong) {
 TEST_F(ValidateOrderTest, FindsNoRestaurantThatWasNotRegisteredBefore) {
   auto placed = Placed();
   placed.set_restaurant_id("napoli");
-  EXPECT_THAT(reactor.React(kOrder, placed),
+  EXPECT_THAT(reactor.React(kOrderStream, placed),
               ElementsAre("MarkOrderInvalidRequest {order_id: \"o1\" "
                           "reasons { code: INVALID_REASON_RESTAURANT_NOT_FOUND }}"));
 }
 
 TEST_F(ValidateOrderTest, LetsARestaurantHaveOnlySoManyOpenOrders) {
-  reactor.React(kOrder, Placed());
+  reactor.React(kOrderStream, Placed());
   reactor.React("order-o2", Placed());
   EXPECT_THAT(reactor.React("order-o3", Placed()),
               ElementsAre("MarkOrderInvalidRequest {order_id: \"o3\" "
@@ -94,15 +92,15 @@ TEST_F(ValidateOrderTest, LetsARestaurantHaveOnlySoManyOpenOrders) {
 TEST_F(ValidateOrderTest, WaitsForALogThatCannotBeRead) {
   ReactorFixture<ValidateOrder> blind;
   blind.HoldsNoMore();
-  blind.React("restaurant-roma", Registered());
-  EXPECT_THAT(blind.React(kOrder, Placed()), IsEmpty());
+  blind.React("restaurant-roma", RegisteredWith());
+  EXPECT_THAT(blind.React(kOrderStream, Placed()), IsEmpty());
   EXPECT_TRUE(absl::IsUnavailable(blind.status())) << blind.status();
 }
 
 TEST(StartChargeTest, BeginsAPaymentOfTheCustomerForTheOrder) {
   ReactorFixture<StartCharge> reactor;
   reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested());
-  EXPECT_THAT(reactor.React(kOrder, PaymentRequested()),
+  EXPECT_THAT(reactor.React(kOrderStream, PaymentRequested()),
               ElementsAre("InitiatePaymentRequest {payment_id: \"p1\" payer_id: \"ada\" "
                           "purpose { kind: \"order\" ref_id: \"o1\" } amount_minor: 2050 "
                           "currency: \"EUR\" method_type: \"card\" token: \"tok_1\" "
@@ -112,7 +110,7 @@ TEST(StartChargeTest, BeginsAPaymentOfTheCustomerForTheOrder) {
 TEST(StartChargeTest, ChargesNothingForAnOrderThatWasClosedMeanwhile) {
   ReactorFixture<StartCharge> reactor;
   reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested(), v1::OrderCancelled());
-  EXPECT_THAT(reactor.React(kOrder, PaymentRequested()),
+  EXPECT_THAT(reactor.React(kOrderStream, PaymentRequested()),
               ElementsAre("RecordPaymentOutcomeRequest {order_id: \"o1\" payment_id: \"p1\" "
                           "outcome: PAYMENT_OUTCOME_DECLINED decline_code: \"order_closed\"}"));
 }
@@ -168,23 +166,24 @@ TEST(ApplyPaymentResultTest, GivesMoneyBackOfASkippedResultUnlessTheOrderTookIt)
       "order_id: 'o1' payment_id: 'p1' outcome: PAYMENT_OUTCOME_SUCCEEDED");
   EXPECT_THAT(reactor.Skipped(sent), ElementsAre(::testing::HasSubstr("payment: SKIPPED\"}")));
   reactor.HoldsState(
-      kOrder,
+      kOrderStream,
       Parse<v1::OrderState>("attempts { payment_id: 'p1' outcome: PAYMENT_OUTCOME_SUCCEEDED }"));
   EXPECT_THAT(reactor.Skipped(sent), IsEmpty());
 }
 
 TEST(RestaurantApprovalTest, AsksAndAnswersForThoseThatApproveEachOrder) {
   ReactorFixture<RestaurantApproval> reactor;
-  reactor.React("restaurant-roma", Registered());
-  auto manual = Registered();
+  reactor.React("restaurant-roma", RegisteredWith());
+  auto manual = RegisteredWith();
   manual.set_approval_mode(v1::APPROVAL_MODE_MANUAL);
   reactor.React("restaurant-napoli", manual);
-  EXPECT_THAT(reactor.React(kOrder, Paid()), ElementsAre("RequestApprovalRequest {order_id: \"o1\" "
-                                                         "respond_by { seconds: 1767226203 }}"));
-  EXPECT_THAT(reactor.React(kOrder, Parse<v1::ApprovalRequested>("restaurant_id: 'roma'")),
+  EXPECT_THAT(reactor.React(kOrderStream, Paid()),
+              ElementsAre("RequestApprovalRequest {order_id: \"o1\" "
+                          "respond_by { seconds: 1767226203 }}"));
+  EXPECT_THAT(reactor.React(kOrderStream, Parse<v1::ApprovalRequested>("restaurant_id: 'roma'")),
               ElementsAre("ApproveOrderRequest {order_id: \"o1\" restaurant_id: \"roma\" "
                           "prep_minutes: 20 by: \"automatic\"}"));
-  EXPECT_THAT(reactor.React(kOrder, Parse<v1::ApprovalRequested>("restaurant_id: 'napoli'")),
+  EXPECT_THAT(reactor.React(kOrderStream, Parse<v1::ApprovalRequested>("restaurant_id: 'napoli'")),
               IsEmpty());
 }
 
@@ -196,10 +195,12 @@ TEST(ReleaseAgentTest, FreesTheAgentWhenTheTourIsOver) {
         "reason: RELEASE_REASON_" +
         reason + "}");
   };
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::OrderDelivered>("bo")), released("DELIVERED"));
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::DeliveryFailed>("bo")),
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::OrderDelivered>("bo")),
+              released("DELIVERED"));
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::DeliveryFailed>("bo")),
               released("DELIVERY_FAILED"));
-  EXPECT_THAT(reactor.React(kOrder, OfAgent<v1::AgentUnassigned>("bo")), released("UNASSIGNED"));
+  EXPECT_THAT(reactor.React(kOrderStream, OfAgent<v1::AgentUnassigned>("bo")),
+              released("UNASSIGNED"));
 }
 
 TEST(DeadlinesTest, AreThoseOfTheStageInWhichAnOrderIs) {
@@ -208,25 +209,25 @@ TEST(DeadlinesTest, AreThoseOfTheStageInWhichAnOrderIs) {
     return ElementsAre("at +" + after + "s o1: ExpireOrderRequest {order_id: \"o1\" " +
                        "stage: ORDER_STAGE_" + stage + "}");
   };
-  EXPECT_THAT(reactor.React(kOrder, Placed()), expires("300", "VALIDATION"));
-  EXPECT_THAT(reactor.React(kOrder, Validated()), expires("1800", "PAYMENT"));
-  EXPECT_THAT(reactor.React(kOrder, Paid()), expires("300", "APPROVAL"));
-  EXPECT_THAT(
-      reactor.React(kOrder, Parse<v1::ApprovalRequested>("respond_by { seconds: 1767226000 }")),
-      ElementsAre("at +396s o1: TimeOutApprovalRequest {order_id: \"o1\"}"));
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderApproved()), ElementsAre("cancel o1"));
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderCancelled()), ElementsAre("cancel o1"));
+  EXPECT_THAT(reactor.React(kOrderStream, Placed()), expires("300", "VALIDATION"));
+  EXPECT_THAT(reactor.React(kOrderStream, Validated()), expires("1800", "PAYMENT"));
+  EXPECT_THAT(reactor.React(kOrderStream, Paid()), expires("300", "APPROVAL"));
+  EXPECT_THAT(reactor.React(kOrderStream,
+                            Parse<v1::ApprovalRequested>("respond_by { seconds: 1767226000 }")),
+              ElementsAre("at +396s o1: TimeOutApprovalRequest {order_id: \"o1\"}"));
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderApproved()), ElementsAre("cancel o1"));
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderCancelled()), ElementsAre("cancel o1"));
 }
 
 TEST(CompensateTest, AsksForARefundOfWhateverWentWrong) {
   ReactorFixture<Compensate> reactor;
   const auto asks = ElementsAre("RequestRefundRequest {order_id: \"o1\"}");
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderRejected()), asks);
-  EXPECT_THAT(reactor.React(kOrder, v1::ApprovalTimedOut()), asks);
-  EXPECT_THAT(reactor.React(kOrder, v1::NoAgentAvailable()), asks);
-  EXPECT_THAT(reactor.React(kOrder, v1::DeliveryFailed()), asks);
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderCancelled()), asks);
-  EXPECT_THAT(reactor.React(kOrder, v1::OrderExpired()), asks);
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderRejected()), asks);
+  EXPECT_THAT(reactor.React(kOrderStream, v1::ApprovalTimedOut()), asks);
+  EXPECT_THAT(reactor.React(kOrderStream, v1::NoAgentAvailable()), asks);
+  EXPECT_THAT(reactor.React(kOrderStream, v1::DeliveryFailed()), asks);
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderCancelled()), asks);
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderExpired()), asks);
 }
 
 class Refunding : public ::testing::Test {
@@ -248,7 +249,7 @@ class Refunding : public ::testing::Test {
 };
 
 TEST_F(Refunding, HasTheMoneySentBackAndTellsTheOrder) {
-  EXPECT_THAT(reactor.React(kOrder, RefundRequested(v1::REFUND_CAUSE_NO_AGENT)),
+  EXPECT_THAT(reactor.React(kOrderStream, RefundRequested(v1::REFUND_CAUSE_NO_AGENT)),
               ElementsAre("RefundPaymentRequest {payment_id: \"p1\" refund_id: \"r1\" "
                           "amount_minor: 2050 reason: \"no_agent\"}"));
   EXPECT_THAT(reactor.React(kPayment, Parse<pay::RefundSucceeded>(std::string(kForOrder) +

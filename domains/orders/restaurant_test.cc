@@ -16,7 +16,7 @@ using testing::GoldenFold;
 using testing::Parse;
 using testing::Past;
 
-v1::RestaurantRegistered Registered() {
+v1::RestaurantRegistered RomaRegistered() {
   return Parse<v1::RestaurantRegistered>(
       "name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_MANUAL max_open_orders: 20");
 }
@@ -26,7 +26,7 @@ v1::RegisterRestaurantRequest Register() {
       "name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_MANUAL max_open_orders: 20");
 }
 
-v1::MenuItemAdded Added(const std::string& id, const std::string& name) {
+v1::MenuItemAdded MainAdded(const std::string& id, const std::string& name) {
   auto event = Parse<v1::MenuItemAdded>("price_minor: 900 category: 'Mains'");
   event.set_item_id(id);
   event.set_name(name);
@@ -41,36 +41,31 @@ v1::AddMenuItemRequest Add(const std::string& id, const std::string& name) {
 }
 
 template <class Message>
-Message Of(const std::string& item_id) {
-  Message message;
-  message.set_item_id(item_id);
-  return message;
-}
-
-template <class Message>
 Message Price(const std::string& item_id, std::int64_t price_minor) {
-  auto message = Of<Message>(item_id);
+  auto message = OfItem<Message>(item_id);
   message.set_price_minor(price_minor);
   return message;
 }
 
-Past<Restaurant> WithBurger() { return Given<Restaurant>(Registered(), Added("b1", "Burger")); }
+Past<Restaurant> WithBurger() {
+  return Given<Restaurant>(RomaRegistered(), MainAdded("b1", "Burger"));
+}
 
 template <class Command, class Change>
-void ExpectInvalid(Command command, Change change, const std::string& reason) {
+void ExpectInvalidAtRoma(Command command, Change change, const std::string& reason) {
   change(command);
   SCOPED_TRACE(command.ShortDebugString());
   WithBurger().When(command).ThenInvalid(reason);
 }
 
 TEST(Restaurant, IsRegisteredOnce) {
-  Given<Restaurant>().When(Register()).Then(Registered());
+  Given<Restaurant>().When(Register()).Then(RomaRegistered());
   const auto refusal =
-      Given<Restaurant>(Registered()).When(Register()).ThenRejected("RESTAURANT_EXISTS");
+      Given<Restaurant>(RomaRegistered()).When(Register()).ThenRejected("RESTAURANT_EXISTS");
   EXPECT_EQ(refusal.code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(refusal.metadata("restaurant_id"), "id-1");
   const auto expect = [](auto change, const std::string& reason) {
-    ExpectInvalid(Register(), change, reason);
+    ExpectInvalidAtRoma(Register(), change, reason);
   };
   expect([](auto& c) { c.set_name(" "); }, "INVALID_NAME");
   expect([](auto& c) { c.set_name(std::string(kNameBytesMax + 1, 'x')); }, "INVALID_NAME");
@@ -90,13 +85,14 @@ void ExpectNeedsRestaurant(const Command& command) {
 template <class Command>
 void ExpectNeedsItem(const Command& command) {
   ExpectNeedsRestaurant(command);
-  const auto refusal = Given<Restaurant>(Registered()).When(command).ThenRejected("ITEM_NOT_FOUND");
+  const auto refusal =
+      Given<Restaurant>(RomaRegistered()).When(command).ThenRejected("ITEM_NOT_FOUND");
   EXPECT_EQ(refusal.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(refusal.metadata("item_id"), command.item_id());
   auto removed = WithBurger();
-  removed.Add(Of<v1::MenuItemRemoved>("b1"));
+  removed.Add(OfItem<v1::MenuItemRemoved>("b1"));
   removed.When(command).ThenRejected("ITEM_NOT_FOUND");
-  ExpectInvalid(
+  ExpectInvalidAtRoma(
       command, [](auto& c) { c.set_item_id("a b"); }, "INVALID_ID");
 }
 
@@ -105,14 +101,14 @@ TEST(Restaurant, CommandsNeedARestaurantAndItem) {
   ExpectNeedsRestaurant(v1::CloseRestaurantRequest());
   ExpectNeedsRestaurant(Add("b1", "Burger"));
   ExpectNeedsItem(Price<v1::ChangeMenuItemPriceRequest>("b1", 1000));
-  ExpectNeedsItem(Of<v1::MarkItemSoldOutRequest>("b1"));
-  ExpectNeedsItem(Of<v1::MarkItemAvailableRequest>("b1"));
-  ExpectNeedsItem(Of<v1::RemoveMenuItemRequest>("b1"));
+  ExpectNeedsItem(OfItem<v1::MarkItemSoldOutRequest>("b1"));
+  ExpectNeedsItem(OfItem<v1::MarkItemAvailableRequest>("b1"));
+  ExpectNeedsItem(OfItem<v1::RemoveMenuItemRequest>("b1"));
 }
 
 TEST(Restaurant, IsClosedAtFirstAndOpensAndCloses) {
-  const auto closed = Given<Restaurant>(Registered());
-  const auto open = Given<Restaurant>(Registered(), v1::RestaurantOpened());
+  const auto closed = Given<Restaurant>(RomaRegistered());
+  const auto open = Given<Restaurant>(RomaRegistered(), v1::RestaurantOpened());
   EXPECT_EQ(closed.When(v1::CloseRestaurantRequest()).ThenRejected("ALREADY_CLOSED").code(),
             absl::StatusCode::kFailedPrecondition);
   closed.When(v1::OpenRestaurantRequest()).Then(v1::RestaurantOpened());
@@ -124,7 +120,7 @@ TEST(Restaurant, IsClosedAtFirstAndOpensAndCloses) {
 }
 
 TEST(Restaurant, TheSecondBurgerIsRefused) {
-  Given<Restaurant>(Registered()).When(Add("b1", "Burger")).Then(Added("b1", "Burger"));
+  Given<Restaurant>(RomaRegistered()).When(Add("b1", "Burger")).Then(MainAdded("b1", "Burger"));
   for (const auto& [id, name] : {std::pair("b2", "burger"), std::pair("b1", "Pizza")}) {
     const auto refusal = WithBurger().When(Add(id, name)).ThenRejected("DUPLICATE_MENU_ITEM");
     EXPECT_EQ(refusal.code(), absl::StatusCode::kAlreadyExists);
@@ -132,39 +128,39 @@ TEST(Restaurant, TheSecondBurgerIsRefused) {
     EXPECT_EQ(refusal.metadata("name"), "Burger");
   }
   auto removed = WithBurger();
-  removed.Add(Of<v1::MenuItemRemoved>("b1"));
-  removed.When(Add("b1", "burger")).Then(Added("b1", "burger"));
+  removed.Add(OfItem<v1::MenuItemRemoved>("b1"));
+  removed.When(Add("b1", "burger")).Then(MainAdded("b1", "burger"));
 }
 
 TEST(Restaurant, AnItemGetsAnIdThatTheReceiptHas) {
-  const auto outcome = Given<Restaurant>(Registered()).When(Add("", "Burger"));
+  const auto outcome = Given<Restaurant>(RomaRegistered()).When(Add("", "Burger"));
   const auto& decided = outcome.decided();
   EXPECT_EQ(decided.created_id.size(), 36U);
-  outcome.Then(Added(decided.created_id, "Burger"));
+  outcome.Then(MainAdded(decided.created_id, "Burger"));
 }
 
 TEST(Restaurant, ItemsAreChecked) {
   const auto expect = [](auto change, const std::string& reason) {
-    ExpectInvalid(Add("p1", "Pizza"), change, reason);
+    ExpectInvalidAtRoma(Add("p1", "Pizza"), change, reason);
   };
   expect([](auto& c) { c.set_item_id("a b"); }, "INVALID_ID");
   expect([](auto& c) { c.set_name("\u200B"); }, "INVALID_NAME");
   expect([](auto& c) { c.set_category("a\nb"); }, "INVALID_TEXT");
   for (const std::int64_t price : {std::int64_t{0}, std::int64_t{-1}, kPriceMinorMax + 1}) {
     expect([&](auto& c) { c.set_price_minor(price); }, "INVALID_PRICE");
-    ExpectInvalid(
-        Of<v1::ChangeMenuItemPriceRequest>("b1"), [&](auto& c) { c.set_price_minor(price); },
+    ExpectInvalidAtRoma(
+        OfItem<v1::ChangeMenuItemPriceRequest>("b1"), [&](auto& c) { c.set_price_minor(price); },
         "INVALID_PRICE");
   }
 }
 
 TEST(Restaurant, AMenuHasABound) {
-  Past<Restaurant> past = Given<Restaurant>(Registered());
+  Past<Restaurant> past = Given<Restaurant>(RomaRegistered());
   for (int i = 0; i < kMenuItemsMax - 1; ++i) {
-    past.Add(Added("i" + std::to_string(i), "Item " + std::to_string(i)));
+    past.Add(MainAdded("i" + std::to_string(i), "Item " + std::to_string(i)));
   }
-  past.When(Add("last", "Last")).Then(Added("last", "Last"));
-  past.Add(Added("last", "Last"));
+  past.When(Add("last", "Last")).Then(MainAdded("last", "Last"));
+  past.Add(MainAdded("last", "Last"));
   const auto refusal = past.When(Add("more", "More")).ThenRejected("MENU_FULL");
   EXPECT_EQ(refusal.metadata("maximum"), "500");
 }
@@ -176,26 +172,26 @@ TEST(Restaurant, ItemsChangePriceAndAvailability) {
       .Then(Price<v1::MenuItemPriceChanged>("b1", 950));
   past.Add(Price<v1::MenuItemPriceChanged>("b1", 950));
   past.When(Price<v1::ChangeMenuItemPriceRequest>("b1", 950)).ThenNothing();
-  past.When(Of<v1::MarkItemAvailableRequest>("b1")).ThenNothing();
-  past.When(Of<v1::MarkItemSoldOutRequest>("b1")).Then(Of<v1::MenuItemSoldOut>("b1"));
-  past.Add(Of<v1::MenuItemSoldOut>("b1"));
-  past.When(Of<v1::MarkItemSoldOutRequest>("b1")).ThenNothing();
-  past.When(Of<v1::MarkItemAvailableRequest>("b1")).Then(Of<v1::MenuItemAvailable>("b1"));
-  past.Add(Of<v1::MenuItemAvailable>("b1"));
-  past.When(Of<v1::MarkItemAvailableRequest>("b1")).ThenNothing();
-  past.When(Of<v1::RemoveMenuItemRequest>("b1")).Then(Of<v1::MenuItemRemoved>("b1"));
+  past.When(OfItem<v1::MarkItemAvailableRequest>("b1")).ThenNothing();
+  past.When(OfItem<v1::MarkItemSoldOutRequest>("b1")).Then(OfItem<v1::MenuItemSoldOut>("b1"));
+  past.Add(OfItem<v1::MenuItemSoldOut>("b1"));
+  past.When(OfItem<v1::MarkItemSoldOutRequest>("b1")).ThenNothing();
+  past.When(OfItem<v1::MarkItemAvailableRequest>("b1")).Then(OfItem<v1::MenuItemAvailable>("b1"));
+  past.Add(OfItem<v1::MenuItemAvailable>("b1"));
+  past.When(OfItem<v1::MarkItemAvailableRequest>("b1")).ThenNothing();
+  past.When(OfItem<v1::RemoveMenuItemRequest>("b1")).Then(OfItem<v1::MenuItemRemoved>("b1"));
 }
 
 TEST(Restaurant, ItsStatesMeanWhatTheyMeantInSnapshots) {
   GoldenFold<Restaurant> fold;
-  fold.Add(Registered())
+  fold.Add(RomaRegistered())
       .Add(v1::RestaurantOpened())
-      .Add(Added("b1", "Burger"))
-      .Add(Added("p1", "Pizza"))
+      .Add(MainAdded("b1", "Burger"))
+      .Add(MainAdded("p1", "Pizza"))
       .Add(Price<v1::MenuItemPriceChanged>("p1", 950))
-      .Add(Of<v1::MenuItemSoldOut>("b1"))
-      .Add(Of<v1::MenuItemAvailable>("b1"))
-      .Add(Of<v1::MenuItemRemoved>("b1"))
+      .Add(OfItem<v1::MenuItemSoldOut>("b1"))
+      .Add(OfItem<v1::MenuItemAvailable>("b1"))
+      .Add(OfItem<v1::MenuItemRemoved>("b1"))
       .Add(v1::RestaurantClosed());
   EXPECT_EQ(fold.Value(), "571f32002d25be19")
       << "Evolve or the state has changed: bump kStateVersion, then put the new value here";

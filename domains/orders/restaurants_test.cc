@@ -15,7 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-v1::RestaurantRegistered Registered(const std::string& name = "Roma") {
+v1::RestaurantRegistered RegisteredAs(const std::string& name = "Roma") {
   auto event = Parse<v1::RestaurantRegistered>(
       R"(currency: "EUR" approval_mode: APPROVAL_MODE_MANUAL max_open_orders: 7)");
   event.set_name(name);
@@ -29,13 +29,6 @@ v1::MenuItemAdded Added(const std::string& item_id, const std::string& name,
   event.set_name(name);
   event.set_price_minor(price_minor);
   event.set_category("food");
-  return event;
-}
-
-template <class Event>
-Event OfItem(const std::string& item_id) {
-  Event event;
-  event.set_item_id(item_id);
   return event;
 }
 
@@ -68,7 +61,7 @@ class RestaurantsTest : public ::testing::Test {
 };
 
 TEST_F(RestaurantsTest, ARestaurantIsShown) {
-  view_.Fold("roma", Registered());
+  view_.Fold("roma", RegisteredAs());
   auto expected = Parse<v1::Restaurant>(R"(
     restaurant_id: "roma" name: "Roma" currency: "EUR" approval_mode: APPROVAL_MODE_MANUAL
     max_open_orders: 7)");
@@ -80,7 +73,7 @@ TEST_F(RestaurantsTest, ARestaurantIsShown) {
 }
 
 TEST_F(RestaurantsTest, EveryEventRaisesTheVersion) {
-  view_.Fold("roma", Registered());
+  view_.Fold("roma", RegisteredAs());
   std::int64_t version = 0;
   Restaurants::Handles::ForEach([&]<class Event>() {
     if (Event::descriptor() == v1::RestaurantRegistered::descriptor()) return;
@@ -90,7 +83,7 @@ TEST_F(RestaurantsTest, EveryEventRaisesTheVersion) {
 }
 
 TEST_F(RestaurantsTest, AMenuIsListedByName) {
-  view_.Fold("roma", Registered()).Fold("oslo", Registered("Oslo"));
+  view_.Fold("roma", RegisteredAs()).Fold("oslo", RegisteredAs("Oslo"));
   view_.Fold("roma", Added("1", "pizza")).Fold("roma", Added("2", "Cola", 250));
   view_.Fold("roma", Added("3", "Pasta")).Fold("oslo", Added("1", "Herring"));
   EXPECT_THAT(Menu(), ElementsAre("Cola", "Pasta", "pizza"));
@@ -109,7 +102,7 @@ TEST_F(RestaurantsTest, AMenuIsListedByName) {
 }
 
 TEST_F(RestaurantsTest, AMenuChanges) {
-  view_.Fold("roma", Registered()).Fold("oslo", Registered("Oslo"));
+  view_.Fold("roma", RegisteredAs()).Fold("oslo", RegisteredAs("Oslo"));
   for (const char* id : {"roma", "oslo"}) view_.Fold(id, Added("1", "Pizza"));
   const auto pizza = [&] { return view_.Ask(MenuOfRoma())->items(0); };
   view_.Fold("roma", OfItem<v1::MenuItemSoldOut>("1"));
@@ -129,7 +122,7 @@ TEST_F(RestaurantsTest, AMenuChanges) {
 }
 
 TEST_F(RestaurantsTest, RestaurantsAreListedInOrderAndPaged) {
-  for (const char* id : {"c", "a", "b"}) view_.Fold(id, Registered());
+  for (const char* id : {"c", "a", "b"}) view_.Fold(id, RegisteredAs());
   v1::ListRestaurantsRequest query;
   query.set_page_size(2);
   EXPECT_THAT(List(query), ElementsAre("a", "b"));
@@ -154,7 +147,7 @@ TEST_F(RestaurantsTest, AMissingRestaurantIsNotFound) {
 }
 
 TEST_F(RestaurantsTest, NothingServedWalksAWholeTable) {
-  view_.Fold("roma", Registered());
+  view_.Fold("roma", RegisteredAs());
   Roma();
   Menu();
   List({});

@@ -11,6 +11,8 @@ namespace leftfold::orders {
 
 using testing::Parse;
 
+inline constexpr char kOrderStream[] = "order-o1";
+
 inline v1::OrderPlaced Placed() {
   return Parse<v1::OrderPlaced>(R"(
     customer_id: "ada" restaurant_id: "roma" address: "1 Mill Lane"
@@ -63,6 +65,14 @@ Event OfAgent(const std::string& agent_id) {
   Event event;
   event.set_agent_id(agent_id);
   return event;
+}
+
+// An event or command that only names an item of a menu.
+template <class Message>
+Message OfItem(const std::string& item_id) {
+  Message message;
+  message.set_item_id(item_id);
+  return message;
 }
 
 }  // namespace leftfold::orders

@@ -20,7 +20,7 @@ using testing::Past;
 
 v1::InitiatePaymentRequest Initiate() { return Initiated<v1::InitiatePaymentRequest>(); }
 
-v1::RecordProviderResultRequest Said(v1::ProviderStatus status, const std::string& event) {
+v1::RecordProviderResultRequest SaidWith(v1::ProviderStatus status, const std::string& event) {
   v1::RecordProviderResultRequest command;
   command.set_status(status);
   command.set_provider_event_id(event);
@@ -28,19 +28,19 @@ v1::RecordProviderResultRequest Said(v1::ProviderStatus status, const std::strin
 }
 v1::RecordProviderResultRequest SaidSuccess(const std::string& ref = "ch_1",
                                             const std::string& event = "evt_s") {
-  auto command = Said(v1::PROVIDER_STATUS_SUCCEEDED, event);
+  auto command = SaidWith(v1::PROVIDER_STATUS_SUCCEEDED, event);
   command.set_provider_ref(ref);
   return command;
 }
 v1::RecordProviderResultRequest SaidDecline(const std::string& code = "insufficient_funds",
                                             const std::string& event = "evt_d") {
-  auto command = Said(v1::PROVIDER_STATUS_DECLINED, event);
+  auto command = SaidWith(v1::PROVIDER_STATUS_DECLINED, event);
   command.set_decline_code(code);
   command.set_retryable(true);
   return command;
 }
 v1::RecordProviderResultRequest SaidCancel(const std::string& event = "evt_c") {
-  return Said(v1::PROVIDER_STATUS_CANCELLED, event);
+  return SaidWith(v1::PROVIDER_STATUS_CANCELLED, event);
 }
 
 v1::RefundPaymentRequest GiveBack(const std::string& id, std::int64_t amount) {
@@ -208,7 +208,7 @@ TEST(PaymentTest, AResultSaysWhatItsStatusNeeds) {
   initiated.When(SaidDecline("")).ThenInvalid("INVALID_RESULT");
   initiated.When(SaidDecline("No Money")).ThenInvalid("INVALID_RESULT");
   initiated.When(SaidDecline("card_4242424242424242")).ThenInvalid("INVALID_TEXT");
-  initiated.When(Said(v1::PROVIDER_STATUS_UNSPECIFIED, "e")).ThenInvalid("INVALID_RESULT");
+  initiated.When(SaidWith(v1::PROVIDER_STATUS_UNSPECIFIED, "e")).ThenInvalid("INVALID_RESULT");
   initiated.When(SaidRefundFailed("r1", 0)).ThenInvalid("INVALID_RESULT");
   auto nameless = SaidRefundFailed("r1");
   nameless.clear_error();

@@ -13,7 +13,8 @@ void Stamp(const EventMeta& meta, WriteTx& tx) {
 }
 
 template <class Event>
-void SetState(const Event& event, v1::InvitationState state, const EventMeta& meta, WriteTx& tx) {
+void SetStateOfInvitation(const Event& event, v1::InvitationState state, const EventMeta& meta,
+                          WriteTx& tx) {
   tx.Exec("UPDATE invitation SET state = ? WHERE room_id = ? AND type = ? AND id = ?",
           static_cast<std::int32_t>(state), meta.aggregate_id(), event.type(), event.id());
 }
@@ -92,12 +93,12 @@ void RoomFacts::On(const v1::InvitationRevoked& event, const EventMeta& meta, Wr
 }
 
 void RoomFacts::On(const v1::InvitationAccepted& event, const EventMeta& meta, WriteTx& tx) {
-  SetState(event, v1::INVITATION_STATE_ACCEPTED, meta, tx);
+  SetStateOfInvitation(event, v1::INVITATION_STATE_ACCEPTED, meta, tx);
   CountInvitations(meta, tx);
 }
 
 void RoomFacts::On(const v1::InvitationDeclined& event, const EventMeta& meta, WriteTx& tx) {
-  SetState(event, v1::INVITATION_STATE_DECLINED, meta, tx);
+  SetStateOfInvitation(event, v1::INVITATION_STATE_DECLINED, meta, tx);
   CountInvitations(meta, tx);
 }
 

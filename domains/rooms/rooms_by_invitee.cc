@@ -16,7 +16,8 @@ void SetDeleted(bool deleted, const EventMeta& meta, WriteTx& tx) {
 
 // Invitations change while the room is in use only.
 template <class Event>
-void SetState(const Event& event, v1::InvitationState state, const EventMeta& meta, WriteTx& tx) {
+void SetStateOfInvitee(const Event& event, v1::InvitationState state, const EventMeta& meta,
+                       WriteTx& tx) {
   tx.Exec(
       "UPDATE invitation SET state = ? WHERE type = ? AND id = ? AND deleted = 0 AND room_id = ?",
       static_cast<std::int32_t>(state), event.type(), event.id(), meta.aggregate_id());
@@ -57,11 +58,11 @@ void RoomsByInvitee::On(const v1::InvitationRevoked& event, const EventMeta& met
 }
 
 void RoomsByInvitee::On(const v1::InvitationAccepted& event, const EventMeta& meta, WriteTx& tx) {
-  SetState(event, v1::INVITATION_STATE_ACCEPTED, meta, tx);
+  SetStateOfInvitee(event, v1::INVITATION_STATE_ACCEPTED, meta, tx);
 }
 
 void RoomsByInvitee::On(const v1::InvitationDeclined& event, const EventMeta& meta, WriteTx& tx) {
-  SetState(event, v1::INVITATION_STATE_DECLINED, meta, tx);
+  SetStateOfInvitee(event, v1::INVITATION_STATE_DECLINED, meta, tx);
 }
 
 absl::StatusOr<v1::ListRoomsForResponse> RoomsByInvitee::Answer(

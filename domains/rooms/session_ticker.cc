@@ -17,25 +17,26 @@ std::string TimerOf(std::string_view room_id, std::string_view schedule_id) {
   return fmt::format("{}/{}", room_id, schedule_id);
 }
 
-struct Rule {
+struct TickerRule {
   Cron cron;
   absl::Duration duration;
   absl::Time until;
 };
 
-std::optional<Rule> ReadRule(std::string_view room_id, std::string_view schedule_id,
-                             OwnTables& tables) {
+std::optional<TickerRule> ReadRule(std::string_view room_id, std::string_view schedule_id,
+                                   OwnTables& tables) {
   Rows rows = tables.Query(
       "SELECT cron, duration_minutes, stop_after FROM rule WHERE room_id = ? AND schedule_id = ?",
       room_id, schedule_id);
   if (!rows.Next()) return std::nullopt;
   const auto cron = Cron::Parse(rows.Text(0));
   if (!cron) return std::nullopt;
-  return Rule{*cron, absl::Minutes(rows.Int(1)),
-              rows.IsNull(2) ? absl::InfiniteFuture() : absl::FromUnixMicros(rows.Int(2))};
+  return TickerRule{*cron, absl::Minutes(rows.Int(1)),
+                    rows.IsNull(2) ? absl::InfiniteFuture() : absl::FromUnixMicros(rows.Int(2))};
 }
 
-void WakeForNext(const Rule& rule, const std::string& timer, absl::Time after, Outbox& outbox) {
+void WakeForNext(const TickerRule& rule, const std::string& timer, absl::Time after,
+                 Outbox& outbox) {
   const absl::Time next = rule.cron.Next(after, rule.until);
   if (next < absl::InfiniteFuture()) outbox.WakeAt(next, timer);
 }

@@ -40,7 +40,7 @@ void StoreRule(const Event& event, const EventMeta& meta, WriteTx& tx) {
   }
 }
 
-struct Rule {
+struct WalkedRule {
   std::string room_id;
   std::string schedule_id;
   Cron cron;
@@ -79,8 +79,9 @@ absl::StatusOr<Place> PlaceOf(const std::string& key,
   return place;
 }
 
-Rule RuleOf(const Rows& rows, absl::Time end) {
-  Rule rule{rows.Text(0), rows.Text(1), Cron(), absl::Minutes(rows.Int(3)), end - kInstant, {}};
+WalkedRule RuleOf(const Rows& rows, absl::Time end) {
+  WalkedRule rule{
+      rows.Text(0), rows.Text(1), Cron(), absl::Minutes(rows.Int(3)), end - kInstant, {}};
   if (const auto cron = Cron::Parse(rows.TextView(2))) rule.cron = *cron;
   if (!rows.IsNull(4)) rule.last = std::min(rule.last, absl::FromUnixMicros(rows.Int(4)));
   return rule;
@@ -88,8 +89,8 @@ Rule RuleOf(const Rows& rows, absl::Time end) {
 
 // At most kRulesPerPage rules in the order of rooms, from the first of `place`'s room on, and true
 // when these are all.
-std::pair<std::vector<Rule>, bool> LoadRules(const v1::ListUpcomingSessionsRequest& query,
-                                             const Place& place, ReadTx& tx) {
+std::pair<std::vector<WalkedRule>, bool> LoadRules(const v1::ListUpcomingSessionsRequest& query,
+                                                   const Place& place, ReadTx& tx) {
   constexpr std::string_view kOfAll =
       "SELECT room_id, schedule_id, cron, duration_minutes, stop_after "
       "FROM schedule INDEXED BY schedule_in_use WHERE deleted = 0 AND room_id >= ? "
@@ -99,7 +100,7 @@ std::pair<std::vector<Rule>, bool> LoadRules(const v1::ListUpcomingSessionsReque
       "FROM schedule INDEXED BY schedule_in_use WHERE deleted = 0 AND room_id = ? "
       "ORDER BY schedule_id LIMIT ?";
   const absl::Time end = FromProto(query.to());
-  std::vector<Rule> rules;
+  std::vector<WalkedRule> rules;
   Rows rows = query.room_id().empty()
                   ? tx.Query(kOfAll, place.room_id, UpcomingSessions::kRulesPerPage)
                   : tx.Query(kOfRoom, query.room_id(), UpcomingSessions::kRulesPerPage);
@@ -114,7 +115,7 @@ std::pair<std::vector<Rule>, bool> LoadRules(const v1::ListUpcomingSessionsReque
 
 // Adds the sessions of one room's rules in the order of their begin; false when the page is full
 // before the last.
-bool AddSessions(std::vector<Rule>::iterator first, std::vector<Rule>::iterator last,
+bool AddSessions(std::vector<WalkedRule>::iterator first, std::vector<WalkedRule>::iterator last,
                  absl::Time from, const Place& place, int size,
                  v1::ListUpcomingSessionsResponse& response) {
   const bool goes_on = first->room_id == place.room_id;
@@ -126,7 +127,7 @@ bool AddSessions(std::vector<Rule>::iterator first, std::vector<Rule>::iterator 
     if (was_sent) rule->next = rule->cron.Next(rule->next, rule->last);
   }
   while (true) {
-    const auto next = std::min_element(first, last, [](const Rule& a, const Rule& b) {
+    const auto next = std::min_element(first, last, [](const WalkedRule& a, const WalkedRule& b) {
       return std::tie(a.next, a.schedule_id) < std::tie(b.next, b.schedule_id);
     });
     if (next->next == absl::InfiniteFuture()) return true;
@@ -189,7 +190,7 @@ absl::StatusOr<v1::ListUpcomingSessionsResponse> UpcomingSessions::Answer(
   v1::ListUpcomingSessionsResponse response;
   for (auto first = rules.begin(); first != rules.end();) {
     const auto last = std::find_if(
-        first, rules.end(), [&](const Rule& rule) { return rule.room_id != first->room_id; });
+        first, rules.end(), [&](const WalkedRule& rule) { return rule.room_id != first->room_id; });
     if (!AddSessions(first, last, FromProto(query.from()), *place, page->size(), response)) {
       const v1::Session& sent = *response.sessions().rbegin();
       response.set_next_page_token(page->TokenAfter(

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using google::protobuf::internal::WireFormatLite;
 
 // Append only: a released migration never changes.
-constexpr std::string_view kMigrations[] = {R"sql(
+constexpr std::string_view kIndexMigrations[] = {R"sql(
   CREATE TABLE postings(term INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (term, position))
     STRICT, WITHOUT ROWID;
   CREATE TABLE stream_events(
@@ -298,7 +298,8 @@ absl::Status LogIndex::OpenFile() {
                                               .application_id = kIndexApplicationId});
   if (!writer.ok()) return writer.status();
   writer_ = *std::move(writer);
-  LEFTFOLD_RETURN_IF_ERROR(writer_->Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
+  LEFTFOLD_RETURN_IF_ERROR(
+      writer_->Migrate(kIndexMigrations, static_cast<int>(std::size(kIndexMigrations))));
   const IndexProgress progress = ProgressIn(*writer_);
   LEFTFOLD_RETURN_IF_ERROR(writer_->status());
   const auto fits = source_.Fits(progress);

@@ -14,7 +14,7 @@ namespace leftfold {
 namespace {
 
 // Append only: a released migration never changes.
-constexpr std::string_view kMigrations[] = {R"sql(
+constexpr std::string_view kLogMigrations[] = {R"sql(
   CREATE TABLE store(id INTEGER PRIMARY KEY CHECK (id = 1), store_id TEXT NOT NULL) STRICT;
   CREATE TABLE categories(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_position INTEGER NOT NULL) STRICT;
   CREATE TABLE streams(
@@ -117,10 +117,10 @@ absl::Status OfLog(absl::Status status) {
 
 }  // namespace
 
-int NewestLogFormat() { return static_cast<int>(std::size(kMigrations)); }
+int NewestLogFormat() { return static_cast<int>(std::size(kLogMigrations)); }
 
 absl::Status MigrateLog(sql::Connection& writer, int format) {
-  return writer.Migrate(kMigrations, format);
+  return writer.Migrate(kLogMigrations, format);
 }
 
 absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,

@@ -12,10 +12,10 @@ namespace leftfold {
 namespace {
 
 // Reading connections that are kept open between reads.
-constexpr std::size_t kIdleReadersMax = 4;
+constexpr std::size_t kIdleSnapshotReadersMax = 4;
 
 // Append only: a released migration never changes.
-constexpr std::string_view kMigrations[] = {R"sql(
+constexpr std::string_view kSnapshotMigrations[] = {R"sql(
   CREATE TABLE snapshots(
     stream TEXT NOT NULL UNIQUE, version INTEGER NOT NULL, chain BLOB NOT NULL, state_type TEXT NOT NULL,
     state_version INTEGER NOT NULL, state BLOB NOT NULL, checksum BLOB NOT NULL) STRICT;
@@ -88,7 +88,7 @@ absl::Status SqliteSnapshots::OpenWriter() {
   if (!opened.ok()) return opened.status();
   sql::Connection& connection = **opened;
   LEFTFOLD_RETURN_IF_ERROR(
-      connection.Migrate(kMigrations, static_cast<int>(std::size(kMigrations))));
+      connection.Migrate(kSnapshotMigrations, static_cast<int>(std::size(kSnapshotMigrations))));
   writer_ = *std::move(opened);
   return absl::OkStatus();
 }
@@ -138,7 +138,7 @@ std::optional<Snapshot> SqliteSnapshots::Find(std::string_view stream) {
   if (generation != generation_) return found;
   damaged_ = damaged_ || TellsOfDamage(status);
   if (!status.ok()) return std::nullopt;
-  if (idle_.size() < kIdleReadersMax) idle_.push_back(std::move(connection));
+  if (idle_.size() < kIdleSnapshotReadersMax) idle_.push_back(std::move(connection));
   return found;
 }
 

@@ -20,7 +20,7 @@ namespace {
 using testing::RoomsClient;
 using testing::ServerProcess;
 
-constexpr int kRounds = 5;
+constexpr int kServerKills = 5;
 constexpr int kClients = 8;
 
 struct Acknowledged {
@@ -77,7 +77,7 @@ TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
   std::mt19937_64 random(seed);
   const testing::TemporaryFolder folder;
   std::vector<Acknowledged> acknowledged;
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kServerKills; ++round) {
     ServerProcess server(LEFTFOLD_BINARY, folder.path());
     if (round == 0) {
       RoomsClient client(server.write_address, server.read_address);

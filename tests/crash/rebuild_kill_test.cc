@@ -22,12 +22,12 @@ namespace {
 using testing::RoomsClient;
 using testing::ServerProcess;
 
-constexpr int kRounds = 4;
+constexpr int kRebuildKills = 4;
 constexpr int kWriters = 16;
 constexpr int kWatchers = 100;
-constexpr int kRooms = 4;
+constexpr int kRebuiltRooms = 4;
 
-std::string RoomOf(int n) { return "room" + std::to_string(n % kRooms); }
+std::string RoomOf(int n) { return "room" + std::to_string(n % kRebuiltRooms); }
 
 class Round {
  public:
@@ -137,11 +137,11 @@ TEST(RebuildKill, NoQueryFailsAndNothingIsWrongOrLost) {
   std::mt19937_64 random(seed);
   const testing::TemporaryFolder folder;
   int switched = 0;
-  for (int n = 0; n < kRounds; ++n) {
+  for (int n = 0; n < kRebuildKills; ++n) {
     ServerProcess server(LEFTFOLD_BINARY, folder.path());
     if (n == 0) {
       RoomsClient client(server.write_address, server.read_address);
-      for (int room = 0; room < kRooms; ++room) {
+      for (int room = 0; room < kRebuiltRooms; ++room) {
         rooms::v1::CreateRoomRequest create;
         create.set_room_id(RoomOf(room));
         create.set_name("new");

@@ -32,8 +32,8 @@ namespace {
 using testing::RoomsClient;
 using testing::ServerProcess;
 
-constexpr int kRounds = 8;
-constexpr int kRooms = 5;
+constexpr int kRoleKills = 8;
+constexpr int kRenamedRooms = 5;
 // Bounds a test whose condition never comes.
 constexpr std::chrono::seconds kPatience(60);
 
@@ -188,16 +188,17 @@ bool Send(RoomsClient& client, const std::string& room, int n, Response& respons
 void Write(Deployment& deployment, Rooms& rooms, const std::atomic<bool>& over) {
   std::unique_ptr<RoomsClient> client;
   for (int n = 0; !over; ++n) {
-    const std::string room = "room" + std::to_string(n % kRooms);
+    const std::string room = "room" + std::to_string(n % kRenamedRooms);
     core::v1::CommandReceipt receipt;
     while (true) {
       if (client == nullptr) client = deployment.Connect("write");
       if (client == nullptr) return;
       rooms::v1::CreateRoomResponse created;
       rooms::v1::RenameRoomResponse renamed;
-      const bool sent = n < kRooms ? Send<rooms::v1::CreateRoomRequest>(*client, room, n, created)
-                                   : Send<rooms::v1::RenameRoomRequest>(*client, room, n, renamed);
-      receipt = n < kRooms ? created.receipt() : renamed.receipt();
+      const bool sent = n < kRenamedRooms
+                            ? Send<rooms::v1::CreateRoomRequest>(*client, room, n, created)
+                            : Send<rooms::v1::RenameRoomRequest>(*client, room, n, renamed);
+      receipt = n < kRenamedRooms ? created.receipt() : renamed.receipt();
       if (sent) break;
       client = nullptr;
     }
@@ -408,7 +409,7 @@ TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
   clients.emplace_back([&] { watch.Run(); });
   std::vector<std::size_t> down(deployment.size());
   for (std::size_t part = 0; part < down.size(); ++part) down[part] = part;
-  for (int round = 0; round <= kRounds; ++round) {
+  for (int round = 0; round <= kRoleKills; ++round) {
     std::shuffle(down.begin(), down.end(), random);
     while (!down.empty()) {
       // What is up goes on without what is down.
@@ -416,14 +417,14 @@ TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
       ASSERT_NO_FATAL_FAILURE(deployment.Start(down.back()));
       down.pop_back();
     }
-    if (round == kRounds || ::testing::Test::HasFailure()) break;
+    if (round == kRoleKills || ::testing::Test::HasFailure()) break;
     rooms.AwaitAcknowledged(rooms.acknowledged() + pick(60));
     for (std::size_t part = 0; part < deployment.size(); ++part) down.push_back(part);
     std::shuffle(down.begin(), down.end(), random);
     down.resize(1 + static_cast<std::size_t>(pick(static_cast<int>(down.size()) - 1)));
     for (const std::size_t part : down) deployment.Stop(part, AnySignal(random));
   }
-  rooms.AwaitAcknowledged(kRooms);
+  rooms.AwaitAcknowledged(kRenamedRooms);
   over = true;
   clients.front().join();
   ExpectAnswers(deployment, rooms);

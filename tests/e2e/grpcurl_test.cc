@@ -1,5 +1,6 @@
 // The real grpcurl against a real server: what the documents and the server tell a reader to type
 // prints what they show, and every RPC of the rooms can be used from a shell.
+#include <absl/strings/str_replace.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
@@ -64,13 +65,6 @@ int Count(const std::string& text, const std::string& what) {
   return count;
 }
 
-std::string Replaced(std::string text, const std::string& from, const std::string& to) {
-  for (std::size_t at = text.find(from); at != std::string::npos;
-       at = text.find(from, at + to.size()))
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 // The commands in a document's fenced blocks: what follows "$ ", with the lines up to the next one
 // as its output, and in blocks without "$ " the lines that begin with grpcurl.
 std::vector<Shown> CommandsIn(const std::string& document) {
@@ -119,9 +113,10 @@ class Grpcurl : public ::testing::Test {
 
   // A started command, as a reader would type it; `timeout` is for a test that would hang.
   ChildProcess Start(const std::string& command) const {
-    std::string line = Replaced(command, "127.0.0.1:50051", server_->write_address);
-    line = Replaced(line, "127.0.0.1:50052", server_->read_address);
-    line = Replaced(line, "127.0.0.1:50053", server_->admin_address);
+    const std::string line =
+        absl::StrReplaceAll(command, {{"127.0.0.1:50051", server_->write_address},
+                                      {"127.0.0.1:50052", server_->read_address},
+                                      {"127.0.0.1:50053", server_->admin_address}});
     const std::string path = kTools + (":" + fs::path(LEFTFOLD_BINARY).parent_path().string());
     return ChildProcess({"/bin/bash", "-c",
                          "exec 2>&1; export PATH=" + path + ":$PATH; cd " + folder_->path() +

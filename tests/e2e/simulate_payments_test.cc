@@ -1,5 +1,6 @@
 // `leftfold simulate-payments` from outside, with curl: what its page and its help tell a reader to
 // type prints what they show.
+#include <absl/strings/str_replace.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -44,19 +45,13 @@ std::vector<std::string> FencedLines(const std::string& page) {
   return lines;
 }
 
-std::string Replaced(std::string text, const std::string& from, const std::string& to) {
-  if (const std::size_t at = text.find(from); at != std::string::npos)
-    text.replace(at, from.size(), to);
-  return text;
-}
-
 // A simulator on a free port, started as the line says.
 class Simulator {
  public:
   explicit Simulator(const std::string& line)
       : process_({"/bin/bash", "-c",
-                  "exec " + Replaced(Replaced(line, "leftfold ", LEFTFOLD_BINARY " "), kAddress,
-                                     "127.0.0.1:0")}),
+                  "exec " + absl::StrReplaceAll(line, {{"leftfold ", LEFTFOLD_BINARY " "},
+                                                       {kAddress, "127.0.0.1:0"}})}),
         address_(process_.ValueAfter("payments listening on ")) {}
   const std::string& address() const { return address_; }
   int Stop() {
@@ -80,7 +75,8 @@ TEST(SimulatePayments, TheLinesOfItsPagePrintWhatItShows) {
   int run = 0;
   for (std::size_t i = 0; i + 1 < lines.size(); ++i) {
     if (!lines[i].starts_with("curl ")) continue;
-    EXPECT_EQ(RunShell(Replaced(lines[i], kAddress, simulator.address())).output, lines[i + 1])
+    EXPECT_EQ(RunShell(absl::StrReplaceAll(lines[i], {{kAddress, simulator.address()}})).output,
+              lines[i + 1])
         << lines[i];
     ++run;
   }

@@ -20,7 +20,6 @@
 namespace leftfold {
 namespace {
 
-using namespace store::v1;  // NOLINT: the client's vocabulary, and nothing else here.
 using testing::ConsumerClient;
 using ::testing::ElementsAre;
 using testing::ErrorOf;
@@ -44,8 +43,8 @@ class ConsumersOverGrpc : public ::testing::Test {
     app_ = *std::move(app);
     const auto channel =
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials());
-    stub_ = ConsumerService::NewStub(channel);
-    log_ = EventStoreService::NewStub(channel);
+    stub_ = store::v1::ConsumerService::NewStub(channel);
+    log_ = store::v1::EventStoreService::NewStub(channel);
   }
   void Restart() {
     app_->Stop();
@@ -55,7 +54,7 @@ class ConsumersOverGrpc : public ::testing::Test {
 
   // Returns the position of the last event.
   std::int64_t Append(const std::string& stream, int events = 1) {
-    AppendResponse response;
+    store::v1::AppendResponse response;
     const auto context = NewContext();
     const grpc::Status status =
         log_->Append(context.get(), testing::AppendTo(stream, events), &response);
@@ -63,40 +62,40 @@ class ConsumersOverGrpc : public ::testing::Test {
     return response.receipt().position();
   }
   // Of notes, with short delays.
-  static ConsumerGroup Notes(const std::string& name = "notes") {
-    ConsumerGroup group;
+  static store::v1::ConsumerGroup Notes(const std::string& name = "notes") {
+    store::v1::ConsumerGroup group;
     group.set_name(name);
     group.mutable_filter()->add_categories("note");
     group.mutable_retry()->mutable_first_delay()->set_nanos(1'000'000);
     group.mutable_retry()->set_attempts(2);
     return group;
   }
-  grpc::Status Create(const ConsumerGroup& group) {
-    CreateGroupRequest request;
+  grpc::Status Create(const store::v1::ConsumerGroup& group) {
+    store::v1::CreateGroupRequest request;
     *request.mutable_group() = group;
-    CreateGroupResponse response;
+    store::v1::CreateGroupResponse response;
     return stub_->CreateGroup(NewContext().get(), request, &response);
   }
   grpc::Status Delete(const std::string& group) {
-    DeleteGroupRequest request;
+    store::v1::DeleteGroupRequest request;
     request.set_group(group);
-    DeleteGroupResponse response;
+    store::v1::DeleteGroupResponse response;
     return stub_->DeleteGroup(NewContext().get(), request, &response);
   }
-  grpc::Status Reset(const ResetGroupRequest& request) {
-    ResetGroupResponse response;
+  grpc::Status Reset(const store::v1::ResetGroupRequest& request) {
+    store::v1::ResetGroupResponse response;
     return stub_->ResetGroup(NewContext().get(), request, &response);
   }
-  std::vector<GroupStatus> List() {
-    ListGroupsResponse response;
+  std::vector<store::v1::GroupStatus> List() {
+    store::v1::ListGroupsResponse response;
     const grpc::Status status = stub_->ListGroups(NewContext().get(), {}, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return {response.groups().begin(), response.groups().end()};
   }
-  std::vector<ListParkedResponse::Parked> Parked() {
-    ListParkedRequest request;
+  std::vector<store::v1::ListParkedResponse::Parked> Parked() {
+    store::v1::ListParkedRequest request;
     request.set_group("notes");
-    ListParkedResponse response;
+    store::v1::ListParkedResponse response;
     const grpc::Status status = stub_->ListParked(NewContext().get(), request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return {response.deliveries().begin(), response.deliveries().end()};
@@ -111,8 +110,8 @@ class ConsumersOverGrpc : public ::testing::Test {
   testing::TemporaryFolder folder_;
   Registry registry_;
   std::unique_ptr<App> app_;
-  std::unique_ptr<ConsumerService::Stub> stub_;
-  std::unique_ptr<EventStoreService::Stub> log_;
+  std::unique_ptr<store::v1::ConsumerService::Stub> stub_;
+  std::unique_ptr<store::v1::EventStoreService::Stub> log_;
 };
 
 TEST_F(ConsumersOverGrpc, AGroupGoesOnBehindWhatWasAcknowledgedAlsoAfterARestart) {
@@ -153,7 +152,7 @@ TEST_F(ConsumersOverGrpc, OneEventOfAStreamIsUnderWayAndStreamsGoSideBySideOverA
   ConsumerClient::Delivery of_two = two.Next();
   EXPECT_THAT((std::set<std::string>{What(of_one), What(of_two)}),
               UnorderedElementsAre("note-a 0", "note-b 0"));
-  const GroupStatus status = List().front();
+  const store::v1::GroupStatus status = List().front();
   EXPECT_EQ(status.in_flight(), 2);
   EXPECT_EQ(status.waiting(), 4);
   ASSERT_EQ(status.consumers_size(), 2);
@@ -197,17 +196,17 @@ TEST_F(ConsumersOverGrpc, WhatFailsIsDeliveredAgainThenParkedWithWhatComesAfterU
   EXPECT_EQ(parked[1].delivery().error(), "ugly");
   EXPECT_EQ(List()[0].parked_keys(), 2);
 
-  SkipParkedRequest skip;
+  store::v1::SkipParkedRequest skip;
   skip.set_group("notes");
   skip.set_delivery_id(parked[1].delivery().delivery_id());
   skip.set_why("ugly it is");
-  SkipParkedResponse skipped;
+  store::v1::SkipParkedResponse skipped;
   EXPECT_TRUE(stub_->SkipParked(NewContext().get(), skip, &skipped).ok());
   EXPECT_GT(skipped.position(), 0);
-  ReplayParkedRequest replay;
+  store::v1::ReplayParkedRequest replay;
   replay.set_group("notes");
   replay.set_key("note-a");
-  ReplayParkedResponse replayed;
+  store::v1::ReplayParkedResponse replayed;
   EXPECT_TRUE(stub_->ReplayParked(NewContext().get(), replay, &replayed).ok());
   EXPECT_EQ(replayed.keys(), 1);
   for (const char* what : {"note-a 0", "note-a 1"}) {
@@ -224,7 +223,7 @@ TEST_F(ConsumersOverGrpc, WhatFailsIsDeliveredAgainThenParkedWithWhatComesAfterU
 }
 
 TEST_F(ConsumersOverGrpc, WhatIsNotAnsweredInTimeGoesToAnotherConsumer) {
-  ConsumerGroup group = Notes();
+  store::v1::ConsumerGroup group = Notes();
   group.mutable_ack_timeout()->set_nanos(100'000'000);
   group.mutable_retry()->set_attempts(100);
   ASSERT_TRUE(Create(group).ok());
@@ -254,7 +253,7 @@ TEST_F(ConsumersOverGrpc, AResetDeliversAgainAndAConsumerStays) {
   delivery = consumer.Next();
   EXPECT_EQ(What(delivery), "note-a 0");  // Each append of one event is "0".
 
-  ResetGroupRequest request;
+  store::v1::ResetGroupRequest request;
   request.set_group("notes");
   request.set_after_position(first);
   ASSERT_TRUE(Reset(request).ok());
@@ -276,13 +275,13 @@ TEST_F(ConsumersOverGrpc, AResetDeliversAgainAndAConsumerStays) {
 
 TEST_F(ConsumersOverGrpc, AGroupBeginsWhereItIsToldAndKeepsTheWholeLogInOrder) {
   const std::int64_t before = Append("note-a");
-  ConsumerGroup group = Notes("after");
+  store::v1::ConsumerGroup group = Notes("after");
   group.set_after_position(before);
-  group.set_key(ConsumerGroup::KEY_LOG);
+  group.set_key(store::v1::ConsumerGroup::KEY_LOG);
   ASSERT_TRUE(Create(group).ok());
   group = Notes("end");
   group.mutable_end();
-  group.set_key(ConsumerGroup::KEY_EVENT);
+  group.set_key(store::v1::ConsumerGroup::KEY_EVENT);
   ASSERT_TRUE(Create(group).ok());
   Append("note-b", 2);
   Append("list-1");
@@ -305,7 +304,7 @@ TEST_F(ConsumersOverGrpc, AGroupBeginsWhereItIsToldAndKeepsTheWholeLogInOrder) {
 TEST_F(ConsumersOverGrpc, CreatingIsRepeatableWithTheSameSettingsOnly) {
   ASSERT_TRUE(Create(Notes()).ok());
   EXPECT_TRUE(Create(Notes()).ok());
-  ConsumerGroup other = Notes();
+  store::v1::ConsumerGroup other = Notes();
   other.set_max_in_flight(7);
   EXPECT_EQ(ErrorOf(Create(other)).reason, "GROUP_EXISTS");
   EXPECT_EQ(ErrorOf(Create(other)).code, grpc::StatusCode::ALREADY_EXISTS);
@@ -318,11 +317,11 @@ TEST_F(ConsumersOverGrpc, CreatingIsRepeatableWithTheSameSettingsOnly) {
 }
 
 TEST_F(ConsumersOverGrpc, AllThatIsWrongWithAGroupIsNamedAtOnce) {
-  ConsumerGroup group;
+  store::v1::ConsumerGroup group;
   group.set_name("No");
   group.mutable_filter()->add_categories("A");
   group.set_after_position(9);
-  group.set_key(static_cast<ConsumerGroup::Key>(9));
+  group.set_key(static_cast<store::v1::ConsumerGroup::Key>(9));
   group.mutable_retry()->set_attempts(0);
   group.mutable_ack_timeout()->set_seconds(0);
   group.set_max_in_flight(kConsumerWindowMax + 1);
@@ -340,21 +339,21 @@ TEST_F(ConsumersOverGrpc, ThereIsALimitOfGroups) {
 
 TEST_F(ConsumersOverGrpc, EveryRpcOfAGroupThatIsNotThereSaysSo) {
   EXPECT_EQ(ErrorOf(Delete("x")).reason, "GROUP_NOT_FOUND");
-  ResetGroupRequest reset;
+  store::v1::ResetGroupRequest reset;
   reset.set_group("x");
   EXPECT_EQ(ErrorOf(Reset(reset)).reason, "GROUP_NOT_FOUND");
   reset.set_after_position(5);
   EXPECT_EQ(ErrorOf(Reset(reset)).reason, "INVALID_FIELDS");
-  ListParkedRequest list;
-  ListParkedResponse listed;
+  store::v1::ListParkedRequest list;
+  store::v1::ListParkedResponse listed;
   EXPECT_EQ(ErrorOf(stub_->ListParked(NewContext().get(), list, &listed)).reason,
             "GROUP_NOT_FOUND");
-  ReplayParkedRequest replay;
-  ReplayParkedResponse replayed;
+  store::v1::ReplayParkedRequest replay;
+  store::v1::ReplayParkedResponse replayed;
   EXPECT_EQ(ErrorOf(stub_->ReplayParked(NewContext().get(), replay, &replayed)).reason,
             "GROUP_NOT_FOUND");
-  SkipParkedRequest skip;
-  SkipParkedResponse skipped;
+  store::v1::SkipParkedRequest skip;
+  store::v1::SkipParkedResponse skipped;
   EXPECT_EQ(ErrorOf(stub_->SkipParked(NewContext().get(), skip, &skipped)).reason,
             "INVALID_FIELDS");
   skip.set_why("because");
@@ -374,7 +373,7 @@ TEST_F(ConsumersOverGrpc, AConsumerThatSaysWhatMakesNoSenseEndsWithWhy) {
     consumer.Ack("a");
     EXPECT_THAT(ErrorOf(consumer.Rest()).message, HasSubstr("open"));
   }
-  const auto end_of = [this](const ConsumeRequest& request) {
+  const auto end_of = [this](const store::v1::ConsumeRequest& request) {
     ConsumerClient consumer(*stub_, "notes", 1);
     EXPECT_TRUE(consumer.opened());
     consumer.Send(request);
@@ -382,7 +381,7 @@ TEST_F(ConsumersOverGrpc, AConsumerThatSaysWhatMakesNoSenseEndsWithWhy) {
     EXPECT_EQ(error.reason, "INVALID_FIELDS");
     return error.message;
   };
-  ConsumeRequest request;
+  store::v1::ConsumeRequest request;
   EXPECT_THAT(end_of(request), HasSubstr("content"));
   request.mutable_open()->set_group("notes");
   EXPECT_THAT(end_of(request), HasSubstr("must be the first message only"));

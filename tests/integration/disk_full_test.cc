@@ -19,7 +19,7 @@ using testing::GrpcError;
 using testing::JsonRecord;
 using testing::NewContext;
 
-constexpr int kRounds = 2;
+constexpr int kDiskFills = 2;
 constexpr std::int64_t kLeft = 6 << 20;  // For the appends of a round.
 constexpr std::size_t kLarge = 100'000;
 constexpr int kAppendsMax = 1'000;  // Far more than fit.
@@ -112,7 +112,7 @@ TEST_F(DiskFull, AppendsAreRefusedReadsGoOnAndSpaceBringsAppendsBack) {
   rooms::v1::CreateRoomResponse created;
   ASSERT_TRUE(rooms_->Call(create, &created).ok());
   ASSERT_EQ(NameOfRoom(created.receipt().position()), "Oak");
-  for (int round = 0; round < kRounds; ++round) {
+  for (int round = 0; round < kDiskFills; ++round) {
     SCOPED_TRACE(round);
     disk_.Fill(kLeft);
     AppendUntilFull(kLarge);

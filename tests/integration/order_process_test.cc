@@ -25,7 +25,6 @@
 namespace leftfold {
 namespace {
 
-using namespace orders::v1;  // NOLINT(google-build-using-namespace)
 using ::testing::HasSubstr;
 using testing::Parse;
 
@@ -44,10 +43,11 @@ class OrderProcessOverGrpc : public ::testing::Test {
     app_ = *std::move(app);
     const auto credentials = grpc::InsecureChannelCredentials();
     const auto write = grpc::CreateChannel(app_->write_address(), credentials);
-    restaurants_ = RestaurantCommandService::NewStub(write);
-    agents_ = AgentCommandService::NewStub(write);
-    orders_ = OrderCommandService::NewStub(write);
-    queries_ = OrderQueryService::NewStub(grpc::CreateChannel(app_->read_address(), credentials));
+    restaurants_ = orders::v1::RestaurantCommandService::NewStub(write);
+    agents_ = orders::v1::AgentCommandService::NewStub(write);
+    orders_ = orders::v1::OrderCommandService::NewStub(write);
+    queries_ = orders::v1::OrderQueryService::NewStub(
+        grpc::CreateChannel(app_->read_address(), credentials));
     reactors_ =
         admin::v1::ReactorService::NewStub(grpc::CreateChannel(app_->admin_address(), credentials));
   }
@@ -67,36 +67,38 @@ class OrderProcessOverGrpc : public ::testing::Test {
     position_ = response.receipt().position();
   }
   void OpenAndOrder() {
-    Do(*restaurants_, &RestaurantCommandService::Stub::RegisterRestaurant,
+    Do(*restaurants_, &orders::v1::RestaurantCommandService::Stub::RegisterRestaurant,
        "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_AUTO");
-    Do(*restaurants_, &RestaurantCommandService::Stub::AddMenuItem,
+    Do(*restaurants_, &orders::v1::RestaurantCommandService::Stub::AddMenuItem,
        "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900");
-    Do(*restaurants_, &RestaurantCommandService::Stub::OpenRestaurant, "restaurant_id: 'roma'");
-    Do(*agents_, &AgentCommandService::Stub::RegisterAgent, "agent_id: 'bo' name: 'Bo'");
-    Do(*agents_, &AgentCommandService::Stub::AgentGoOnline, "agent_id: 'bo'");
-    Do(*orders_, &OrderCommandService::Stub::PlaceOrder,
+    Do(*restaurants_, &orders::v1::RestaurantCommandService::Stub::OpenRestaurant,
+       "restaurant_id: 'roma'");
+    Do(*agents_, &orders::v1::AgentCommandService::Stub::RegisterAgent,
+       "agent_id: 'bo' name: 'Bo'");
+    Do(*agents_, &orders::v1::AgentCommandService::Stub::AgentGoOnline, "agent_id: 'bo'");
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::PlaceOrder,
        "order_id: 'o1' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
        "lines { item_id: 'pizza' qty: 2 }");
   }
   void Pay() {
-    Do(*orders_, &OrderCommandService::Stub::PayForOrder,
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::PayForOrder,
        "order_id: 'o1' customer_id: 'ada' payment_id: 'p1' method_type: 'card' "
        "payment_token: 'tok_charged_no_answer' amount_minor: 1800");
   }
   // Waits until the order is there.
-  void Await(OrderStatus status) {
+  void Await(orders::v1::OrderStatus status) {
     grpc::ClientContext context;
     SetDeadline(context);
-    WatchOrderRequest request;
+    orders::v1::WatchOrderRequest request;
     request.set_order_id("o1");
     request.set_min_position(position_);
     const auto watch = queries_->WatchOrder(&context, request);
-    WatchOrderResponse response;
-    OrderStatus seen = ORDER_STATUS_UNSPECIFIED;
+    orders::v1::WatchOrderResponse response;
+    orders::v1::OrderStatus seen = orders::v1::ORDER_STATUS_UNSPECIFIED;
     while (seen != status && watch->Read(&response)) {
       if (response.has_order()) seen = response.order().status();
     }
-    EXPECT_EQ(OrderStatus_Name(seen), OrderStatus_Name(status));
+    EXPECT_EQ(orders::v1::OrderStatus_Name(seen), orders::v1::OrderStatus_Name(status));
     context.TryCancel();
   }
 
@@ -119,10 +121,10 @@ class OrderProcessOverGrpc : public ::testing::Test {
   testing::TemporaryFolder folder_;
   Registry registry_;
   std::unique_ptr<App> app_;
-  std::unique_ptr<RestaurantCommandService::Stub> restaurants_;
-  std::unique_ptr<AgentCommandService::Stub> agents_;
-  std::unique_ptr<OrderCommandService::Stub> orders_;
-  std::unique_ptr<OrderQueryService::Stub> queries_;
+  std::unique_ptr<orders::v1::RestaurantCommandService::Stub> restaurants_;
+  std::unique_ptr<orders::v1::AgentCommandService::Stub> agents_;
+  std::unique_ptr<orders::v1::OrderCommandService::Stub> orders_;
+  std::unique_ptr<orders::v1::OrderQueryService::Stub> queries_;
   std::unique_ptr<admin::v1::ReactorService::Stub> reactors_;
   std::string position_;
 };
@@ -135,12 +137,14 @@ TEST_F(OrderProcessOverGrpc, BringsAnOrderFromPlacingToDelivery) {
   ASSERT_TRUE(provider.ok()) << provider.status();
   Start({{"payments", {"http://" + (*provider)->address(), "sk_test"}}});
   OpenAndOrder();
-  Await(ORDER_STATUS_AWAITING_PAYMENT);
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
   Pay();
-  Await(ORDER_STATUS_AGENT_ASSIGNED);
-  Do(*orders_, &OrderCommandService::Stub::ConfirmPickup, "order_id: 'o1' agent_id: 'bo'");
-  Do(*orders_, &OrderCommandService::Stub::ConfirmDelivery, "order_id: 'o1' agent_id: 'bo'");
-  Await(ORDER_STATUS_DELIVERED);
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
+  Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmPickup,
+     "order_id: 'o1' agent_id: 'bo'");
+  Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmDelivery,
+     "order_id: 'o1' agent_id: 'bo'");
+  Await(orders::v1::ORDER_STATUS_DELIVERED);
   EXPECT_EQ((*provider)->stats().charges_succeeded(), 1);
   EXPECT_EQ((*provider)->stats().captured_minor(), 1800);
 }
@@ -150,9 +154,9 @@ TEST_F(OrderProcessOverGrpc, HearsOfAPaymentByTheProvidersWebhook) {
   Start({{"payments",
           {.url = "http://127.0.0.1:1", .api_key = "sk_test", .webhook_secret = "whsec"}}});
   OpenAndOrder();
-  Await(ORDER_STATUS_AWAITING_PAYMENT);
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
   Pay();
-  Await(ORDER_STATUS_PAYMENT_PROCESSING);
+  Await(orders::v1::ORDER_STATUS_PAYMENT_PROCESSING);
   tools::PaymentSimulator provider({.webhooks = true});
   provider.Handle({.method = "POST",
                    .path = "/v1/charges",
@@ -168,10 +172,10 @@ TEST_F(OrderProcessOverGrpc, HearsOfAPaymentByTheProvidersWebhook) {
   EXPECT_EQ(Tell("/payments", std::string(kInboundBodyBytesMax + 1, 'x'), "whsec"), 413);
   EXPECT_EQ(Tell("/else", body, "whsec"), 404);
   EXPECT_EQ(Tell("/payments", body, "whsec", "PUT"), 405);
-  Await(ORDER_STATUS_PAYMENT_PROCESSING);
+  Await(orders::v1::ORDER_STATUS_PAYMENT_PROCESSING);
   EXPECT_EQ(Tell("/payments", body, "whsec"), 200);
   EXPECT_EQ(Tell("/payments", body, "whsec"), 200);
-  Await(ORDER_STATUS_AGENT_ASSIGNED);
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
 }
 
 TEST_F(OrderProcessOverGrpc, HearsNobodyWithoutASecret) {
@@ -182,9 +186,9 @@ TEST_F(OrderProcessOverGrpc, HearsNobodyWithoutASecret) {
 TEST_F(OrderProcessOverGrpc, SaysWhatToSetWhereThereIsNoProvider) {
   Start({});
   OpenAndOrder();
-  Await(ORDER_STATUS_AWAITING_PAYMENT);
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
   Pay();
-  Await(ORDER_STATUS_PAYMENT_PROCESSING);
+  Await(orders::v1::ORDER_STATUS_PAYMENT_PROCESSING);
   grpc::ClientContext context;
   SetDeadline(context);
   admin::v1::WatchErrorsRequest request;

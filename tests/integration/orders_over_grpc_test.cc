@@ -18,7 +18,6 @@
 namespace leftfold {
 namespace {
 
-using namespace orders::v1;  // NOLINT(google-build-using-namespace)
 using testing::ErrorOf;
 using testing::GrpcError;
 
@@ -39,9 +38,9 @@ class OrdersOverGrpc : public ::testing::Test {
     app_ = *std::move(app);
     const auto channel =
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials());
-    customers_ = CustomerCommandService::NewStub(channel);
-    orders_ = OrderCommandService::NewStub(channel);
-    process_ = OrderProcessCommandService::NewStub(channel);
+    customers_ = orders::v1::CustomerCommandService::NewStub(channel);
+    orders_ = orders::v1::OrderCommandService::NewStub(channel);
+    process_ = orders::v1::OrderProcessCommandService::NewStub(channel);
   }
 
   template <class Service, class Request, class Response>
@@ -56,42 +55,44 @@ class OrdersOverGrpc : public ::testing::Test {
 
   // The customer's id.
   std::string Enter(const std::string& username) {
-    EnterAppRequest request;
+    orders::v1::EnterAppRequest request;
     request.set_username(username);
-    EnterAppResponse response;
+    orders::v1::EnterAppResponse response;
     const grpc::Status status =
-        Call(*customers_, &CustomerCommandService::Stub::EnterApp, request, &response);
+        Call(*customers_, &orders::v1::CustomerCommandService::Stub::EnterApp, request, &response);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return response.receipt().aggregate_id();
   }
 
   grpc::Status RegisterCustomer(const std::string& id, const std::string& username) {
-    RegisterCustomerRequest request;
+    orders::v1::RegisterCustomerRequest request;
     request.set_customer_id(id);
     request.set_username(username);
-    RegisterCustomerResponse response;
-    return Call(*customers_, &CustomerCommandService::Stub::RegisterCustomer, request, &response);
+    orders::v1::RegisterCustomerResponse response;
+    return Call(*customers_, &orders::v1::CustomerCommandService::Stub::RegisterCustomer, request,
+                &response);
   }
 
-  grpc::Status PlaceAll(const PlaceOrdersRequest& request, PlaceOrdersResponse* response) {
-    return Call(*orders_, &OrderCommandService::Stub::PlaceOrders, request, response);
+  grpc::Status PlaceAll(const orders::v1::PlaceOrdersRequest& request,
+                        orders::v1::PlaceOrdersResponse* response) {
+    return Call(*orders_, &orders::v1::OrderCommandService::Stub::PlaceOrders, request, response);
   }
 
-  static PlaceOrderRequest OrderOf(const std::string& id) {
-    PlaceOrderRequest order;
+  static orders::v1::PlaceOrderRequest OrderOf(const std::string& id) {
+    orders::v1::PlaceOrderRequest order;
     order.set_order_id(id);
     order.set_customer_id("ada");
     order.set_restaurant_id("roma");
     order.set_address("1 Mill Lane");
-    OrderLine& line = *order.add_lines();
+    orders::v1::OrderLine& line = *order.add_lines();
     line.set_item_id("pizza");
     line.set_qty(1);
     return order;
   }
 
   // Of `orders` without ids.
-  static PlaceOrdersRequest BatchOf(int orders, const std::string& command_id) {
-    PlaceOrdersRequest request;
+  static orders::v1::PlaceOrdersRequest BatchOf(int orders, const std::string& command_id) {
+    orders::v1::PlaceOrdersRequest request;
     for (int i = 0; i < orders; ++i) *request.add_orders() = OrderOf("");
     request.set_command_id(command_id);
     return request;
@@ -106,9 +107,9 @@ class OrdersOverGrpc : public ::testing::Test {
   testing::TemporaryFolder folder_;
   Registry registry_;
   std::unique_ptr<App> app_;
-  std::unique_ptr<CustomerCommandService::Stub> customers_;
-  std::unique_ptr<OrderCommandService::Stub> orders_;
-  std::unique_ptr<OrderProcessCommandService::Stub> process_;
+  std::unique_ptr<orders::v1::CustomerCommandService::Stub> customers_;
+  std::unique_ptr<orders::v1::OrderCommandService::Stub> orders_;
+  std::unique_ptr<orders::v1::OrderProcessCommandService::Stub> process_;
 };
 
 TEST_F(OrdersOverGrpc, WhoEntersIsFoundByTheNameInAnyCaseAlsoAfterARestart) {
@@ -128,8 +129,8 @@ TEST_F(OrdersOverGrpc, WhoEntersIsFoundByTheNameInAnyCaseAlsoAfterARestart) {
 }
 
 TEST_F(OrdersOverGrpc, ABatchPlacesAThousandOrdersOnceHoweverOftenItIsSent) {
-  const PlaceOrdersRequest request = BatchOf(kBatchCommandsMax, "burst");
-  PlaceOrdersResponse first;
+  const orders::v1::PlaceOrdersRequest request = BatchOf(kBatchCommandsMax, "burst");
+  orders::v1::PlaceOrdersResponse first;
   ASSERT_TRUE(PlaceAll(request, &first).ok());
   ASSERT_EQ(first.results_size(), kBatchCommandsMax);
   std::set<std::string> ids;
@@ -139,7 +140,7 @@ TEST_F(OrdersOverGrpc, ABatchPlacesAThousandOrdersOnceHoweverOftenItIsSent) {
     ids.insert(outcome.receipt().aggregate_id());
   }
   EXPECT_EQ(static_cast<int>(ids.size()), kBatchCommandsMax);
-  PlaceOrdersResponse again;
+  orders::v1::PlaceOrdersResponse again;
   ASSERT_TRUE(PlaceAll(request, &again).ok());
   ASSERT_EQ(again.results_size(), kBatchCommandsMax);
   for (int i = 0; i < kBatchCommandsMax; ++i) {
@@ -149,13 +150,13 @@ TEST_F(OrdersOverGrpc, ABatchPlacesAThousandOrdersOnceHoweverOftenItIsSent) {
 }
 
 TEST_F(OrdersOverGrpc, EachOrderOfABatchIsPlacedOrRefusedForItself) {
-  PlaceOrdersRequest request;
+  orders::v1::PlaceOrdersRequest request;
   *request.add_orders() = OrderOf("o1");
   *request.add_orders() = OrderOf("o1");
   *request.add_orders() = OrderOf("o2");
   request.mutable_orders(2)->clear_lines();
   *request.add_orders() = OrderOf("o3");
-  PlaceOrdersResponse response;
+  orders::v1::PlaceOrdersResponse response;
   ASSERT_TRUE(PlaceAll(request, &response).ok());
   ASSERT_EQ(response.results_size(), 4);
   EXPECT_EQ(response.results(0).receipt().aggregate_id(), "o1");
@@ -170,23 +171,24 @@ TEST_F(OrdersOverGrpc, EachOrderOfABatchIsPlacedOrRefusedForItself) {
 }
 
 TEST_F(OrdersOverGrpc, OrdersOfABatchHaveItsCommandIdAndTheirPlaceUnlessTheyHaveOne) {
-  PlaceOrdersRequest request = BatchOf(2, "burst");
+  orders::v1::PlaceOrdersRequest request = BatchOf(2, "burst");
   request.mutable_orders(0)->set_command_id("mine");
-  PlaceOrdersResponse batch;
+  orders::v1::PlaceOrdersResponse batch;
   ASSERT_TRUE(PlaceAll(request, &batch).ok());
   int place = 0;
   for (const char* id : {"mine", "burst/1"}) {
-    PlaceOrderRequest alone = OrderOf("");
+    orders::v1::PlaceOrderRequest alone = OrderOf("");
     alone.set_command_id(id);
-    PlaceOrderResponse response;
-    ASSERT_TRUE(Call(*orders_, &OrderCommandService::Stub::PlaceOrder, alone, &response).ok());
+    orders::v1::PlaceOrderResponse response;
+    ASSERT_TRUE(
+        Call(*orders_, &orders::v1::OrderCommandService::Stub::PlaceOrder, alone, &response).ok());
     EXPECT_TRUE(response.receipt().duplicate());
     EXPECT_EQ(response.receipt().aggregate_id(), batch.results(place++).receipt().aggregate_id());
   }
 }
 
 TEST_F(OrdersOverGrpc, ABatchThatIsTooLargeOrMalformedIsRefusedAsAWhole) {
-  PlaceOrdersResponse response;
+  orders::v1::PlaceOrdersResponse response;
   const GrpcError large = ErrorOf(PlaceAll(BatchOf(kBatchCommandsMax + 1, "burst"), &response));
   EXPECT_EQ(large.code, grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(large.reason, "BATCH_TOO_LARGE");
@@ -202,16 +204,17 @@ TEST_F(OrdersOverGrpc, ABatchThatIsTooLargeOrMalformedIsRefusedAsAWhole) {
   ASSERT_TRUE(PlaceAll(BatchOf(1, "lf:burst"), &response).ok());
   EXPECT_EQ(Refusal(response.results(0)).reason, "COMMAND_ID_RESERVED");
   response.Clear();
-  ASSERT_TRUE(PlaceAll(PlaceOrdersRequest(), &response).ok());
+  ASSERT_TRUE(PlaceAll(orders::v1::PlaceOrdersRequest(), &response).ok());
   EXPECT_EQ(response.results_size(), 0);
 }
 
 TEST_F(OrdersOverGrpc, WhatReactorsSendNeedsTheToken) {
-  TimeOutApprovalRequest request;
+  orders::v1::TimeOutApprovalRequest request;
   request.set_order_id("o1");
-  TimeOutApprovalResponse response;
-  const GrpcError refused = ErrorOf(
-      Call(*process_, &OrderProcessCommandService::Stub::TimeOutApproval, request, &response));
+  orders::v1::TimeOutApprovalResponse response;
+  const GrpcError refused =
+      ErrorOf(Call(*process_, &orders::v1::OrderProcessCommandService::Stub::TimeOutApproval,
+                   request, &response));
   EXPECT_EQ(refused.code, grpc::StatusCode::PERMISSION_DENIED);
   EXPECT_EQ(refused.reason, "TOKEN_REQUIRED");
 }

@@ -25,7 +25,7 @@ using testing::HttpServer;
 using testing::HttpTold;
 using ::testing::Pair;
 
-using Result = absl::StatusOr<HttpReply>;
+using HttpResult = absl::StatusOr<HttpReply>;
 
 HttpRequest Get(const std::string& url) {
   HttpRequest request;
@@ -34,13 +34,13 @@ HttpRequest Get(const std::string& url) {
   return request;
 }
 
-std::future<Result> Start(HttpClient& client, HttpRequest request) {
-  auto promise = std::make_shared<std::promise<Result>>();
-  client.Send(std::move(request), [promise](Result r) { promise->set_value(std::move(r)); });
+std::future<HttpResult> Start(HttpClient& client, HttpRequest request) {
+  auto promise = std::make_shared<std::promise<HttpResult>>();
+  client.Send(std::move(request), [promise](HttpResult r) { promise->set_value(std::move(r)); });
   return promise->get_future();
 }
 
-Result Call(HttpClient& client, HttpRequest request) {
+HttpResult Call(HttpClient& client, HttpRequest request) {
   return Start(client, std::move(request)).get();
 }
 
@@ -57,7 +57,7 @@ TEST(CurlHttpClient, SendsMethodHeadersAndBodyAndGetsStatusHeadersAndBody) {
   request.method = "POST";
   request.headers = {{"Authorization", "Bearer key"}, {"X-Empty", ""}};
   request.body = std::string("{\"a\":\0}", 7);
-  const Result reply = Call(client, request);
+  const HttpResult reply = Call(client, request);
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->status, 418);
   EXPECT_EQ(reply->body, "body");
@@ -77,13 +77,13 @@ TEST(CurlHttpClient, EveryMethodArrivesAsItself) {
   for (const char* method : {"GET", "POST", "PUT", "PATCH", "DELETE"}) {
     HttpRequest request = Get(server.url());
     request.method = method;
-    const Result reply = Call(client, request);
+    const HttpResult reply = Call(client, request);
     ASSERT_TRUE(reply.ok()) << method << reply.status();
     EXPECT_EQ(reply->body, method);
   }
   HttpRequest head = Get(server.url());
   head.method = "HEAD";
-  const Result reply = Call(client, head);
+  const HttpResult reply = Call(client, head);
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_THAT(reply->headers, Contains(Pair("content-length", "4")));
   EXPECT_EQ(reply->body, "");
@@ -95,7 +95,7 @@ TEST(CurlHttpClient, ARedirectIsAReply) {
     return HttpTold{"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n"};
   });
   CurlHttpClient client;
-  const Result reply = Call(client, Get(server.url("/")));
+  const HttpResult reply = Call(client, Get(server.url("/")));
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->status, 302);
   EXPECT_THAT(reply->headers, Contains(Pair("location", "/other")));
@@ -127,7 +127,7 @@ TEST(CurlHttpClient, ASlowReplyIsDeadlineExceeded) {
   CurlHttpClient client;
   HttpRequest request = Get(server.url());
   request.timeout = absl::Milliseconds(20);
-  const Result reply = Call(client, request);
+  const HttpResult reply = Call(client, request);
   EXPECT_EQ(reply.status().code(), absl::StatusCode::kDeadlineExceeded) << reply.status();
   EXPECT_THAT(std::string(reply.status().message()), HasSubstr("20 ms"));
 }
@@ -139,7 +139,7 @@ TEST(CurlHttpClient, AReplyUpToTheLimitIsTakenAndNoLargerOne) {
     return HttpTold{head + std::string(size - head.size(), 'x')};
   });
   CurlHttpClient client;
-  const Result largest = Call(client, Get(server.url("/limit")));
+  const HttpResult largest = Call(client, Get(server.url("/limit")));
   ASSERT_TRUE(largest.ok()) << largest.status();
   EXPECT_EQ(largest->body.size() + head.size(), kHttpReplyBytesMax);
   EXPECT_EQ(Call(client, Get(server.url("/more"))).status().code(), absl::StatusCode::kOutOfRange);
@@ -168,18 +168,18 @@ TEST(CurlHttpClient, AsManyCallsAsTheLimitSaysAreUnderWayAtOnce) {
     return HttpAnswer(request.target);
   });
   CurlHttpClient client;
-  std::vector<std::future<Result>> calls;
+  std::vector<std::future<HttpResult>> calls;
   for (int i = 0; i + 1 < kHttpCallsMax; ++i)
     calls.push_back(Start(client, Get(server.url("/" + std::to_string(i)))));
   // The last one is sent from within `done`, of a call that was refused.
-  std::promise<Result> last;
-  client.Send(Get("ftp://nowhere"), [&](const Result& refused) {
+  std::promise<HttpResult> last;
+  client.Send(Get("ftp://nowhere"), [&](const HttpResult& refused) {
     EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
-    client.Send(Get(server.url("/last")), [&](Result r) { last.set_value(std::move(r)); });
+    client.Send(Get(server.url("/last")), [&](HttpResult r) { last.set_value(std::move(r)); });
   });
   EXPECT_EQ(last.get_future().get().value().body, "/last");
   for (int i = 0; i + 1 < kHttpCallsMax; ++i) {
-    const Result reply = calls[static_cast<std::size_t>(i)].get();
+    const HttpResult reply = calls[static_cast<std::size_t>(i)].get();
     ASSERT_TRUE(reply.ok()) << reply.status();
     EXPECT_EQ(reply->body, "/" + std::to_string(i));
   }
@@ -189,11 +189,11 @@ TEST(CurlHttpClient, AsManyCallsAsTheLimitSaysAreUnderWayAtOnce) {
 TEST(CurlHttpClient, OneMoreThanTheLimitIsRefused) {
   HttpServer server([](const HttpSeen&) { return Told("", HttpTold::Then::kHold); });
   auto client = std::make_unique<CurlHttpClient>();
-  std::vector<std::future<Result>> calls;
+  std::vector<std::future<HttpResult>> calls;
   for (int i = 0; i < kHttpCallsMax; ++i) calls.push_back(Start(*client, Get(server.url())));
   EXPECT_EQ(Call(*client, Get(server.url())).status().code(), absl::StatusCode::kResourceExhausted);
   client.reset();
-  for (std::future<Result>& call : calls)
+  for (std::future<HttpResult>& call : calls)
     EXPECT_EQ(call.get().status().code(), absl::StatusCode::kCancelled);
 }
 
@@ -218,7 +218,7 @@ TEST(CurlHttpClient, NoProxyOfTheEnvironmentIsAsked) {
   HttpServer proxy([](const HttpSeen&) { return HttpAnswer("from the proxy"); });
   setenv("http_proxy", proxy.url().c_str(), 1);
   CurlHttpClient client;
-  const Result reply = Call(client, Get(server.url("/direct")));
+  const HttpResult reply = Call(client, Get(server.url("/direct")));
   unsetenv("http_proxy");
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->body, "/direct");

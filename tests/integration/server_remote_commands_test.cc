@@ -20,7 +20,7 @@
 namespace leftfold {
 namespace {
 
-using Answer = absl::StatusOr<core::v1::CommandReceipt>;
+using ReceiptOrStatus = absl::StatusOr<core::v1::CommandReceipt>;
 
 // Gives each call of CreateRoom the next answer of its script, then accepts.
 class Writer final : public rooms::v1::RoomCommandService::Service {
@@ -61,9 +61,9 @@ class RemoteCommandsTest : public ::testing::Test {
     commands_->Stop();
     pool_.Stop();
   }
-  Answer Send(std::unique_ptr<google::protobuf::Message> command, bool trusted = true) {
+  ReceiptOrStatus Send(std::unique_ptr<google::protobuf::Message> command, bool trusted = true) {
     const CommandEntry* entry = registry_.FindCommand(command->GetDescriptor()->full_name());
-    std::promise<Answer> answer;
+    std::promise<ReceiptOrStatus> answer;
     commands_->Handle(*entry, std::move(command),
                       {.actor = "reactor:ticker",
                        .correlation_id = correlation_id_,
@@ -71,10 +71,10 @@ class RemoteCommandsTest : public ::testing::Test {
                        .traceparent = "",
                        .headers = {},
                        .trusted = trusted},
-                      [&](Answer given) { answer.set_value(std::move(given)); });
+                      [&](ReceiptOrStatus given) { answer.set_value(std::move(given)); });
     return answer.get_future().get();
   }
-  Answer Create() {
+  ReceiptOrStatus Create() {
     auto command = std::make_unique<rooms::v1::CreateRoomRequest>();
     command->set_room_id("oak");
     command->set_command_id("lf:ticker:7:0");
@@ -90,7 +90,7 @@ class RemoteCommandsTest : public ::testing::Test {
 };
 
 TEST_F(RemoteCommandsTest, SendWhatTheWriterWouldHaveKnown) {
-  const Answer answer = Create();
+  const ReceiptOrStatus answer = Create();
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_EQ(answer->aggregate_id(), "oak");
   EXPECT_EQ(writer_.id, "lf:ticker:7:0");
@@ -112,7 +112,7 @@ TEST_F(RemoteCommandsTest, AreSentAgainUntilTheyAreAnswered) {
 TEST_F(RemoteCommandsTest, GiveRefusalsAsTheyAre) {
   writer_.script = {rpc::ToGrpc(Reject(core::v1::ERROR_REASON_QUEUE_FULL, "come back")),
                     rpc::ToGrpc(Reject(core::v1::ERROR_REASON_VERSION_CONFLICT, "too late"))};
-  const Answer full = Create();
+  const ReceiptOrStatus full = Create();
   EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ReasonOf(full.status()), "QUEUE_FULL");
   EXPECT_EQ(ReasonOf(Create().status()), "VERSION_CONFLICT");
@@ -140,7 +140,7 @@ TEST_F(RemoteCommandsTest, LeaveOutAnIdThatIsNoHeader) {
 }
 
 TEST_F(RemoteCommandsTest, RefuseSystemCommandsOfWhoIsNotTrusted) {
-  const Answer answer = Send(std::make_unique<rooms::v1::StartSessionRequest>(), false);
+  const ReceiptOrStatus answer = Send(std::make_unique<rooms::v1::StartSessionRequest>(), false);
   EXPECT_EQ(ReasonOf(answer.status()), "TOKEN_REQUIRED");
 }
 

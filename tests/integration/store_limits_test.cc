@@ -21,7 +21,6 @@
 namespace leftfold {
 namespace {
 
-using namespace store::v1;  // NOLINT: the client's vocabulary.
 using testing::ConnectToStore;
 using testing::ErrorOf;
 using testing::GrpcError;
@@ -30,7 +29,7 @@ using testing::kSanitized;
 using testing::NewContext;
 using testing::Subscriber;
 
-using Stub = EventStoreService::Stub;
+using Stub = store::v1::EventStoreService::Stub;
 
 constexpr absl::Duration kDeadline = absl::Minutes(5);
 
@@ -39,7 +38,7 @@ class StoreLimits : public ::testing::Test {
   // Streams take turns on a few connections.
   Stub& AnyStub() { return *stubs_[next_stub_++ % stubs_.size()]; }
   std::unique_ptr<Subscriber> Subscribe() {
-    return std::make_unique<Subscriber>(AnyStub(), SubscribeRequest(), kDeadline);
+    return std::make_unique<Subscriber>(AnyStub(), store::v1::SubscribeRequest(), kDeadline);
   }
   static void ExpectRefusal(const grpc::Status& status, const std::string& reason,
                             std::size_t maximum) {
@@ -73,10 +72,10 @@ TEST_F(StoreLimits, SubscribersBeyondTheirNumberAreRefusedUntilOneGoes) {
   const auto refused = Subscribe();
   ASSERT_FALSE(refused->ReadStarted());
   ExpectRefusal(refused->End(), "TOO_MANY_READERS", kReadersMax);
-  ReadAllRequest all;
+  store::v1::ReadAllRequest all;
   const auto context = NewContext();
   const auto reader = AnyStub().ReadAll(context.get(), all);
-  ReadAllResponse response;
+  store::v1::ReadAllResponse response;
   ASSERT_FALSE(reader->Read(&response)) << "reads count too";
   ExpectRefusal(reader->Finish(), "TOO_MANY_READERS", kReadersMax);
   open.front() = nullptr;
@@ -86,11 +85,12 @@ TEST_F(StoreLimits, SubscribersBeyondTheirNumberAreRefusedUntilOneGoes) {
 }
 
 TEST_F(StoreLimits, SessionsBeyondTheirNumberAreRefused) {
-  using Session = grpc::ClientReaderWriter<AppendSessionRequest, AppendSessionResponse>;
+  using Session =
+      grpc::ClientReaderWriter<store::v1::AppendSessionRequest, store::v1::AppendSessionResponse>;
   std::vector<std::pair<std::unique_ptr<grpc::ClientContext>, std::unique_ptr<Session>>> open;
-  AppendSessionRequest request;
+  store::v1::AppendSessionRequest request;
   request.add_appends()->set_id(1);
-  AppendSessionResponse response;
+  store::v1::AppendSessionResponse response;
   for (std::size_t i = 0; i <= kSessionsMax; ++i) {
     auto context = NewContext(kDeadline);
     auto session = AnyStub().AppendSession(context.get());
@@ -123,7 +123,7 @@ class StalledSubscribers : public StoreLimits {
           JsonRecord("note-1", '"' + std::string(static_cast<std::size_t>(load.bytes), 'x') + '"');
     }
     for (int i = 0; i < load.appends; ++i) {
-      AppendResponse response;
+      store::v1::AppendResponse response;
       const grpc::Status status = AnyStub().Append(NewContext().get(), request, &response);
       ASSERT_TRUE(status.ok()) << status.error_message();
     }
@@ -165,7 +165,7 @@ class WriteAheadLog : public StoreLimits {
   void Append() {
     store::v1::AppendRequest request;
     *request.add_records() = JsonRecord("note-1", '"' + std::string(kEventBytesMax - 2, 'x') + '"');
-    AppendResponse response;
+    store::v1::AppendResponse response;
     const grpc::Status status = stubs_[0]->Append(NewContext().get(), request, &response);
     ASSERT_TRUE(status.ok()) << status.error_message();
   }
@@ -186,11 +186,11 @@ TEST_F(WriteAheadLog, IsBoundedWhateverClientsDoNotRead) {
   const auto all_context = NewContext(kDeadline);
   const auto stream_context = NewContext(kDeadline);
   const auto all = stubs_[1]->ReadAll(all_context.get(), {});
-  ReadStreamRequest note;
+  store::v1::ReadStreamRequest note;
   note.set_stream("note-1");
   const auto stream = stubs_[2]->ReadStream(stream_context.get(), note);
-  ReadAllResponse of_all;
-  ReadStreamResponse of_stream;
+  store::v1::ReadAllResponse of_all;
+  store::v1::ReadStreamResponse of_stream;
   ASSERT_TRUE(all->Read(&of_all));
   ASSERT_TRUE(stream->Read(&of_stream));
   for (std::int64_t i = 0; i < kAppends; ++i) {

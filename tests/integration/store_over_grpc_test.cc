@@ -28,7 +28,6 @@
 namespace leftfold {
 namespace {
 
-using namespace store::v1;  // NOLINT: the client's vocabulary, and nothing else here.
 using testing::AppendTo;
 using ::testing::ElementsAre;
 using testing::ErrorOf;
@@ -37,7 +36,7 @@ using testing::JsonRecord;
 using testing::NewContext;
 using testing::Subscriber;
 
-using Stub = EventStoreService::Stub;
+using Stub = store::v1::EventStoreService::Stub;
 
 class StoreOverGrpc : public ::testing::Test {
  protected:
@@ -49,7 +48,7 @@ class StoreOverGrpc : public ::testing::Test {
     auto app = App::Start(registry_, options);
     EXPECT_TRUE(app.ok()) << app.status();
     app_ = *std::move(app);
-    stub_ = EventStoreService::NewStub(
+    stub_ = store::v1::EventStoreService::NewStub(
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials()));
   }
 
@@ -59,52 +58,55 @@ class StoreOverGrpc : public ::testing::Test {
     return token;
   }
 
-  grpc::Status Append(const store::v1::AppendRequest& request, AppendReceipt* receipt,
+  grpc::Status Append(const store::v1::AppendRequest& request, store::v1::AppendReceipt* receipt,
                       bool trusted = false) {
     const auto context = NewContext();
     if (trusted) context->AddMetadata("authorization", "Bearer " + Token());
     context->AddMetadata("x-correlation-id", "journey-1");
-    AppendResponse response;
+    store::v1::AppendResponse response;
     const grpc::Status status = stub_->Append(context.get(), request, &response);
     *receipt = response.receipt();
     return status;
   }
-  AppendReceipt Appended(const store::v1::AppendRequest& request, bool trusted = false) {
-    AppendReceipt receipt;
+  store::v1::AppendReceipt Appended(const store::v1::AppendRequest& request, bool trusted = false) {
+    store::v1::AppendReceipt receipt;
     const grpc::Status status = Append(request, &receipt, trusted);
     EXPECT_TRUE(status.ok()) << status.error_message();
     return receipt;
   }
   GrpcError Refused(const store::v1::AppendRequest& request, bool trusted = false) {
-    AppendReceipt receipt;
+    store::v1::AppendReceipt receipt;
     return ErrorOf(Append(request, &receipt, trusted));
   }
 
-  std::vector<ReadAllResponse> ReadAll(const ReadAllRequest& request, GrpcError* error = nullptr) {
+  std::vector<store::v1::ReadAllResponse> ReadAll(const store::v1::ReadAllRequest& request,
+                                                  GrpcError* error = nullptr) {
     const auto context = NewContext();
     auto reader = stub_->ReadAll(context.get(), request);
-    std::vector<ReadAllResponse> responses;
-    for (ReadAllResponse response; reader->Read(&response);) responses.push_back(response);
+    std::vector<store::v1::ReadAllResponse> responses;
+    for (store::v1::ReadAllResponse response; reader->Read(&response);)
+      responses.push_back(response);
     Ended(reader->Finish(), error);
     return responses;
   }
-  std::vector<std::int64_t> PositionsOf(const ReadAllRequest& request) {
+  std::vector<std::int64_t> PositionsOf(const store::v1::ReadAllRequest& request) {
     std::vector<std::int64_t> positions;
     for (const auto& response : ReadAll(request)) {
       for (const auto& event : response.events()) positions.push_back(event.position());
     }
     return positions;
   }
-  std::vector<ReadStreamResponse> ReadStream(const ReadStreamRequest& request,
-                                             GrpcError* error = nullptr) {
+  std::vector<store::v1::ReadStreamResponse> ReadStream(const store::v1::ReadStreamRequest& request,
+                                                        GrpcError* error = nullptr) {
     const auto context = NewContext();
     auto reader = stub_->ReadStream(context.get(), request);
-    std::vector<ReadStreamResponse> responses;
-    for (ReadStreamResponse response; reader->Read(&response);) responses.push_back(response);
+    std::vector<store::v1::ReadStreamResponse> responses;
+    for (store::v1::ReadStreamResponse response; reader->Read(&response);)
+      responses.push_back(response);
     Ended(reader->Finish(), error);
     return responses;
   }
-  std::vector<std::int64_t> VersionsOf(const ReadStreamRequest& request) {
+  std::vector<std::int64_t> VersionsOf(const store::v1::ReadStreamRequest& request) {
     std::vector<std::int64_t> versions;
     for (const auto& response : ReadStream(request)) {
       for (const auto& event : response.events()) versions.push_back(event.version());
@@ -135,7 +137,7 @@ TEST_F(StoreOverGrpc, RecordsOfSeveralStreamsStandInTheOrderGiven) {
   tag->set_key("course");
   tag->set_value("c1");
   (*request.mutable_metadata()->mutable_headers())["tenant"] = "blue";
-  const AppendReceipt receipt = Appended(request);
+  const store::v1::AppendReceipt receipt = Appended(request);
   EXPECT_EQ(receipt.position(), 3);
   ASSERT_EQ(receipt.streams_size(), 2);
   EXPECT_EQ(receipt.streams(0).stream(), "note-1");
@@ -203,10 +205,10 @@ TEST_F(StoreOverGrpc, ARetryGetsTheSameReceiptAndOtherContentIsRefused) {
   *request.add_records() = JsonRecord("list-1", "1");
   *request.add_records() = JsonRecord("note-1", "2");
   request.set_command_id("append-1");
-  AppendReceipt first = Appended(request);
+  store::v1::AppendReceipt first = Appended(request);
   EXPECT_FALSE(first.duplicate());
   Appended(AppendTo("note-1"));
-  const AppendReceipt again = Appended(request);
+  const store::v1::AppendReceipt again = Appended(request);
   EXPECT_TRUE(again.duplicate());
   first.set_duplicate(true);
   EXPECT_EQ(again.SerializeAsString(), first.SerializeAsString());
@@ -216,9 +218,9 @@ TEST_F(StoreOverGrpc, ARetryGetsTheSameReceiptAndOtherContentIsRefused) {
   EXPECT_EQ(error.code, grpc::StatusCode::ALREADY_EXISTS);
   EXPECT_EQ(error.reason, "COMMAND_ID_REUSED");
 
-  GetCommandRequest get;
+  store::v1::GetCommandRequest get;
   get.set_command_id("append-1");
-  GetCommandResponse command;
+  store::v1::GetCommandResponse command;
   ASSERT_TRUE(stub_->GetCommand(NewContext().get(), get, &command).ok());
   EXPECT_EQ(command.position(), first.position());
   EXPECT_EQ(command.request_hash().size(), 32u);
@@ -319,18 +321,18 @@ TEST_F(StoreOverGrpc, AnotherProcessOfTheSystemAppendsAsTheEngineItself) {
   request.mutable_engine()->set_request_hash(std::string(32, 'h'));
   request.mutable_engine()->set_aggregate_id("oak");
   request.mutable_engine()->set_created_id("created");
-  const AppendReceipt receipt = Appended(request, true);
+  const store::v1::AppendReceipt receipt = Appended(request, true);
   EXPECT_EQ(receipt.engine().version(), 0);
   EXPECT_THAT(receipt.engine().versions(), ElementsAre(0, 2)) << "the streams of checks first";
   EXPECT_EQ(receipt.engine().aggregate_id(), "oak");
-  ReadAllRequest read;
+  store::v1::ReadAllRequest read;
   read.set_raw_metadata(true);
   const auto events = ReadAll(read)[0].events();
   EXPECT_EQ(events[0].stream(), "note-2") << "records keep their order";
   EXPECT_EQ(events[0].raw_metadata(), "\x0a\x01z");
-  GetCommandRequest get;
+  store::v1::GetCommandRequest get;
   get.set_command_id("lf:reactor/1");
-  GetCommandResponse command;
+  store::v1::GetCommandResponse command;
   ASSERT_TRUE(stub_->GetCommand(NewContext().get(), get, &command).ok());
   EXPECT_EQ(command.request_hash(), std::string(32, 'h'));
   EXPECT_EQ(command.created_id(), "created");
@@ -365,10 +367,10 @@ class ReadsOverGrpc : public StoreOverGrpc {
 };
 
 TEST_F(ReadsOverGrpc, AllIsReadBothWaysFromAPositionOrATimeWithACount) {
-  ReadAllRequest request;
+  store::v1::ReadAllRequest request;
   request.set_position(7);
   EXPECT_THAT(PositionsOf(request), ElementsAre(8, 9, 10));
-  request.set_direction(DIRECTION_BACKWARD);
+  request.set_direction(store::v1::DIRECTION_BACKWARD);
   EXPECT_THAT(PositionsOf(request), ElementsAre(6, 5, 4, 3, 2, 1));
   request.set_max_count(2);
   EXPECT_THAT(PositionsOf(request), ElementsAre(6, 5));
@@ -377,7 +379,7 @@ TEST_F(ReadsOverGrpc, AllIsReadBothWaysFromAPositionOrATimeWithACount) {
   EXPECT_THAT(PositionsOf(request), ElementsAre(10, 9));
   *request.mutable_time() = between_;
   EXPECT_THAT(PositionsOf(request), ElementsAre(5, 4));
-  request.set_direction(DIRECTION_FORWARD);
+  request.set_direction(store::v1::DIRECTION_FORWARD);
   EXPECT_THAT(PositionsOf(request), ElementsAre(6, 7));
   request.set_position(10);
   ASSERT_EQ(ReadAll(request).size(), 1u) << "one message also when there is nothing";
@@ -386,7 +388,7 @@ TEST_F(ReadsOverGrpc, AllIsReadBothWaysFromAPositionOrATimeWithACount) {
 
 TEST_F(ReadsOverGrpc, EachPartOfAFilterSelects) {
   const auto with = [&](auto set) {
-    ReadAllRequest request;
+    store::v1::ReadAllRequest request;
     set(*request.mutable_filter());
     return PositionsOf(request);
   };
@@ -414,20 +416,20 @@ TEST_F(ReadsOverGrpc, EachPartOfAFilterSelects) {
 }
 
 TEST_F(ReadsOverGrpc, AStreamIsReadBothWaysFromAVersionOrATimeWithACount) {
-  ReadStreamRequest request;
+  store::v1::ReadStreamRequest request;
   request.set_stream("note-1");
   EXPECT_THAT(VersionsOf(request), ElementsAre(0, 1, 2, 3, 4));
   EXPECT_EQ(ReadStream(request)[0].stream_version(), 4);
   request.set_version(3);
   EXPECT_THAT(VersionsOf(request), ElementsAre(3, 4));
-  request.set_direction(DIRECTION_BACKWARD);
+  request.set_direction(store::v1::DIRECTION_BACKWARD);
   EXPECT_THAT(VersionsOf(request), ElementsAre(3, 2, 1, 0));
   request.set_version(99);
   request.set_max_count(2);
   EXPECT_THAT(VersionsOf(request), ElementsAre(4, 3));
   *request.mutable_time() = between_;
   EXPECT_THAT(VersionsOf(request), ElementsAre(2, 1));
-  request.set_direction(DIRECTION_FORWARD);
+  request.set_direction(store::v1::DIRECTION_FORWARD);
   EXPECT_THAT(VersionsOf(request), ElementsAre(3, 4));
   request.clear_from();
   request.add_types("NoteRead");
@@ -439,7 +441,7 @@ TEST_F(ReadsOverGrpc, AStreamIsReadBothWaysFromAVersionOrATimeWithACount) {
 
 TEST_F(ReadsOverGrpc, ReadsRefuseWhatIsMalformedAndWhatIsNotThisLog) {
   GrpcError error;
-  ReadAllRequest all;
+  store::v1::ReadAllRequest all;
   all.set_partition(1);
   all.set_position(-1);
   all.set_max_count(-1);
@@ -458,7 +460,7 @@ TEST_F(ReadsOverGrpc, ReadsRefuseWhatIsMalformedAndWhatIsNotThisLog) {
   all.mutable_filter()->add_items()->add_types("B");
   ReadAll(all, &error);
   EXPECT_EQ(error.reason, "INVALID_FIELDS");
-  ReadStreamRequest stream;
+  store::v1::ReadStreamRequest stream;
   stream.set_stream("nonsense");
   stream.set_version(-1);
   ReadStream(stream, &error);
@@ -466,14 +468,14 @@ TEST_F(ReadsOverGrpc, ReadsRefuseWhatIsMalformedAndWhatIsNotThisLog) {
 }
 
 TEST_F(ReadsOverGrpc, HeadAndStreamsAreToldAndStreamsListedByPage) {
-  GetHeadResponse head;
+  store::v1::GetHeadResponse head;
   ASSERT_TRUE(stub_->GetHead(NewContext().get(), {}, &head).ok());
   EXPECT_EQ(head.position(), 10);
   EXPECT_EQ(head.chain(), ReadAll({})[0].events(9).chain());
   EXPECT_EQ(head.store_id().size(), 36u);
-  GetStreamRequest get;
+  store::v1::GetStreamRequest get;
   get.set_stream("note-1");
-  GetStreamResponse stream;
+  store::v1::GetStreamResponse stream;
   ASSERT_TRUE(stub_->GetStream(NewContext().get(), get, &stream).ok());
   EXPECT_TRUE(stream.exists());
   EXPECT_EQ(stream.version(), 4);
@@ -482,19 +484,19 @@ TEST_F(ReadsOverGrpc, HeadAndStreamsAreToldAndStreamsListedByPage) {
   EXPECT_FALSE(stream.exists());
   EXPECT_EQ(stream.version(), -1);
   for (int i = 2; i <= 5; ++i) Appended(AppendTo("note-" + std::to_string(i)));
-  ListStreamsRequest list;
+  store::v1::ListStreamsRequest list;
   list.set_category("note");
   list.set_page_size(2);
   std::vector<std::string> names;
   do {
-    ListStreamsResponse page;
+    store::v1::ListStreamsResponse page;
     ASSERT_TRUE(stub_->ListStreams(NewContext().get(), list, &page).ok());
     for (const auto& listed : page.streams()) names.push_back(listed.stream());
     list.set_page_token(page.next_page_token());
   } while (!list.page_token().empty());
   EXPECT_THAT(names, ElementsAre("note-1", "note-2", "note-3", "note-4", "note-5"));
   list.set_page_token("nonsense");
-  ListStreamsResponse page;
+  store::v1::ListStreamsResponse page;
   EXPECT_EQ(ErrorOf(stub_->ListStreams(NewContext().get(), list, &page)).reason,
             "INVALID_PAGE_TOKEN");
   list.set_category("No");
@@ -506,7 +508,7 @@ TEST_F(ReadsOverGrpc, HeadAndStreamsAreToldAndStreamsListedByPage) {
 TEST_F(StoreOverGrpc, SubscribersUnderLoadGetEveryEventOnce) {
   constexpr int kWriters = 4, kAppends = 100, kEvents = 5;
   constexpr int kAll = kWriters * kAppends * kEvents;
-  SubscribeRequest whole, category;
+  store::v1::SubscribeRequest whole, category;
   category.mutable_filter()->add_categories("note");
   {
     std::vector<std::jthread> threads;
@@ -517,7 +519,7 @@ TEST_F(StoreOverGrpc, SubscribersUnderLoadGetEveryEventOnce) {
               AppendTo((writer % 2 == 0 ? "note-" : "list-") + std::to_string(writer), kEvents));
       });
     }
-    for (const SubscribeRequest& request : {whole, category, whole}) {
+    for (const store::v1::SubscribeRequest& request : {whole, category, whole}) {
       threads.emplace_back([this, request] {
         Subscriber subscriber(*stub_, request);
         EXPECT_TRUE(subscriber.ReadEvents(request.has_filter() ? kAll / 2 : kAll));
@@ -527,24 +529,24 @@ TEST_F(StoreOverGrpc, SubscribersUnderLoadGetEveryEventOnce) {
 }
 
 TEST_F(StoreOverGrpc, ASubscriptionIsRefusedOrEndedWithReasons) {
-  const auto refusal = [&](const SubscribeRequest& request) {
+  const auto refusal = [&](const store::v1::SubscribeRequest& request) {
     const auto context = NewContext();
     auto reader = stub_->Subscribe(context.get(), request);
-    SubscribeResponse message;
+    store::v1::SubscribeResponse message;
     while (reader->Read(&message)) {
     }
     return ErrorOf(reader->Finish());
   };
-  SubscribeRequest beyond;
+  store::v1::SubscribeRequest beyond;
   beyond.set_after_position(1);
   EXPECT_EQ(refusal(beyond).reason, "LOG_DIVERGED");
-  SubscribeRequest malformed;
+  store::v1::SubscribeRequest malformed;
   malformed.set_partition(2);
   malformed.set_after_chain("short");
   const GrpcError error = refusal(malformed);
   EXPECT_EQ(error.reason, "INVALID_FIELDS");
   EXPECT_EQ(error.field_violations, 3);
-  SubscribeRequest unknown;
+  store::v1::SubscribeRequest unknown;
   unknown.GetReflection()->MutableUnknownFields(&unknown)->AddVarint(99, 1);
   EXPECT_EQ(refusal(unknown).reason, "UNKNOWN_FIELD");
 
@@ -558,7 +560,8 @@ TEST_F(StoreOverGrpc, ASubscriptionIsRefusedOrEndedWithReasons) {
   EXPECT_TRUE(stopped.has_retry_info);
 }
 
-using SessionStub = grpc::ClientReaderWriter<AppendSessionRequest, AppendSessionResponse>;
+using SessionStub =
+    grpc::ClientReaderWriter<store::v1::AppendSessionRequest, store::v1::AppendSessionResponse>;
 
 TEST_F(StoreOverGrpc, ASessionPipelinesAppendsAndAnswersEachByItsId) {
   constexpr int kMessages = 200, kEach = 50;
@@ -567,9 +570,9 @@ TEST_F(StoreOverGrpc, ASessionPipelinesAppendsAndAnswersEachByItsId) {
   std::set<std::uint64_t> answered;
   int refused = 0, messages = 0;
   std::jthread reading([&] {
-    AppendSessionResponse response;
+    store::v1::AppendSessionResponse response;
     for (; session->Read(&response); ++messages) {
-      for (const SessionResult& result : response.results()) {
+      for (const store::v1::SessionResult& result : response.results()) {
         EXPECT_TRUE(answered.insert(result.id()).second) << "answered twice";
         if (!result.has_error()) continue;
         ++refused;
@@ -583,9 +586,9 @@ TEST_F(StoreOverGrpc, ASessionPipelinesAppendsAndAnswersEachByItsId) {
   });
   std::uint64_t id = 0;
   for (int m = 0; m < kMessages; ++m) {
-    AppendSessionRequest request;
+    store::v1::AppendSessionRequest request;
     for (int i = 0; i < kEach; ++i) {
-      SessionAppend& append = *request.add_appends();
+      store::v1::SessionAppend& append = *request.add_appends();
       append.set_id(++id);
       *append.mutable_append() = AppendTo("note-" + std::to_string(i));
       auto* check = append.mutable_append()->add_checks();
@@ -607,10 +610,10 @@ TEST_F(StoreOverGrpc, ASessionPipelinesAppendsAndAnswersEachByItsId) {
 TEST_F(StoreOverGrpc, ASessionThatSendsNonsenseEndsWithItsReason) {
   const auto context = NewContext();
   const std::unique_ptr<SessionStub> session = stub_->AppendSession(context.get());
-  AppendSessionRequest request;
+  store::v1::AppendSessionRequest request;
   request.GetReflection()->MutableUnknownFields(&request)->AddVarint(99, 1);
   session->Write(request);
-  AppendSessionResponse response;
+  store::v1::AppendSessionResponse response;
   EXPECT_FALSE(session->Read(&response));
   EXPECT_EQ(ErrorOf(session->Finish()).reason, "UNKNOWN_FIELD");
 }
@@ -618,11 +621,11 @@ TEST_F(StoreOverGrpc, ASessionThatSendsNonsenseEndsWithItsReason) {
 TEST_F(StoreOverGrpc, AStoppingServerAnswersASessionsAppendsAndEndsIt) {
   const auto context = NewContext();
   const std::unique_ptr<SessionStub> session = stub_->AppendSession(context.get());
-  AppendSessionRequest request;
+  store::v1::AppendSessionRequest request;
   request.add_appends()->set_id(7);
   *request.mutable_appends(0)->mutable_append() = AppendTo("note-1");
   ASSERT_TRUE(session->Write(request));
-  AppendSessionResponse response;
+  store::v1::AppendSessionResponse response;
   ASSERT_TRUE(session->Read(&response));
   EXPECT_EQ(response.results(0).id(), 7u);
   std::jthread stop([this] { app_->StopWriteSide(); });

@@ -21,9 +21,9 @@
 namespace leftfold::reacting {
 namespace {
 
-class Schedule {
+class ConsumerSchedule {
  public:
-  explicit Schedule(std::uint64_t seed) : random_(seed), w_(seed) {
+  explicit ConsumerSchedule(std::uint64_t seed) : random_(seed), w_(seed) {
     store::v1::ConsumerGroup group;
     group.set_name("g");
     group.mutable_filter()->add_categories("note");
@@ -33,7 +33,7 @@ class Schedule {
     by_ = group.key();
     EXPECT_TRUE(w_.groups().Create(group).ok());
   }
-  ~Schedule() { Stop(); }
+  ~ConsumerSchedule() { Stop(); }
 
   void Run() {
     for (int step = 0; step < 100 && !::testing::Test::HasFailure(); ++step) {
@@ -234,7 +234,7 @@ class Schedule {
 };
 
 TEST(ConsumerSchedules, EveryEventIsAcknowledgedInOrderAndBySomebody) {
-  ForEachSchedule(100, [](std::uint64_t seed) { Schedule(seed).Run(); });
+  ForEachSchedule(100, [](std::uint64_t seed) { ConsumerSchedule(seed).Run(); });
 }
 
 }  // namespace

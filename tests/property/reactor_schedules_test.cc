@@ -14,9 +14,9 @@
 namespace leftfold::reacting {
 namespace {
 
-class Schedule {
+class ReactorSchedule {
  public:
-  explicit Schedule(std::uint64_t seed) : random_(seed), f_(seed) {}
+  explicit ReactorSchedule(std::uint64_t seed) : random_(seed), f_(seed) {}
 
   void Run() {
     for (int step = 0; step < 12; ++step) Step();
@@ -98,7 +98,7 @@ class Schedule {
 };
 
 TEST(ReactorSchedules, EveryEffectIsThereOnceAndInOrder) {
-  ForEachSchedule(300, [](std::uint64_t seed) { Schedule(seed).Run(); });
+  ForEachSchedule(300, [](std::uint64_t seed) { ReactorSchedule(seed).Run(); });
 }
 
 }  // namespace

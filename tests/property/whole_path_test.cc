@@ -378,14 +378,14 @@ class WatchClient final : public read_api::WatchSink,
 };
 
 // A server's data with all that happens to it.
-class Story {
+class WholePathStory {
  public:
   struct Options {
     bool ids_always = false;  // Without ids of commands those of events are random.
     int switches = 0;         // So many views are rebuilt and rolled back, and 100 clients watch.
   };
   // All below `folder`; `start` is the data to begin with.
-  Story(std::uint64_t seed, std::string folder, std::string start, Options options)
+  WholePathStory(std::uint64_t seed, std::string folder, std::string start, Options options)
       : random_(seed), folder_(std::move(folder)), data_(std::move(start)), options_(options) {
     Open();
     for (const char* room : {"", "", "ash", "elm", "oak", "oak"}) {
@@ -398,7 +398,7 @@ class Story {
           fmt::format("watch{}:{}", clients_.size(), room), room, trace_));
     }
   }
-  ~Story() { Drop(); }
+  ~WholePathStory() { Drop(); }
 
   void Live() {
     for (int i = 0; i < 400 || switched_ < options_.switches; ++i) {
@@ -849,7 +849,7 @@ TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
   for (std::uint64_t seed = first; seed < first + stories && !HasFailure(); ++seed) {
     SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
     const TemporaryFolder folder;
-    Story story(seed, folder.path(), folder.path() + "/first", {});
+    WholePathStory story(seed, folder.path(), folder.path() + "/first", {});
     story.Live();
   }
 }
@@ -859,7 +859,7 @@ TEST(WholePath, AHundredSwitchesOfViewsFailNoQueryAndLoseNoUpdate) {
   const std::uint64_t seed = FirstSeed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   const TemporaryFolder folder;
-  Story story(seed, folder.path(), folder.path() + "/first", {.switches = 100});
+  WholePathStory story(seed, folder.path(), folder.path() + "/first", {.switches = 100});
   story.Live();
   RecordProperty("crashes", story.crashes());
   RecordProperty("queries", static_cast<int>(story.answers()));
@@ -884,7 +884,7 @@ TEST(WholePath, TheSameSeedGivesTheSameLogAndAnswers) {
       std::filesystem::create_directory(own);
       const std::string first_data = own + "/first";
       std::filesystem::copy(empty, first_data, std::filesystem::copy_options::recursive);
-      Story story(seed, own, first_data, {.ids_always = true, .switches = 0});
+      WholePathStory story(seed, own, first_data, {.ids_always = true, .switches = 0});
       story.Live();
       heads.push_back(story.store().GetHead());
       traces.push_back(story.trace());

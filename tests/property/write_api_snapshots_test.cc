@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kRounds = 250;
+constexpr int kSnapshotRounds = 250;
 constexpr int kBurstMax = 60;
 constexpr int kCounters = 3;
 
@@ -111,13 +111,13 @@ class Engine {
   std::unique_ptr<CommandHandler> handler_;
 };
 
-class Story {
+class SnapshotStory {
  public:
-  explicit Story(std::uint64_t seed)
+  explicit SnapshotStory(std::uint64_t seed)
       : random_(seed), with_(seed, true), without_(seed, false), old_(ReadFile()) {}
 
   void Run() {
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = 0; round < kSnapshotRounds; ++round) {
       std::vector<MessagePtr> burst(static_cast<std::size_t>(1 + Below(kBurstMax)));
       for (MessagePtr& command : burst) command = Command();
       ASSERT_EQ(with_.Do(burst), without_.Do(burst)) << "round " << round;
@@ -191,7 +191,7 @@ TEST(WriteApiSnapshotsProperty, AnswersAreTheSameAsWithoutSnapshots) {
   const std::uint64_t stories = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : 4;
   for (std::uint64_t seed = first; seed < first + stories; ++seed) {
     SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
-    Story(seed).Run();
+    SnapshotStory(seed).Run();
     if (::testing::Test::HasFatalFailure()) return;
   }
 }

@@ -9,7 +9,7 @@
 namespace leftfold {
 namespace {
 
-class Groups : public ::testing::Test {
+class AppendGroups : public ::testing::Test {
  protected:
   void Append(const std::string& payload, const std::string& metadata) {
     AppendRequest request = testing::AppendOf("room-a", {payload});
@@ -26,14 +26,14 @@ class Groups : public ::testing::Test {
   testing::StoreOnScheduler log_{testing::MemoryStore()};
 };
 
-TEST_F(Groups, AreBoundInAppends) {
+TEST_F(AppendGroups, AreBoundInAppends) {
   for (std::size_t i = 0; i <= kGroupAppendsMax; ++i) Append("x", "");
   EXPECT_EQ(Next(), std::int64_t{kGroupAppendsMax});
   log_.scheduler().RunUntilIdle();
   EXPECT_EQ(Next(), std::int64_t{kGroupAppendsMax} + 1);
 }
 
-TEST_F(Groups, AreBoundInBytesAsStored) {
+TEST_F(AppendGroups, AreBoundInBytesAsStored) {
   // Half payload, half metadata.
   const std::string half(kMetadataBytesMax, 'x');
   constexpr std::int64_t kFits = kGroupBytesMax / (2 * kMetadataBytesMax);
@@ -43,7 +43,7 @@ TEST_F(Groups, AreBoundInBytesAsStored) {
   EXPECT_EQ(Next(), kFits + 1);
 }
 
-TEST_F(Groups, AnAppendBeyondTheirBytesIsOneByItself) {
+TEST_F(AppendGroups, AnAppendBeyondTheirBytesIsOneByItself) {
   const std::string metadata(kMetadataBytesMax, 'x');
   AppendRequest large =
       testing::AppendOf("room-a", std::vector<std::string>(kAppendEventsMax, "x"));

@@ -29,7 +29,7 @@ using testing::ForwardingStore;
 using testing::StoreOnScheduler;
 
 // A client: keeps what it is sent, and says that a write is through when the test wants it.
-class Client final : public FeedSink {
+class FeedClient final : public FeedSink {
  public:
   void Write(std::string message) override {
     ASSERT_FALSE(outstanding_) << "a second write while one is outstanding";
@@ -104,8 +104,8 @@ class SubscriptionTest : public ::testing::Test {
       : on_(testing::MemoryStore(), seed), losing_(on_.store(), seed) {}
   ~SubscriptionTest() override { on_.scheduler().DropAll(); }
 
-  std::shared_ptr<Client> Subscribe(const SubscribeRequest& request) {
-    auto client = std::make_shared<Client>();
+  std::shared_ptr<FeedClient> Subscribe(const SubscribeRequest& request) {
+    auto client = std::make_shared<FeedClient>();
     // The feed is the client's, so it must not own the client.
     auto feed = OpenSubscription(feeds_, request, {std::shared_ptr<void>(), client.get()});
     EXPECT_TRUE(feed.ok()) << feed.status();
@@ -120,7 +120,7 @@ class SubscriptionTest : public ::testing::Test {
         [](const absl::StatusOr<Receipt>& receipt) { ASSERT_TRUE(receipt.ok()); });
   }
   void Run(absl::Duration duration = absl::Milliseconds(100)) { on_.scheduler().RunFor(duration); }
-  void ExpectContinuous(const Client& client, const EventFilter& filter = {}) {
+  void ExpectContinuous(const FeedClient& client, const EventFilter& filter = {}) {
     ContinuityChecker checker(filter);
     for (const SubscribeResponse& message : client.messages) {
       const absl::Status status = checker.Check(message);
@@ -131,7 +131,7 @@ class SubscriptionTest : public ::testing::Test {
   StoreOnScheduler on_;
   LosingStore losing_;
   Feeds feeds_{losing_, on_.scheduler().Pool()};
-  std::vector<std::shared_ptr<Client>> clients_;
+  std::vector<std::shared_ptr<FeedClient>> clients_;
 };
 
 TEST_F(SubscriptionTest, WhatIsThereComesFirstThenWhatIsAppended) {
@@ -351,18 +351,18 @@ TEST_F(SubscriptionTest, StoppingEndsThemAllAndRefusesMore) {
   Run();
   ASSERT_TRUE(client->finished.has_value());
   EXPECT_EQ(ReasonOf(*client->finished), "STOPPING");
-  const auto refused = OpenSubscription(feeds_, {}, std::make_shared<Client>());
+  const auto refused = OpenSubscription(feeds_, {}, std::make_shared<FeedClient>());
   EXPECT_EQ(ReasonOf(refused.status()), "STOPPING");
 }
 
 TEST_F(SubscriptionTest, MoreThanTheServerAllowsAreRefusedWithADelay) {
   std::vector<std::shared_ptr<Feed>> feeds;
   for (std::size_t i = 0; i < kReadersMax; ++i) {
-    auto feed = OpenSubscription(feeds_, {}, std::make_shared<Client>());
+    auto feed = OpenSubscription(feeds_, {}, std::make_shared<FeedClient>());
     ASSERT_TRUE(feed.ok());
     feeds.push_back(*std::move(feed));
   }
-  const auto refused = OpenSubscription(feeds_, {}, std::make_shared<Client>());
+  const auto refused = OpenSubscription(feeds_, {}, std::make_shared<FeedClient>());
   EXPECT_EQ(ReasonOf(refused.status()), "TOO_MANY_READERS");
   EXPECT_TRUE(refused.status().GetPayload(ToAbsl(kRetryInfoUrl)).has_value());
 }
@@ -388,7 +388,7 @@ TEST_F(SubscriptionTest, FeedsThatComeAndGoOnAQuietLogLeaveNoCallsBehind) {
   } counting(on_.store());
   Feeds feeds(counting, on_.scheduler().Pool());
   for (int i = 0; i < 100; ++i) {
-    auto client = std::make_shared<Client>();
+    auto client = std::make_shared<FeedClient>();
     client->feed = *OpenSubscription(feeds, {}, client);
     client->feed->Start();
     Run(absl::Seconds(1));
@@ -483,7 +483,7 @@ class HandOver : public SubscriptionTest {
   std::mt19937_64 random_;
   EventFilter filter_;
   std::optional<ContinuityChecker> checker_;
-  std::shared_ptr<Client> client_;
+  std::shared_ptr<FeedClient> client_;
   std::size_t taken_ = 0;
   std::vector<std::int64_t> delivered_;
 };

@@ -9,6 +9,7 @@
 #include "core/status.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "rpc/server.h"
+#include "testing/byte_buffer.h"
 #include "testing/grpc_error.h"
 
 namespace leftfold::rpc {
@@ -19,10 +20,6 @@ namespace {
 std::string Field(int number, const std::string& text) {
   return std::string(1, static_cast<char>(number << 3 | 2)) +
          std::string(1, static_cast<char>(text.size())) + text;
-}
-grpc::ByteBuffer Bytes(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return {&slice, 1};
 }
 std::string Text(const grpc::ByteBuffer& bytes) {
   grpc::Slice slice;
@@ -54,8 +51,8 @@ class RpcServerTest : public ::testing::Test {
     grpc::ByteBuffer answer;
     const grpc::Status status =
         grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-            channel.get(), method, &context, Bytes(service.empty() ? "" : Field(1, service)),
-            &answer);
+            channel.get(), method, &context,
+            testing::BufferOf(service.empty() ? "" : Field(1, service)), &answer);
     const std::string bytes = status.ok() ? Text(answer) : "";
     return bytes.size() == 2 ? bytes[1] : -1;
   }
@@ -70,7 +67,7 @@ class RpcServerTest : public ::testing::Test {
         grpc::internal::ClientReaderWriterFactory<grpc::ByteBuffer, grpc::ByteBuffer>::Create(
             channel.get(), method, &context));
     grpc::ByteBuffer answer;
-    EXPECT_TRUE(stream->Write(Bytes(Field(7, "*"))));
+    EXPECT_TRUE(stream->Write(testing::BufferOf(Field(7, "*"))));
     EXPECT_TRUE(stream->Read(&answer));
     stream->WritesDone();
     EXPECT_TRUE(stream->Finish().ok());
@@ -171,7 +168,7 @@ TEST_F(RpcServerTest, AnUnknownRpcIsNamedInTheError) {
       grpc::ByteBuffer answer;
       const testing::GrpcError error =
           testing::ErrorOf(grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-              channel.get(), method, &context, Bytes("x"), &answer));
+              channel.get(), method, &context, testing::BufferOf("x"), &answer));
       EXPECT_EQ(error.code, grpc::StatusCode::UNIMPLEMENTED);
       EXPECT_EQ(error.domain + "/" + error.reason, "leftfold.core.v1/UNKNOWN_RPC");
       EXPECT_EQ(error.metadata, (std::map<std::string, std::string>{{"rpc", rpc}}));

@@ -17,6 +17,7 @@
 #include "leftfold/rooms/v1/queries.pb.h"
 #include "rpc/server.h"
 #include "rpc/services.h"
+#include "testing/byte_buffer.h"
 #include "testing/grpc_error.h"
 
 namespace leftfold::rpc {
@@ -31,11 +32,6 @@ using ::leftfold::testing::GrpcError;
 
 constexpr char kUnary[] = "/leftfold.admin.v1.AdminService/ListViews";
 constexpr char kStream[] = "/leftfold.admin.v1.AdminService/RebuildView";
-
-grpc::ByteBuffer Bytes(const std::string& bytes) {
-  const grpc::Slice slice(bytes);
-  return {&slice, 1};
-}
 
 // Hands values from one thread to another.
 template <class T>
@@ -89,7 +85,7 @@ class RpcServices : public ::testing::Test {
     grpc::ByteBuffer answer;
     const grpc::Status status =
         grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
-            channel_.get(), method, &context, Bytes(bytes), &answer);
+            channel_.get(), method, &context, testing::BufferOf(bytes), &answer);
     grpc::Slice slice;
     if (status.ok() && response != nullptr && answer.DumpToSingleSlice(&slice).ok()) {
       EXPECT_TRUE(response->ParseFromArray(slice.begin(), static_cast<int>(slice.size())));
@@ -100,8 +96,8 @@ class RpcServices : public ::testing::Test {
                                                                 const std::string& bytes) {
     const grpc::internal::RpcMethod method(kStream, grpc::internal::RpcMethod::SERVER_STREAMING);
     return std::unique_ptr<grpc::ClientReader<RebuildViewResponse>>(
-        grpc::internal::ClientReaderFactory<RebuildViewResponse>::Create(channel_.get(), method,
-                                                                         &context, Bytes(bytes)));
+        grpc::internal::ClientReaderFactory<RebuildViewResponse>::Create(
+            channel_.get(), method, &context, testing::BufferOf(bytes)));
   }
 
   Services services_;

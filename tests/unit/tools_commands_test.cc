@@ -36,9 +36,9 @@ constexpr const char* kCommands = " leftfold.rooms.v1.RoomCommandService/";
 constexpr const char* kQueries = " leftfold.rooms.v1.RoomQueryService/";
 
 // A server with one room, created at position 1 and renamed at 2.
-class Commands : public ::testing::Test {
+class Subcommands : public ::testing::Test {
  protected:
-  Commands() : server_(std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data())) {
+  Subcommands() : server_(std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data())) {
     EXPECT_EQ(Command("CreateRoom", R"({"room_id": "oak", "name": "Oak"})").exit_code, 0);
     EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Elm"})").exit_code, 0);
     EXPECT_EQ(Query("GetRoom", R"({"room_id": "oak", "min_position": "2"})").exit_code, 0);
@@ -59,7 +59,7 @@ class Commands : public ::testing::Test {
   std::unique_ptr<testing::ServerProcess> server_;
 };
 
-TEST_F(Commands, CallSpeaksJsonAndShowsPayloadsAndStreams) {
+TEST_F(Subcommands, CallSpeaksJsonAndShowsPayloadsAndStreams) {
   EXPECT_THAT(Query("GetRoom", R"({"roomId": "oak"})").output, HasSubstr("\"name\": \"Elm\""));
   EXPECT_THAT(Query("ListRoomEvents", R"({"roomId": "oak", "minPosition": "2"})").output,
               HasSubstr("\"@type\": \"type.googleapis.com/leftfold.rooms.v1.RoomRenamed\""));
@@ -70,7 +70,7 @@ TEST_F(Commands, CallSpeaksJsonAndShowsPayloadsAndStreams) {
   EXPECT_THAT(watch.output, HasSubstr("error DEADLINE_EXCEEDED (4)"));
 }
 
-TEST_F(Commands, VerifyNamesAViewThatIsNotOnTheLogsChain) {
+TEST_F(Subcommands, VerifyNamesAViewThatIsNotOnTheLogsChain) {
   StopServer();
   {
     auto view =
@@ -89,7 +89,7 @@ TEST_F(Commands, VerifyNamesAViewThatIsNotOnTheLogsChain) {
   EXPECT_THAT(verified.output, Not(HasSubstr("no fault found")));
 }
 
-TEST_F(Commands, CallPrintsErrorsWithTheirDetails) {
+TEST_F(Subcommands, CallPrintsErrorsWithTheirDetails) {
   const Ran refused = Command("CreateRoom", R"({"room_id": "oak", "name": "Oak"})");
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_THAT(refused.output, HasSubstr("error ALREADY_EXISTS (6): "));
@@ -104,7 +104,7 @@ TEST_F(Commands, CallPrintsErrorsWithTheirDetails) {
       HasSubstr("a header is"));
 }
 
-TEST_F(Commands, CallListsAndDescribes) {
+TEST_F(Subcommands, CallListsAndDescribes) {
   EXPECT_THAT(Leftfold("call " + server_->write_address + " list").output,
               HasSubstr("leftfold.rooms.v1.RoomCommandService\n"));
   const std::string describe = "call " + server_->read_address + " describe leftfold.rooms.v1.";
@@ -113,7 +113,7 @@ TEST_F(Commands, CallListsAndDescribes) {
   EXPECT_EQ(Leftfold(describe + "Nothing").exit_code, 1);
 }
 
-TEST_F(Commands, CallSendsHeaders) {
+TEST_F(Subcommands, CallSendsHeaders) {
   const std::string call =
       "call " + server_->write_address + kCommands + R"(StartSession '{"room_id": "oak"}' )";
   EXPECT_THAT(Leftfold(call).output, HasSubstr("TOKEN_REQUIRED"));
@@ -121,7 +121,7 @@ TEST_F(Commands, CallSendsHeaders) {
   EXPECT_THAT(Leftfold(call + token).output, Not(HasSubstr("TOKEN_REQUIRED")));
 }
 
-TEST_F(Commands, TailReadsBesideTheServerAndWithoutIt) {
+TEST_F(Subcommands, TailReadsBesideTheServerAndWithoutIt) {
   for (const bool served : {true, false}) {
     if (!served) StopServer();
     const Ran all = Leftfold(WithData("tail"));
@@ -135,7 +135,7 @@ TEST_F(Commands, TailReadsBesideTheServerAndWithoutIt) {
   }
 }
 
-TEST_F(Commands, TailPrintsWhatEveryFilterWants) {
+TEST_F(Subcommands, TailPrintsWhatEveryFilterWants) {
   const std::string call = "call " + server_->write_address + kCommands;
   const std::string headers = " -H 'x-correlation-id: order-17' -H 'lf-meta-tenant: acme'";
   EXPECT_EQ(
@@ -165,13 +165,13 @@ TEST_F(Commands, TailPrintsWhatEveryFilterWants) {
               HasSubstr(R"("headers":{"tenant":"acme"})"));
 }
 
-TEST_F(Commands, TailFollows) {
+TEST_F(Subcommands, TailFollows) {
   ChildProcess follower({LEFTFOLD_BINARY, "tail", "--from", "3", "--follow", "--data", data()});
   EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Ash"})").exit_code, 0);
   EXPECT_THAT(follower.ValueAfter("{\"position\":\"3\""), HasSubstr("Ash"));
 }
 
-TEST_F(Commands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
+TEST_F(Subcommands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
   for (const bool served : {true, false}) {
     if (!served) StopServer();
     const Ran same = Leftfold(WithData("replay --all --verify"));
@@ -193,7 +193,7 @@ TEST_F(Commands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
   }
 }
 
-TEST_F(Commands, PrepareBuildsWhatTheStartWillServe) {
+TEST_F(Subcommands, PrepareBuildsWhatTheStartWillServe) {
   const Ran running = Leftfold(WithData("replay --all --prepare"));
   EXPECT_EQ(running.exit_code, 0) << running.output;
   EXPECT_THAT(running.output, HasSubstr("room_directory: the running server has version"));
@@ -211,7 +211,7 @@ TEST_F(Commands, PrepareBuildsWhatTheStartWillServe) {
   EXPECT_THAT(both.output, HasSubstr("exclude each other"));
 }
 
-TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
+TEST_F(Subcommands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   EXPECT_THAT(Leftfold(WithData("verify")).output, HasSubstr("no fault found"));
   StopServer();
   const Ran sound = Leftfold(WithData("verify"));
@@ -224,7 +224,7 @@ TEST_F(Commands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   EXPECT_THAT(spoiled.output, HasSubstr("leftfold restore --from BACKUP"));
 }
 
-TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
+TEST_F(Subcommands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   StopServer();
   Tamper(data() + "/log", "DELETE FROM events WHERE position = 2");
   const Ran refused =
@@ -237,7 +237,7 @@ TEST_F(Commands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {
   EXPECT_THAT(verified.output, HasSubstr("FAULT: at position 2: "));
 }
 
-TEST_F(Commands, VerifyTellsOfALogWithoutPageChecksumsAndABackupHasThem) {
+TEST_F(Subcommands, VerifyTellsOfALogWithoutPageChecksumsAndABackupHasThem) {
   EXPECT_THAT(Leftfold(WithData("verify")).output, Not(HasSubstr("checksums")));
   const std::string old = folder_.path() + "/old";
   const std::string copy = folder_.path() + "/copy";
@@ -252,7 +252,7 @@ TEST_F(Commands, VerifyTellsOfALogWithoutPageChecksumsAndABackupHasThem) {
   EXPECT_THAT(Leftfold("verify --data " + copy).output, Not(HasSubstr("checksums")));
 }
 
-TEST_F(Commands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBuiltAnew) {
+TEST_F(Subcommands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBuiltAnew) {
   const std::string backup = folder_.path() + "/backup";
   EXPECT_EQ(Command("RenameRoom", R"({"room_id": "oak", "name": "Ash"})").exit_code, 0);
   EXPECT_EQ(Query("GetRoom", R"({"room_id": "oak", "min_position": "3"})").exit_code, 0);
@@ -285,7 +285,7 @@ TEST_F(Commands, ABackupTakenBesideTheServerIsRestoredAndViewsThatWereAheadAreBu
   EXPECT_EQ(Leftfold(WithData("replay --all --verify")).exit_code, 0);
 }
 
-TEST_F(Commands, AnExportGoesThroughAPipeIntoAnotherLog) {
+TEST_F(Subcommands, AnExportGoesThroughAPipeIntoAnotherLog) {
   const std::string copy = folder_.path() + "/copy";
   const Ran piped =
       Leftfold(WithData("export") + " | " LEFTFOLD_BINARY " import --from - --data " + copy);
@@ -296,7 +296,7 @@ TEST_F(Commands, AnExportGoesThroughAPipeIntoAnotherLog) {
   EXPECT_EQ(Leftfold(WithData("import --from " + copy + "/rest")).exit_code, 1);
 }
 
-TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
+TEST_F(Subcommands, ReplayFoldsNoLogThatWasChanged) {
   StopServer();
   const std::string log = data() + "/log/events.db";
   for (const char* change :
@@ -312,7 +312,7 @@ TEST_F(Commands, ReplayFoldsNoLogThatWasChanged) {
   EXPECT_EQ(Leftfold(WithData("replay room_directory")).exit_code, 0);
 }
 
-TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
+TEST_F(Subcommands, ViewsAreListedWhileAServerRuns) {
   const Ran listed = Leftfold(WithData("views"));
   EXPECT_EQ(listed.exit_code, 0);
   EXPECT_THAT(listed.output, HasSubstr("room_directory"));
@@ -320,7 +320,7 @@ TEST_F(Commands, ViewsAreListedWhileAServerRuns) {
   EXPECT_EQ(Leftfold(WithData("views")).exit_code, 1);
 }
 
-TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
+TEST_F(Subcommands, OutputThatCannotBeWrittenIsAFailure) {
   StopServer();
   for (const char* command : {"tail", "verify", "replay --all", "tail --follow"}) {
     const Ran ran = Leftfold(WithData(command) + " >/dev/full");
@@ -329,7 +329,7 @@ TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
   }
 }
 
-TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
+TEST_F(Subcommands, AServerThatCannotWriteItsLogServes) {
   StopServer();
   fs::remove_all(data() + "/views");
   Tamper(data() + "/log", "UPDATE events SET payload = x'0f' WHERE position = 1");
@@ -346,7 +346,7 @@ TEST_F(Commands, AServerThatCannotWriteItsLogServes) {
   EXPECT_EQ(server.Wait(), 0);
 }
 
-TEST_F(Commands, AServerDrainsWhenItsTerminalGoesUnlessItWasToldToStay) {
+TEST_F(Subcommands, AServerDrainsWhenItsTerminalGoesUnlessItWasToldToStay) {
   server_->process.Kill(SIGHUP);
   EXPECT_THAT(server_->process.ReadAll(), HasSubstr("stopping: "));
   EXPECT_EQ(server_->process.Wait(), 0);
@@ -361,7 +361,7 @@ TEST_F(Commands, AServerDrainsWhenItsTerminalGoesUnlessItWasToldToStay) {
   EXPECT_EQ(staying.Wait(), 0);
 }
 
-TEST_F(Commands, APortInUseIsOneLine) {
+TEST_F(Subcommands, APortInUseIsOneLine) {
   const Ran ran =
       Leftfold("serve --data " + folder_.path() + "/other --write-listen " +
                server_->write_address + " --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0");

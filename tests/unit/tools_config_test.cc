@@ -16,14 +16,14 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::Ran;
 
-Ran Leftfold(const std::string& environment, const std::string& arguments) {
+Ran LeftfoldWith(const std::string& environment, const std::string& arguments) {
   return testing::RunShell("unset LEFTFOLD_DATA LEFTFOLD_CONFIG; " + environment +
                            " " LEFTFOLD_BINARY " " + arguments);
 }
 
 // `leftfold tail` names the data folder that it was given when there is no log in it.
 std::string FolderOf(const std::string& environment, const std::string& arguments) {
-  return Leftfold(environment, "tail " + arguments).output;
+  return LeftfoldWith(environment, "tail " + arguments).output;
 }
 
 class Configuration : public ::testing::Test {
@@ -47,8 +47,8 @@ TEST_F(Configuration, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefa
 
 TEST_F(Configuration, TheFileIsNamedByAFlagBeforeOrAfterTheSubcommandOrByTheEnvironment) {
   const std::string file = WriteFile("data = \"/nowhere/file\"\n");
-  EXPECT_THAT(Leftfold("", "--config=" + file + " tail").output, HasSubstr("/nowhere/file/"));
-  EXPECT_THAT(Leftfold("", "tail --config=" + file).output, HasSubstr("/nowhere/file/"));
+  EXPECT_THAT(LeftfoldWith("", "--config=" + file + " tail").output, HasSubstr("/nowhere/file/"));
+  EXPECT_THAT(LeftfoldWith("", "tail --config=" + file).output, HasSubstr("/nowhere/file/"));
   EXPECT_THAT(FolderOf("LEFTFOLD_CONFIG=" + file, ""), HasSubstr("/nowhere/file/"));
   EXPECT_THAT(FolderOf("LEFTFOLD_CONFIG=/nowhere.toml", "--config " + file),
               HasSubstr("/nowhere/file/"));
@@ -59,14 +59,14 @@ TEST_F(Configuration, ASectionIsForItsSubcommandAndBeatsThePlainKey) {
       "--config " + WriteFile(
                         "data = \"/nowhere/all\"\n[tail]\ndata = \"/nowhere/tail\"\n[serve]\n"
                         "write_listen = \"127.0.0.1:0\"\n");
-  EXPECT_THAT(Leftfold("", "tail " + config).output, HasSubstr("/nowhere/tail/"));
-  EXPECT_THAT(Leftfold("", "verify " + config).output, HasSubstr("/nowhere/all/"));
-  EXPECT_THAT(Leftfold("", "serve --help " + config).output, HasSubstr("=127.0.0.1:0"));
+  EXPECT_THAT(LeftfoldWith("", "tail " + config).output, HasSubstr("/nowhere/tail/"));
+  EXPECT_THAT(LeftfoldWith("", "verify " + config).output, HasSubstr("/nowhere/all/"));
+  EXPECT_THAT(LeftfoldWith("", "serve --help " + config).output, HasSubstr("=127.0.0.1:0"));
 }
 
 TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
   const auto fault = [this](const std::string& text) {
-    const Ran ran = Leftfold("", "tail --config " + WriteFile(text));
+    const Ran ran = LeftfoldWith("", "tail --config " + WriteFile(text));
     EXPECT_EQ(ran.exit_code, 2) << text << ran.output;
     return ran.output;
   };
@@ -76,7 +76,7 @@ TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
   EXPECT_THAT(fault("config = \"/nowhere\"\n"), HasSubstr("unknown key config"));
   EXPECT_THAT(fault("[tail]\nfrom = -1\n"), HasSubstr("tail.from"));
   EXPECT_THAT(fault("data = [\"a\", \"b\"]\n"), HasSubstr("one value"));
-  const Ran missing = Leftfold("LEFTFOLD_CONFIG=/nowhere.toml", "tail");
+  const Ran missing = LeftfoldWith("LEFTFOLD_CONFIG=/nowhere.toml", "tail");
   EXPECT_EQ(missing.exit_code, 2);
   EXPECT_THAT(missing.output, HasSubstr("/nowhere.toml"));
 }
@@ -84,10 +84,10 @@ TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
 TEST_F(Configuration, EverySubcommandHasHelpWithAnExample) {
   for (const std::string command :
        {"serve", "replay", "call", "tail", "verify", "views", "new-domain"}) {
-    const Ran ran = Leftfold("", command + " --help");
+    const Ran ran = LeftfoldWith("", command + " --help");
     EXPECT_EQ(ran.exit_code, 0) << command;
     EXPECT_THAT(ran.output, HasSubstr("Example")) << command;
-    EXPECT_THAT(Leftfold("", "--help").output, HasSubstr(command));
+    EXPECT_THAT(LeftfoldWith("", "--help").output, HasSubstr(command));
   }
 }
 
@@ -95,7 +95,7 @@ TEST_F(Configuration, AWrongCommandLineIsExitCodeTwo) {
   for (const char* arguments :
        {"", "sreve", "tail --form 1", "tail --from 0", "call", "call localhost:1 Nonsense",
         "replay", "replay a --all", "replay a --verify --until 1", "new-domain Bad x"}) {
-    EXPECT_EQ(Leftfold("", arguments).exit_code, 2) << arguments;
+    EXPECT_EQ(LeftfoldWith("", arguments).exit_code, 2) << arguments;
   }
 }
 
@@ -105,7 +105,7 @@ TEST_F(Configuration, AnEmptyDataFolderIsRefused) {
   const std::string config = " --config " + WriteFile("data = \"\"\n");
   for (const std::string command : {"tail", "verify", "views"}) {
     for (const std::string& arguments : {command + " --data ''", command + config}) {
-      const Ran ran = Leftfold("", arguments);
+      const Ran ran = LeftfoldWith("", arguments);
       EXPECT_EQ(ran.exit_code, 2) << arguments;
       EXPECT_THAT(ran.output, HasSubstr("must not be empty")) << arguments;
     }
@@ -113,18 +113,18 @@ TEST_F(Configuration, AnEmptyDataFolderIsRefused) {
 }
 
 TEST_F(Configuration, ANumberOutOfRangeIsToldInPlainWords) {
-  EXPECT_EQ(Leftfold("", "tail --from 0").output,
+  EXPECT_EQ(LeftfoldWith("", "tail --from 0").output,
             "--from: must be 1 or more\nRun with --help for more information.\n");
-  EXPECT_THAT(Leftfold("", "replay a --until -1").output,
+  EXPECT_THAT(LeftfoldWith("", "replay a --until -1").output,
               HasSubstr("--until: must be 1 or more\n"));
-  EXPECT_THAT(Leftfold("", "call a:1 list --timeout -1").output,
+  EXPECT_THAT(LeftfoldWith("", "call a:1 list --timeout -1").output,
               HasSubstr("--timeout: must be 0 or more\n"));
 }
 
 TEST_F(Configuration, TheVersionIsThatOfTheProject) {
   std::ifstream file(LEFTFOLD_SOURCE_DIR "/CMakeLists.txt");
   const std::string text((std::istreambuf_iterator<char>(file)), {});
-  const Ran ran = Leftfold("", "--version");
+  const Ran ran = LeftfoldWith("", "--version");
   EXPECT_EQ(ran.exit_code, 0);
   ASSERT_THAT(ran.output, ::testing::StartsWith("leftfold "));
   const std::string version = ran.output.substr(9, ran.output.size() - 10);

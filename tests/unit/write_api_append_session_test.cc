@@ -19,7 +19,7 @@ using store::v1::AppendSessionRequest;
 using store::v1::AppendSessionResponse;
 using ::testing::ElementsAre;
 
-class Client final : public SessionSink {
+class SessionClient final : public SessionSink {
  public:
   void Read() override {
     ASSERT_FALSE(reading) << "a second read while one is outstanding";
@@ -74,8 +74,8 @@ AppendSessionRequest Appends(int count, std::uint64_t first_id = 1) {
 
 class AppendSessionTest : public ::testing::Test {
  protected:
-  std::shared_ptr<Client> Open(const Caller& caller = {}) {
-    auto client = std::make_shared<Client>();
+  std::shared_ptr<SessionClient> Open(const Caller& caller = {}) {
+    auto client = std::make_shared<SessionClient>();
     // The session is the client's, so it must not own the client.
     auto session = sessions_.Open(caller, {std::shared_ptr<void>(), client.get()});
     EXPECT_TRUE(session.ok()) << session.status();
@@ -84,13 +84,13 @@ class AppendSessionTest : public ::testing::Test {
     return client;
   }
   // Runs and acknowledges until nothing happens.
-  void Settle(Client& client) {
+  void Settle(SessionClient& client) {
     do {
       on_.scheduler().RunUntilIdle();
       client.Acknowledge();
     } while (client.writing);
   }
-  static std::vector<std::uint64_t> Ids(const Client& client) {
+  static std::vector<std::uint64_t> Ids(const SessionClient& client) {
     std::vector<std::uint64_t> ids;
     for (const auto& answer : client.answers) {
       for (const auto& result : answer.results()) ids.push_back(result.id());
@@ -255,14 +255,14 @@ TEST_F(AppendSessionTest, StoppingAnswersWhatIsInFlightAndTakesNothingMore) {
   EXPECT_EQ(on_.All().size(), 10u);
   ASSERT_TRUE(client->finished.has_value());
   EXPECT_EQ(ReasonOf(*client->finished), "STOPPING");
-  EXPECT_EQ(ReasonOf(sessions_.Open({}, std::make_shared<Client>()).status()), "STOPPING");
+  EXPECT_EQ(ReasonOf(sessions_.Open({}, std::make_shared<SessionClient>()).status()), "STOPPING");
 }
 
 TEST_F(AppendSessionTest, MoreThanTheServerAllowsAreRefusedWithADelay) {
   std::vector<std::shared_ptr<Session>> open;
   for (std::size_t i = 0; i < kSessionsMax; ++i)
-    open.push_back(*sessions_.Open({}, std::make_shared<Client>()));
-  const auto refused = sessions_.Open({}, std::make_shared<Client>());
+    open.push_back(*sessions_.Open({}, std::make_shared<SessionClient>()));
+  const auto refused = sessions_.Open({}, std::make_shared<SessionClient>());
   EXPECT_EQ(ReasonOf(refused.status()), "TOO_MANY_SESSIONS");
   EXPECT_TRUE(refused.status().GetPayload(ToAbsl(kRetryInfoUrl)).has_value());
 }
