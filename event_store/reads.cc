@@ -73,7 +73,7 @@ class ReadAllFeed final : public Feed {
       case store::v1::ReadAllRequest::kTime: {
         const auto before = store().PositionBefore(FromProto(request_.time()));
         if (!before.ok()) return before.status();
-        through_ = forward_ ? *before : before->Next();
+        through_ = forward_ ? std::min(*before, head_) : before->Next();
         break;
       }
       case store::v1::ReadAllRequest::FROM_NOT_SET:

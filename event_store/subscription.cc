@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -49,7 +50,7 @@ class Subscription final : public Feed {
     } else if (request_.has_time()) {
       const auto before = store().PositionBefore(FromProto(request_.time()));
       if (!before.ok()) return before.status();
-      through_ = *before;
+      through_ = std::min(*before, head.position);  // What came since is for later.
     } else {
       through_ = Position{request_.after_position()};
     }

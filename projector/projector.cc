@@ -124,7 +124,7 @@ void AddFiles(const ViewSlot& slot, ViewStatus& status) {
   status.bytes = sql::ViewBytes(slot.views, slot.view.name, {status.version, status.generation});
   status.other_generations = slot.OtherGenerations();
   const auto before = sql::ReadBefore(slot.views, slot.view.name, slot.view.version);
-  if (before) status.previous_generation = before->number;
+  if (before.ok() && *before) status.previous_generation = (*before)->number;
 }
 
 ViewStatus StatusOf(ViewSlot& slot, Position head) {
@@ -142,7 +142,8 @@ ViewStatus StatusOf(ViewSlot& slot, Position head) {
     status.state = ViewState::kPaused;
     status.reason = std::string(slot.paused_for.message());
   } else if (!slot.stopped.ok()) {
-    status.state = ViewState::kStopped;
+    // A log that is away is no stop: the view goes on when it is back.
+    status.state = slot.log_is_away ? ViewState::kCatchingUp : ViewState::kStopped;
     status.reason = std::string(slot.stopped.message());
   } else if (slot.rebuilding) {
     status.state = ViewState::kRebuilding;
@@ -208,7 +209,8 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRollback(std::string_view
   if (!slot.ok()) return slot.status();
   const ViewEntry& entry = (*slot)->view;
   const auto before = sql::ReadBefore((*slot)->views, entry.name, entry.version);
-  if (before) return NewSwitch(view, before->number);
+  if (!before.ok()) return before.status();
+  if (*before) return NewSwitch(view, (*before)->number);
   return Reject(core::v1::ERROR_REASON_GENERATION_NOT_FOUND,
                 fmt::format("{} has served no generation before this one; SwitchView serves one "
                             "that was kept, RebuildView makes one",

@@ -48,7 +48,8 @@ absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events)
 }  // namespace
 
 void ViewSlot::Open(EventStore& store) {
-  paused = sql::ReadPaused(views, view.name).has_value();
+  const auto why = sql::ReadPaused(views, view.name);
+  paused = !why.ok() || *why;  // Who cannot tell does not go on.
   OpenAgain(store);
 }
 
@@ -59,8 +60,9 @@ absl::StatusOr<std::optional<sql::Generation>> ViewSlot::FindGeneration() const 
   if (*current) {
     // What is newer than the served one was never finished, or was rolled back.
     const auto before = sql::ReadBefore(views, view.name, view.version);
+    if (!before.ok()) return before.status();
     RemoveGenerations(*this, [&](const sql::Generation& other) {
-      return other.number > (*current)->number && other != before;
+      return other.number > (*current)->number && other != *before;
     });
     return current;
   }
@@ -77,7 +79,7 @@ ViewSlot::Turn ViewSlot::OpenAgain(EventStore& store) {
   const absl::Status opened = OpenFile(store);
   opens_again = MayPass(opened);
   if (opened.ok()) {
-    if (const auto why = sql::ReadPaused(views, view.name)) TellPaused(*why);
+    TellIfPaused();
     return {Turn::Next::kStep};
   }
   Tell(opened);
@@ -230,12 +232,19 @@ std::vector<std::int64_t> ViewSlot::OtherGenerations() const {
   const auto all = sql::ListGenerations(views, view.name);
   if (!current.ok() || !all.ok()) return others;
   const auto before = sql::ReadBefore(views, view.name, view.version);
+  if (!before.ok()) return others;
   for (const sql::Generation& other : *all) {
     if (other.version != view.version || other == *current) continue;
-    if (other == before || MarkOf(*this, other) == kKeptMark) others.push_back(other.number);
+    if (other == *before || MarkOf(*this, other) == kKeptMark) others.push_back(other.number);
   }
   std::sort(others.begin(), others.end());
   return others;
+}
+
+void ViewSlot::TellIfPaused() {
+  const auto why = sql::ReadPaused(views, view.name);
+  if (!why.ok()) return TellPaused(ToStd(why.status().message()));
+  if (*why) TellPaused(**why);
 }
 
 void ViewSlot::TellPaused(std::string_view why) {
@@ -276,16 +285,22 @@ absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
                                 std::unique_ptr<ViewRunner>& next,
                                 const sql::Generation& next_generation) {
   LEFTFOLD_RETURN_IF_ERROR(next->ForgetOtherFiles());
-  auto before =
-      serving ? std::optional(generation) : sql::ReadBefore(views, view.name, view.version);
+  auto read_before = sql::ReadBefore(views, view.name, view.version);
+  if (!read_before.ok()) return read_before.status();
+  std::optional<sql::Generation> before = serving ? std::optional(generation) : *read_before;
   if (before == next_generation) before.reset();
-  LEFTFOLD_RETURN_IF_ERROR(sql::WriteCurrent(views, view.name, next_generation, before));
+  const absl::Status written = sql::WriteCurrent(views, view.name, next_generation, before);
+  if (!written.ok()) {
+    // It may be there all the same; then what it names must stay, and others serve it.
+    const auto current = sql::ReadCurrent(views, view.name, view.version);
+    if (!current.ok() || *current != next_generation) return written;
+  }
   generation = next_generation;
   runner = std::move(next);
   told.clear();
   opens_again = false;
   LEFTFOLD_RETURN_IF_ERROR(Serve());
-  if (const auto why = sql::ReadPaused(views, view.name)) TellPaused(*why);
+  TellIfPaused();
   live.reset();
   RemoveGenerations(*this, [&](const sql::Generation& other) {
     return other != next_generation && other != before;
@@ -297,6 +312,7 @@ void ViewSlot::PublishStatus() {
   MutexLock status(status_mu);
   checkpoint = runner->checkpoint();
   stopped = runner->stopped();
+  log_is_away = TellsOfAStoreAway(stopped);
   duplicates_ignored = runner->duplicates_ignored();
   generation_number = generation.number;
   served = serving;

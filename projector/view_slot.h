@@ -22,8 +22,8 @@ namespace leftfold {
 // between these two limits: with few events watchers hear of them soon; beyond 1 /
 // kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
 // written page serves. After events none of which it takes it rests for kBatchRestOthers at least.
-// The first event after a pause is folded at once. A view that somebody watches always rests for
-// the shortest time.
+// The first event after a pause is folded at once. A view that somebody watches, or whose position
+// somebody waits for, always rests for the shortest time.
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
 inline constexpr absl::Duration kBatchRestOthers = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
@@ -69,6 +69,7 @@ struct ViewSlot {
   Mutex status_mu;
   Position checkpoint ABSL_GUARDED_BY(status_mu);
   absl::Status stopped ABSL_GUARDED_BY(status_mu);
+  bool log_is_away ABSL_GUARDED_BY(status_mu) = false;  // That is why it `stopped`.
   std::int64_t duplicates_ignored ABSL_GUARDED_BY(status_mu) = 0;
   std::int64_t generation_number ABSL_GUARDED_BY(status_mu) = 0;
   bool served ABSL_GUARDED_BY(status_mu) = false;
@@ -123,6 +124,7 @@ struct ViewSlot {
   Turn OpenAgain(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn AfterStop(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Tell(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  void TellIfPaused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TellPaused(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Tells the listener and the status what the runner has done.
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

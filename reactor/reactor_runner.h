@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/engine_events.h"
 #include "core/metrics.h"
 #include "core/reactor.h"
 #include "core/registry.h"
@@ -28,9 +29,6 @@
 #include "sql/reactor_file.h"
 
 namespace leftfold {
-
-// Category of the streams in which a reactor's troubles are recorded. Never change: it is stored.
-inline constexpr std::string_view kReactionCategory = "reaction";
 
 // Events that one transaction takes in, and results, at the most.
 inline constexpr std::size_t kIntakeEventsMax = 1'000;

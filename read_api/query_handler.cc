@@ -80,8 +80,14 @@ void QueryHandler::Handle(const ViewEntry& view, const QueryEntry& query,
 void QueryHandler::AnswerEarlier(std::unique_ptr<Job> job, Position as_of) {
   EventStore* const store = log_ ? log_->store.load() : nullptr;
   if (store == nullptr) return std::move(job->done)(LogNotHere());
-  log_->work.Post([job = std::shared_ptr<Job>(std::move(job)), as_of, store] {
+  if (++earlier_answers_ > kEarlierAnswersMax) {
+    --earlier_answers_;
+    return std::move(job->done)(
+        QueueFull(job->view->name, "calls for earlier positions are open", kEarlierAnswersMax));
+  }
+  log_->work.Post([this, job = std::shared_ptr<Job>(std::move(job)), as_of, store] {
     auto answer = AnswerAsOf(*job->view, *job->query, *job->request, as_of, *store);
+    --earlier_answers_;
     if (answer.ok()) SetPosition(**answer, job->applied_position, as_of);
     std::move(job->done)(std::move(answer));
   });

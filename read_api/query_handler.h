@@ -18,6 +18,10 @@
 
 namespace leftfold::read_api {
 
+// Calls for an earlier position that wait or are answered; above it QUEUE_FULL. Each folds up to
+// kAsOfEventsMax events.
+inline constexpr int kEarlierAnswersMax = 64;
+
 // Gets the response with `applied_position` set, or the error. Called exactly once.
 using QueryDone = absl::AnyInvocable<void(absl::StatusOr<Answer>) &&>;
 
@@ -65,6 +69,7 @@ class QueryHandler {
 
   ViewPool& pool_;
   const std::optional<Log> log_;
+  std::atomic<int> earlier_answers_ = 0;
   absl::flat_hash_map<const QueryEntry*, Fields>
       fields_;  // Filled by the constructor, then only read.
 };

@@ -49,7 +49,8 @@ class ViewFollower::OneView {
  private:
   void Follow() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     const auto current = sql::ReadCurrent(folder_, view_.name, view_.version);
-    if (!current.ok() || !*current) {
+    if (!current.ok()) return;  // It stays as it was until that is known.
+    if (!*current) {
       if (std::exchange(told_, Told::kBuilding) != Told::kBuilding) {
         connection_.reset();
         listener_.OnBuilding(view_.name);
@@ -112,8 +113,8 @@ class ViewFollower::OneView {
 
   void LookAtPause() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     auto paused = sql::ReadPaused(folder_, view_.name);
-    if (paused == paused_) return;
-    paused_ = std::move(paused);
+    if (!paused.ok() || *paused == paused_) return;
+    paused_ = *std::move(paused);
     if (paused_) {
       listener_.OnStopped(view_.name, sql::Paused(view_.name, *paused_));
     } else if (told_ == Told::kServing) {

@@ -30,6 +30,10 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   void Stop();
 
   ViewCondition Condition() const;
+  bool IsAwaited() const {
+    MutexLock lock(mu_);
+    return !waiters_.empty();
+  }
   absl::StatusOr<bool> IsReadable(Position min_position) const;
   void WaitFor(Position min_position, absl::Duration limit, WaitDone done);
   absl::StatusOr<std::optional<Lease>> TryLease();
@@ -367,6 +371,8 @@ internal::ServedView& ViewPool::At(std::string_view view) const {
   if (it == by_name_.end()) Die(fmt::format("the view {} is not of this pool's registry", view));
   return *it->second;
 }
+
+bool ViewPool::IsAwaited(std::string_view view) const { return At(view).IsAwaited(); }
 
 void ViewPool::OnServing(std::string_view view, const std::string& path) {
   At(view).OnServing(path);

@@ -99,7 +99,7 @@ class ViewPool final : public ViewListener {
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
   bool IsWatched(std::string_view view) override {
-    return next_ != nullptr && next_->IsWatched(view);
+    return (next_ != nullptr && next_->IsWatched(view)) || IsAwaited(view);
   }
 
   ViewCondition ConditionOf(const ViewEntry& view) const;
@@ -125,6 +125,8 @@ class ViewPool final : public ViewListener {
   void Stop();
 
  private:
+  // Somebody waits for a position.
+  bool IsAwaited(std::string_view view) const;
   internal::ServedView& At(const ViewEntry& view) const;
   internal::ServedView& At(std::string_view view) const;
 

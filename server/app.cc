@@ -142,6 +142,7 @@ class App::Implementation {
   ThreadPool projecting_{"projecting", Cores(), ThreadPool::Priority::kBackground};
   ThreadPool reacting_{"reacting", 2};
   ThreadPool reading_{"reading", 2};
+  ThreadPool earlier_{"earlier", 2};      // What views were at earlier positions.
   ThreadPool following_{"following", 1};  // Files of views that another process builds.
   ThreadPool linking_{"linking", 1};      // To the log of another process.
   ThreadPool feeding_{"feeding", 2};
@@ -327,7 +328,7 @@ void App::Implementation::MakeReadSide() {
   watches_ = std::make_unique<read_api::WatchHub>(registry_, *view_pool_, reading_);
   view_pool_->ForwardTo(watches_.get());
   queries_ = std::make_unique<read_api::QueryHandler>(
-      registry_, *view_pool_, read_api::QueryHandler::Log{log_now_, feeding_});
+      registry_, *view_pool_, read_api::QueryHandler::Log{log_now_, earlier_});
   health_ = std::make_unique<ViewHealth>(registry_, *view_pool_);
 }
 
@@ -477,8 +478,8 @@ absl::Status App::Implementation::StartMetrics() {
     sources.health = health_.get();
     sources.services.push_back(&read_services_);
   }
-  sources.pools = {&writer_,  &completions_, &indexing_, &loading_, &projecting_,  &reacting_,
-                   &reading_, &following_,   &linking_,  &feeding_, &snapshotting_};
+  sources.pools = {&writer_,  &completions_, &indexing_,  &loading_, &projecting_, &reacting_,
+                   &reading_, &earlier_,     &following_, &linking_, &feeding_,    &snapshotting_};
   auto metrics = MetricsServer::Start(options_.metrics_listen, sources);
   if (!metrics.ok()) return metrics.status();
   metrics_ = *std::move(metrics);
@@ -541,7 +542,7 @@ void App::Implementation::Stop() {
   smtp_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
   for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
-                           &reading_, &following_, &snapshotting_}) {
+                           &reading_, &earlier_, &following_, &snapshotting_}) {
     pool->Stop();
   }
 }

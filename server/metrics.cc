@@ -175,6 +175,9 @@ void AddViews(const MetricSources& sources, Families& out) {
     if (sources.follows_log) {
       out.Gauge("leftfold_view_lag_events", "Events of the log that the view has not folded yet.",
                 static_cast<double>(view.lag_events), labels);
+      out.Gauge("leftfold_view_parked_events",
+                "Events that the view could not fold and has parked.",
+                static_cast<double>(view.parked_events), labels);
       out.Count("leftfold_view_duplicates_total", "Events that came again and were passed over.",
                 static_cast<double>(view.duplicates_ignored), labels);
     }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/log.h"
+#include "core/reject.h"
 
 namespace leftfold {
 
@@ -22,7 +23,10 @@ ViewHealth::ViewHealth(const Registry& registry, read_api::ViewPool& pool) : poo
 
 bool ViewHealth::Serves(const std::vector<const ViewEntry*>& views) const {
   return std::all_of(views.begin(), views.end(), [this](const ViewEntry* view) {
-    return pool_.ConditionOf(*view).state == read_api::ViewCondition::State::kServing;
+    const read_api::ViewCondition condition = pool_.ConditionOf(*view);
+    // A paused view goes on answering what it has.
+    const bool paused = ReasonOf(condition.reason) == "VIEW_PAUSED" && condition.readable;
+    return paused || condition.state == read_api::ViewCondition::State::kServing;
   });
 }
 

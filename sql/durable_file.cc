@@ -55,6 +55,20 @@ absl::Status ReplaceDurably(const std::string& path, std::string_view text, mode
   return SyncFolder(fs::path(path).parent_path());
 }
 
+absl::StatusOr<std::optional<std::string>> ReadIfThere(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0 && errno == ENOENT) return std::nullopt;
+  std::string text;
+  char part[4'096];
+  ssize_t size = file < 0 ? -1 : 0;
+  while (file >= 0 && (size = read(file, part, sizeof(part))) > 0)
+    text.append(part, static_cast<std::size_t>(size));
+  const absl::Status failure = FromErrno("cannot read", path);
+  if (file >= 0) close(file);
+  if (size < 0) return failure;
+  return text;
+}
+
 void RemoveDatabase(const std::string& path) {
   for (const char* suffix : {"", "-wal", "-shm"}) {
     std::error_code ignored;

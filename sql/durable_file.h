@@ -2,8 +2,10 @@
 #define SQL_DURABLE_FILE_H_
 
 #include <absl/status/status.h>
+#include <absl/status/statusor.h>
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,8 @@ absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t
 // syncs the folder.
 absl::Status ReplaceDurably(const std::string& path, std::string_view text,
                             mode_t mode = kFileMode);
+// The content; nullopt when there is no such file, an error when there may be one.
+absl::StatusOr<std::optional<std::string>> ReadIfThere(const std::string& path);
 // Removes a database of SQLite with what is beside it, as far as it is there.
 void RemoveDatabase(const std::string& path);
 

@@ -10,8 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "core/reject.h"
 #include "core/status.h"
@@ -70,16 +68,29 @@ struct CurrentLine {
   bool before = false;  // Not served: the one that was served before.
 };
 
-std::vector<CurrentLine> ReadCurrentLines(const std::string& views, std::string_view name) {
+absl::StatusOr<std::vector<CurrentLine>> ReadCurrentLines(const std::string& views,
+                                                          std::string_view name) {
+  const auto text = ReadIfThere(CurrentPath(views, name));
+  if (!text.ok()) return text.status();
   std::vector<CurrentLine> lines;
-  std::ifstream file(CurrentPath(views, name));
-  for (std::string line; std::getline(file, line);) {
+  for (const auto part : absl::StrSplit(text->value_or(""), '\n')) {
+    std::string_view line = ToStd(part);
     const bool before = line.starts_with(kBefore);
-    const auto generation =
-        ParseFileName(std::string_view(line).substr(before ? kBefore.size() : 0));
-    if (generation) lines.push_back({*generation, before});
+    if (before) line.remove_prefix(kBefore.size());
+    if (const auto generation = ParseFileName(line)) lines.push_back({*generation, before});
   }
   return lines;
+}
+
+absl::StatusOr<std::optional<Generation>> FindInCurrent(const std::string& views,
+                                                        std::string_view name, int version,
+                                                        bool before) {
+  const auto lines = ReadCurrentLines(views, name);
+  if (!lines.ok()) return lines.status();
+  for (const CurrentLine& line : *lines) {
+    if (line.before == before && line.generation.version == version) return line.generation;
+  }
+  return std::nullopt;
 }
 
 std::string PausedPath(const std::string& views, std::string_view name) {
@@ -96,9 +107,12 @@ std::string TextOf(const CurrentLine& line) {
 }
 
 // The lines of CURRENT that are of other versions.
-std::string OtherLines(const std::string& views, std::string_view name, int version) {
+absl::StatusOr<std::string> OtherLines(const std::string& views, std::string_view name,
+                                       int version) {
+  const auto lines = ReadCurrentLines(views, name);
+  if (!lines.ok()) return lines.status();
   std::string text;
-  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
+  for (const CurrentLine& line : *lines) {
     if (line.generation.version != version) text += TextOf(line);
   }
   return text;
@@ -177,29 +191,29 @@ std::int64_t ViewBytes(const std::string& views, std::string_view name,
 
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
                                                       std::string_view name, int version) {
-  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
-    if (!line.before && line.generation.version == version) return line.generation;
-  }
-  return std::nullopt;
+  return FindInCurrent(views, name, version, false);
 }
 
-std::optional<Generation> ReadBefore(const std::string& views, std::string_view name, int version) {
-  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
-    if (line.before && line.generation.version == version) return line.generation;
-  }
-  return std::nullopt;
+absl::StatusOr<std::optional<Generation>> ReadBefore(const std::string& views,
+                                                     std::string_view name, int version) {
+  return FindInCurrent(views, name, version, true);
 }
 
 absl::Status WriteCurrent(const std::string& views, std::string_view name,
                           const Generation& generation, const std::optional<Generation>& before) {
-  std::string text = generation.FileName() + "\n" + OtherLines(views, name, generation.version);
+  const auto others = OtherLines(views, name, generation.version);
+  if (!others.ok()) return others.status();
+  std::string text = generation.FileName() + "\n" + *others;
   if (before) text += TextOf({*before, true});
   return ReplaceCurrent(views, name, text);
 }
 
-std::vector<Generation> ListCurrent(const std::string& views, std::string_view name) {
+absl::StatusOr<std::vector<Generation>> ListCurrent(const std::string& views,
+                                                    std::string_view name) {
+  const auto lines = ReadCurrentLines(views, name);
+  if (!lines.ok()) return lines.status();
   std::vector<Generation> served;
-  for (const CurrentLine& line : ReadCurrentLines(views, name)) {
+  for (const CurrentLine& line : *lines) {
     if (!line.before) served.push_back(line.generation);
   }
   return served;
@@ -207,7 +221,8 @@ std::vector<Generation> ListCurrent(const std::string& views, std::string_view n
 
 absl::Status RemoveFromCurrent(const std::string& views, std::string_view name,
                                const Generation& generation) {
-  return ReplaceCurrent(views, name, OtherLines(views, name, generation.version));
+  const auto others = OtherLines(views, name, generation.version);
+  return others.ok() ? ReplaceCurrent(views, name, *others) : others.status();
 }
 
 absl::StatusOr<std::vector<Generation>> ListGenerations(const std::string& views,
@@ -261,10 +276,9 @@ absl::Status Paused(std::string_view name, std::string_view why) {
       {{"view", std::string(name)}});
 }
 
-std::optional<std::string> ReadPaused(const std::string& views, std::string_view name) {
-  std::ifstream file(PausedPath(views, name));
-  if (!file) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(file), {});
+absl::StatusOr<std::optional<std::string>> ReadPaused(const std::string& views,
+                                                      std::string_view name) {
+  return ReadIfThere(PausedPath(views, name));
 }
 
 absl::Status WritePaused(const std::string& views, std::string_view name,

@@ -47,17 +47,20 @@ std::string ViewPath(const std::string& views, std::string_view name, const Gene
 std::int64_t ViewBytes(const std::string& views, std::string_view name,
                        const Generation& generation);
 
-// The served generation of this version, nullopt when there is none yet.
+// The served generation of this version, nullopt when there is none yet. Here and below an error
+// means that there may be one: the file cannot be read.
 absl::StatusOr<std::optional<Generation>> ReadCurrent(const std::string& views,
                                                       std::string_view name, int version);
 // The one that this version served before, nullopt when there is none.
-std::optional<Generation> ReadBefore(const std::string& views, std::string_view name, int version);
+absl::StatusOr<std::optional<Generation>> ReadBefore(const std::string& views,
+                                                     std::string_view name, int version);
 // Switches: writes a temporary file, fsyncs, renames, fsyncs the folder.
 absl::Status WriteCurrent(const std::string& views, std::string_view name,
                           const Generation& generation,
                           const std::optional<Generation>& before = std::nullopt);
 // The served generations of all versions.
-std::vector<Generation> ListCurrent(const std::string& views, std::string_view name);
+absl::StatusOr<std::vector<Generation>> ListCurrent(const std::string& views,
+                                                    std::string_view name);
 // Takes a generation, and the one before it, out of CURRENT, so that its version is built anew at
 // the next start; its files stay until then.
 absl::Status RemoveFromCurrent(const std::string& views, std::string_view name,
@@ -90,7 +93,8 @@ class VersionLock {
 // What clients are told of a paused view: VIEW_PAUSED {view}.
 absl::Status Paused(std::string_view name, std::string_view why);
 // Why an operator paused the view; nullopt when it is not paused.
-std::optional<std::string> ReadPaused(const std::string& views, std::string_view name);
+absl::StatusOr<std::optional<std::string>> ReadPaused(const std::string& views,
+                                                      std::string_view name);
 // Durable when it returns; nullopt ends the pause.
 absl::Status WritePaused(const std::string& views, std::string_view name,
                          const std::optional<std::string>& why);

@@ -42,7 +42,7 @@ std::int64_t changing_calls = 0;
 std::array<std::int64_t, kDiskCalls> calls{};
 std::map<std::string, OnDisk> disk;
 
-std::string ReadFile(const std::string& path) {
+std::string BytesOfFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
 }
@@ -108,10 +108,10 @@ sqlite3_file* Below(sqlite3_file* file) {
 }
 File& Of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
 
-std::string FolderOf(const std::string& path) { return path.substr(0, path.rfind('/')); }
+std::string FolderAround(const std::string& path) { return path.substr(0, path.rfind('/')); }
 void SyncFolder(const std::string& folder) {
   for (auto& [path, file] : disk) {
-    if (file.deleted && FolderOf(path) == folder) file = {};
+    if (file.deleted && FolderAround(path) == folder) file = {};
   }
 }
 
@@ -167,7 +167,7 @@ int Sync(sqlite3_file* file, int) {
   for (const Change& change : on_disk->unsynced) Apply(change, on_disk->bytes);
   on_disk->unsynced.clear();
   on_disk->exists = true;
-  if (std::exchange(Of(file).syncs_folder, 0) != 0) SyncFolder(FolderOf(Of(file).path));
+  if (std::exchange(Of(file).syncs_folder, 0) != 0) SyncFolder(FolderAround(Of(file).path));
   return SQLITE_OK;  // The disk below need not be waited for.
 }
 
@@ -216,7 +216,8 @@ int Open(sqlite3_vfs*, const char* path, sqlite3_file* f, int flags, int* out_fl
   if (path != nullptr) {
     const auto [entry, added] = disk.try_emplace(path);
     if (is_new) entry->second = {};
-    if (added && !is_new) entry->second = {.bytes = ReadFile(path), .exists = true, .unsynced = {}};
+    if (added && !is_new)
+      entry->second = {.bytes = BytesOfFile(path), .exists = true, .unsynced = {}};
     on_disk = &entry->second;
   }
   const int code = original->xOpen(original, path, Below(f), flags, out_flags);
@@ -232,7 +233,7 @@ int Delete(sqlite3_vfs*, const char* path, int sync_folder) {
   if (const auto entry = disk.find(path); entry != disk.end()) {
     entry->second.deleted = true;
     entry->second.unsynced.clear();
-    if (sync_folder != 0 && !armed.sync_lies) SyncFolder(FolderOf(path));
+    if (sync_folder != 0 && !armed.sync_lies) SyncFolder(FolderAround(path));
   }
   return original->xDelete(original, path, 0);
 }

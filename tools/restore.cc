@@ -110,7 +110,9 @@ absl::StatusOr<std::vector<std::string>> TakeViewsOut(LogFileReader& log,
   }
   std::sort(names.begin(), names.end());
   for (const std::string& name : names) {
-    for (const sql::Generation& generation : sql::ListCurrent(views, name)) {
+    const auto served = sql::ListCurrent(views, name);
+    if (!served.ok()) return served.status();
+    for (const sql::Generation& generation : *served) {
       const auto wrong = ViewOffTheLog(log, sql::ViewPath(views, name, generation));
       if (!wrong.ok()) return wrong.status();
       if (wrong->empty()) continue;

@@ -409,10 +409,6 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
   const Version before = lane->version;
   absl::StatusOr<ErasedDecision> decision;
   if (job.expected && *job.expected != before) {
-    if (IsOutOfDate(*lane) && ++job.attempts < kDecideAttemptsMax) {
-      lane->state.reset();
-      return Requeue(lane->queue, std::move(job));
-    }
     decision = VersionConflict(lane->stream, *job.expected, before);
   } else {
     decision = job.entry->decide(lane->state.get(), *job.command, job.context);
@@ -420,6 +416,11 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
   const bool stores =
       decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
   if (stores) return Append(lane, std::move(job), *std::move(decision), before, replies);
+  // An append would find that another writer has been there; this answer has none.
+  if (IsOutOfDate(*lane) && ++job.attempts < kDecideAttemptsMax) {
+    lane->state.reset();
+    return Requeue(lane->queue, std::move(job));
+  }
   absl::StatusOr<Receipt> answer =
       decision.ok()
           ? absl::StatusOr<Receipt>(Receipt{before, store_.GetHead().position,

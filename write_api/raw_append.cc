@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/engine_events.h"
 #include "core/ids.h"
 #include "core/json.h"
 #include "core/reject.h"
@@ -219,6 +220,8 @@ RawAppender::RawAppender(const Registry& registry, EventStore& store, Executor& 
   for (const AggregateEntry& aggregate : registry.aggregates()) owned_.emplace(aggregate.category);
   for (const CommandEntry& command : registry.commands())
     packages_.insert(command.request->file()->package() + ".");
+  owned_.emplace(kReactionCategory);
+  packages_.emplace(kEnginePackage);
 }
 
 absl::StatusOr<RawAppender::Prepared> RawAppender::Prepare(const store::v1::AppendRequest& request,
@@ -277,11 +280,13 @@ absl::Status RawAppender::CheckToken(const Prepared& prepared) const {
   for (const std::size_t index : prepared.written) {
     const std::string category(CategoryOf(prepared.names[index]));
     if (!category.starts_with(kClaimCategoryPrefix) && !owned_.contains(category)) continue;
-    return Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED,
-                  fmt::format("streams of {} are written by commands; a raw append to them needs "
-                              "the token of the data folder",
-                              category),
-                  {{"category", category}});
+    return Reject(
+        core::v1::ERROR_REASON_TOKEN_REQUIRED,
+        fmt::format(
+            "streams of {} are written by commands or by the engines; a raw append to them needs "
+            "the token of the data folder",
+            category),
+        {{"category", category}});
   }
   for (const StreamAppend& stream : prepared.append.streams) {
     for (const NewEvent& event : stream.events) {
@@ -290,7 +295,8 @@ absl::Status RawAppender::CheckToken(const Prepared& prepared) const {
                       [&](const std::string& package) { return event.type.starts_with(package); });
       if (!owned) continue;
       return Reject(core::v1::ERROR_REASON_TOKEN_REQUIRED,
-                    fmt::format("events of type {} come from commands, and views fold them; a raw "
+                    fmt::format("events of type {} come from commands or from the engines, and "
+                                "views fold them; a raw "
                                 "append of them needs the token of the data folder",
                                 event.type),
                     {{"type", event.type}});

@@ -89,7 +89,7 @@ TEST_F(PayAllOrdersTest, CountsWhatBeganAndWhatTheOrdersRefused) {
 
 TEST_F(PayAllOrdersTest, CountsWhatAnOperatorSkippedAsRefused) {
   for (const std::string id : {"o1", "o2"}) HasValid(id);
-  reactor.React(kBulk, Wish());
+  reactor.React(kBulk, WishOf());
   EXPECT_THAT(reactor.Accepted(Pay("o1")), IsEmpty());
   EXPECT_THAT(reactor.Skipped(Pay("o2")),
               ElementsAre("RecordBulkPaymentBegunRequest {bulk_payment_id: \"b1\" "

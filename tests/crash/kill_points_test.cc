@@ -32,7 +32,8 @@ using testing::Ran;
 using testing::RunShell;
 using testing::ServerProcess;
 
-constexpr absl::Duration kPatience = absl::Seconds(60);  // Bounds a call that is never answered.
+constexpr absl::Duration kAnswerPatience =
+    absl::Seconds(60);  // Bounds a call that is never answered.
 
 // Kill points in the order in which the reactor comes to them, each in the process after the one
 // that the point before has killed.
@@ -88,7 +89,7 @@ class KillPoints : public ::testing::TestWithParam<Case> {
   std::string Data() const { return folder_.path() + "/data"; }
 
   static void SetDeadline(grpc::ClientContext& context) {
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+    context.set_deadline(absl::ToChronoTime(absl::Now() + kAnswerPatience));
   }
   // false: the server is gone. What it had decided before is not decided again.
   template <class Stub, class Request, class Response>

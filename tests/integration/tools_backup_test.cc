@@ -434,7 +434,7 @@ class Restores : public Backups {
     ASSERT_TRUE(sql::WriteCurrent(views, name, {1, 1}).ok());
   }
   bool IsServed(const std::string& data, const std::string& name) const {
-    return !sql::ListCurrent(Path(data) + "/views", name).empty();
+    return !sql::ListCurrent(Path(data) + "/views", name)->empty();
   }
 
   Lines whole_;
