@@ -1,0 +1,42 @@
+#ifndef TESTING_LOG_HISTORY_H_
+#define TESTING_LOG_HISTORY_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "event_store/event_store.h"
+
+namespace leftfold::testing {
+
+// What clients asked of a log, what it answered, and whether it keeps it: each append that was
+// answered is there for ever, at its position, with its bytes; each other one is there as a whole
+// or not at all; nothing else is there, and nothing twice; versions and positions are dense and the
+// chain fits; a command's receipt is the one that was given, and one that was refused is not there.
+class LogHistory {
+ public:
+  // Each has a command id of its own and gives its events their ids.
+  void Asked(const AppendRequest& request);
+  void Answered(const std::string& command_id, const Receipt& receipt);
+  // Nothing of it was stored, the log said.
+  void Refused(const std::string& command_id);
+  // From now on it may be asked again, with another end.
+  void ForgetRefusals();
+
+  // "" or what the store does not keep, the first thing by position.
+  std::string Check(EventStore& store) const;
+
+ private:
+  struct Ask {
+    AppendRequest request;
+    std::vector<Receipt> receipts;
+    bool refused = false;
+  };
+  std::string CheckOne(const Ask& ask, const std::vector<RecordedEvent>& log,
+                       const std::map<Uuid, std::size_t>& places, EventStore& store) const;
+
+  std::map<std::string, Ask> asks_;  // By command id.
+};
+
+}  // namespace leftfold::testing
+#endif  // TESTING_LOG_HISTORY_H_
