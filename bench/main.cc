@@ -1,5 +1,4 @@
-// `make bench`: ceilings, our numbers and their ratios, all in one run on one machine. See
-// docs/performance.md.
+// `make bench`: ceilings, our numbers and their ratios, all in one run on one machine.
 #include <absl/time/clock.h>
 #include <fmt/format.h>
 

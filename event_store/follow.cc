@@ -33,6 +33,15 @@ absl::Status OffTheChainAt(Position position) {
                                     position.value));
 }
 
+absl::StatusOr<std::vector<RecordedEvent>> AsRecorded(
+    absl::StatusOr<std::vector<RecordedEvent>> read) {
+  if (!read.ok()) return read;
+  for (const RecordedEvent& event : *read) {
+    if (LeafOf(event) != event.leaf) return ChangedAt(event.position);
+  }
+  return read;
+}
+
 absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position) {
   auto read = store.ReadAll({.from = Position{position.value - 1}, .events_max = 1});
   if (!read.ok()) return read.status();

@@ -4,6 +4,8 @@
 #include <absl/status/status.h>
 #include <absl/status/statusor.h>
 
+#include <vector>
+
 #include "core/event.h"
 #include "event_store/event_store.h"
 
@@ -19,6 +21,9 @@ absl::Status ChangedAt(Position position);
 // The chain value at a position is another one than the one that was seen before.
 absl::Status OffTheChainAt(Position position);
 
+// The events that were read, unless one of them is not what its leaf says: ChangedAt.
+absl::StatusOr<std::vector<RecordedEvent>> AsRecorded(
+    absl::StatusOr<std::vector<RecordedEvent>> read);
 // Reads the event at a position, as it was recorded.
 absl::StatusOr<RecordedEvent> ReadEventAt(EventStore& store, Position position);
 

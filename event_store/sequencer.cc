@@ -7,6 +7,7 @@
 
 #include "core/reject.h"
 #include "core/status.h"
+#include "event_store/follow.h"
 #include "event_store/limits.h"
 
 namespace leftfold {
@@ -407,18 +408,7 @@ absl::StatusOr<std::optional<StoredCommand>> SequencedStore::FindCommand(
 }
 absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
     std::string_view stream, const ReadStreamOptions& options) {
-  auto events = log_->ReadStream(stream, options);
-  if (!events.ok()) return events;
-  for (const RecordedEvent& event : *events) {
-    if (LeafOf(event) != event.leaf) {
-      return Reject(
-          core::v1::ERROR_REASON_DATA_LOSS,
-          fmt::format("the event at position {} is not what was recorded; run `leftfold verify`",
-                      event.position.value),
-          {{"position", fmt::to_string(event.position.value)}, {"stream", event.stream}});
-    }
-  }
-  return events;
+  return AsRecorded(log_->ReadStream(stream, options));
 }
 absl::StatusOr<Position> SequencedStore::VisitAll(const ReadAllOptions& options, TakeEvent take) {
   LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));

@@ -7,6 +7,7 @@
 #include "core/reject.h"
 #include "server/operator.h"
 #include "server/parked_page.h"
+#include "server/retry_parked.h"
 #include "server/stream_session.h"
 
 namespace leftfold {
@@ -62,29 +63,6 @@ void ListParked(const ConsumerEngines& engines, const v1::ListParkedRequest& req
   call->Finish(response);
 }
 
-// A ReplayParked whose decisions are being recorded.
-class Replay {
- public:
-  Replay(Call call, std::size_t decisions) : call_(std::move(call)), left_(decisions) {}
-  void OnRecorded(const absl::Status& recorded) {
-    MutexLock lock(mu_);
-    if (recorded.ok()) ++keys_;
-    if (!recorded.ok()) failure_ = recorded;
-    if (--left_ > 0) return;
-    if (keys_ == 0 && !failure_.ok()) return call_->Finish(ForOperator(failure_));
-    v1::ReplayParkedResponse response;
-    response.set_keys(keys_);
-    call_->Finish(response);
-  }
-
- private:
-  const Call call_;
-  Mutex mu_;
-  std::size_t left_ ABSL_GUARDED_BY(mu_);
-  std::int32_t keys_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::Status failure_ ABSL_GUARDED_BY(mu_);
-};
-
 void ReplayParked(const ConsumerEngines& engines, const v1::ReplayParkedRequest& request,
                   const Call& call) {
   Violations violations;
@@ -92,22 +70,13 @@ void ReplayParked(const ConsumerEngines& engines, const v1::ReplayParkedRequest&
   if (!violations.empty()) return call->Finish(violations.ToStatus());
   const auto reactor = engines.groups.ReactorOfGroup(request.group());
   if (!reactor.ok()) return call->Finish(reactor.status());
-  std::vector<std::string> keys = {request.key()};
-  if (request.key().empty()) {
-    keys.clear();
-    const auto parked = engines.reactors.ListParked(*reactor, 0, kReplayKeysMax);
-    if (!parked.ok()) return call->Finish(ForOperator(parked.status()));
-    for (const ParkedDelivery& delivery : *parked) keys.push_back(delivery.parked.key());
-    if (keys.empty()) return call->Finish(v1::ReplayParkedResponse());
-  }
-  const auto replay = std::make_shared<Replay>(call, keys.size());
-  const std::string actor = ActorOf(request.by());
-  for (const std::string& key : keys) {
-    engines.reactors.Retry(*reactor, key, actor,
-                           [replay](const absl::StatusOr<Position>& recorded) {
-                             replay->OnRecorded(recorded.status());
-                           });
-  }
+  RetryParkedKeys(engines.reactors, *reactor, request.key(), ActorOf(request.by()),
+                  [call](const absl::StatusOr<RetriedKeys>& retried) {
+                    if (!retried.ok()) return call->Finish(ForOperator(retried.status()));
+                    v1::ReplayParkedResponse response;
+                    response.set_keys(retried->keys);
+                    call->Finish(response);
+                  });
 }
 
 void SkipParked(const ConsumerEngines& engines, const v1::SkipParkedRequest& request,

@@ -19,9 +19,6 @@ struct ConsumerEngines {
   Executor& work;  // For calls that may block.
 };
 
-// Keys that one ReplayParked lets go on.
-inline constexpr std::size_t kReplayKeysMax = 1'000;
-
 absl::Status ServeConsumers(const ConsumerEngines& engines, rpc::Services& services);
 
 }  // namespace leftfold

@@ -11,6 +11,7 @@
 #include "rpc/status.h"
 #include "server/operator.h"
 #include "server/parked_page.h"
+#include "server/retry_parked.h"
 
 namespace leftfold {
 namespace {
@@ -32,15 +33,12 @@ admin::v1::ReactorStatus::State ToProto(ReactorState state) {
 }
 
 // Waits for the answer to `record`, which the log gives soon.
-template <class Response, class Record>
-grpc::Status AwaitRecorded(Response& response, Record record) {
-  auto answer = std::make_shared<std::promise<absl::StatusOr<Position>>>();
+template <class Answer, class Record>
+absl::StatusOr<Answer> Await(Record record) {
+  auto answer = std::make_shared<std::promise<absl::StatusOr<Answer>>>();
   auto recorded = answer->get_future();
-  record([answer](absl::StatusOr<Position> position) { answer->set_value(position); });
-  const absl::StatusOr<Position> position = recorded.get();
-  if (!position.ok()) return ToOperator(position.status());
-  response.set_position(position->value);
-  return grpc::Status::OK;
+  record([answer](absl::StatusOr<Answer> given) { answer->set_value(std::move(given)); });
+  return recorded.get();
 }
 
 std::optional<admin::v1::WatchErrorsResponse> ToProto(const RecordedEvent& event) {
@@ -123,10 +121,14 @@ grpc::Status ReactorService::RetryParkedDeliveries(
   Violations violations;
   CheckBy(request->by(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
-  return AwaitRecorded(*response, [&](Reactors::Recorded done) {
-    (*reacting)->reactors.Retry(request->reactor(), request->key(), ActorOf(request->by()),
-                                std::move(done));
+  const auto retried = Await<RetriedKeys>([&](auto done) {
+    RetryParkedKeys((*reacting)->reactors, request->reactor(), request->key(),
+                    ActorOf(request->by()), std::move(done));
   });
+  if (!retried.ok()) return ToOperator(retried.status());
+  response->set_position(retried->position.value);
+  response->set_keys(retried->keys);
+  return grpc::Status::OK;
 }
 
 grpc::Status ReactorService::SkipParkedDelivery(grpc::ServerContext*,
@@ -138,10 +140,13 @@ grpc::Status ReactorService::SkipParkedDelivery(grpc::ServerContext*,
   CheckBy(request->by(), violations);
   CheckRemark("why", request->why(), violations);
   if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
-  return AwaitRecorded(*response, [&](Reactors::Recorded done) {
+  const auto position = Await<Position>([&](Reactors::Recorded done) {
     (*reacting)->reactors.Skip(request->reactor(), request->delivery_id(), request->why(),
                                ActorOf(request->by()), std::move(done));
   });
+  if (!position.ok()) return ToOperator(position.status());
+  response->set_position(position->value);
+  return grpc::Status::OK;
 }
 
 grpc::Status ReactorService::PauseReactor(grpc::ServerContext*,

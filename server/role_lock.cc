@@ -1,5 +1,6 @@
 #include "server/role_lock.h"
 
+#include <absl/time/clock.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
@@ -40,7 +41,13 @@ absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data
   if (file < 0) {
     return Error(absl::StatusCode::kInternal, "cannot open {}: {}", path, std::strerror(errno));
   }
-  if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+  constexpr absl::Duration kPause = absl::Milliseconds(2);
+  bool taken = flock(file, LOCK_EX | LOCK_NB) == 0;
+  for (absl::Duration waited; !taken && waited < kTakeWaitMax; waited += kPause) {
+    absl::SleepFor(kPause);
+    taken = flock(file, LOCK_EX | LOCK_NB) == 0;
+  }
+  if (!taken) {
     close(file);
     const Holder holder = ReadHolder(path);
     return Error(absl::StatusCode::kFailedPrecondition,

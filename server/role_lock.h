@@ -2,6 +2,7 @@
 #define SERVER_ROLE_LOCK_H_
 
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <memory>
 #include <string>
@@ -13,11 +14,14 @@ namespace leftfold {
 // are those of server/roles.h.
 class RoleLock {
  public:
+  static constexpr absl::Duration kTakeWaitMax = absl::Milliseconds(200);
+
   struct Holder {
     int pid = 0;
     std::string address;  // Of its admin service; empty for a tool.
   };
-  // FAILED_PRECONDITION when another process holds it, naming it.
+  // FAILED_PRECONDITION when another process holds it, naming it. Waits up to kTakeWaitMax, for who
+  // only looks (FindHolder) has the lock for a moment, too.
   static absl::StatusOr<std::unique_ptr<RoleLock>> Take(const std::string& data,
                                                         const std::string& role);
   // Who holds it now; NOT_FOUND when nobody does.

@@ -11,11 +11,15 @@
 #include <grpc/grpc.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "core/log.h"
@@ -116,16 +120,76 @@ bool AddHeaders(const std::vector<std::string>& headers, grpc::ClientContext& co
   return true;
 }
 
+// Takes the first JSON object out of `text`; "" while it is not complete. Anything else before the
+// next '{' is given as it is, for the parser to refuse.
+std::string TakeObject(std::string& text, bool ended) {
+  text.erase(0, text.find_first_not_of(" \t\r\n"));
+  int depth = 0;
+  bool quoted = false;
+  std::size_t end = 0;
+  for (; end < text.size() && text[0] == '{'; ++end) {
+    const char c = text[end];
+    if (quoted && c == '\\') ++end;
+    if (c == '"') quoted = !quoted;
+    if (!quoted && c == '{') ++depth;
+    if (!quoted && c == '}' && --depth == 0) break;
+  }
+  if (end >= text.size() && !ended) return "";
+  if (end == 0 || end >= text.size()) return std::exchange(text, "");
+  std::string object = text.substr(0, end + 1);
+  text.erase(0, end + 1);
+  return object;
+}
+
+// Bytes of standard input; "" when it has ended, nullopt when there are none for now.
+std::optional<std::string> ReadInput() {
+  constexpr int kWaitMilliseconds = 50;
+  pollfd input{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+  if (poll(&input, 1, kWaitMilliseconds) <= 0) return std::nullopt;
+  std::string bytes(64 << 10, '\0');
+  const ssize_t size = read(STDIN_FILENO, bytes.data(), bytes.size());
+  bytes.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+  return bytes;
+}
+
+// The requests of a stream, until the input ends, one of them is malformed or the call is `over`.
+absl::Status SendObjects(std::string json, pb::Message& request, const std::atomic<bool>& over,
+                         RawCall& call) {
+  bool ended = json != "-";
+  std::string text = ended ? std::move(json) : "";
+  while (!over) {
+    for (std::string object; !(object = TakeObject(text, ended)).empty();) {
+      const auto parsed = pb::util::JsonStringToMessage(object, &request);
+      if (!parsed.ok()) {
+        return Error(absl::StatusCode::kInvalidArgument, "a request is no {}: {}",
+                     request.GetDescriptor()->full_name(), std::string(parsed.message()));
+      }
+      if (!call.Write(request.SerializeAsString())) return absl::OkStatus();  // Finish says why.
+      request.Clear();
+    }
+    if (ended) {
+      call.WritesDone();
+      return absl::OkStatus();
+    }
+    const std::optional<std::string> more = ReadInput();
+    ended = more == "";
+    text += more.value_or("");
+  }
+  return absl::OkStatus();
+}
+
 int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& stub,
            const pb::MethodDescriptor& method) {
   pb::DynamicMessageFactory factory;
   const std::unique_ptr<pb::Message> request(factory.GetPrototype(method.input_type())->New());
-  std::string json = options.json;
-  if (json == "-") json.assign(std::istreambuf_iterator<char>(std::cin), {});
-  const auto parsed = pb::util::JsonStringToMessage(json, request.get());
-  if (!parsed.ok()) {
-    return FailCall(fmt::format("the request is no {}: {}", method.input_type()->full_name(),
-                                std::string(parsed.message())));
+  if (!method.client_streaming()) {
+    std::string json = options.json;
+    if (json == "-") json.assign(std::istreambuf_iterator<char>(std::cin), {});
+    const auto parsed = pb::util::JsonStringToMessage(json, request.get());
+    if (!parsed.ok()) {
+      return FailCall(fmt::format("the request is no {}: {}", method.input_type()->full_name(),
+                                  std::string(parsed.message())));
+    }
   }
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(deadline));
@@ -133,7 +197,17 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
     return FailCall("a header is 'name: value', the name of letters, digits and _ . -", kUsage);
   }
   RawCall call(stub, context, "/" + method.service()->full_name() + "/" + method.name());
-  if (call.Write(request->SerializeAsString())) call.WritesDone();
+  std::atomic<bool> over = false;
+  absl::Status sent;
+  std::jthread sender;
+  if (method.client_streaming()) {
+    sender = std::jthread([&] {
+      sent = SendObjects(options.json, *request, over, call);
+      if (!sent.ok()) context.TryCancel();
+    });
+  } else if (call.Write(request->SerializeAsString())) {
+    call.WritesDone();
+  }
   const std::unique_ptr<pb::Message> response(factory.GetPrototype(method.output_type())->New());
   std::string bytes;
   bool decoded = true;
@@ -146,11 +220,15 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
     while (text.ends_with('\n')) text.pop_back();
     Print("{}\n", text);
     if (!FlushOutput()) {  // Main says it.
+      over = true;
       context.TryCancel();
       return kFailed;
     }
   }
+  over = true;
   if (!decoded) context.TryCancel();
+  if (sender.joinable()) sender.join();
+  if (!sent.ok()) return FailCall(std::string(sent.message()));
   const grpc::Status status = call.Finish();
   if (!decoded) return FailCall("a response is no " + method.output_type()->full_name());
   return status.ok() ? 0 : PrintError(status);
@@ -179,9 +257,6 @@ int Call(const CallOptions& options) {
   if (options.method == "describe") return Describe(options, reflection, pool);
   const auto method = FindMethod(options, reflection, pool);
   if (!method.ok()) return FailCall(std::string(method.status().message()));
-  if ((*method)->client_streaming()) {
-    return FailCall((*method)->full_name() + " streams requests; this tool sends one");
-  }
   return Invoke(options, deadline, stub, **method);
 }
 

@@ -236,8 +236,10 @@ CLI::App* AddCall(CLI::App& app, tools::CallOptions& options) {
   call->add_option("address", options.address, "HOST:PORT")->required();
   call->add_option("method", options.method, "package.Service/Method, or `list`, or `describe`")
       ->required();
-  call->add_option("json", options.json,
-                   "the request; - reads it from standard input; with `describe` the symbol")
+  call->add_option(
+          "json", options.json,
+          "the request, or several for a method that streams them; - reads standard input; "
+          "with `describe` the symbol")
       ->capture_default_str();
   call->add_option("-H,--header", options.headers, "'name: value' to send along");
   call->add_option("--timeout", options.timeout_seconds, "seconds; 0: none")

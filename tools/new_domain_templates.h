@@ -52,7 +52,7 @@ enum ErrorReason {
   ERROR_REASON_@AGG@_NOT_FOUND = 2 [(leftfold.core.v1.grpc_code) = "NOT_FOUND"];
   // It needs a name.
   ERROR_REASON_NAME_EMPTY = 3 [(leftfold.core.v1.grpc_code) = "INVALID_ARGUMENT"];
-  // The name has more than 200 bytes.
+  // The name has more than 200 bytes; metadata: maximum, actual.
   ERROR_REASON_NAME_TOO_LONG = 4 [(leftfold.core.v1.grpc_code) = "INVALID_ARGUMENT"];
 }
 
@@ -250,8 +250,10 @@ namespace {
 void ValidateName(const std::string& name, Violations& violations) {
   if (name.empty()) violations.Add(v1::ERROR_REASON_NAME_EMPTY, "name", "must not be empty");
   if (name.size() > kNameBytesMax) {
-    violations.Add(v1::ERROR_REASON_NAME_TOO_LONG, "name",
-                   fmt::format("must have at most {} bytes", kNameBytesMax));
+    violations.Add(
+        v1::ERROR_REASON_NAME_TOO_LONG, "name",
+        fmt::format("must have at most {} bytes", kNameBytesMax),
+        {{"maximum", fmt::to_string(kNameBytesMax)}, {"actual", fmt::to_string(name.size())}});
   }
 }
 
@@ -469,7 +471,9 @@ TEST(@Agg@Test, NeedsANameOfBoundedLength) {
   Given<@Agg@>().When(Create("")).ThenInvalid("NAME_EMPTY");
   const std::string longest(kNameBytesMax, 'n');
   Given<@Agg@>().When(Create(longest)).Then(Created(longest));
-  Given<@Agg@>().When(Create(longest + "n")).ThenInvalid("NAME_TOO_LONG");
+  const auto refusal = Given<@Agg@>().When(Create(longest + "n")).ThenInvalid("NAME_TOO_LONG");
+  EXPECT_EQ(refusal.metadata("maximum"), std::to_string(kNameBytesMax));
+  EXPECT_EQ(refusal.metadata("actual"), std::to_string(kNameBytesMax + 1));
 }
 
 TEST(@Agg@Test, IsRenamedUnlessItHasThatNameAlready) {

@@ -3,6 +3,7 @@
 #include <google/protobuf/descriptor.pb.h>
 
 #include <algorithm>
+#include <future>
 
 #include "core/status.h"
 
@@ -11,40 +12,36 @@ namespace leftfold::tools {
 namespace pb = google::protobuf;
 
 RawCall::RawCall(grpc::GenericStub& stub, grpc::ClientContext& context, const std::string& method)
-    : call_(stub.PrepareCall(&context, method, &queue_)) {
-  call_->StartCall(this);
-  Wait();
+    : call_(stub.PrepareCall(&context, method, &queue_)), completions_([this] {
+        void* tag = nullptr;
+        bool ok = false;
+        while (queue_.Next(&tag, &ok))
+          std::unique_ptr<std::promise<bool>>(static_cast<std::promise<bool>*>(tag))->set_value(ok);
+      }) {
+  Wait([&](void* tag) { call_->StartCall(tag); });
 }
 
-RawCall::~RawCall() {
-  queue_.Shutdown();
-  void* tag = nullptr;
-  bool ok = false;
-  while (queue_.Next(&tag, &ok)) {
-  }
-}
+RawCall::~RawCall() { queue_.Shutdown(); }
 
-bool RawCall::Wait() {
-  void* tag = nullptr;
-  bool ok = false;
-  return queue_.Next(&tag, &ok) && ok;
+bool RawCall::Wait(const std::function<void(void* tag)>& begin) {
+  auto* const tag = new std::promise<bool>;  // Whoever completes it deletes it.
+  std::future<bool> done = tag->get_future();
+  begin(tag);
+  return done.get();
 }
 
 bool RawCall::Write(const std::string& bytes) {
   const grpc::Slice slice(bytes);
-  call_->Write(grpc::ByteBuffer(&slice, 1), this);
-  return Wait();
+  return Wait([&](void* tag) { call_->Write(grpc::ByteBuffer(&slice, 1), tag); });
 }
 
 void RawCall::WritesDone() {
-  call_->WritesDone(this);
-  Wait();
+  Wait([&](void* tag) { call_->WritesDone(tag); });
 }
 
 bool RawCall::Read(std::string* bytes) {
   grpc::ByteBuffer buffer;
-  call_->Read(&buffer, this);
-  if (!Wait()) return false;
+  if (!Wait([&](void* tag) { call_->Read(&buffer, tag); })) return false;
   grpc::Slice slice;
   if (!buffer.DumpToSingleSlice(&slice).ok()) return false;
   bytes->assign(reinterpret_cast<const char*>(slice.begin()), slice.size());
@@ -53,8 +50,7 @@ bool RawCall::Read(std::string* bytes) {
 
 grpc::Status RawCall::Finish() {
   grpc::Status status;
-  call_->Finish(&status, this);
-  Wait();
+  Wait([&](void* tag) { call_->Finish(&status, tag); });
   return status;
 }
 

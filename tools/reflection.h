@@ -7,16 +7,18 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "leftfold/tools/v1/reflection.pb.h"
 
 namespace leftfold::tools {
 
-// A call whose method is known by its name only, on the calling thread: every method blocks until
-// it is done. Not thread-safe.
+// A call whose method is known by its name only. Every method blocks until it is done. One thread
+// may write while another one reads.
 class RawCall {
  public:
   // `method` is "/package.Service/Method". Stub and context must outlive the call.
@@ -34,10 +36,12 @@ class RawCall {
   grpc::Status Finish();
 
  private:
-  bool Wait();
+  // Waits for what `begin` begins under the tag that it is given.
+  bool Wait(const std::function<void(void* tag)>& begin);
 
   grpc::CompletionQueue queue_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  std::jthread completions_;
 };
 
 // Descriptors as a server tells them over grpc.reflection.v1alpha; for a DescriptorPool, which asks

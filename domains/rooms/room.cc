@@ -357,6 +357,7 @@ Room::Decision Room::Decide(const v1::StartSessionRequest& command, const State&
   if (at > context.now + kStartEarlyMax) {
     Metadata metadata = SessionMetadata(command, context);
     metadata.emplace_back("now", ToText(context.now));
+    metadata.emplace_back("maximum", absl::FormatDuration(kStartEarlyMax));
     return Reject(v1::ERROR_REASON_SESSION_TOO_EARLY,
                   fmt::format("the session of schedule {} at {} begins more than {} after now, {}",
                               command.schedule_id(), ToText(at),

@@ -131,8 +131,10 @@ absl::StatusOr<v1::SearchRoomsResponse> RoomSearch::Answer(const v1::SearchRooms
   Rows rows = tx.Query(
       "SELECT r.room_id, r.name, snippet(room_text, -1, '[', ']', '…', 16) "
       "FROM room_text AS t JOIN room AS r ON r.id = t.rowid "
-      "WHERE t.room_text MATCH ? ORDER BY t.rank LIMIT ? OFFSET ?",
-      expression, size + 1, sent);
+      "WHERE t.room_text MATCH ? AND t.rowid >= coalesce((SELECT rowid FROM room_text "
+      "WHERE room_text MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET ?), 0) "
+      "ORDER BY t.rank LIMIT ? OFFSET ?",
+      expression, expression, kRankedMax - 1, size + 1, sent);
   std::size_t bytes = 0;
   while (rows.Next()) {
     if (response.matches_size() == size || bytes >= kPageBytesMax) {

@@ -39,6 +39,8 @@ struct RoomSearch {
   static constexpr std::size_t kTextBytesMax = 200;
   // Matches that the pages of one search reach; a search with more of them needs another word.
   static constexpr int kMatchesMax = 1'000;
+  // Matches that are ranked, those of the rooms that were made last: ranking takes time for each.
+  static constexpr int kRankedMax = 10'000;
 
   static void On(const v1::RoomCreated& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::RoomRenamed& event, const EventMeta& meta, WriteTx& tx);

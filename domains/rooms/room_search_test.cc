@@ -136,6 +136,16 @@ TEST_F(RoomSearchTest, SoManyMatchesAreReached) {
   EXPECT_EQ(ids.size(), 1'000u);
 }
 
+TEST_F(RoomSearchTest, OfManyMatchesTheRoomsThatWereMadeLastAreRanked) {
+  Create("first", "Oak", "");
+  for (int i = 1; i < RoomSearch::kRankedMax; ++i)
+    Create("r" + std::to_string(i), "Oak by the river", "");
+  EXPECT_EQ(Find("oak").front(), "first");
+  Create("last", "Oak with a window", "");
+  EXPECT_EQ(Find("oak").front(), "r1");
+  EXPECT_THAT(Find("oak window"), ElementsAre("last"));
+}
+
 TEST_F(RoomSearchTest, MalformedTextsAreRefused) {
   EXPECT_EQ(ReasonOf(view_.Ask(Text("")).status()), "TEXT_EMPTY");
   EXPECT_EQ(ReasonOf(view_.Ask(Text(" \"*-^ ")).status()), "TEXT_EMPTY");

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
 #include <string>
 
+#include "core/reject.h"
 #include "domains/rooms/test_events.h"
 #include "testing/given.h"
 
@@ -176,10 +179,13 @@ void ExpectRuleRules(bool zero_keeps) {
   const auto duration =
       past.When(Schedule<Command>("t", "0 9 * * *", 1'441)).ThenInvalid("INVALID_DURATION");
   EXPECT_EQ(duration.metadata("duration_minutes"), "1441");
+  EXPECT_EQ(duration.metadata("maximum"), "1440");
   if (!zero_keeps) {
     past.When(Schedule<Command>("t", "0 9 * * *", 0)).ThenInvalid("INVALID_DURATION");
   }
-  past.When(Schedule<Command>("a b", "0 9 * * *")).ThenInvalid("INVALID_SCHEDULE_ID");
+  const auto id =
+      past.When(Schedule<Command>("a b", "0 9 * * *")).ThenInvalid("INVALID_SCHEDULE_ID");
+  EXPECT_EQ(id.metadata("maximum"), "128");
   Command command = Schedule<Command>("t", "0 9 * * *");
   command.mutable_stop_after()->set_seconds(-1);
   past.When(command).ThenInvalid("INVALID_TIME");
@@ -282,7 +288,8 @@ TEST(Room, InviteesAreChecked) {
   const auto type =
       past.When(Invite("invitees { type: 'cat' id: 'x' }")).ThenInvalid("INVALID_INVITEE_TYPE");
   EXPECT_EQ(type.metadata("type"), "cat");
-  past.When(Invite("invitees { type: 'user' }")).ThenInvalid("INVALID_INVITEE_ID");
+  const auto id = past.When(Invite("invitees { type: 'user' }")).ThenInvalid("INVALID_INVITEE_ID");
+  EXPECT_EQ(id.metadata("maximum"), "254");
   past.When(Invite("invitees { type: 'user' id: 'a\\n' }")).ThenInvalid("INVALID_INVITEE_ID");
   for (const char* address : {"ada", "@b", "a@", "a@b@c", "a b@c"}) {
     past.When(Of<v1::AcceptInvitationRequest>("email", address)).ThenInvalid("INVALID_INVITEE_ID");
@@ -359,8 +366,9 @@ TEST(Room, IsLinkedOnce) {
   EXPECT_EQ(status.metadata("provider"), "acme");
   EXPECT_EQ(status.metadata("external_id"), "7");
   past.When(Link("", "7")).ThenInvalid("INVALID_EXTERNAL_ROOM");
-  past.When(Link("acme", std::string(kForeignIdBytesMax + 1, 'x')))
-      .ThenInvalid("INVALID_EXTERNAL_ROOM");
+  const auto too_long = past.When(Link("acme", std::string(kForeignIdBytesMax + 1, 'x')))
+                            .ThenInvalid("INVALID_EXTERNAL_ROOM");
+  EXPECT_EQ(too_long.metadata("maximum"), "254");
 }
 
 v1::SessionRescheduled Rescheduled(const std::string& id, const std::string& cron) {
@@ -420,6 +428,7 @@ TEST(Room, ASessionStartsAnHourEarlyAtTheMost) {
                           .ThenRejected("SESSION_TOO_EARLY");
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(status.metadata("now"), "2026-01-01T07:59:59+00:00");
+  EXPECT_EQ(status.metadata("maximum"), "1h");
   past(kStartEarlyMax)
       .When(Session<Start>("s", "9999-12-31T09:00Z"))
       .ThenRejected("SESSION_TOO_EARLY");
@@ -456,6 +465,31 @@ void ExpectOccurrenceRules() {
 TEST(Room, OccurrencesAreChecked) {
   ExpectOccurrenceRules<v1::StartSessionRequest>();
   ExpectOccurrenceRules<v1::EndSessionRequest>();
+}
+
+TEST(Room, EveryReasonHasItsCode) {
+  const std::map<absl::StatusCode, std::set<std::string>> expected = {
+      {absl::StatusCode::kAlreadyExists, {"ROOM_EXISTS", "SCHEDULE_EXISTS"}},
+      {absl::StatusCode::kNotFound,
+       {"ROOM_NOT_FOUND", "SCHEDULE_NOT_FOUND", "SESSION_NOT_FOUND", "VERSION_NOT_FOUND"}},
+      {absl::StatusCode::kInvalidArgument,
+       {"NAME_EMPTY", "NAME_TOO_LONG", "DESCRIPTION_TOO_LONG", "INVALID_TEXT", "INVALID_CRON",
+        "INVALID_DURATION", "INVALID_SCHEDULE_ID", "NO_INVITEES", "TOO_MANY_INVITEES",
+        "INVALID_INVITEE_TYPE", "INVALID_INVITEE_ID", "INVALID_TIME", "INVALID_RANGE",
+        "INVALID_EXTERNAL_ROOM", "TEXT_EMPTY", "TEXT_TOO_LONG"}},
+      {absl::StatusCode::kFailedPrecondition,
+       {"ROOM_DELETED", "ROOM_NOT_DELETED", "STOP_AFTER_IN_PAST", "SCHEDULE_CONFLICT",
+        "TOO_MANY_SCHEDULES", "ROOM_FULL", "NOT_INVITED", "ALREADY_DECIDED", "NOT_STARTED",
+        "ALREADY_LINKED", "SESSION_TOO_EARLY"}},
+  };
+  std::map<absl::StatusCode, std::set<std::string>> codes;
+  const auto& reasons = *v1::ErrorReason_descriptor();
+  for (int i = 0; i < reasons.value_count(); ++i) {
+    if (reasons.value(i)->number() == v1::ERROR_REASON_UNSPECIFIED) continue;
+    const absl::Status status = RejectWith(*reasons.value(i), "", {});
+    codes[status.code()].insert(ReasonOf(status));
+  }
+  EXPECT_EQ(codes, expected);
 }
 
 TEST(Room, EveryEventFitsEveryState) {

@@ -42,8 +42,10 @@ void CheckDescription(const std::string& description, Violations& violations) {
 
 void CheckScheduleId(const std::string& id, Violations& violations) {
   if (IsAggregateId(id)) return;
-  violations.Add(v1::ERROR_REASON_INVALID_SCHEDULE_ID, "schedule_id",
-                 "must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -");
+  violations.Add(
+      v1::ERROR_REASON_INVALID_SCHEDULE_ID, "schedule_id",
+      fmt::format("must be 1 to {} characters of A-Z a-z 0-9 . _ ~ -", kAggregateIdBytesMax),
+      {{"maximum", fmt::to_string(kAggregateIdBytesMax)}});
 }
 
 template <class Command>
@@ -57,7 +59,8 @@ void CheckRule(const Command& command, int shortest, Violations& violations) {
   if (minutes < shortest || minutes > kDurationMinutesMax) {
     violations.Add(v1::ERROR_REASON_INVALID_DURATION, "duration_minutes",
                    fmt::format("must be 1 to {}", kDurationMinutesMax),
-                   {{"duration_minutes", fmt::to_string(minutes)}});
+                   {{"duration_minutes", fmt::to_string(minutes)},
+                    {"maximum", fmt::to_string(kDurationMinutesMax)}});
   }
   if (command.has_stop_after() && !IsPlausible(command.stop_after())) {
     violations.Add(v1::ERROR_REASON_INVALID_TIME, "stop_after",
@@ -75,7 +78,8 @@ void CheckInvitee(const std::string& type, const std::string& id, const std::str
     violations.Add(v1::ERROR_REASON_INVALID_INVITEE_ID, prefix + "id",
                    fmt::format("must have 1 to {} bytes without control characters, and be an "
                                "address where the type is email",
-                               kForeignIdBytesMax));
+                               kForeignIdBytesMax),
+                   {{"maximum", fmt::to_string(kForeignIdBytesMax)}});
   }
 }
 
@@ -94,7 +98,8 @@ void CheckForeignId(const std::string& id, std::string_view field, Violations& v
   if (IsForeignId(id)) return;
   violations.Add(
       v1::ERROR_REASON_INVALID_EXTERNAL_ROOM, field,
-      fmt::format("must have 1 to {} bytes without control characters", kForeignIdBytesMax));
+      fmt::format("must have 1 to {} bytes without control characters", kForeignIdBytesMax),
+      {{"maximum", fmt::to_string(kForeignIdBytesMax)}});
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "domains/rooms/rooms_by_invitee.h"
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "core/page.h"
@@ -73,8 +75,10 @@ absl::StatusOr<v1::ListRoomsForResponse> RoomsByInvitee::Answer(
                    {{"type", query.type()}});
   }
   if (!IsForeignId(query.id())) {
-    violations.Add(v1::ERROR_REASON_INVALID_INVITEE_ID, "id",
-                   "must have 1 to 254 bytes without control characters");
+    violations.Add(
+        v1::ERROR_REASON_INVALID_INVITEE_ID, "id",
+        fmt::format("must have 1 to {} bytes without control characters", kForeignIdBytesMax),
+        {{"maximum", fmt::to_string(kForeignIdBytesMax)}});
   }
   if (!violations.empty()) return violations.ToStatus();
   const absl::StatusOr<Page> page = Page::Of(query);

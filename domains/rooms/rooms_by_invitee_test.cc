@@ -70,8 +70,9 @@ TEST_F(RoomsByInviteeTest, ListsArePaged) {
 TEST_F(RoomsByInviteeTest, MalformedQueriesAreRefused) {
   EXPECT_EQ(ReasonOf(view_.Ask(Of<v1::ListRoomsForRequest>("cat", "x")).status()),
             "INVALID_INVITEE_TYPE");
-  EXPECT_EQ(ReasonOf(view_.Ask(Of<v1::ListRoomsForRequest>("user", "")).status()),
-            "INVALID_INVITEE_ID");
+  const absl::Status id = view_.Ask(Of<v1::ListRoomsForRequest>("user", "")).status();
+  EXPECT_EQ(ReasonOf(id), "INVALID_INVITEE_ID");
+  EXPECT_EQ(MetadataOf(id, "maximum"), "254");
 }
 
 TEST_F(RoomsByInviteeTest, NothingServedWalksAWholeTable) {

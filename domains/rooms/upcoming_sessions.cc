@@ -142,6 +142,7 @@ bool AddSessions(std::vector<WalkedRule>::iterator first, std::vector<WalkedRule
 }
 
 absl::Status CheckRange(const v1::ListUpcomingSessionsRequest& query) {
+  constexpr absl::Duration kRangeMax = absl::Hours(24 * UpcomingSessions::kRangeDaysMax);
   Violations violations;
   for (const auto& [field, set, time] : {std::tuple("from", query.has_from(), query.from()),
                                          std::tuple("to", query.has_to(), query.to())}) {
@@ -150,8 +151,11 @@ absl::Status CheckRange(const v1::ListUpcomingSessionsRequest& query) {
   }
   if (!violations.empty()) return violations.ToStatus();
   const absl::Duration range = FromProto(query.to()) - FromProto(query.from());
-  if (range <= absl::ZeroDuration() || range > UpcomingSessions::kRangeMax) {
-    violations.Add(v1::ERROR_REASON_INVALID_RANGE, "to", "must be after from, by at most 366 days");
+  if (range <= absl::ZeroDuration() || range > kRangeMax) {
+    const std::string maximum = fmt::format("{} days", UpcomingSessions::kRangeDaysMax);
+    violations.Add(v1::ERROR_REASON_INVALID_RANGE, "to",
+                   fmt::format("must be after from, by at most {}", maximum),
+                   {{"maximum", maximum}});
   }
   return violations.ToStatus();
 }

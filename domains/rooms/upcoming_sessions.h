@@ -33,7 +33,7 @@ struct UpcomingSessions {
   using Queries = Types<v1::ListUpcomingSessionsRequest>;
   using Watches = Types<>;
 
-  static constexpr absl::Duration kRangeMax = absl::Hours(366 * 24);
+  static constexpr int kRangeDaysMax = 366;
   // Rules that one page looks at; more than a room can have.
   static constexpr int kRulesPerPage = 1'024;
 

@@ -151,7 +151,9 @@ TEST_F(UpcomingSessionsTest, MalformedRangesAreRefused) {
   EXPECT_EQ(reason(Query()), "INVALID_TIME");
   EXPECT_EQ(reason(Between("2026-01-01T00:00Z", "2026-01-01T00:00Z")), "INVALID_RANGE");
   EXPECT_EQ(reason(Between("2026-01-02T00:00Z", "2026-01-01T00:00Z")), "INVALID_RANGE");
-  EXPECT_EQ(reason(Between("2026-01-01T00:00Z", "2027-01-02T00:01Z")), "INVALID_RANGE");
+  const Query too_long = Between("2026-01-01T00:00Z", "2027-01-02T00:01Z");
+  EXPECT_EQ(reason(too_long), "INVALID_RANGE");
+  EXPECT_EQ(MetadataOf(view_.Ask(too_long).status(), "maximum"), "366 days");
   EXPECT_EQ(reason(Between("2026-01-01T00:00Z", "2027-01-02T00:00Z")), "");
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/mutex.h"
 #include "core/status.h"
+#include "event_store/follow.h"
 #include "event_store/sequencer.h"
 #include "event_store/sqlite/sqlite_log.h"
 
@@ -82,7 +83,7 @@ class ReadOnlyStore final : public EventStore {
   }
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override {
-    return log_->ReadStream(stream, options);
+    return AsRecorded(log_->ReadStream(stream, options));
   }
   absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
     return CollectAll(*log_, options);

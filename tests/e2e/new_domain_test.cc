@@ -49,10 +49,16 @@ TEST_F(NewDomain, TwoFoldersAreAllItTakes) {
   ASSERT_EQ(written.exit_code, 0) << written.output;
   const Ran built = RunShell("cd " + tree() +
                              " && cmake --preset release && cmake --build --preset release"
-                             " --target leftfold leftfold_domain_parking_test");
+                             " --target leftfold leftfold_domain_parking_test"
+                             " leftfold_contract_test");
   ASSERT_EQ(built.exit_code, 0) << built.output;
   const Ran tested = RunShell(build() + "/tests/leftfold_domain_parking_test");
   EXPECT_EQ(tested.exit_code, 0) << tested.output;
+  // The rules of its protos, and its golden files.
+  const Ran rules =
+      RunShell("cd " + tree() + " && " + build() +
+               "/tests/leftfold_contract_test --gtest_filter='Descriptors.*:GoldenEvents.*'");
+  EXPECT_EQ(rules.exit_code, 0) << rules.output;
   // Only what was asked for: all else is as it was.
   const Ran changed = RunShell(
       "diff -rq --exclude=build --exclude=.git --exclude=data " LEFTFOLD_SOURCE_DIR " " + tree());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/registry.h"
+#include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "reactor/consumer_group.h"
 #include "reactor/consumers.h"
 #include "server/app.h"
@@ -220,6 +221,36 @@ TEST_F(ConsumersOverGrpc, WhatFailsIsDeliveredAgainThenParkedWithWhatComesAfterU
   replay.set_key("note-b");
   EXPECT_EQ(ErrorOf(stub_->ReplayParked(NewContext().get(), replay, &replayed)).reason,
             "NOT_PARKED");
+}
+
+TEST_F(ConsumersOverGrpc, AnOperatorWhoNamesNoKeyOfAReactorTriesAllAgain) {
+  ASSERT_TRUE(Create(Notes()).ok());
+  Append("note-a");
+  Append("note-b");
+  ConsumerClient consumer(*stub_, "notes", 10);
+  for (int i = 0; i < 2; ++i) consumer.Park(consumer.Next().delivery_id(), "ugly");
+  EXPECT_TRUE(consumer.AwaitSettled(2));
+  const auto reactors = admin::v1::ReactorService::NewStub(
+      grpc::CreateChannel(app_->admin_address(), grpc::InsecureChannelCredentials()));
+  admin::v1::RetryParkedDeliveriesRequest retry;
+  retry.set_reactor(List()[0].reactor());
+  retry.set_by("ada");
+  admin::v1::RetryParkedDeliveriesResponse retried;
+  ASSERT_TRUE(reactors->RetryParkedDeliveries(NewContext().get(), retry, &retried).ok());
+  EXPECT_EQ(retried.keys(), 2);
+  EXPECT_GT(retried.position(), 0);
+  std::vector<std::string> again;
+  for (int i = 0; i < 2; ++i) {
+    const auto delivery = consumer.Next();
+    again.push_back(What(delivery));
+    consumer.Ack(delivery.delivery_id());
+  }
+  EXPECT_THAT(again, UnorderedElementsAre("note-a 0", "note-b 0"));
+  EXPECT_TRUE(consumer.AwaitSettled(4));
+  EXPECT_THAT(Parked(), IsEmpty());
+  ASSERT_TRUE(reactors->RetryParkedDeliveries(NewContext().get(), retry, &retried).ok());
+  EXPECT_EQ(retried.keys(), 0);
+  EXPECT_EQ(retried.position(), 0);
 }
 
 TEST_F(ConsumersOverGrpc, WhatIsNotAnsweredInTimeGoesToAnotherConsumer) {

@@ -181,6 +181,18 @@ TEST_F(SqliteEventStore, EveryChangedColumnIsFoundByVerifyWithThePosition) {
   }
 }
 
+TEST_F(SqliteEventStore, AChangedEventIsNotReadInItsStream) {
+  const auto reader = OpenSqliteEventStoreReadOnly(log_.folder());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Damage("UPDATE events SET payload = CAST('x' AS BLOB) WHERE position = 2");
+  for (EventStore* store : {&log_.store(), reader->get()}) {
+    const auto read = store->ReadStream("room-a", {});
+    EXPECT_EQ(read.status().code(), absl::StatusCode::kDataLoss) << read.status();
+    EXPECT_EQ(MetadataOf(read.status(), "position"), "2");
+    EXPECT_TRUE(store->ReadStream("room-a", {.from = Version{2}}).ok());
+  }
+}
+
 TEST_F(SqliteEventStore, ADeletedEventInTheMiddleIsFoundByVerify) {
   Damage("DELETE FROM events WHERE position = 2");
   const absl::Status verified = Verify(log_.store());

@@ -59,6 +59,50 @@ class Subcommands : public ::testing::Test {
   std::unique_ptr<testing::ServerProcess> server_;
 };
 
+std::string SessionCommand(int id, const std::string& type, const std::string& fields) {
+  return "{\"commands\": [{\"id\": " + std::to_string(id) +
+         ", \"command\": {\"@type\": \"type.googleapis.com/leftfold.rooms.v1." + type + "\", " +
+         fields + "}}]}";
+}
+
+TEST_F(Subcommands, CallSendsAStreamObjectByObjectAndPrintsTheAnswersMeanwhile) {
+  const std::string first =
+      SessionCommand(1, "RenameRoomRequest", R"("room_id": "oak", "name": "A \\ } {\" [")");
+  const std::string second =
+      SessionCommand(2, "CreateRoomRequest", R"("room_id": "elm", "name": "Elm")") + " " +
+      SessionCommand(3, "CreateRoomRequest", R"("room_id": "elm", "name": "Ash")");
+  const Ran ran =
+      testing::RunShell("coproc { exec " LEFTFOLD_BINARY " call " + server_->write_address +
+                        " leftfold.commands.v1.CommandSessionService/CommandSession -; }\n"
+                        "exec {in}>&${COPROC[1]}- {out}<&${COPROC[0]}-; pid=$!\n"
+                        "printf '%s' '" +
+                        first +
+                        "' >&$in\n"
+                        "read -r answer <&$out; echo \"$answer\"\n"
+                        "printf '%s' '" +
+                        second +
+                        "' >&$in; exec {in}>&-\n"
+                        "cat <&$out; wait $pid; echo ended with $?");
+  EXPECT_THAT(ran.output, ::testing::StartsWith("{\"results\":[{\"id\":\"1\",\"receipt\""));
+  EXPECT_THAT(ran.output, HasSubstr("{\"id\":\"2\",\"receipt\""));
+  EXPECT_THAT(ran.output, HasSubstr("ROOM_EXISTS"));
+  EXPECT_THAT(ran.output, HasSubstr("ended with 0"));
+  EXPECT_THAT(Query("GetRoom", R"({"room_id": "oak", "min_position": "3"})").output,
+              HasSubstr(R"("name": "A \\ } {\" [")"));
+}
+
+TEST_F(Subcommands, AMalformedObjectOfAStreamEndsTheCall) {
+  const std::string session = "call " + server_->write_address +
+                              " leftfold.commands.v1.CommandSessionService/CommandSession ";
+  for (const char* input :
+       {R"({"commands": []} {"komands": []})", R"({"commands": []} x)", R"({"commands": [)"}) {
+    const Ran ran = Leftfold(session + "-", input);
+    EXPECT_EQ(ran.exit_code, 1) << input;
+    EXPECT_THAT(ran.output, HasSubstr("a request is no leftfold.commands.v1.")) << input;
+  }
+  EXPECT_EQ(Leftfold(session + "'{} {}'").exit_code, 0);
+}
+
 TEST_F(Subcommands, CallSpeaksJsonAndShowsPayloadsAndStreams) {
   EXPECT_THAT(Query("GetRoom", R"({"roomId": "oak"})").output, HasSubstr("\"name\": \"Elm\""));
   EXPECT_THAT(Query("ListRoomEvents", R"({"roomId": "oak", "minPosition": "2"})").output,

@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 
 #include "testing/child_process.h"
@@ -82,13 +83,17 @@ TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
 }
 
 TEST_F(Configuration, EverySubcommandHasHelpWithAnExample) {
-  for (const std::string command :
-       {"serve", "replay", "call", "tail", "verify", "views", "new-domain"}) {
+  std::istringstream help(LeftfoldWith("", "--help").output);
+  std::size_t commands = 0;
+  bool listed = false;  // The lines of the list have begun: two spaces, name, what it does.
+  for (std::string line, command; std::getline(help, line); listed |= line == "Subcommands:") {
+    if (!listed || !(std::istringstream(line) >> command)) continue;
+    ++commands;
     const Ran ran = LeftfoldWith("", command + " --help");
     EXPECT_EQ(ran.exit_code, 0) << command;
     EXPECT_THAT(ran.output, HasSubstr("Example")) << command;
-    EXPECT_THAT(LeftfoldWith("", "--help").output, HasSubstr(command));
   }
+  EXPECT_GE(commands, 12u);
 }
 
 TEST_F(Configuration, AWrongCommandLineIsExitCodeTwo) {
