@@ -283,6 +283,11 @@ TEST(Order, OfCancellationAndApprovalExactlyOneWins) {
   const auto approve = Parse<v1::ApproveOrderRequest>("restaurant_id: 'roma'");
   const auto cancelled = Parse<v1::OrderCancelled>("by: 'ada' reason: 'hungry no more'");
   past.When(cancel).Then(cancelled);
+  auto by_operator = cancel;
+  by_operator.set_by("ann");
+  auto cancelled_by_operator = cancelled;
+  cancelled_by_operator.set_by("ann");
+  past.When(by_operator).Then(cancelled_by_operator);
   auto after_cancel = past;
   after_cancel.Add(cancelled);
   EXPECT_EQ(after_cancel.When(approve).ThenRejected("NOT_AWAITING_APPROVAL").code(),
@@ -383,6 +388,9 @@ TEST(Order, PeoplesReasonsAreBounded) {
   const std::string long_text(kReasonBytesMax + 1, 'x');
   auto cancel = Parse<v1::CancelOrderRequest>("customer_id: 'ada'");
   cancel.set_reason(long_text);
+  Given<Order>().When(cancel).ThenInvalid("INVALID_TEXT");
+  cancel.clear_reason();
+  cancel.set_by(std::string(kNameBytesMax + 1, 'x'));
   Given<Order>().When(cancel).ThenInvalid("INVALID_TEXT");
   auto reject = Parse<v1::RejectOrderRequest>("restaurant_id: 'roma' reason: ' '");
   Given<Order>().When(reject).ThenInvalid("INVALID_TEXT");
