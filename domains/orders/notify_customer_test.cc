@@ -47,6 +47,10 @@ TEST_F(NotifyCustomerTest, WritesWhenTheMoneyIsBack) {
   EXPECT_THAT(reactor.React(kOrder, v1::OrderRefunded()), SizeIs(1));
 }
 
+TEST_F(NotifyCustomerTest, WaitsWhileTheMailServerIsAway) {
+  EXPECT_GE(reactor.patience(), absl::Minutes(10));
+}
+
 TEST_F(NotifyCustomerTest, WritesToNobodyWithoutAddress) {
   reactor.Holds<Customer>("ada", Registered(""));
   reactor.React(kOrder, Placed());
