@@ -37,6 +37,11 @@ struct RetryPolicy {
   absl::Duration timeout = absl::Seconds(10);  // Of one attempt of an HTTP call.
 };
 
+// For what leaves the house, as mail and calls of others' services: a restart over there of a
+// quarter of an hour parks nothing.
+inline constexpr RetryPolicy kOutageRetry{
+    .attempts = 12, .first_delay = absl::Seconds(1), .ceiling = absl::Minutes(5)};
+
 // Where a reactor that has no file yet begins.
 enum class StartAt {
   kBeginning,

@@ -35,8 +35,7 @@ inline constexpr std::size_t kWebhookCallsMax = 16;
 
 // Where nothing else is said: receivers are down for longer than aggregates are. With these
 // numbers a stream is parked after about 20 minutes.
-inline constexpr RetryPolicy kWebhookRetry{
-    .attempts = 12, .first_delay = absl::Seconds(1), .ceiling = absl::Minutes(5)};
+inline constexpr RetryPolicy kWebhookRetry = kOutageRetry;
 
 // With a WebhookSignature (core/webhook_signature.h).
 inline constexpr std::string_view kWebhookHeader = "X-Leftfold-Signature";

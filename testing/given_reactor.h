@@ -7,6 +7,7 @@
 #include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <map>
@@ -118,6 +119,17 @@ class ReactorFixture {
   ReactorFixture& PassTime(absl::Duration time) {
     now_ += time;
     return *this;
+  }
+
+  // How long what it wants done may fail before its key is parked; the least it may be.
+  absl::Duration patience() const {
+    const RetryPolicy& policy = entry().retry;
+    absl::Duration total, wait = policy.first_delay;
+    for (int attempt = 1; attempt < policy.attempts; ++attempt) {
+      total += wait * (1 - policy.jitter);
+      wait = std::min(wait * policy.multiplier, policy.ceiling);
+    }
+    return total;
   }
 
   // What the last call returned: what is not OK parks the key, or is tried again.

@@ -78,6 +78,18 @@ void EndSearch(std::string_view order_id, OwnTables& tables) {
   tables.Exec("DELETE FROM search WHERE order_id = ?", order_id);
 }
 
+// Ends a search that found nobody. Whoever was about to be reserved is free again, as far as this
+// reactor knows: an operator may have given the reservation up.
+void GiveUp(std::string_view order_id, OwnTables& tables, Outbox& outbox) {
+  const std::string candidate =
+      First(tables, "SELECT candidate FROM search WHERE order_id = ?", order_id);
+  EndSearch(order_id, tables);
+  if (candidate.empty()) return;
+  tables.Exec("UPDATE agent SET order_id = '' WHERE agent_id = ? AND order_id = ?", candidate,
+              order_id);
+  FindOrder(candidate, tables, outbox);
+}
+
 void Forget(std::string_view order_id, OwnTables& tables) {
   tables.Exec("DELETE FROM tried WHERE order_id = ?", order_id);
 }
@@ -86,8 +98,9 @@ void Forget(std::string_view order_id, OwnTables& tables) {
 
 absl::Status AgentAssignment::React(const v1::AgentWentOnline&, const EventMeta& meta,
                                     OwnTables& tables, Outbox& outbox) {
+  // Nobody goes offline while kept for an order.
   tables.Exec(R"(INSERT INTO agent VALUES (?, 1, '', ?)
-                 ON CONFLICT DO UPDATE SET online = 1, since = excluded.since)",
+                 ON CONFLICT DO UPDATE SET online = 1, order_id = '', since = excluded.since)",
               meta.aggregate_id(), meta.position());
   tables.Exec("DELETE FROM tried WHERE agent_id = ?", meta.aggregate_id());
   FindOrder(meta.aggregate_id(), tables, outbox);
@@ -142,7 +155,7 @@ absl::Status AgentAssignment::React(const v1::FoodPickedUp&, const EventMeta& me
 
 absl::Status AgentAssignment::React(const v1::NoAgentAvailable&, const EventMeta& meta,
                                     OwnTables& tables, Outbox& outbox) {
-  EndSearch(meta.aggregate_id(), tables);
+  GiveUp(meta.aggregate_id(), tables, outbox);
   Forget(meta.aggregate_id(), tables);
   outbox.Cancel(meta.aggregate_id());
   return absl::OkStatus();
@@ -198,8 +211,8 @@ absl::Status AgentAssignment::OnWake(std::string_view order_id, absl::Time, OwnT
        rows.Next();) {
     none.add_tried(rows.Text(0));
   }
-  EndSearch(order_id, tables);
   outbox.Send(none);
+  GiveUp(order_id, tables, outbox);
   return absl::OkStatus();
 }
 

@@ -154,6 +154,20 @@ TEST_F(AgentAssignmentTest, AsksNobodyWhoIsOffline) {
   EXPECT_THAT(GoOnline("bo"), ElementsAre(Reserves("bo", "o1")));
 }
 
+// The command to reserve was parked, and an operator skipped it: no result of it comes.
+TEST_F(AgentAssignmentTest, LosesNobodyWhoseReservationWasGivenUp) {
+  GoOnline("bo");
+  EXPECT_THAT(Approve("o1"), ElementsAre(Reserves("bo", "o1")));
+  Approve("o2");
+  EXPECT_THAT(reactor.Wake("o1"),
+              ElementsAre("MarkNoAgentAvailableRequest {order_id: \"o1\"}", Reserves("bo", "o2")));
+  EXPECT_THAT(reactor.React("order-o2", v1::NoAgentAvailable()), ElementsAre("cancel o2"));
+  EXPECT_THAT(Approve("o3"), ElementsAre(Reserves("bo", "o3")));
+  reactor.React("delivery_agent-bo", v1::AgentWentOffline());
+  Approve("o4");
+  EXPECT_THAT(GoOnline("bo"), ElementsAre(Reserves("bo", "o4")));
+}
+
 TEST_F(AgentAssignmentTest, StopsSearchingForAnOrderThatIsClosed) {
   Approve("o1");
   EXPECT_THAT(reactor.React("order-o1", v1::NoAgentAvailable()), ElementsAre("cancel o1"));

@@ -4,6 +4,7 @@
 
 #include "domains/orders/bulk_payments.h"
 #include "testing/given.h"
+#include "testing/no_money.h"
 #include "testing/parse.h"
 
 namespace leftfold::orders {
@@ -36,8 +37,10 @@ TEST(BulkPayment, WantsACustomerAndAMethodThatIsNoCardNumber) {
   wish.clear_customer_id();
   Given<BulkPayment>().When(wish).ThenInvalid("INVALID_ID");
   wish = Wish();
-  wish.set_payment_token("4242424242424242");
-  Given<BulkPayment>().When(wish).ThenInvalid("INVALID_PAYMENT_METHOD");
+  for (const std::string& token : testing::NoPaymentTokens()) {
+    wish.set_payment_token(token);
+    Given<BulkPayment>().When(wish).ThenInvalid("INVALID_PAYMENT_METHOD");
+  }
 }
 
 TEST(BulkPayment, HasItsCountsRecordedOnce) {

@@ -6,32 +6,12 @@
 #include <algorithm>
 
 #include "core/ids.h"
+#include "core/money.h"
 #include "core/text.h"
 #include "core/timestamp.h"
 #include "leftfold/orders/v1/commands.pb.h"
 
 namespace leftfold::orders {
-namespace {
-
-// What looks like a card number has as many digits.
-constexpr std::size_t kCardDigitsMin = 12;
-constexpr std::size_t kCardDigitsMax = 19;
-
-bool IsDigits(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](unsigned char c) { return absl::ascii_isdigit(c); });
-}
-
-bool LooksLikeCardNumber(std::string_view token) {
-  std::string digits(token);
-  digits.erase(
-      std::remove_if(digits.begin(), digits.end(), [](char c) { return c == ' ' || c == '-'; }),
-      digits.end());
-  return digits.size() >= kCardDigitsMin && digits.size() <= kCardDigitsMax && IsDigits(digits);
-}
-
-}  // namespace
-
 void CheckId(const std::string& id, std::string_view field, Violations& violations) {
   if (IsAggregateId(id)) return;
   violations.Add(
@@ -63,10 +43,7 @@ void CheckTextGiven(const std::string& text, std::string_view field, std::size_t
 }
 
 void CheckCurrency(const std::string& currency, Violations& violations) {
-  const bool valid =
-      currency.size() == 3 &&
-      std::all_of(currency.begin(), currency.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-  if (valid) return;
+  if (IsCurrency(currency)) return;
   violations.Add(v1::ERROR_REASON_INVALID_CURRENCY, "currency",
                  "must be an ISO 4217 code, for example EUR", {{"currency", currency}});
 }
@@ -100,18 +77,11 @@ void CheckPaymentMethod(const std::string& method, const std::string& token,
     violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "method_type",
                    fmt::format("must be 1 to {} characters of a-z 0-9 _", kPaymentMethodBytesMax));
   }
-  const bool is_token = !token.empty() && token.size() <= kPaymentTokenBytesMax &&
-                        std::all_of(token.begin(), token.end(),
-                                    [](unsigned char c) { return absl::ascii_isprint(c); });
-  if (!is_token) {
-    violations.Add(
-        v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "payment_token",
-        fmt::format("must be 1 to {} characters of printable ASCII", kPaymentTokenBytesMax));
-  } else if (LooksLikeCardNumber(token)) {
+  if (!IsPaymentToken(token)) {
     violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "payment_token",
-                   "must not be a card number; send what the payment provider gave for it");
+                   std::string(kPaymentTokenRule));
   }
-  if (!last4.empty() && (last4.size() != 4 || !IsDigits(last4))) {
+  if (!IsCardLast4(last4)) {
     violations.Add(v1::ERROR_REASON_INVALID_PAYMENT_METHOD, "card_last4",
                    "must be four digits or empty");
   }

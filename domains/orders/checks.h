@@ -18,7 +18,6 @@ inline constexpr std::size_t kReasonBytesMax = 500;
 inline constexpr std::int64_t kPriceMinorMax = 1'000'000'000;
 inline constexpr int kQuantityMax = 99;
 inline constexpr std::size_t kPaymentMethodBytesMax = 32;
-inline constexpr std::size_t kPaymentTokenBytesMax = 512;
 
 // INVALID_ID: the form of an aggregate's id.
 void CheckId(const std::string& id, std::string_view field, Violations& violations);
@@ -30,15 +29,14 @@ void CheckText(const std::string& text, std::string_view field, std::size_t byte
 // INVALID_TEXT: the same, and not only blanks.
 void CheckTextGiven(const std::string& text, std::string_view field, std::size_t bytes_max,
                     Violations& violations);
-// INVALID_CURRENCY: three letters A to Z.
+// INVALID_CURRENCY: an active code of ISO 4217.
 void CheckCurrency(const std::string& currency, Violations& violations);
 // INVALID_PRICE: 1 to kPriceMinorMax.
 void CheckPrice(std::int64_t price_minor, std::string_view field, Violations& violations);
 // INVALID_QUANTITY: 1 to kQuantityMax.
 void CheckQuantity(int qty, std::string_view field, Violations& violations);
-// INVALID_PAYMENT_METHOD: the method is 1 to kPaymentMethodBytesMax of a-z 0-9 _, the token 1 to
-// kPaymentTokenBytesMax of printable ASCII that are no card number, the last digits four or none.
-// The fields are method_type, payment_token and card_last4.
+// INVALID_PAYMENT_METHOD: the method is 1 to kPaymentMethodBytesMax of a-z 0-9 _, the token and the
+// last digits are as core/money.h has them. The fields are method_type, payment_token, card_last4.
 void CheckPaymentMethod(const std::string& method, const std::string& token,
                         const std::string& last4, Violations& violations);
 // INVALID_TIME: given, and in the years 1970 to 9999.

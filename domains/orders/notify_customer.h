@@ -17,6 +17,7 @@ namespace leftfold::orders {
 // are not written about.
 struct NotifyCustomer {
   static constexpr std::string_view kName = "notify_customer";
+  static constexpr RetryPolicy kRetry = kOutageRetry;
   static constexpr StartAt kStart = StartAt::kNow;
   static constexpr std::string_view kSchema[] = {
       R"(CREATE TABLE addressee (

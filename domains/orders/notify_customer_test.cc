@@ -68,6 +68,10 @@ TEST_F(NotifyCustomerTest, ForgetsTheAddressOfAnOrderThatIsOverAndNothingWasPaid
   EXPECT_THAT(refunded("late"), SizeIs(1));
 }
 
+TEST_F(NotifyCustomerTest, WaitsWhileTheMailServerIsAway) {
+  EXPECT_GE(reactor.patience(), absl::Minutes(10));
+}
+
 TEST_F(NotifyCustomerTest, WritesToNobodyWithoutAddress) {
   reactor.Holds<Customer>("ada", Registered(""));
   reactor.React(kOrderStream, Placed());

@@ -304,7 +304,7 @@ Order::Decision Order::Decide(const v1::CancelOrderRequest& command, const State
       return Refuse(v1::ERROR_REASON_ORDER_CLOSED, state, context, "there is nothing to cancel");
   }
   v1::OrderCancelled cancelled;
-  cancelled.set_by(command.customer_id());
+  cancelled.set_by(command.by().empty() ? command.customer_id() : command.by());
   cancelled.set_reason(command.reason());
   return Accept(std::move(cancelled));
 }

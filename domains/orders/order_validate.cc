@@ -53,6 +53,7 @@ void Order::Validate(const v1::PayForOrderRequest& command, Violations& violatio
 
 void Order::Validate(const v1::CancelOrderRequest& command, Violations& violations) {
   CheckId(command.customer_id(), "customer_id", violations);
+  CheckText(command.by(), "by", kNameBytesMax, violations);
   CheckText(command.reason(), "reason", kReasonBytesMax, violations);
 }
 

@@ -6,6 +6,7 @@
 
 #include "domains/orders/checks.h"
 #include "testing/given.h"
+#include "testing/no_money.h"
 #include "testing/parse.h"
 
 namespace leftfold::orders {
@@ -69,8 +70,8 @@ TEST(Restaurant, IsRegisteredOnce) {
   };
   expect([](auto& c) { c.set_name(" "); }, "INVALID_NAME");
   expect([](auto& c) { c.set_name(std::string(kNameBytesMax + 1, 'x')); }, "INVALID_NAME");
-  expect([](auto& c) { c.set_currency(""); }, "INVALID_CURRENCY");
-  expect([](auto& c) { c.set_currency("EU1"); }, "INVALID_CURRENCY");
+  for (const char* currency : testing::kNoCurrencies)
+    expect([&](auto& c) { c.set_currency(currency); }, "INVALID_CURRENCY");
   expect([](auto& c) { c.clear_approval_mode(); }, "INVALID_APPROVAL_MODE");
   expect([](auto& c) { c.set_max_open_orders(-1); }, "INVALID_FIELDS");
 }

@@ -14,19 +14,12 @@ namespace leftfold::payments {
 
 // So that the sum of a payment's refunds fits 64 bits.
 inline constexpr std::int64_t kAmountMinorMax = 1'000'000'000'000;
-inline constexpr int kRefundsMax = 100;  // Of one payment.
-inline constexpr std::size_t kTokenBytesMax = 128;
+inline constexpr int kRefundsMax = 100;           // Of one payment.
 inline constexpr std::size_t kWordBytesMax = 64;  // Codes of the provider.
 inline constexpr std::size_t kKindBytesMax = 32;  // Kinds of purposes and methods.
 inline constexpr std::size_t kProviderIdBytesMax = 128;
 inline constexpr std::size_t kReasonBytesMax = 500;
 inline constexpr std::size_t kErrorBytesMax = 256;
-
-// An active code of ISO 4217, in capitals.
-bool IsCurrency(std::string_view code);
-// Groups of digits, one blank or dash between two of them, some of which have together 13 to 19
-// digits with a right check digit (Luhn); or a longer group with such a part.
-bool HasCardNumber(std::string_view text);
 
 // Money that somebody pays for something: what was asked of the provider, and what it said.
 struct Payment {

@@ -11,6 +11,7 @@
 #include "core/registry.h"
 #include "domains/payments/test_events.h"
 #include "testing/given.h"
+#include "testing/no_money.h"
 
 namespace leftfold::payments {
 namespace {
@@ -87,12 +88,11 @@ TEST(PaymentTest, IsOfAWellFormedAmountForAPurpose) {
   auto largest = Initiated();
   largest.set_amount_minor(kAmountMinorMax);
   Given<Payment>().When(command).Then(largest);
-  for (const char* currency : {"", "EU", "eur", "EURO", "AAA", "ED ", "XAU"}) {
+  for (const char* currency : testing::kNoCurrencies) {
     command = Initiate();
     command.set_currency(currency);
     Given<Payment>().When(command).ThenInvalid("INVALID_CURRENCY");
   }
-  for (const char* currency : {"AED", "JPY", "USD", "ZWG"}) EXPECT_TRUE(IsCurrency(currency));
   command = Initiate();
   command.set_payer_id("a b");
   Given<Payment>().When(command).ThenInvalid("INVALID_ID");
@@ -114,10 +114,7 @@ TEST(PaymentTest, IsOfAWellFormedAmountForAPurpose) {
 
 TEST(PaymentTest, NeverTakesACardNumberForATokenNorRepeatsIt) {
   auto command = Initiate();
-  for (const std::string& token :
-       {std::string("4242424242424242"), std::string("tok_4242424242424242"),
-        std::string("tok_378282246310005"), std::string("4242 4242 4242 4242"), std::string(""),
-        std::string(kTokenBytesMax + 1, 't')}) {
+  for (const std::string& token : testing::NoPaymentTokens()) {
     command.set_token(token);
     const auto refusal = Given<Payment>().When(command).ThenInvalid("INVALID_TOKEN");
     if (token.size() > 8) {
@@ -131,16 +128,6 @@ TEST(PaymentTest, NeverTakesACardNumberForATokenNorRepeatsIt) {
     event.set_token(token);
     Given<Payment>().When(command).Then(event);
   }
-  EXPECT_TRUE(HasCardNumber("my card is 4242-4242 42424242, thanks"));
-  EXPECT_TRUE(HasCardNumber("4242 4242 4242 4242 123")) << "with its security code";
-  EXPECT_TRUE(HasCardNumber("1 4242424242424242"));
-  EXPECT_TRUE(HasCardNumber("77774242424242424242777")) << "in a longer group";
-  EXPECT_TRUE(HasCardNumber("378282246310005"));
-  EXPECT_TRUE(HasCardNumber("6304000000000000000")) << "19 digits";
-  EXPECT_TRUE(HasCardNumber("4222222222222")) << "13 digits";
-  EXPECT_FALSE(HasCardNumber("4242  4242 4242 4242")) << "apart";
-  EXPECT_FALSE(HasCardNumber("order 4242424242424241"));
-  EXPECT_FALSE(HasCardNumber(""));
 }
 
 TEST(PaymentTest, TheProvidersFirstWordIsRecorded) {

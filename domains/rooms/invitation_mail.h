@@ -9,9 +9,11 @@
 namespace leftfold::rooms {
 
 // Writes to invitees that are e-mail addresses: that they are invited, and that the room is gone,
-// unless they had declined. Those of before it first ran are not written to.
+// unless they had declined. Users and groups have no address here: they see it in the views. Those
+// of before it first ran are not written to.
 struct InvitationMail {
   static constexpr std::string_view kName = "invitation_mail";
+  static constexpr RetryPolicy kRetry = kOutageRetry;
   static constexpr StartAt kStart = StartAt::kNow;
   using Reacting = Types<v1::EntityInvited, v1::RoomDeleted>;
 

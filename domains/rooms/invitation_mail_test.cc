@@ -30,6 +30,10 @@ TEST(InvitationMailTest, TellsAllButThoseWhoDeclinedThatTheRoomIsClosed) {
               ElementsAre("mail ann@example.org: Oak is closed"));
 }
 
+TEST(InvitationMailTest, WaitsWhileTheMailServerIsAway) {
+  EXPECT_GE(testing::ReactorFixture<InvitationMail>().patience(), absl::Minutes(10));
+}
+
 TEST(InvitationMailTest, WaitsWhenTheLogCannotBeRead) {
   testing::ReactorFixture<InvitationMail> mail;
   mail.React("room-oak", Invited("email", "ann@example.org"));

@@ -14,6 +14,7 @@ namespace leftfold::rooms {
 // parks. A room that is deleted or linked meanwhile stays as it is.
 struct ProvisionExternalRoom {
   static constexpr std::string_view kName = "provision_external_room";
+  static constexpr RetryPolicy kRetry = kOutageRetry;
   using Reacting = Types<v1::RoomCreated>;
 
   static absl::Status React(const v1::RoomCreated& event, const EventMeta& meta, OwnTables& tables,

@@ -32,6 +32,10 @@ TEST_F(ProvisionExternalRoomTest, HasTheProviderMakeARoomAndLinksIt) {
                           "external_id: \"v-17\"}"));
 }
 
+TEST_F(ProvisionExternalRoomTest, WaitsWhileTheProviderIsAway) {
+  EXPECT_GE(reactor.patience(), absl::Minutes(10));
+}
+
 TEST_F(ProvisionExternalRoomTest, LeavesOtherRoomsAlone) {
   EXPECT_THAT(reactor.React("room-oak", Created()), IsEmpty());
 }

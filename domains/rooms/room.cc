@@ -260,12 +260,15 @@ Room::Decision Room::Decide(const v1::RescheduleSessionRequest& command, const S
 Room::Decision Room::Decide(const v1::CancelSessionRequest& command, const State& state,
                             const CommandContext& context) {
   LEFTFOLD_RETURN_IF_ERROR(CheckUsable(state, context));
-  if (FindSchedule(state, command.schedule_id()) == nullptr) {
-    return ScheduleNotFound(command.schedule_id(), context);
-  }
+  const v1::Schedule* schedule = FindSchedule(state, command.schedule_id());
+  if (schedule == nullptr) return ScheduleNotFound(command.schedule_id(), context);
   v1::SessionCancelled cancelled;
   cancelled.set_schedule_id(command.schedule_id());
-  return Accept(std::move(cancelled));
+  if (!schedule->running()) return Accept(std::move(cancelled));
+  v1::SessionEnded ended;
+  ended.set_schedule_id(command.schedule_id());
+  *ended.mutable_occurrence_at() = schedule->last_started_at();
+  return Accept(std::move(ended), std::move(cancelled));
 }
 
 Room::Decision Room::Decide(const v1::InviteRequest& command, const State& state,
@@ -369,7 +372,8 @@ Room::Decision Room::Decide(const v1::StartSessionRequest& command, const State&
 
 Room::Decision Room::Decide(const v1::EndSessionRequest& command, const State& state,
                             const CommandContext& context) {
-  LEFTFOLD_RETURN_IF_ERROR(CheckUsable(state, context));
+  // Also of a deleted room: the session began, so it ends.
+  if (!state.exists()) return RoomNotFound(context);
   const v1::Schedule* schedule = FindSchedule(state, command.schedule_id());
   if (schedule == nullptr) return ScheduleNotFound(command.schedule_id(), context);
   const absl::Time at = FromProto(command.occurrence_at());

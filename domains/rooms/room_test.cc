@@ -136,7 +136,6 @@ TEST(Room, CommandsNeedARoomInUse) {
   ExpectNeedsRoomInUse(Of<v1::DeclineInvitationRequest>("user", "ada"));
   ExpectNeedsRoomInUse(Link("acme", "7"));
   ExpectNeedsRoomInUse(Session<v1::StartSessionRequest>("s", "2026-01-01T09:00Z"));
-  ExpectNeedsRoomInUse(Session<v1::EndSessionRequest>("s", "2026-01-01T09:00Z"));
 }
 
 TEST(Room, TheSameNameOrDescriptionChangesNothing) {
@@ -272,6 +271,30 @@ TEST(Room, ASessionIsCancelled) {
   Given<Room>(Created(), Scheduled("s", "0 9 * * *"), cancelled)
       .When(Cancel("s"))
       .ThenRejected("SCHEDULE_NOT_FOUND");
+}
+
+TEST(Room, ASessionThatRunsEndsWithItsSchedule) {
+  const std::string at = "2026-01-01T09:00Z";
+  const auto scheduled = Scheduled("s", "0 9 * * *");
+  v1::SessionCancelled cancelled;
+  cancelled.set_schedule_id("s");
+  Given<Room>(Created(), scheduled, Session<v1::SessionStarted>("s", at))
+      .When(Cancel("s"))
+      .Then(Session<v1::SessionEnded>("s", at), cancelled);
+}
+
+TEST(Room, ASessionThatRunsEndsThoughItsRoomIsDeleted) {
+  const std::string at = "2026-01-01T09:00Z";
+  const v1::EndSessionRequest end = Session<v1::EndSessionRequest>("s", at);
+  const v1::SessionEnded ended = Session<v1::SessionEnded>("s", at);
+  Past<Room> past =
+      Given<Room>(Created(), Scheduled("s", "0 9 * * *"), Session<v1::SessionStarted>("s", at));
+  past.Add(v1::RoomDeleted());
+  past.When(end).Then(ended);
+  past.Add(v1::RoomRestored());
+  EXPECT_TRUE(past.state().schedules(0).running());
+  past.When(end).Then(ended);
+  Given<Room>().When(end).ThenRejected("ROOM_NOT_FOUND");
 }
 
 TEST(Room, OnlyNewInviteesAreInvited) {

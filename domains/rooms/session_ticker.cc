@@ -11,8 +11,8 @@
 namespace leftfold::rooms {
 namespace {
 
-// For the next session of a schedule. The end of each session has a timer of its own, which is
-// never taken back: an end that comes too late is refused.
+// For the next session of a schedule. The end of the session that runs has a timer of its own,
+// which is never taken back: an end that comes too late is refused.
 std::string TimerOf(std::string_view room_id, std::string_view schedule_id) {
   return fmt::format("{}/{}", room_id, schedule_id);
 }
@@ -110,8 +110,23 @@ absl::Status SessionTicker::React(const v1::RoomRestored&, const EventMeta& meta
   for (const std::string& schedule_id : SchedulesOf(meta.aggregate_id(), tables)) {
     const auto rule = ReadRule(meta.aggregate_id(), schedule_id, tables);
     if (!rule) continue;
-    WakeForNext(*rule, TimerOf(meta.aggregate_id(), schedule_id), meta.recorded_at(), outbox);
+    // Also the session that runs at this moment.
+    WakeForNext(*rule, TimerOf(meta.aggregate_id(), schedule_id),
+                meta.recorded_at() - rule->duration, outbox);
   }
+  return absl::OkStatus();
+}
+
+absl::Status SessionTicker::React(const v1::SessionStarted& event, const EventMeta& meta,
+                                  OwnTables& tables, Outbox& outbox) {
+  const auto rule = ReadRule(meta.aggregate_id(), event.schedule_id(), tables);
+  if (!rule) return absl::OkStatus();
+  const std::string timer = TimerOf(meta.aggregate_id(), event.schedule_id());
+  const absl::Time begin = FromProto(event.occurrence_at());
+  outbox.SendAt(begin + rule->duration, timer + "/end",
+                OfSession<v1::EndSessionRequest>(meta.aggregate_id(), event.schedule_id(), begin));
+  // In the place of the timer that the start before it led to.
+  WakeForNext(*rule, timer, begin, outbox);
   return absl::OkStatus();
 }
 
@@ -124,12 +139,7 @@ absl::Status SessionTicker::OnWake(std::string_view timer, absl::Time now, OwnTa
   if (!rule) return absl::OkStatus();
   // The session that runs now: it began less than its duration ago.
   const absl::Time begin = rule->cron.Next(now - rule->duration, rule->until);
-  if (begin <= now) {
-    outbox.Send(OfSession<v1::StartSessionRequest>(room_id, schedule_id, begin));
-    outbox.SendAt(begin + rule->duration,
-                  fmt::format("{}/end/{}", std::string(timer), absl::ToUnixSeconds(begin)),
-                  OfSession<v1::EndSessionRequest>(room_id, schedule_id, begin));
-  }
+  if (begin <= now) outbox.Send(OfSession<v1::StartSessionRequest>(room_id, schedule_id, begin));
   WakeForNext(*rule, std::string(timer), now, outbox);
   return absl::OkStatus();
 }

@@ -16,6 +16,12 @@ using ::testing::IsEmpty;
 // The first event comes a second after midnight of 1 January 2026.
 class SessionTickerTest : public ::testing::Test {
  protected:
+  static v1::SessionStarted Started(const std::string& at) {
+    v1::SessionStarted started;
+    started.set_schedule_id("s");
+    *started.mutable_occurrence_at() = ToProto(Time(at));
+    return started;
+  }
   testing::ReactorFixture<SessionTicker> ticker;
 };
 
@@ -31,9 +37,12 @@ TEST_F(SessionTickerTest, StartsASessionEndsItAndWaitsForTheNext) {
       ticker.Wake("oak/s"),
       ElementsAre("StartSessionRequest {room_id: \"oak\" schedule_id: \"s\" occurrence_at { "
                   "seconds: 1767258000 }}",
-                  "at +5400s oak/s/end/1767258000: EndSessionRequest {room_id: \"oak\" "
-                  "schedule_id: \"s\" occurrence_at { seconds: 1767258000 }}",
                   "at +86400s oak/s: wake"));
+  // A second late.
+  EXPECT_THAT(ticker.React("room-oak", Started("2026-01-01T09:00Z")),
+              ElementsAre("at +5399s oak/s/end: EndSessionRequest {room_id: \"oak\" "
+                          "schedule_id: \"s\" occurrence_at { seconds: 1767258000 }}",
+                          "at +86399s oak/s: wake"));
 }
 
 TEST_F(SessionTickerTest, StartsAfterADowntimeOnlyWhatRunsNow) {
@@ -41,8 +50,8 @@ TEST_F(SessionTickerTest, StartsAfterADowntimeOnlyWhatRunsNow) {
   ticker.PassTime(absl::Hours(48));  // Midnight.
   EXPECT_THAT(ticker.Wake("oak/s"), ElementsAre("at +32399s oak/s: wake"));
   ticker.PassTime(absl::Hours(10));
-  EXPECT_THAT(ticker.Wake("oak/s"), ElementsAre(HasSubstr("StartSessionRequest"),
-                                                HasSubstr("at +1799s"), "at +82799s oak/s: wake"));
+  EXPECT_THAT(ticker.Wake("oak/s"),
+              ElementsAre(HasSubstr("StartSessionRequest"), "at +82799s oak/s: wake"));
 }
 
 TEST_F(SessionTickerTest, TakesTheNewRuleOfASchedule) {
@@ -60,11 +69,15 @@ TEST_F(SessionTickerTest, EndsWithItsSchedule) {
   *scheduled.mutable_stop_after() = ToProto(Time("2026-01-01T10:00Z"));
   ticker.React("room-oak", scheduled);
   ticker.PassTime(absl::Seconds(32'399));
-  EXPECT_EQ(ticker.Wake("oak/s").size(), 2U) << "no next session";
+  EXPECT_THAT(ticker.Wake("oak/s"), ElementsAre(HasSubstr("StartSessionRequest")))
+      << "no next session";
+  EXPECT_THAT(ticker.React("room-oak", Started("2026-01-01T09:00Z")),
+              ElementsAre(HasSubstr("EndSessionRequest")));
   v1::SessionCancelled cancelled;
   cancelled.set_schedule_id("s");
   EXPECT_THAT(ticker.React("room-oak", cancelled), ElementsAre("cancel oak/s"));
   EXPECT_THAT(ticker.Wake("oak/s"), IsEmpty());
+  EXPECT_THAT(ticker.React("room-oak", Started("2026-01-01T09:00Z")), IsEmpty());
 }
 
 TEST_F(SessionTickerTest, RestsWhileItsRoomIsDeleted) {
@@ -72,6 +85,15 @@ TEST_F(SessionTickerTest, RestsWhileItsRoomIsDeleted) {
   ticker.React("room-elm", Scheduled("t", "0 9 * * *"));
   EXPECT_THAT(ticker.React("room-oak", v1::RoomDeleted()), ElementsAre("cancel oak/s"));
   EXPECT_THAT(ticker.React("room-oak", v1::RoomRestored()), ElementsAre("at +32396s oak/s: wake"));
+}
+
+TEST_F(SessionTickerTest, StartsWhatRunsWhenItsRoomIsRestored) {
+  ticker.React("room-oak", Scheduled("s", "0 9 * * *", 90));
+  ticker.React("room-oak", v1::RoomDeleted());
+  ticker.PassTime(absl::Hours(10));
+  EXPECT_THAT(ticker.React("room-oak", v1::RoomRestored()), ElementsAre("at +-3603s oak/s: wake"));
+  EXPECT_THAT(ticker.Wake("oak/s"),
+              ElementsAre(HasSubstr("StartSessionRequest"), HasSubstr("oak/s: wake")));
 }
 
 }  // namespace
