@@ -22,7 +22,7 @@ constexpr std::string_view kCurrencies =
     "SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS "
     "UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
 
-bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsDecimal(char c) { return c >= '0' && c <= '9'; }
 
 bool PassesLuhn(std::string_view digits) {
   int sum = 0;
@@ -66,7 +66,7 @@ bool HasCardNumber(std::string_view text) {
   std::vector<std::string> groups;
   bool open = false;  // The last character was a digit.
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (IsDigit(text[i])) {
+    if (IsDecimal(text[i])) {
       if (!open) groups.emplace_back();
       open = true;
       groups.back() += text[i];
@@ -92,7 +92,7 @@ bool IsPaymentToken(std::string_view token) {
 
 bool IsCardLast4(std::string_view digits) {
   return digits.empty() ||
-         (digits.size() == 4 && std::all_of(digits.begin(), digits.end(), IsDigit));
+         (digits.size() == 4 && std::all_of(digits.begin(), digits.end(), IsDecimal));
 }
 
 }  // namespace leftfold
