@@ -25,6 +25,7 @@ constexpr std::size_t kIdHexDigits = 24;
 // Tokens of a kind with a number from 1 to 9 at the end, here "<n>".
 constexpr std::string_view kErrors = "tok_error_";
 constexpr std::string_view kRefundFailsTimes = "tok_refund_fails_";
+constexpr std::string_view kRefundErrors = "tok_refund_error_";
 constexpr std::string_view kDeclined = "tok_declined_";
 
 struct Card {
@@ -47,6 +48,8 @@ constexpr Card kCards[] = {
     {"tok_error_<n>", "500 for the first n requests (1 to 9), then pays"},
     {"tok_refund_fails_<n>", "pays; each refund fails n times (1 to 9), then succeeds"},
     {"tok_refund_fails", "pays; refunds fail always"},
+    {"tok_refund_error_<n>", "pays; 500 for the first n requests (1 to 9) of each refund"},
+    {"tok_refund_never_answers", "pays; no refund is answered, and no money goes back"},
     {"tok_refund_no_answer", "pays; refunds succeed, but the first request is not answered"},
     {"tok_refund_late", "pays; 202 to refunds, which succeed after a while"},
 };
@@ -60,6 +63,7 @@ int NumberIn(std::string_view token, std::string_view kind) {
 
 bool IsCard(std::string_view token) {
   return NumberIn(token, kErrors) > 0 || NumberIn(token, kRefundFailsTimes) > 0 ||
+         NumberIn(token, kRefundErrors) > 0 ||
          std::any_of(std::begin(kCards), std::end(kCards), [&](const Card& card) {
            return card.token == token && !token.ends_with("<n>");
          });
@@ -265,6 +269,7 @@ PaymentSimulator::Answer PaymentSimulator::PostRefund(const Request& request, ab
   if (refunds_.size() >= kSimulatedChargesMax) return Full();
   RefundEntry& entry = refunds_[request.idempotency_key];
   entry.body = body;
+  entry.errors_left = NumberIn(charge->second->token, kRefundErrors);
   entry.refund.set_refund_id(MakeId("re_", request.idempotency_key));
   entry.refund.set_idempotency_key(request.idempotency_key);
   entry.refund.set_charge_id(of.charge_id());
@@ -274,6 +279,10 @@ PaymentSimulator::Answer PaymentSimulator::PostRefund(const Request& request, ab
 
 PaymentSimulator::Answer PaymentSimulator::Refund(RefundEntry& entry, ChargeEntry& charge,
                                                   absl::Time now) {
+  if (entry.errors_left > 0) {
+    --entry.errors_left;
+    return Refuse(500, "internal", "simulated failure; nothing was refunded");
+  }
   v1::ProviderRefund& refund = entry.refund;
   if (refund.status() == "succeeded" || refund.status() == "pending") {
     stats_.set_duplicates(stats_.duplicates() + 1);
@@ -283,6 +292,7 @@ PaymentSimulator::Answer PaymentSimulator::Refund(RefundEntry& entry, ChargeEntr
   if (refunded > charge.charge.amount_minor())  // Others came since this one failed.
     return Refuse(400, "exceeds_charge", "more than is left of the charge");
   const std::string& token = charge.token;
+  if (token == "tok_refund_never_answers") return {.status = 200, .body = {}, .silent = true};
   refund.set_attempts(refund.attempts() + 1);
   if (token == "tok_refund_fails" || refund.attempts() <= NumberIn(token, kRefundFailsTimes)) {
     refund.set_status("failed");

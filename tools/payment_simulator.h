@@ -86,7 +86,8 @@ class PaymentSimulator {
   };
   struct RefundEntry {
     Digest body;
-    v1::ProviderRefund refund;
+    int errors_left = 0;
+    v1::ProviderRefund refund;  // Without a status: nothing has come of it yet.
   };
   struct Message {
     std::string body;

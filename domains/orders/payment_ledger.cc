@@ -6,6 +6,7 @@
 
 #include "core/page.h"
 #include "core/reject.h"
+#include "domains/orders/start_charge.h"
 
 namespace leftfold::orders {
 namespace {
@@ -34,6 +35,15 @@ void Book(const std::string& restaurant_id, const std::string& currency, const B
       "open = open + excluded.open",
       restaurant_id, day, currency, booking.captured, booking.refunded, booking.delivered,
       booking.open);
+}
+
+// Books what a payment for an order says; `add` adds the amount to the order's row.
+template <class Event>
+void BookPayment(std::string_view add, const Event& event, const Booking& booking,
+                 const EventMeta& meta, WriteTx& tx) {
+  if (event.purpose().kind() != kOrderPurpose) return;
+  for (Rows rows = tx.Query(add, event.amount_minor(), event.purpose().ref_id()); rows.Next();)
+    Book(rows.Text(0), event.currency(), booking, meta, tx);
 }
 
 // The keys of the rows to be sent: after (key, currency), up to `last`.
@@ -138,14 +148,26 @@ void PaymentLedger::On(const v1::OrderValidated& event, const EventMeta& meta, W
 }
 
 void PaymentLedger::On(const v1::OrderPaid& event, const EventMeta& meta, WriteTx& tx) {
-  const Booking booking{.captured = event.amount_minor(), .open = event.amount_minor()};
   for (Rows rows = tx.Query(
-           "UPDATE placed SET captured = captured + ?1, open = open + ?1 WHERE order_id = ?2 "
-           "RETURNING restaurant_id, currency",
+           "UPDATE placed SET open = open + ? WHERE order_id = ? RETURNING restaurant_id, currency",
            event.amount_minor(), meta.aggregate_id());
        rows.Next();) {
-    Book(rows.Text(0), rows.Text(1), booking, meta, tx);
+    Book(rows.Text(0), rows.Text(1), {.open = event.amount_minor()}, meta, tx);
   }
+}
+
+void PaymentLedger::On(const payments::v1::PaymentSucceeded& event, const EventMeta& meta,
+                       WriteTx& tx) {
+  BookPayment(
+      "UPDATE placed SET captured = captured + ? WHERE order_id = ? RETURNING restaurant_id", event,
+      {.captured = event.amount_minor()}, meta, tx);
+}
+
+void PaymentLedger::On(const payments::v1::RefundSucceeded& event, const EventMeta& meta,
+                       WriteTx& tx) {
+  BookPayment(
+      "UPDATE placed SET refunded = refunded + ? WHERE order_id = ? RETURNING restaurant_id", event,
+      {.refunded = event.amount_minor()}, meta, tx);
 }
 
 void PaymentLedger::On(const v1::OrderDelivered&, const EventMeta& meta, WriteTx& tx) {
@@ -164,13 +186,14 @@ void PaymentLedger::On(const v1::RefundRequested& event, const EventMeta& meta, 
 }
 
 void PaymentLedger::On(const v1::OrderRefunded&, const EventMeta& meta, WriteTx& tx) {
-  for (Rows rows = tx.Query(
-           "UPDATE placed SET refunded = refunding, open = open - refunding, refunding = 0 "
-           "WHERE order_id = ? AND refunded = 0 RETURNING restaurant_id, currency, refunded",
-           meta.aggregate_id());
+  for (Rows rows = tx.Query("SELECT restaurant_id, currency, refunding FROM placed "
+                            "WHERE order_id = ? AND refunding > 0",
+                            meta.aggregate_id());
        rows.Next();) {
-    Book(rows.Text(0), rows.Text(1), {.refunded = rows.Int(2), .open = -rows.Int(2)}, meta, tx);
+    Book(rows.Text(0), rows.Text(1), {.open = -rows.Int(2)}, meta, tx);
   }
+  tx.Exec("UPDATE placed SET open = open - refunding, refunding = 0 WHERE order_id = ?",
+          meta.aggregate_id());
 }
 
 absl::StatusOr<v1::GetLedgerResponse> PaymentLedger::Answer(const v1::GetLedgerRequest& query,

@@ -8,15 +8,18 @@
 #include "core/view.h"
 #include "leftfold/orders/v1/events.pb.h"
 #include "leftfold/orders/v1/queries.pb.h"
+#include "leftfold/payments/v1/events.pb.h"
 
 namespace leftfold::orders {
 
-// Money that came and went, per order, restaurant and day, in minor units of each currency. Every
-// booking says where the money came from or went to and what it is kept for, so that
-// captured - refunded = delivered + open holds of every row.
+// Money that came and went, per order, restaurant and day, in minor units of each currency. What
+// came and went is what the payments say, what it is kept for is what the orders say: two records
+// of the same money, so that captured - refunded = delivered + open is a check. What is left over
+// is with no order: for a moment after a payment or refund, and as long as a payment that its order
+// did not take is not paid back.
 struct PaymentLedger {
   static constexpr std::string_view kName = "payment_ledger";
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   static constexpr std::string_view kSchema = R"(
     CREATE TABLE placed (
       order_id TEXT PRIMARY KEY NOT NULL,
@@ -43,7 +46,8 @@ struct PaymentLedger {
     CREATE INDEX total_by_day ON total (day, restaurant_id, currency);
   )";
   using Handles = Types<v1::OrderPlaced, v1::OrderValidated, v1::OrderPaid, v1::OrderDelivered,
-                        v1::RefundRequested, v1::OrderRefunded>;
+                        v1::RefundRequested, v1::OrderRefunded, payments::v1::PaymentSucceeded,
+                        payments::v1::RefundSucceeded>;
   using Queries = Types<v1::GetLedgerRequest>;
   using Watches = Types<>;
   static constexpr Poison kOnPoison = Poison::kParkStream;
@@ -54,6 +58,8 @@ struct PaymentLedger {
   static void On(const v1::OrderDelivered& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::RefundRequested& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderRefunded& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const payments::v1::PaymentSucceeded& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const payments::v1::RefundSucceeded& event, const EventMeta& meta, WriteTx& tx);
 
   static absl::StatusOr<v1::GetLedgerResponse> Answer(const v1::GetLedgerRequest& query,
                                                       ReadTx& tx);

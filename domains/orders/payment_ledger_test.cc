@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -54,16 +55,33 @@ class PaymentLedgerTest : public ::testing::Test {
     validated.set_currency(currency);
     v1::OrderPaid paid;
     paid.set_amount_minor(amount_minor);
-    view_.Fold(order_id, placed).Fold(order_id, validated).Fold(order_id, paid);
+    view_.Fold(order_id, placed).Fold(order_id, validated);
+    currencies_[order_id] = currency;
+    Move<payments::v1::PaymentSucceeded>(order_id, amount_minor);
+    view_.Fold(order_id, paid);
   }
   void Refund(const std::string& order_id, std::int64_t amount_minor) {
     v1::RefundRequested requested;
     requested.set_amount_minor(amount_minor);
-    view_.Fold(order_id, requested).Fold(order_id, v1::OrderRefunded());
+    view_.Fold(order_id, requested);
+    Move<payments::v1::RefundSucceeded>(order_id, amount_minor);
+    view_.Fold(order_id, v1::OrderRefunded());
+  }
+  // What a payment says.
+  template <class Event>
+  void Move(const std::string& order_id, std::int64_t amount_minor,
+            const std::string& kind = "order") {
+    Event event;
+    event.mutable_purpose()->set_kind(kind);
+    event.mutable_purpose()->set_ref_id(order_id);
+    event.set_amount_minor(amount_minor);
+    event.set_currency(currencies_[order_id]);
+    view_.FoldOf("payment", "p-" + order_id, event);
   }
 
   testing::ViewFixture<PaymentLedger> view_{"order"};
   std::string next_;
+  std::map<std::string, std::string> currencies_;  // By order.
 };
 
 TEST_F(PaymentLedgerTest, MoneyIsOpenUntilItIsDeliveredOrPaidBack) {
@@ -101,8 +119,19 @@ TEST_F(PaymentLedgerTest, EventsOfAnOrderThatWasNeverPlacedBookNothing) {
   PaymentLedger::Handles::ForEach([&]<class Event>() {
     if (Event::descriptor() != v1::OrderPlaced::descriptor()) view_.Fold("none", Event());
   });
+  Move<payments::v1::PaymentSucceeded>("none", 1000);
   EXPECT_THAT(Rows("ORDER"), IsEmpty());
   EXPECT_THAT(Checks(), IsEmpty());
+}
+
+TEST_F(PaymentLedgerTest, WhatNoOrderTookIsLeftOver) {
+  Pay("o1", 1000);
+  Move<payments::v1::PaymentSucceeded>("o1", 1800);
+  Move<payments::v1::PaymentSucceeded>("o1", 70, "booking");
+  EXPECT_THAT(Rows("ORDER"), ElementsAre("o1 EUR 2800 0 2800 0 1000"));
+  EXPECT_THAT(Checks(), ElementsAre("EUR 2800 0 0 1000 1800"));
+  Move<payments::v1::RefundSucceeded>("o1", 1800);
+  EXPECT_THAT(Checks(), ElementsAre("EUR 2800 1800 0 1000 0"));
 }
 
 TEST_F(PaymentLedgerTest, CurrenciesAreKeptApart) {

@@ -17,11 +17,15 @@ namespace pb = google::protobuf;
 constexpr int kOk = 200, kAccepted = 202, kBadRequest = 400, kPaymentRequired = 402,
               kNotFound = 404, kTooLarge = 413;
 
-// Of a charge or a refund.
-Said SaidOf(const pb::Struct& json) {
+// Of a charge or a refund. nullopt when it is in none of the states that are known: money may have
+// moved, so nothing is made of it.
+std::optional<Said> SaidOf(const pb::Struct& json) {
   Said said{.status = TextField(json, "status"), .id = TextField(json, "charge_id"), .error = {}};
   const std::string refund_id = TextField(json, "refund_id");
   if (!refund_id.empty()) said.id = refund_id;
+  const bool known = said.status == "succeeded" || said.status == "pending" ||
+                     said.status == (refund_id.empty() ? "declined" : "failed");
+  if (!known || said.id.empty()) return std::nullopt;
   said.error = TextField(json, refund_id.empty() ? "decline_code" : "error");
   const auto retryable = json.fields().find("retryable");
   said.retryable = retryable != json.fields().end() && retryable->second.bool_value();
@@ -48,7 +52,9 @@ absl::StatusOr<Said> Read(const HttpReply& reply) {
   }
   if (reply.status != kOk && reply.status != kAccepted && reply.status != kPaymentRequired)
     return Unclear(TextField(json, "message"), reply);
-  return SaidOf(json);
+  std::optional<Said> said = SaidOf(json);
+  if (said) return *std::move(said);
+  return Unclear("without an id and a status that is known", reply);
 }
 
 std::optional<Asked> Find(Position position, OwnTables& tables) {
@@ -92,10 +98,9 @@ absl::StatusOr<std::optional<Told>> ReadWebhook(std::string_view body) {
   const auto charge = json->fields().find("charge");
   if (charge == json->fields().end() || !charge->second.has_struct_value())
     return Error(absl::StatusCode::kInvalidArgument, "the message has no charge");
-  Told told{TextField(charge->second.struct_value(), "idempotency_key"),
-            SaidOf(charge->second.struct_value())};
-  if (told.said.status == "pending") return std::nullopt;
-  return told;
+  std::optional<Said> said = SaidOf(charge->second.struct_value());
+  if (!said || said->status == "pending") return std::nullopt;
+  return Told{TextField(charge->second.struct_value(), "idempotency_key"), *std::move(said)};
 }
 
 void Ask(std::string_view url, std::string body, const Asked& asked, OwnTables& tables,
@@ -139,14 +144,18 @@ absl::Status Poll(std::string_view url, std::string_view timer, absl::Time now, 
   return absl::OkStatus();
 }
 
+std::optional<Asked> Unanswered(const Delivery& parked, const absl::Status& error,
+                                OwnTables& tables) {
+  const bool unknown = absl::IsUnavailable(error) || absl::IsDeadlineExceeded(error);
+  if (!unknown || parked.kind != DeliveryKind::kHttp) return std::nullopt;
+  return Find(parked.position, tables);
+}
+
 void AskWhatBecame(std::string_view url, const Delivery& parked, const absl::Status& error,
                    OwnTables& tables, Outbox& outbox) {
-  const bool unknown = absl::IsUnavailable(error) || absl::IsDeadlineExceeded(error);
+  const std::optional<Asked> asked = Unanswered(parked, error, tables);
   core::v1::HttpCall call;
-  if (!unknown || parked.kind != DeliveryKind::kHttp || !call.ParseFromString(parked.payload) ||
-      call.method() == "GET")
-    return;
-  if (const std::optional<Asked> asked = Find(parked.position, tables))
+  if (asked && call.ParseFromString(parked.payload) && call.method() != "GET")
     AskAgain(url, *asked, outbox);
 }
 

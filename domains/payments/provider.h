@@ -22,7 +22,7 @@ inline constexpr std::string_view kChargesUrl = "service:payments/v1/charges";
 inline constexpr std::string_view kRefundsUrl = "service:payments/v1/refunds";
 
 // A request without answer is sent again, under the same idempotency key. Then it is parked, and
-// the provider is asked what became of it.
+// the provider is asked what became of a charge; a refund's attempt counts as failed.
 inline constexpr RetryPolicy kProviderRetry{.attempts = 6,
                                             .first_delay = absl::Seconds(1),
                                             .multiplier = 2,
@@ -32,7 +32,7 @@ inline constexpr RetryPolicy kProviderRetry{.attempts = 6,
 // When the provider has not decided yet it is asked again, first after this; the wait doubles each
 // time.
 inline constexpr absl::Duration kPollFirst = absl::Seconds(2);
-// How often it is asked, some 18 hours in all; then an operator has to.
+// How often it is asked, some 36 hours in all; then an operator has to.
 inline constexpr int kPollsMax = 16;
 
 // What the provider was asked for and has not settled, by the position of the event that led to it.
@@ -88,7 +88,12 @@ absl::StatusOr<std::optional<Settled>> TakeReply(const Delivery& delivery, const
 absl::Status Poll(std::string_view url, std::string_view timer, absl::Time now, OwnTables& tables,
                   Outbox& outbox);
 
-// A call was parked. When nobody knows whether the provider carried it out, asks what became of it.
+// What a call was for that was parked without anybody knowing whether the provider carried it out.
+// nullopt when it is known that it did not, or when it is settled.
+std::optional<Asked> Unanswered(const Delivery& parked, const absl::Status& error,
+                                OwnTables& tables);
+
+// A call was parked. When it is unanswered, asks what became of it.
 void AskWhatBecame(std::string_view url, const Delivery& parked, const absl::Status& error,
                    OwnTables& tables, Outbox& outbox);
 

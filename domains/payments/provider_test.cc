@@ -102,7 +102,16 @@ TEST_F(Charging, IsNotAskedForWhenNothingWasSent) {
 
 TEST_F(Charging, ParksWhatIsNoAnswer) {
   for (const auto& [status, body] : std::vector<std::pair<int, std::string>>{
-           {200, "<html>"}, {200, "[]"}, {409, "{}"}, {404, "{}"}, {302, "{}"}}) {
+           {200, "<html>"},
+           {200, "[]"},
+           {200, "{}"},
+           {202, R"({"charge_id": "ch_1", "status": "processing"})"},
+           {200, R"({"status": "succeeded"})"},
+           {402, R"({"refund_id": "ch_1", "status": "declined"})"},
+           {402, "{}"},
+           {409, "{}"},
+           {404, "{}"},
+           {302, "{}"}}) {
     testing::ReactorFixture<ChargePayment> other;
     other.Holds<Payment>("p1", Initiated());
     other.React("payment-p1", Initiated());
@@ -145,6 +154,26 @@ TEST(Refunds, AreUnderTheIdOfTheRefundAtEveryAttempt) {
                           "provider_event_id: \"succeeded:re_1:2\" "
                           "status: REFUND_STATUS_SUCCEEDED attempt_no: 2 "
                           "provider_ref: \"re_1\"}"));
+}
+
+TEST(Refunds, ThatAreNotAnsweredHaveFailedAndAreTriedAgainBesideWhatIsParked) {
+  testing::ReactorFixture<RefundCharge> reactor;
+  const auto started = RefundStarted("r1", 2000);
+  reactor.Holds<Payment>("p1", Initiated(), Succeeded(), started);
+  reactor.React("payment-p1", started);
+  EXPECT_THAT(reactor.Park(absl::DeadlineExceededError("no answer")),
+              ElementsAre("RecordRefundResultRequest {payment_id: \"p1\" refund_id: \"r1\" "
+                          "provider_event_id: \"failed::1\" status: REFUND_STATUS_FAILED "
+                          "attempt_no: 1 error: \"no_answer\"}"));
+  RecordedEvent recorded;
+  recorded.stream = "payment-p1";
+  const EventMeta meta{recorded};
+  auto second = started;
+  second.set_attempt_no(2);
+  EXPECT_NE(RefundCharge::Key(started, meta), RefundCharge::Key(second, meta));
+  reactor.React("payment-p1", started);
+  EXPECT_THAT(reactor.Park(absl::FailedPreconditionError("no URL")), IsEmpty())
+      << "nothing was sent: an operator sets the URL";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 
+#include <string>
 #include <string_view>
 
 #include "core/reactor.h"
@@ -12,8 +13,12 @@
 
 namespace leftfold::payments {
 
+// The error of an attempt that the provider did not answer. Another attempt of the same refund is
+// safe, since the key is the same; another refund is not.
+inline constexpr std::string_view kNoAnswer = "no_answer";
+
 // Has the provider give money back; the refund's id is the idempotency key of all its attempts.
-// What is settled by the log is not asked for.
+// Attempts do not wait for those before them, which may be parked.
 struct RefundCharge {
   static constexpr std::string_view kName = "refund_charge";
   static constexpr std::string_view kSchema[] = {kAskedTable};
@@ -21,6 +26,7 @@ struct RefundCharge {
   using Reacting = Types<v1::RefundInitiated>;
   using Sends = Types<v1::RecordRefundResultRequest>;
 
+  static std::string Key(const v1::RefundInitiated& event, const EventMeta& meta);
   static absl::Status React(const v1::RefundInitiated& event, const EventMeta& meta,
                             OwnTables& tables, Outbox& outbox);
   static absl::Status OnReply(const Delivery& delivery, const HttpReply& reply, OwnTables& tables,
@@ -35,9 +41,7 @@ struct RefundCharge {
     return Poll(kRefundsUrl, timer, now, tables, outbox);
   }
   static void OnParked(const Delivery& delivery, const absl::Status& error, OwnTables& tables,
-                       Outbox& outbox) {
-    AskWhatBecame(kRefundsUrl, delivery, error, tables, outbox);
-  }
+                       Outbox& outbox);
 };
 
 }  // namespace leftfold::payments

@@ -44,6 +44,8 @@ TEST(PaymentsWebhook, ACommandRecordsWhatBecameOfACharge) {
 
 TEST(PaymentsWebhook, WhatIsNotAboutACommandableChargeIsAcknowledged) {
   EXPECT_EQ(Told(Body("charge.pending", R"("pending")")), "nothing");
+  EXPECT_EQ(Told(Body("charge.processing", R"("processing")")), "nothing");
+  EXPECT_EQ(Told(R"({"type": "charge.expired", "charge": {"idempotency_key": "p1"}})"), "nothing");
   EXPECT_EQ(Told(R"({"type": "refund.succeeded", "refund": {}})"), "nothing");
   EXPECT_EQ(Told(R"({"type": "payout.sent"})"), "nothing");
 }

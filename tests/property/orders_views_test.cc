@@ -12,6 +12,7 @@
 #include "domains/orders/order.h"
 #include "domains/orders/restaurant.h"
 #include "leftfold/orders/v1/queries.pb.h"
+#include "leftfold/payments/v1/events.pb.h"
 #include "sql/compare.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
@@ -110,6 +111,26 @@ class OrdersViews : public ::testing::Test {
   std::string Agent() { return fmt::format("agent{}", Below(5)); }
   std::string Item() { return fmt::format("item{}", Below(8)); }
 
+  // What the payment says before the order does, at the same time.
+  template <class Event>
+  void SayOfMoney(const Event&, const std::string&) {}
+  void SayOfMoney(const v1::OrderPaid& event, const std::string& order_id) {
+    AddMoney<payments::v1::PaymentSucceeded>(event.amount_minor(), order_id);
+  }
+  void SayOfMoney(const v1::OrderRefunded&, const std::string& order_id) {
+    AddMoney<payments::v1::RefundSucceeded>(model_.money[order_id].captured, order_id);
+  }
+  template <class Event>
+  void AddMoney(std::int64_t amount_minor, const std::string& order_id) {
+    Event event;
+    event.mutable_purpose()->set_kind("order");
+    event.mutable_purpose()->set_ref_id(order_id);
+    event.set_amount_minor(amount_minor);
+    event.set_currency(model_.orders[order_id].currency());
+    store_.Add("payment-of-" + order_id, event);
+    store_.waited -= absl::Seconds(1);
+  }
+
   template <Aggregate A, class Command>
   void Send(typename A::State& state, const std::string& id, const std::string& text) {
     const auto command = testing::Parse<Command>(text);
@@ -124,6 +145,7 @@ class OrdersViews : public ::testing::Test {
       std::visit(
           [&](const auto& event) {
             A::Evolve(state, event);
+            SayOfMoney(event, id);
             const RecordedEvent& recorded = store_.Add(StreamName(A::kCategory, id), event);
             model_.See(event, id, recorded.recorded_at);
           },

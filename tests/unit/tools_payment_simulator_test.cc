@@ -141,7 +141,7 @@ TEST_F(PaymentSimulatorTest, EveryCardOfTheTableIsTaken) {
     const std::string token = cards.substr(begin, cards.find(' ', begin) - begin);
     EXPECT_NE(Charge("k" + std::to_string(++key), token).status, 400) << token;
   }
-  EXPECT_EQ(key, 17);
+  EXPECT_EQ(key, 19);
   for (const char* token :
        {"", "visa", "tok_error_", "tok_error_0", "tok_error_10", "tok_error_<n>", "tok_declined_",
         "tok_declined_other", "4242424242424242"}) {
@@ -276,6 +276,18 @@ TEST_F(PaymentSimulatorTest, RefundsMayBeLateOrUnanswered) {
   EXPECT_TRUE(Refund("r3", "k2", 1).silent);
   EXPECT_FALSE(Refund("r3", "k2", 1).silent);
   EXPECT_EQ(simulator_.stats().refunds_succeeded(), 2);
+}
+
+TEST_F(PaymentSimulatorTest, RefundsMayBeOutOfReach) {
+  Charge("k1", "tok_refund_error_2");
+  EXPECT_EQ(Refund("r1", "k1", 4000).status, 500);
+  EXPECT_EQ(Refund("r1", "k1", 4000).status, 500);
+  EXPECT_EQ(simulator_.stats().refunded_minor(), 0);
+  EXPECT_EQ(Refund("r1", "k1", 4000).status, 200);
+  EXPECT_EQ(Refunded("r1").attempts(), 1);
+  Charge("k2", "tok_refund_never_answers");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Refund("r2", "k2", 1).silent);
+  EXPECT_EQ(simulator_.stats().refunded_minor(), 4000);
 }
 
 TEST_F(PaymentSimulatorTest, AMessageIsSentUntilItIsAcceptedABoundedNumberOfTimes) {
