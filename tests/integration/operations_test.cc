@@ -432,6 +432,20 @@ TEST_F(Operations, EveryAlertHasItsRemedyInTheGuide) {
   EXPECT_GE(count, 8);
 }
 
+TEST_F(Operations, APausedViewGoesOnServing) {
+  Serve();
+  CreateAndSee("oak");
+  const testing::Ran paused =
+      testing::RunShell(LEFTFOLD_BINARY " call " + admin_address_ +
+                        " leftfold.admin.v1.AdminService/PauseView '{\"view\": \"room_directory\", "
+                        "\"why\": \"to look\"}'");
+  ASSERT_EQ(paused.exit_code, 0) << paused.output;
+  EXPECT_EQ(Metric("leftfold_view_state{view=\"room_directory\",state=\"paused\"}"), 1);
+  EXPECT_EQ(Metric("leftfold_view_parked_events{view=\"room_directory\"}"), 0);
+  EXPECT_EQ(Health(read_address_, kQueryService), health::HealthCheckResponse::SERVING);
+  EXPECT_EQ(Metric(kServing), 1);
+}
+
 TEST_F(Operations, HealthIsToldForEachServiceAndWatchersHearOfChanges) {
   Serve();
   CreateAndSee("oak");

@@ -186,6 +186,7 @@ TEST_F(ProjectorViews, GoOnWithoutAWordWhenTheStoreWasAwayForAMoment) {
   Run();
   EXPECT_EQ(Served(), "1: a");
   EXPECT_THAT(StatusOf("names").reason, ::testing::HasSubstr("the server of the log is stopping"));
+  EXPECT_EQ(StatusOf("names").state, ViewState::kCatchingUp);
   EXPECT_FALSE(listener_.Has("stopped names")) << "its readers find it behind, not stopped";
   store_.failure = absl::OkStatus();
   executor_.Advance(kStoreAwayDelay);
@@ -202,6 +203,26 @@ TEST_F(ProjectorViews, AreOpenedLaterWhereTheStoreCannotBeReachedAtFirst) {
   EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
   store_.failure = absl::OkStatus();
   executor_.Advance(kResumeDelay);
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(StatusOf("names").generation, 1);
+}
+
+TEST_F(ProjectorViews, KeepTheirFilesWhereItCannotBeReadWhichIsServed) {
+  namespace fs = std::filesystem;
+  const fs::path current = fs::path(folder_.path()) / "names" / "CURRENT";
+  store_.AddNames({"a"});
+  StartAndRun();
+  projector_.reset();
+  const std::vector<std::string> files = Files();
+  fs::rename(current, current.string() + ".kept");
+  fs::create_directory(current);
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_EQ(Files(), files);
+  projector_.reset();
+  fs::remove(current);
+  fs::rename(current.string() + ".kept", current);
+  StartAndRun();
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
   EXPECT_EQ(StatusOf("names").generation, 1);
 }

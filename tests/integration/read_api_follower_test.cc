@@ -117,6 +117,23 @@ TEST_F(Follower, CommitsFurtherBackThanChangesReachAreAllToldAnew) {
   EXPECT_THAT(Next(), ElementsAre("serving 1-1.db"));
 }
 
+TEST_F(Follower, WhatCannotBeReadIsNotGone) {
+  namespace fs = std::filesystem;
+  const fs::path view = fs::path(folder_.path()) / HandMade::kName;
+  const auto writer = Build(1, 3);
+  Switch(1);
+  ASSERT_TRUE(sql::WritePaused(folder_.path(), HandMade::kName, "because").ok());
+  Next();
+  for (const char* name : {"CURRENT", "PAUSED"}) {
+    fs::rename(view / name, view / "kept");
+    fs::create_directory(view / name);
+    EXPECT_THAT(Next(), IsEmpty()) << name;
+    fs::remove(view / name);
+    fs::rename(view / "kept", view / name);
+    EXPECT_THAT(Next(), IsEmpty()) << name;
+  }
+}
+
 TEST_F(Follower, AnotherGenerationAndAnotherFileOfTheSameNameAreServed) {
   auto writer = Build(1, 3);
   Switch(1);

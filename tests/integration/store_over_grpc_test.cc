@@ -16,6 +16,7 @@
 #include "core/registry.h"
 #include "event_store/continuity.h"
 #include "event_store/feed.h"
+#include "leftfold/core/v1/reactions.pb.h"
 #include "leftfold/rooms/v1/events.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "rpc/status.h"
@@ -237,10 +238,13 @@ TEST_F(StoreOverGrpc, OnlyTheTokenWritesWhatDomainsOwn) {
   store::v1::AppendRequest owned_type;
   owned_type.add_records()->set_stream("note-1");
   owned_type.mutable_records(0)->mutable_message()->PackFrom(renamed);
+  store::v1::AppendRequest engines_type;
+  engines_type.add_records()->set_stream("note-1");
+  engines_type.mutable_records(0)->mutable_message()->PackFrom(core::v1::SkipRequested());
   store::v1::AppendRequest engine = AppendTo("note-1");
   engine.mutable_engine()->set_aggregate_id("1");
-  for (const auto& request :
-       {AppendTo("room-oak"), AppendTo("claim_room-v.oak"), owned_type, engine}) {
+  for (const auto& request : {AppendTo("room-oak"), AppendTo("claim_room-v.oak"),
+                              AppendTo("reaction-mailer"), owned_type, engines_type, engine}) {
     SCOPED_TRACE(request.DebugString());
     const GrpcError error = Refused(request);
     EXPECT_EQ(error.code, grpc::StatusCode::PERMISSION_DENIED);

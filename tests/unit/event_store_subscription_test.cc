@@ -92,7 +92,13 @@ class LosingStore final : public ForwardingStore {
     if (random_() % 100 < loses_percent) return;
     ForwardingStore::WaitPast(position, std::move(wake));
   }
+  absl::StatusOr<Position> PositionBefore(absl::Time time) override {
+    const auto position = ForwardingStore::PositionBefore(time);
+    if (!position.ok()) return position;
+    return Position{position->value + unpublished};
+  }
   std::uint64_t loses_percent = 0;
+  std::int64_t unpublished = 0;  // Events that are committed and not shown by GetHead yet.
 
  private:
   std::mt19937_64 random_;
@@ -230,6 +236,19 @@ TEST_F(SubscriptionTest, FromATimeTheFirstEventRecordedThenIsTheFirstSent) {
   const auto client = Subscribe(request);
   Run();
   EXPECT_THAT(client->Told(), ElementsAre("started 2", "events 3-4", "caught_up 4"));
+}
+
+TEST_F(SubscriptionTest, FromATimeWhatIsJustBeingCommittedComesLater) {
+  Append("room-oak", 2);
+  Run();
+  losing_.unpublished = 3;
+  SubscribeRequest request;
+  request.mutable_time()->set_seconds(absl::ToUnixSeconds(on_.clock().Now() + absl::Hours(1)));
+  const auto client = Subscribe(request);
+  Run();
+  Append("room-oak", 1);
+  Run();
+  EXPECT_THAT(client->Told(), ElementsAre("started 2", "caught_up 2", "events 3-3"));
 }
 
 TEST_F(SubscriptionTest, ACategoryIsProvedByItsOwnLinks) {

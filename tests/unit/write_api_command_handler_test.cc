@@ -269,6 +269,13 @@ TEST_F(WriteApiCommandHandler, TheDecisionAfterAConflictIsMadeOnWhatTheOtherWrit
   EXPECT_EQ(base().All().size(), 3u);
 }
 
+TEST_F(WriteApiCommandHandler, WhatStoresNothingIsDecidedOnWhatAnotherWriterStored) {
+  Do(Create("oak", "Oak"));
+  AppendDirectly(testing::RenameOf("oak", "Theirs"));
+  Run();
+  EXPECT_EQ(Told(Do(Rename("oak", "Oak"))), "oak v2 p4") << "it has no longer this name";
+}
+
 TEST_F(WriteApiCommandHandler, AnExpectedVersionThatAnotherWriterMadeIsAccepted) {
   Do(Create("oak", "Oak"));
   AppendDirectly(testing::RenameOf("oak", "Theirs"));
