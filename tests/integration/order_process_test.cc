@@ -7,11 +7,13 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "core/registry.h"
 #include "core/webhook_signature.h"
+#include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/orders/v1/queries.grpc.pb.h"
@@ -46,10 +48,25 @@ class OrderProcessOverGrpc : public ::testing::Test {
     restaurants_ = orders::v1::RestaurantCommandService::NewStub(write);
     agents_ = orders::v1::AgentCommandService::NewStub(write);
     orders_ = orders::v1::OrderCommandService::NewStub(write);
-    queries_ = orders::v1::OrderQueryService::NewStub(
-        grpc::CreateChannel(app_->read_address(), credentials));
-    reactors_ =
-        admin::v1::ReactorService::NewStub(grpc::CreateChannel(app_->admin_address(), credentials));
+    const auto read = grpc::CreateChannel(app_->read_address(), credentials);
+    queries_ = orders::v1::OrderQueryService::NewStub(read);
+    restaurant_queries_ = orders::v1::RestaurantQueryService::NewStub(read);
+    agent_queries_ = orders::v1::AgentQueryService::NewStub(read);
+    reports_ = orders::v1::OrderReportQueryService::NewStub(read);
+    errors_ = orders::v1::OrderErrorQueryService::NewStub(read);
+    const auto admin = grpc::CreateChannel(app_->admin_address(), credentials);
+    reactors_ = admin::v1::ReactorService::NewStub(admin);
+    admin_ = admin::v1::AdminService::NewStub(admin);
+  }
+
+  // Serves with a payment provider beside it.
+  auto StartWithProvider() {
+    tools::SimulatePaymentsOptions options;
+    options.listen = "127.0.0.1:0";
+    options.hold = absl::ZeroDuration();
+    auto provider = tools::PaymentsServer::Start(options);
+    if (provider.ok()) Start({{"payments", {"http://" + (*provider)->address(), "sk_test"}}});
+    return provider;
   }
 
   static void SetDeadline(grpc::ClientContext& context) {
@@ -66,9 +83,46 @@ class OrderProcessOverGrpc : public ::testing::Test {
     ASSERT_TRUE(status.ok()) << text << ": " << status.error_message();
     position_ = response.receipt().position();
   }
-  void OpenAndOrder() {
+  // What the query answers at the position of the last command, or later.
+  template <class Service, class Request, class Response>
+  Response Ask(Service& service,
+               grpc::Status (Service::*rpc)(grpc::ClientContext*, const Request&, Response*),
+               const std::string& text) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    auto request = Parse<Request>(text);
+    if constexpr (requires { request.set_min_position(position_); })
+      request.set_min_position(position_);
+    Response response;
+    const grpc::Status status = (service.*rpc)(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << text << ": " << status.error_message();
+    return response;
+  }
+  // The first message of the watch that has a document.
+  template <class Service, class Request, class Response>
+  Response First(Service& service,
+                 std::unique_ptr<grpc::ClientReader<Response>> (Service::*rpc)(grpc::ClientContext*,
+                                                                               const Request&),
+                 const std::string& text) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    auto request = Parse<Request>(text);
+    request.set_min_position(position_);
+    const auto watch = (service.*rpc)(&context, request);
+    Response response;
+    const auto* document = Response::descriptor()->FindFieldByNumber(1);
+    do {
+      if (watch->Read(&response)) continue;
+      ADD_FAILURE() << text << ": " << watch->Finish().error_message();
+      return response;
+    } while (!response.GetReflection()->HasField(response, document));
+    context.TryCancel();
+    return response;
+  }
+  void OpenAndOrder(const std::string& approval_mode = "AUTO") {
     Do(*restaurants_, &orders::v1::RestaurantCommandService::Stub::RegisterRestaurant,
-       "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_AUTO");
+       "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' approval_mode: APPROVAL_MODE_" +
+           approval_mode);
     Do(*restaurants_, &orders::v1::RestaurantCommandService::Stub::AddMenuItem,
        "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900");
     Do(*restaurants_, &orders::v1::RestaurantCommandService::Stub::OpenRestaurant,
@@ -98,8 +152,32 @@ class OrderProcessOverGrpc : public ::testing::Test {
     while (seen != status && watch->Read(&response)) {
       if (response.has_order()) seen = response.order().status();
     }
-    EXPECT_EQ(orders::v1::OrderStatus_Name(seen), orders::v1::OrderStatus_Name(status));
+    EXPECT_EQ(OrderStatus_Name(seen), OrderStatus_Name(status));
+    if (seen == status) position_ = response.position();
     context.TryCancel();
+  }
+
+  void Deliver() {
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmPickup,
+       "order_id: 'o1' agent_id: 'bo'");
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmDelivery,
+       "order_id: 'o1' agent_id: 'bo'");
+    Await(orders::v1::ORDER_STATUS_DELIVERED);
+  }
+  // The head of the log, and what each reactor delivered, once all of them are done.
+  std::map<std::string, std::int64_t> Settled() {
+    for (;;) {
+      const std::int64_t head =
+          Ask(*admin_, &admin::v1::AdminService::Stub::GetLog, "").head_position();
+      const auto all = Ask(*reactors_, &admin::v1::ReactorService::Stub::ListReactors, "");
+      std::map<std::string, std::int64_t> settled = {{"head", head}};
+      bool done = true;
+      for (const admin::v1::ReactorStatus& reactor : all.reactors()) {
+        done = done && reactor.checkpoint() == head && reactor.waiting() == 0;
+        settled[reactor.name()] = reactor.delivered();
+      }
+      if (done || HasFailure()) return settled;
+    }
   }
 
   // The status that the server answers a message of the provider with.
@@ -125,28 +203,138 @@ class OrderProcessOverGrpc : public ::testing::Test {
   std::unique_ptr<orders::v1::AgentCommandService::Stub> agents_;
   std::unique_ptr<orders::v1::OrderCommandService::Stub> orders_;
   std::unique_ptr<orders::v1::OrderQueryService::Stub> queries_;
+  std::unique_ptr<orders::v1::RestaurantQueryService::Stub> restaurant_queries_;
+  std::unique_ptr<orders::v1::AgentQueryService::Stub> agent_queries_;
+  std::unique_ptr<orders::v1::OrderReportQueryService::Stub> reports_;
+  std::unique_ptr<orders::v1::OrderErrorQueryService::Stub> errors_;
   std::unique_ptr<admin::v1::ReactorService::Stub> reactors_;
+  std::unique_ptr<admin::v1::AdminService::Stub> admin_;
   std::string position_;
 };
 
 TEST_F(OrderProcessOverGrpc, BringsAnOrderFromPlacingToDelivery) {
-  tools::SimulatePaymentsOptions options;
-  options.listen = "127.0.0.1:0";
-  options.hold = absl::ZeroDuration();
-  const auto provider = tools::PaymentsServer::Start(options);
+  const auto provider = StartWithProvider();
   ASSERT_TRUE(provider.ok()) << provider.status();
-  Start({{"payments", {"http://" + (*provider)->address(), "sk_test"}}});
   OpenAndOrder();
   Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
   Pay();
   Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
-  Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmPickup,
-     "order_id: 'o1' agent_id: 'bo'");
-  Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmDelivery,
-     "order_id: 'o1' agent_id: 'bo'");
-  Await(orders::v1::ORDER_STATUS_DELIVERED);
+  Deliver();
   EXPECT_EQ((*provider)->stats().charges_succeeded(), 1);
   EXPECT_EQ((*provider)->stats().captured_minor(), 1800);
+}
+
+TEST_F(OrderProcessOverGrpc, DoesNothingAnewWhenViewsAreRebuilt) {
+  const auto provider = StartWithProvider();
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  OpenAndOrder();
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
+  Deliver();
+  const auto before = Settled();
+  const std::string stats = (*provider)->stats().ShortDebugString();
+  for (const std::string view : {"order_directory", "order_errors", "payment_ledger"}) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    admin::v1::RebuildViewRequest request;
+    request.set_view(view);
+    request.set_action(admin::v1::RebuildViewRequest::ACTION_SWITCH);
+    const auto rebuild = admin_->RebuildView(&context, request);
+    admin::v1::RebuildViewResponse response;
+    while (rebuild->Read(&response)) {
+    }
+    EXPECT_TRUE(rebuild->Finish().ok());
+    EXPECT_EQ(response.outcome().position(), before.at("head")) << view;
+  }
+  EXPECT_EQ(Settled(), before);
+  EXPECT_EQ((*provider)->stats().ShortDebugString(), stats);
+}
+
+TEST_F(OrderProcessOverGrpc, IsSeenByEveryQueryAndWatch) {
+  const auto provider = StartWithProvider();
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  OpenAndOrder("MANUAL");
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  Do(*orders_, &orders::v1::OrderCommandService::Stub::PayAllOrders,
+     "bulk_payment_id: 'b1' customer_id: 'ada' method_type: 'card' payment_token: 'tok_visa'");
+  EXPECT_EQ(First(*queries_, &orders::v1::OrderQueryService::Stub::WatchBulkPayment,
+                  "bulk_payment_id: 'b1'")
+                .bulk_payment()
+                .customer_id(),
+            "ada");
+  Await(orders::v1::ORDER_STATUS_AWAITING_APPROVAL);
+  const auto asked =
+      First(*restaurant_queries_, &orders::v1::RestaurantQueryService::Stub::WatchPendingApprovals,
+            "restaurant_id: 'roma'");
+  EXPECT_EQ(asked.approval().order_id(), "o1");
+  position_ = asked.position();
+  const auto pending =
+      Ask(*restaurant_queries_, &orders::v1::RestaurantQueryService::Stub::ListPendingApprovals,
+          "restaurant_id: 'roma'");
+  ASSERT_EQ(pending.approvals_size(), 1);
+  EXPECT_EQ(pending.approvals(0).total_minor(), 1800);
+  Do(*orders_, &orders::v1::OrderCommandService::Stub::ApproveOrder,
+     "order_id: 'o1' restaurant_id: 'roma'");
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
+  EXPECT_EQ(
+      Ask(*agent_queries_, &orders::v1::AgentQueryService::Stub::GetAgentJob, "agent_id: 'bo'")
+          .job()
+          .order_id(),
+      "o1");
+  EXPECT_EQ(
+      First(*agent_queries_, &orders::v1::AgentQueryService::Stub::WatchAgentJob, "agent_id: 'bo'")
+          .job()
+          .address(),
+      "here");
+  EXPECT_EQ(
+      First(*agent_queries_, &orders::v1::AgentQueryService::Stub::WatchAgents, "").agent().name(),
+      "Bo");
+  Deliver();
+  EXPECT_EQ(First(*queries_, &orders::v1::OrderQueryService::Stub::WatchCustomerOrders,
+                  "customer_id: 'ada'")
+                .order()
+                .order_id(),
+            "o1");
+  const auto timeline = Ask(*queries_, &orders::v1::OrderQueryService::Stub::GetTimeline,
+                            "order_id: 'o1' page_size: 100");
+  ASSERT_GE(timeline.entries_size(), 10);
+  EXPECT_EQ(timeline.entries(0).type(), "OrderPlaced");
+  EXPECT_EQ(timeline.entries().rbegin()->type(), "OrderDelivered");
+  using Reports = orders::v1::OrderReportQueryService::Stub;
+  EXPECT_EQ(Ask(*reports_, &Reports::GetFunnel, "").counts().number_orders_delivered(), 1);
+  EXPECT_EQ(First(*reports_, &Reports::WatchFunnel, "").counts().number_orders_delivered(), 1);
+  const std::string today = fmt::format(
+      "interval: SERIES_INTERVAL_DAY from {{ seconds: {} }} to {{ seconds: {} }}",
+      absl::ToUnixSeconds(absl::Now()) - 86'400, absl::ToUnixSeconds(absl::Now()) + 86'400);
+  std::int64_t placed = 0;
+  const auto series = Ask(*reports_, &Reports::GetSeries, today);
+  for (const orders::v1::SeriesPoint& point : series.points())
+    placed += point.counts().number_orders();
+  EXPECT_EQ(placed, 1);
+  const auto latency = Ask(*reports_, &Reports::GetStageLatency, today);
+  EXPECT_EQ(latency.overall().payment().count(), 1);
+  EXPECT_EQ(latency.overall().delivery().count(), 1);
+  const auto ledger = Ask(*reports_, &Reports::GetLedger, "group: LEDGER_GROUP_ORDER");
+  ASSERT_EQ(ledger.rows_size(), 1);
+  EXPECT_EQ(ledger.rows(0).delivered_minor(), 1800);
+  ASSERT_EQ(ledger.checks_size(), 1);
+  EXPECT_EQ(ledger.checks(0).difference_minor(), 0);
+}
+
+// A client that lost its connection goes on where it was.
+TEST_F(OrderProcessOverGrpc, ResumesAWatchOfAnOrder) {
+  Start({});
+  OpenAndOrder();
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  const auto seen =
+      First(*queries_, &orders::v1::OrderQueryService::Stub::WatchOrder, "order_id: 'o1'");
+  Do(*orders_, &orders::v1::OrderCommandService::Stub::CancelOrder,
+     "order_id: 'o1' customer_id: 'ada' by: 'ann'");
+  const auto resumed = First(*queries_, &orders::v1::OrderQueryService::Stub::WatchOrder,
+                             "order_id: 'o1' resume_position: '" + seen.position() + "'");
+  EXPECT_GT(resumed.order().version(), seen.order().version());
+  EXPECT_EQ(resumed.order().status(), orders::v1::ORDER_STATUS_CANCELLED);
 }
 
 // The provider charges, but none of its answers arrives; it tells by its webhook.
@@ -200,6 +388,12 @@ TEST_F(OrderProcessOverGrpc, SaysWhatToSetWhereThereIsNoProvider) {
   EXPECT_EQ(error.parked().attempts(), 1);
   EXPECT_THAT(error.parked().error(), HasSubstr("LEFTFOLD_PAYMENTS_URL"));
   context.TryCancel();
+  EXPECT_EQ(
+      First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors, "").error().reactor(),
+      "charge_payment");
+  const auto errors = Ask(*errors_, &orders::v1::OrderErrorQueryService::Stub::ListErrors, "");
+  ASSERT_EQ(errors.errors_size(), 1);
+  EXPECT_EQ(errors.errors(0).state(), orders::v1::ERROR_STATE_OPEN);
 }
 
 }  // namespace

@@ -18,6 +18,16 @@ constexpr int kSchedulesPerTown = 20;
 constexpr int kParts = 4;
 constexpr int kSchedules = testing::kSanitized ? 400 : 10'000;
 
+// What so many schedules come to, each of them.
+constexpr int kSchedulesThatSeeAll = 2'000;
+constexpr const char* kEnds[] = {"ORDER_STATUS_INVALID",      "ORDER_STATUS_PAYMENT_FAILED",
+                                 "ORDER_STATUS_CANCELLED",    "ORDER_STATUS_EXPIRED",
+                                 "ORDER_STATUS_DELIVERED",    "ORDER_STATUS_REFUNDED",
+                                 "ORDER_STATUS_REFUND_STUCK", "REFUNDED after RefundStuck",
+                                 "REFUND_CAUSE_REJECTED",     "REFUND_CAUSE_APPROVAL_TIMED_OUT",
+                                 "REFUND_CAUSE_NO_AGENT",     "REFUND_CAUSE_DELIVERY_FAILED",
+                                 "REFUND_CAUSE_CANCELLED",    "REFUND_CAUSE_EXPIRED"};
+
 std::uint64_t Number(const char* name, std::uint64_t otherwise) {
   const char* given = std::getenv(name);
   return given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
@@ -55,6 +65,8 @@ TEST_P(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
     ++seed;
   }
   for (const auto& [end, count] : Town::Ends()) fmt::print("{} {}\n", count, end);
+  if (replay || schedules < kSchedulesThatSeeAll) return;
+  for (const char* end : kEnds) EXPECT_GT(Town::Ends()[end], 0) << "no schedule came to " << end;
 }
 
 INSTANTIATE_TEST_SUITE_P(Part, OrderProcess, ::testing::Range(0, kParts));
