@@ -41,10 +41,10 @@ absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data
   if (file < 0) {
     return Error(absl::StatusCode::kInternal, "cannot open {}: {}", path, std::strerror(errno));
   }
-  constexpr absl::Duration kPause = absl::Milliseconds(2);
+  constexpr absl::Duration kTakePause = absl::Milliseconds(2);
   bool taken = flock(file, LOCK_EX | LOCK_NB) == 0;
-  for (absl::Duration waited; !taken && waited < kTakeWaitMax; waited += kPause) {
-    absl::SleepFor(kPause);
+  for (absl::Duration waited; !taken && waited < kTakeWaitMax; waited += kTakePause) {
+    absl::SleepFor(kTakePause);
     taken = flock(file, LOCK_EX | LOCK_NB) == 0;
   }
   if (!taken) {
