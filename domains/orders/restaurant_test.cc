@@ -5,6 +5,7 @@
 #include <string>
 
 #include "domains/orders/checks.h"
+#include "domains/orders/test_events.h"
 #include "testing/given.h"
 #include "testing/no_money.h"
 #include "testing/parse.h"

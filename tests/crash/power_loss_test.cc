@@ -73,8 +73,9 @@ class Log {
     auto opened = OpenSqliteEventStore(
         folder_ + "/log",
         {.writer = &scheduler_.Serial(), .completions = &scheduler_.Pool(), .clock = &clock_});
-    if (opened.ok()) store_ = *std::move(opened);
-    return opened.status();
+    if (!opened.ok()) return opened.status();
+    store_ = *std::move(opened);
+    return absl::OkStatus();
   }
   void Append(AppendRequest request, EventStore::AppendDone done) {
     store_->Append(std::move(request), std::move(done));
