@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kOrders = 1'000;
 constexpr int kAgents = 1'100;
-constexpr absl::Duration kPatience = absl::Seconds(120);
+constexpr absl::Duration kOrderPatience = absl::Seconds(120);
 
 // What is recorded of an order, or of its payment, which has the order's id, and how it came there.
 constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kStages = {
@@ -132,7 +132,7 @@ Burst Run(const std::string& address) {
   const auto store = store::v1::EventStoreService::NewStub(grpc::CreateCustomChannel(
       address, grpc::InsecureChannelCredentials(), grpc::ChannelArguments()));
   grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + kPatience));
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kOrderPatience));
   store::v1::SubscribeRequest request;
   request.mutable_end();
   const auto feed = store->Subscribe(&context, request);
