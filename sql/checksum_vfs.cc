@@ -11,6 +11,7 @@
 #include <new>
 
 #include "core/status.h"
+#include "sql/vfs_shim.h"
 
 static_assert(std::endian::native == std::endian::little, "sums go over little-endian words");
 
@@ -46,16 +47,11 @@ struct File {
   // wrong until the commit writes them anew.
   sqlite3_int64 stale_from;
 };
-static_assert(alignof(File) <= 8 && sizeof(File) % 8 == 0, "as SQLite aligns files");
 
 File& Of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
-sqlite3_file* Below(sqlite3_file* file) {
-  return reinterpret_cast<sqlite3_file*>(reinterpret_cast<File*>(file) + 1);
-}
 template <class Method, class... Args>
 int Ask(sqlite3_file* file, Method method, Args... args) {
-  sqlite3_file* below = Below(file);
-  return (below->pMethods->*method)(below, args...);
+  return AskBelow<File>(file, method, args...);
 }
 
 Bytes BytesAt(const void* data, int size) {
@@ -205,17 +201,6 @@ int Write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
   return Of(f).kind == Kind::kWal ? WriteWal(f, data, size, at) : WriteDatabase(f, data, size, at);
 }
 
-// A file's method that does what the one below does.
-template <auto kMethod>
-struct Pass;
-template <class R, class... Args, R (*sqlite3_io_methods::*kMethod)(sqlite3_file*, Args...)>
-struct Pass<kMethod> {
-  static R Call(sqlite3_file* file, Args... args) {
-    sqlite3_file* below = Below(file);
-    return (below->pMethods->*kMethod)(below, args...);
-  }
-};
-
 int DeviceCharacteristics(sqlite3_file* f) {
   int found = Ask(f, &sqlite3_io_methods::xDeviceCharacteristics);
 #ifdef SQLITE_IOCAP_SUBPAGE_READ
@@ -234,28 +219,14 @@ int ShmMap(sqlite3_file* f, int region, int size, int extend, void volatile** ou
   return Ask(f, &sqlite3_io_methods::xShmMap, region, size, extend, out);
 }
 
-// Version 2 has no xFetch: nothing is read past the checks, through mapped memory.
-constexpr sqlite3_io_methods kMethods = {
-    .iVersion = 2,
-    .xClose = Pass<&sqlite3_io_methods::xClose>::Call,
-    .xRead = Read,
-    .xWrite = Write,
-    .xTruncate = Pass<&sqlite3_io_methods::xTruncate>::Call,
-    .xSync = Pass<&sqlite3_io_methods::xSync>::Call,
-    .xFileSize = Pass<&sqlite3_io_methods::xFileSize>::Call,
-    .xLock = Pass<&sqlite3_io_methods::xLock>::Call,
-    .xUnlock = Pass<&sqlite3_io_methods::xUnlock>::Call,
-    .xCheckReservedLock = Pass<&sqlite3_io_methods::xCheckReservedLock>::Call,
-    .xFileControl = Pass<&sqlite3_io_methods::xFileControl>::Call,
-    .xSectorSize = Pass<&sqlite3_io_methods::xSectorSize>::Call,
-    .xDeviceCharacteristics = DeviceCharacteristics,
-    .xShmMap = ShmMap,
-    .xShmLock = Pass<&sqlite3_io_methods::xShmLock>::Call,
-    .xShmBarrier = Pass<&sqlite3_io_methods::xShmBarrier>::Call,
-    .xShmUnmap = Pass<&sqlite3_io_methods::xShmUnmap>::Call,
-    .xFetch = nullptr,
-    .xUnfetch = nullptr,
-};
+constexpr sqlite3_io_methods kMethods = [] {
+  sqlite3_io_methods methods = PassAllBelow<File>();
+  methods.xRead = Read;
+  methods.xWrite = Write;
+  methods.xDeviceCharacteristics = DeviceCharacteristics;
+  methods.xShmMap = ShmMap;
+  return methods;
+}();
 
 sqlite3_vfs* original = nullptr;  // The VFS below.
 
@@ -269,7 +240,7 @@ int Open(sqlite3_vfs*, const char* path, sqlite3_file* f, int flags, int* out_fl
                             .has_checksums = false,
                             .header_at = kNowhere,
                             .stale_from = kNowhere};
-  const int code = original->xOpen(original, path, Below(f), flags, out_flags);
+  const int code = original->xOpen(original, path, Below<File>(f), flags, out_flags);
   if (code == SQLITE_OK) file->base.pMethods = &kMethods;
   return code;
 }

@@ -18,6 +18,7 @@
 
 #include "core/status.h"
 #include "sql/connection.h"
+#include "sql/vfs_shim.h"
 
 namespace leftfold::testing {
 namespace {
@@ -101,11 +102,6 @@ struct File {
   const char* path;
   std::int64_t syncs_folder;  // With its first sync, as unix VFSs do for new journals.
 };
-static_assert(sizeof(File) % 8 == 0);
-
-sqlite3_file* Below(sqlite3_file* file) {
-  return reinterpret_cast<sqlite3_file*>(reinterpret_cast<File*>(file) + 1);
-}
 File& Of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
 
 std::string FolderAround(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -115,20 +111,15 @@ void SyncFolder(const std::string& folder) {
   }
 }
 
-template <auto kMethod>
-struct Pass;
-template <class R, class... Args, R (*sqlite3_io_methods::*kMethod)(sqlite3_file*, Args...)>
-struct Pass<kMethod> {
-  static R Call(sqlite3_file* file, Args... args) {
-    sqlite3_file* below = Below(file);
-    return (below->pMethods->*kMethod)(below, args...);
-  }
-};
+template <class Method, class... Args>
+int Ask(sqlite3_file* file, Method method, Args... args) {
+  return sql::AskBelow<File>(file, method, args...);
+}
 
 int Read(sqlite3_file* file, void* data, int size, sqlite3_int64 at) {
   const int failure = Enter(DiskCall::kRead, false);
   if (failure != SQLITE_OK) return failure;
-  return Pass<&sqlite3_io_methods::xRead>::Call(file, data, size, at);
+  return Ask(file, &sqlite3_io_methods::xRead, data, size, at);
 }
 
 // The bytes are read back: the VFS below may have put checksums into them.
@@ -144,7 +135,7 @@ void NoteWrite(const File& file, int size, sqlite3_int64 at) {
 int Write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
   const int failure = Enter(DiskCall::kWrite, true);
   const int done = failure == SQLITE_OK ? size : size / 2;
-  const int code = Pass<&sqlite3_io_methods::xWrite>::Call(file, data, done, at);
+  const int code = Ask(file, &sqlite3_io_methods::xWrite, data, done, at);
   NoteWrite(Of(file), done, at);
   return failure == SQLITE_OK ? code : failure;
 }
@@ -153,7 +144,7 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
   const int failure = Enter(DiskCall::kTruncate, true);
   if (failure != SQLITE_OK) return failure;
   if (OnDisk* on_disk = Of(file).on_disk) on_disk->unsynced.push_back({size, "", true});
-  return Pass<&sqlite3_io_methods::xTruncate>::Call(file, size);
+  return Ask(file, &sqlite3_io_methods::xTruncate, size);
 }
 
 int Sync(sqlite3_file* file, int) {
@@ -174,36 +165,25 @@ int Sync(sqlite3_file* file, int) {
 int FileSize(sqlite3_file* file, sqlite3_int64* size) {
   const int failure = Enter(DiskCall::kFileSize, false);
   if (failure != SQLITE_OK) return failure;
-  return Pass<&sqlite3_io_methods::xFileSize>::Call(file, size);
+  return Ask(file, &sqlite3_io_methods::xFileSize, size);
 }
 
 int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** memory) {
   const int failure = Enter(DiskCall::kShmMap, false);
   if (failure != SQLITE_OK) return failure;
-  return Pass<&sqlite3_io_methods::xShmMap>::Call(file, page, size, extend, memory);
+  return Ask(file, &sqlite3_io_methods::xShmMap, page, size, extend, memory);
 }
 
-constexpr sqlite3_io_methods kMethods = {
-    .iVersion = 2,
-    .xClose = Pass<&sqlite3_io_methods::xClose>::Call,
-    .xRead = Read,
-    .xWrite = Write,
-    .xTruncate = Truncate,
-    .xSync = Sync,
-    .xFileSize = FileSize,
-    .xLock = Pass<&sqlite3_io_methods::xLock>::Call,
-    .xUnlock = Pass<&sqlite3_io_methods::xUnlock>::Call,
-    .xCheckReservedLock = Pass<&sqlite3_io_methods::xCheckReservedLock>::Call,
-    .xFileControl = Pass<&sqlite3_io_methods::xFileControl>::Call,
-    .xSectorSize = Pass<&sqlite3_io_methods::xSectorSize>::Call,
-    .xDeviceCharacteristics = Pass<&sqlite3_io_methods::xDeviceCharacteristics>::Call,
-    .xShmMap = ShmMap,
-    .xShmLock = Pass<&sqlite3_io_methods::xShmLock>::Call,
-    .xShmBarrier = Pass<&sqlite3_io_methods::xShmBarrier>::Call,
-    .xShmUnmap = Pass<&sqlite3_io_methods::xShmUnmap>::Call,
-    .xFetch = nullptr,
-    .xUnfetch = nullptr,
-};
+constexpr sqlite3_io_methods kMethods = [] {
+  sqlite3_io_methods methods = sql::PassAllBelow<File>();
+  methods.xRead = Read;
+  methods.xWrite = Write;
+  methods.xTruncate = Truncate;
+  methods.xSync = Sync;
+  methods.xFileSize = FileSize;
+  methods.xShmMap = ShmMap;
+  return methods;
+}();
 
 sqlite3_vfs* original = nullptr;  // The VFS below.
 
@@ -220,7 +200,7 @@ int Open(sqlite3_vfs*, const char* path, sqlite3_file* f, int flags, int* out_fl
       entry->second = {.bytes = BytesOfFile(path), .exists = true, .unsynced = {}};
     on_disk = &entry->second;
   }
-  const int code = original->xOpen(original, path, Below(f), flags, out_flags);
+  const int code = original->xOpen(original, path, sql::Below<File>(f), flags, out_flags);
   if (code != SQLITE_OK) return code;
   const int journals = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL;
   *file = {{&kMethods}, on_disk, path, is_new && (flags & journals) != 0 ? 1 : 0};
@@ -239,12 +219,6 @@ int Delete(sqlite3_vfs*, const char* path, int sync_folder) {
 }
 
 }  // namespace
-
-std::string_view NameOf(DiskCall call) {
-  constexpr std::array<std::string_view, kDiskCalls> kNames = {
-      "read", "write", "sync", "truncate", "delete", "open", "size", "shm"};
-  return kNames[static_cast<std::size_t>(call)];
-}
 
 void Arm(const DiskFault& fault) {
   // The VFS with checksums is registered with the first connection.

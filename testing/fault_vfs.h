@@ -2,7 +2,6 @@
 #define TESTING_FAULT_VFS_H_
 
 #include <cstdint>
-#include <string_view>
 
 // A disk that fails, or loses its power, at a chosen call of SQLite: a VFS above the one with
 // checksums, so that what it damages is what they see. Only the files of SQLite pass here.
@@ -10,7 +9,6 @@ namespace leftfold::testing {
 
 enum class DiskCall { kRead, kWrite, kSync, kTruncate, kDelete, kOpen, kFileSize, kShmMap };
 inline constexpr int kDiskCalls = 8;
-std::string_view NameOf(DiskCall call);
 
 struct DiskFault {
   // The power goes at the n-th call that changes a file, from 1: the call is not done. Of what was

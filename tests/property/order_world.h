@@ -33,6 +33,7 @@
 #include "testing/forwarding_store.h"
 #include "testing/given.h"
 #include "testing/parse.h"
+#include "testing/scheduler_clock.h"
 #include "testing/temporary_folder.h"
 #include "testing/virtual_scheduler.h"
 #include "tools/payment_simulator.h"
@@ -83,18 +84,6 @@ class TwiceStore final : public testing::ForwardingStore {
     read->events = std::move(twice);
     return read;
   }
-};
-
-class TownClock final : public Clock {
- public:
-  explicit TownClock(const testing::VirtualScheduler& scheduler) : scheduler_(scheduler) {}
-  absl::Time Now() const override {
-    return absl::FromUnixSeconds(1'767'225'600) + scheduler_.elapsed() + jumps;
-  }
-  absl::Duration jumps;
-
- private:
-  const testing::VirtualScheduler& scheduler_;
 };
 
 // The store's writer: what is posted runs on the scheduler, and after a crash all the same, as what
@@ -280,7 +269,7 @@ class Town {
       Poke(open_[static_cast<std::size_t>(random_.Below(count))]);
       if (random_.Percent(20)) PokeAgent();
       if (random_.Percent(50)) HearProvider();
-      if (random_.Percent(3)) clock_.jumps += absl::Minutes(random_.Below(20));
+      if (random_.Percent(3)) clock_.jump += absl::Minutes(random_.Below(20));
       if (random_.Percent(2)) deliverer_->outage = !deliverer_->outage;
       if (random_.Percent(2)) Crash();
     }
@@ -532,7 +521,7 @@ class Town {
       }
       if (all && round > 2) break;
       if (round < 8) RetryParked();
-      clock_.jumps += absl::Minutes(16);
+      clock_.jump += absl::Minutes(16);
       scheduler_.RunFor(absl::Seconds(100));
     }
     scheduler_.RunReady();
@@ -668,7 +657,7 @@ class Town {
   Random random_;
   testing::TemporaryFolder folder_{testing::FolderInMemory()};
   testing::VirtualScheduler scheduler_;
-  TownClock clock_{scheduler_};
+  testing::SchedulerClock clock_{scheduler_};
   Writer writer_{scheduler_};
   tools::PaymentSimulator provider_;
   Registry registry_;

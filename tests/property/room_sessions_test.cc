@@ -17,6 +17,7 @@
 #include "server/reactor_deliverer.h"
 #include "server/state_loader.h"
 #include "testing/parse.h"
+#include "testing/scheduler_clock.h"
 #include "testing/temporary_folder.h"
 #include "testing/virtual_scheduler.h"
 #include "write_api/command_handler.h"
@@ -26,17 +27,6 @@ namespace rooms {
 void Register(Registry& registry);
 
 namespace {
-
-class VirtualClock final : public Clock {
- public:
-  explicit VirtualClock(const testing::VirtualScheduler& scheduler) : scheduler_(scheduler) {}
-  absl::Time Now() const override {
-    return absl::FromUnixSeconds(1'767'225'600) + scheduler_.elapsed();
-  }
-
- private:
-  const testing::VirtualScheduler& scheduler_;
-};
 
 class NoHttp final : public HttpClient {
  public:
@@ -79,7 +69,7 @@ class RoomSessions : public ::testing::Test {
 
   testing::TemporaryFolder folder_{testing::FolderInMemory()};
   testing::VirtualScheduler scheduler_{1};
-  VirtualClock clock_{scheduler_};
+  testing::SchedulerClock clock_{scheduler_};
   NoHttp http_;
   Registry registry_;
   std::unique_ptr<EventStore> store_;

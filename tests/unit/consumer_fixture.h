@@ -240,7 +240,7 @@ class ConsumerWorld {
  private:
   testing::TemporaryFolder folder_;
   testing::VirtualScheduler scheduler_;
-  SchedulerClock clock_{scheduler_};
+  testing::SchedulerClock clock_{scheduler_};
   NoDeliverer others_;
   NoLoader loader_;
   std::unique_ptr<EventStore> store_;

@@ -21,6 +21,7 @@
 #include "server/state_loader.h"
 #include "testing/counter_domain.h"
 #include "testing/forwarding_store.h"
+#include "testing/scheduler_clock.h"
 #include "testing/temporary_folder.h"
 #include "testing/virtual_scheduler.h"
 #include "write_api/command_handler.h"
@@ -122,18 +123,6 @@ struct Worker {
     Note(tables, fmt::format("parked {}", delivery.id));
     outbox.Send(Rename("alarm", "parked"));
   }
-};
-
-// Moves with the scheduler's time, and can be set off it.
-class SchedulerClock final : public Clock {
- public:
-  explicit SchedulerClock(const testing::VirtualScheduler& scheduler) : scheduler_(scheduler) {}
-  absl::Time Now() const override { return kStart + scheduler_.elapsed() + jump; }
-  absl::Duration jump;
-  static inline const absl::Time kStart = absl::FromUnixSeconds(1'767'225'600);
-
- private:
-  const testing::VirtualScheduler& scheduler_;
 };
 
 // Passes deliveries on, unless it is told otherwise; answers HTTP calls by their URLs.
@@ -351,7 +340,7 @@ class ReactorFixture {
   ReactorStatus Status() { return reactors_->List().front(); }
 
   testing::VirtualScheduler& scheduler() { return scheduler_; }
-  SchedulerClock& clock() { return clock_; }
+  testing::SchedulerClock& clock() { return clock_; }
   EventStore& store() { return *store_; }
   ScriptedStore& log() { return *log_; }
   ScriptedDeliverer& deliverer() { return *deliverer_; }
@@ -362,7 +351,7 @@ class ReactorFixture {
  private:
   testing::TemporaryFolder folder_;
   testing::VirtualScheduler scheduler_;
-  SchedulerClock clock_{scheduler_};
+  testing::SchedulerClock clock_{scheduler_};
   Registry registry_;
   std::unique_ptr<EventStore> store_;
   std::unique_ptr<ScriptedStore> log_;  // The store, as reactors see it.

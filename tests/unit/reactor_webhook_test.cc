@@ -233,9 +233,10 @@ TEST_F(WebhookEngine, PostsEveryEventOfItsTypesSignedWhenItIsSent) {
   // About a second later, so signed anew.
   const std::string signature = HeaderOf(second, "X-Leftfold-Signature");
   EXPECT_NE(signature, HeaderOf(first, "X-Leftfold-Signature"));
-  EXPECT_TRUE(signature == WebhookSignature(kSecret, SchedulerClock::kStart + absl::Seconds(1),
+  EXPECT_TRUE(signature == WebhookSignature(kSecret,
+                                            testing::SchedulerClock::kStart + absl::Seconds(1),
                                             second.body) ||
-              signature == WebhookSignature(kSecret, SchedulerClock::kStart, second.body))
+              signature == WebhookSignature(kSecret, testing::SchedulerClock::kStart, second.body))
       << signature;
 }
 
@@ -729,7 +730,7 @@ TEST_P(WebhookCheck, NamesTheFieldAndWhatItMustBe) {
 // What is not allowed by configuration is not sent either, whatever an outbox has.
 TEST(WebhookTrust, SystemCommandsOfAWebhookAreRefused) {
   testing::VirtualScheduler scheduler(1);
-  SchedulerClock clock(scheduler);
+  testing::SchedulerClock clock(scheduler);
   Registry registry;
   RegisterAllDomains(registry);
   const auto store = NewMemoryEventStore(scheduler.Serial(), scheduler.Pool(), clock);
