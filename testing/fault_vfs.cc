@@ -1,18 +1,23 @@
 #include "testing/fault_vfs.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sqlite3.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <new>
 #include <random>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -147,9 +152,8 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
   return Ask(file, &sqlite3_io_methods::xTruncate, size);
 }
 
-int Sync(sqlite3_file* file, int) {
+int Sync(OnDisk* on_disk) {
   const int failure = Enter(DiskCall::kSync, true);
-  OnDisk* const on_disk = Of(file).on_disk;
   if (failure != SQLITE_OK) {
     if (on_disk != nullptr) on_disk->unsynced.clear();
     return failure;
@@ -158,8 +162,14 @@ int Sync(sqlite3_file* file, int) {
   for (const Change& change : on_disk->unsynced) Apply(change, on_disk->bytes);
   on_disk->unsynced.clear();
   on_disk->exists = true;
-  if (std::exchange(Of(file).syncs_folder, 0) != 0) SyncFolder(FolderAround(Of(file).path));
   return SQLITE_OK;  // The disk below need not be waited for.
+}
+
+int SyncOpen(sqlite3_file* file, int) {
+  const int code = Sync(Of(file).on_disk);
+  if (code == SQLITE_OK && !armed.sync_lies && std::exchange(Of(file).syncs_folder, 0) != 0)
+    SyncFolder(FolderAround(Of(file).path));
+  return code;
 }
 
 int FileSize(sqlite3_file* file, sqlite3_int64* size) {
@@ -179,7 +189,7 @@ constexpr sqlite3_io_methods kMethods = [] {
   methods.xRead = Read;
   methods.xWrite = Write;
   methods.xTruncate = Truncate;
-  methods.xSync = Sync;
+  methods.xSync = SyncOpen;
   methods.xFileSize = FileSize;
   methods.xShmMap = ShmMap;
   return methods;
@@ -237,4 +247,27 @@ void Arm(const DiskFault& fault) {
 std::int64_t ChangingCalls() { return changing_calls; }
 std::int64_t CallsOf(DiskCall call) { return calls[static_cast<std::size_t>(call)]; }
 
+namespace {
+
+// Files of SQLite are also synced by others than SQLite.
+int SyncByPath(const std::string& path) {
+  if (const auto entry = disk.find(path); entry != disk.end()) return Sync(&entry->second);
+  if (!armed.sync_lies) SyncFolder(path);
+  return SQLITE_OK;
+}
+
+}  // namespace
 }  // namespace leftfold::testing
+
+extern "C" int fsync(int file) {
+  using namespace leftfold::testing;
+  if (!disk.empty()) {
+    std::error_code none;
+    const auto path = std::filesystem::read_symlink(fmt::format("/proc/self/fd/{}", file), none);
+    if (SyncByPath(path.string()) != SQLITE_OK) {
+      errno = EIO;
+      return -1;
+    }
+  }
+  return static_cast<int>(syscall(SYS_fsync, file));
+}

@@ -4,7 +4,8 @@
 #include <cstdint>
 
 // A disk that fails, or loses its power, at a chosen call of SQLite: a VFS above the one with
-// checksums, so that what it damages is what they see. Only the files of SQLite pass here.
+// checksums, so that what it damages is what they see. Only the files of SQLite pass here, and
+// every fsync of one of them.
 namespace leftfold::testing {
 
 enum class DiskCall { kRead, kWrite, kSync, kTruncate, kDelete, kOpen, kFileSize, kShmMap };

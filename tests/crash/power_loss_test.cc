@@ -4,30 +4,22 @@
 // LEFTFOLD_SEED gives one schedule back, LEFTFOLD_POINTS how many are tried.
 
 #include <gtest/gtest.h>
-#include <sqlite3.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "core/ids.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/verify_log_file.h"
 #include "testing/event_store_contract.h"
 #include "testing/fake_clock.h"
-#include "testing/fault_vfs.h"
 #include "testing/log_history.h"
-#include "testing/temporary_folder.h"
 #include "testing/virtual_scheduler.h"
+#include "tests/crash/faulty_disk.h"
 
 namespace leftfold::testing {
 namespace {
@@ -36,11 +28,6 @@ constexpr int kCommands = 24;
 // In the place of a receipt's position.
 constexpr Position kRefused{-1};
 constexpr Position kBegun{-2};  // The process has begun.
-
-std::int64_t FromEnvironment(const char* name, std::int64_t otherwise) {
-  const char* given = std::getenv(name);
-  return given == nullptr ? otherwise : std::strtoll(given, nullptr, 10);
-}
 
 // A command of one or several streams, with or without events, some of many pages.
 AppendRequest CommandNumber(std::uint64_t seed, int n) {
@@ -118,26 +105,6 @@ void Work(const std::string& folder, std::uint64_t seed, std::ostream& answers) 
   log.scheduler().RunUntilIdle();
 }
 
-// Runs it in a process of its own; its exit code, 128 + signal when it was ended by one.
-int RunOnDisk(const std::string& folder, std::uint64_t seed, const DiskFault& fault) {
-  const int child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
-    Arm(fault);
-    std::ofstream answers(folder + "/answers", std::ios::app);
-    Work(folder, seed, answers);
-    std::ofstream counted(folder + "/calls");
-    counted << ChangingCalls();
-    for (int call = 0; call < kDiskCalls; ++call)
-      counted << ' ' << CallsOf(static_cast<DiskCall>(call));
-    counted.close();
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 // After the restart: "" or what was not kept.
 std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
   LogHistory history;
@@ -175,74 +142,8 @@ std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
   return verified.ok() ? "" : std::string(verified.status().message());
 }
 
-// Calls of a run without faults: those that change a file, and those of each kind.
-struct Calls {
-  std::int64_t changing = 0;
-  std::array<std::int64_t, kDiskCalls> of{};
-};
-
-Calls CallsOfARun(std::uint64_t seed) {
-  const TemporaryFolder folder(FolderInMemory());
-  if (RunOnDisk(folder.path(), seed, {}) != 0) Die("the work does not end");
-  Calls calls;
-  std::ifstream counted(folder.path() + "/calls");
-  counted >> calls.changing;
-  for (std::int64_t& of : calls.of) counted >> of;
-  if (const std::string wrong = CheckAfter(folder.path(), seed); !wrong.empty()) Die(wrong);
-  return calls;
-}
-
-std::int64_t OneOf(std::int64_t calls, std::mt19937_64& random) {
-  return 1 + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(calls));
-}
-
-DiskFault PowerLossAt(std::int64_t call, std::mt19937_64& random) {
-  DiskFault fault;
-  fault.power_loss_at = call;
-  fault.seed = random();
-  return fault;
-}
-
-DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
-  constexpr std::array<std::pair<DiskCall, int>, 10> kFailures = {{
-      {DiskCall::kRead, SQLITE_IOERR_READ},
-      {DiskCall::kWrite, SQLITE_IOERR_WRITE},
-      {DiskCall::kWrite, SQLITE_FULL},
-      {DiskCall::kSync, SQLITE_IOERR_FSYNC},
-      {DiskCall::kTruncate, SQLITE_IOERR_TRUNCATE},
-      {DiskCall::kDelete, SQLITE_IOERR_DELETE},
-      {DiskCall::kOpen, SQLITE_CANTOPEN},
-      {DiskCall::kFileSize, SQLITE_IOERR_FSTAT},
-      {DiskCall::kShmMap, SQLITE_IOERR_SHMMAP},
-      {DiskCall::kShmMap, SQLITE_FULL},
-  }};
-  const auto& [call, code] = kFailures[random() % kFailures.size()];
-  DiskFault fault;
-  fault.fails = call;
-  fault.code = code;
-  const std::int64_t made = calls.of[static_cast<std::size_t>(call)];
-  fault.fail_at = OneOf(std::max<std::int64_t>(made, 1), random);
-  fault.sticky = random() % 2 == 0;
-  return fault;
-}
-
-// Tries so many points of schedules.
-template <class TryOne>
-void ForEachPoint(std::int64_t points, TryOne try_one) {
-  constexpr std::int64_t kPointsEach = 20;
-  const std::int64_t given = FromEnvironment("LEFTFOLD_SEED", -1);
-  std::random_device device;
-  for (std::int64_t tried = 0; tried < points; tried += kPointsEach) {
-    const std::uint64_t seed = given >= 0 ? static_cast<std::uint64_t>(given) : device();
-    std::mt19937_64 random(seed);
-    const Calls calls = CallsOfARun(seed);
-    for (std::int64_t i = 0; i < std::min(kPointsEach, points - tried); ++i) {
-      try_one(seed, calls, random);
-      if (::testing::Test::HasFatalFailure())
-        FAIL() << "LEFTFOLD_SEED=" << seed << " tries these points again";
-    }
-  }
-}
+const DiskWork kWork = {Work, CheckAfter};
+constexpr std::int64_t kPointsEach = 20;
 
 class PowerLoss : public ::testing::TestWithParam<int> {
  protected:
@@ -251,42 +152,28 @@ class PowerLoss : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(PowerLoss, LosesNothingThatWasAnswered) {
-  ForEachPoint(Points(), [](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-    const TemporaryFolder folder(FolderInMemory());
-    const DiskFault fault = PowerLossAt(OneOf(calls.changing, random), random);
-    ASSERT_EQ(RunOnDisk(folder.path(), seed, fault), kPowerLost);
-    ASSERT_EQ(CheckAfter(folder.path(), seed), "")
-        << "at call " << fault.power_loss_at << " of " << calls.changing;
-  });
+  ForEachPoint(kWork, Points(), kPointsEach,
+               [](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
+                 LosePowerOnce(kWork, seed, calls, random);
+               });
 }
 
-// Calls fail, and the power goes again while what was left of the time before is put right.
 TEST_P(PowerLoss, AndFailuresOneAfterTheOtherLoseNothing) {
-  ForEachPoint(Points(), [](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-    const TemporaryFolder folder(FolderInMemory());
-    for (std::uint64_t runs = 1 + random() % 3; runs > 0; --runs) {
-      DiskFault fault = AnyFailure(calls, random);
-      if (random() % 2 == 0) fault = PowerLossAt(OneOf(calls.changing, random), random);
-      if (random() % 2 == 0) fault.power_loss_at = OneOf(calls.changing, random);
-      const int code = RunOnDisk(folder.path(), seed, fault);
-      ASSERT_TRUE(code == 0 || code == kPowerLost || code == 128 + SIGABRT) << code;
-    }
-    ASSERT_EQ(CheckAfter(folder.path(), seed), "");
-  });
+  ForEachPoint(kWork, Points(), kPointsEach,
+               [](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
+                 FailRepeatedly(kWork, seed, calls, random);
+               });
 }
 
 INSTANTIATE_TEST_SUITE_P(Part, PowerLoss, ::testing::Range(0, 4));
 
-// The test above can see: on a disk that only says that it has synced, something is lost.
+// The tests above can see: on such a disk something is lost.
 TEST(PowerLossControl, ADiskThatLiesAboutSyncsIsFound) {
   int found = 0;
-  ForEachPoint(40, [&](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-    const TemporaryFolder folder(FolderInMemory());
-    DiskFault fault = PowerLossAt(OneOf(calls.changing, random), random);
-    fault.sync_lies = true;
-    ASSERT_EQ(RunOnDisk(folder.path(), seed, fault), kPowerLost);
-    if (!CheckAfter(folder.path(), seed).empty()) ++found;
-  });
+  ForEachPoint(kWork, 40, kPointsEach,
+               [&](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
+                 if (!LosePowerOnALyingDisk(kWork, seed, calls, random).empty()) ++found;
+               });
   EXPECT_GT(found, 0);
 }
 
