@@ -105,6 +105,7 @@ struct File {
   sqlite3_file base;  // First: SQLite knows only this.
   OnDisk* on_disk;    // nullptr: of no interest.
   const char* path;
+  bool is_wal;
   std::int64_t syncs_folder;  // With its first sync, as unix VFSs do for new journals.
 };
 File& Of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
@@ -152,13 +153,18 @@ int Truncate(sqlite3_file* file, sqlite3_int64 size) {
   return Ask(file, &sqlite3_io_methods::xTruncate, size);
 }
 
-int Sync(OnDisk* on_disk) {
+bool Lies(bool about_wal) {
+  using enum DiskFault::SyncLies;
+  return armed.sync_lies == kAll || (armed.sync_lies == kOfWals && about_wal);
+}
+
+int Sync(OnDisk* on_disk, bool is_wal) {
   const int failure = Enter(DiskCall::kSync, true);
   if (failure != SQLITE_OK) {
     if (on_disk != nullptr) on_disk->unsynced.clear();
     return failure;
   }
-  if (on_disk == nullptr || armed.sync_lies) return SQLITE_OK;
+  if (on_disk == nullptr || Lies(is_wal)) return SQLITE_OK;
   for (const Change& change : on_disk->unsynced) Apply(change, on_disk->bytes);
   on_disk->unsynced.clear();
   on_disk->exists = true;
@@ -166,8 +172,9 @@ int Sync(OnDisk* on_disk) {
 }
 
 int SyncOpen(sqlite3_file* file, int) {
-  const int code = Sync(Of(file).on_disk);
-  if (code == SQLITE_OK && !armed.sync_lies && std::exchange(Of(file).syncs_folder, 0) != 0)
+  const bool is_wal = Of(file).is_wal;
+  const int code = Sync(Of(file).on_disk, is_wal);
+  if (code == SQLITE_OK && !Lies(is_wal) && std::exchange(Of(file).syncs_folder, 0) != 0)
     SyncFolder(FolderAround(Of(file).path));
   return code;
 }
@@ -213,7 +220,11 @@ int Open(sqlite3_vfs*, const char* path, sqlite3_file* f, int flags, int* out_fl
   const int code = original->xOpen(original, path, sql::Below<File>(f), flags, out_flags);
   if (code != SQLITE_OK) return code;
   const int journals = SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL | SQLITE_OPEN_WAL;
-  *file = {{&kMethods}, on_disk, path, is_new && (flags & journals) != 0 ? 1 : 0};
+  *file = {{&kMethods},
+           on_disk,
+           path,
+           (flags & SQLITE_OPEN_WAL) != 0,
+           is_new && (flags & journals) != 0 ? 1 : 0};
   return code;
 }
 
@@ -223,7 +234,7 @@ int Delete(sqlite3_vfs*, const char* path, int sync_folder) {
   if (const auto entry = disk.find(path); entry != disk.end()) {
     entry->second.deleted = true;
     entry->second.unsynced.clear();
-    if (sync_folder != 0 && !armed.sync_lies) SyncFolder(FolderAround(path));
+    if (sync_folder != 0 && !Lies(false)) SyncFolder(FolderAround(path));
   }
   return original->xDelete(original, path, 0);
 }
@@ -251,8 +262,9 @@ namespace {
 
 // Files of SQLite are also synced by others than SQLite.
 int SyncByPath(const std::string& path) {
-  if (const auto entry = disk.find(path); entry != disk.end()) return Sync(&entry->second);
-  if (!armed.sync_lies) SyncFolder(path);
+  if (const auto entry = disk.find(path); entry != disk.end())
+    return Sync(&entry->second, path.ends_with("-wal"));
+  if (!Lies(false)) SyncFolder(path);
   return SQLITE_OK;
 }
 

@@ -19,8 +19,10 @@ struct DiskFault {
   // kPowerLost.
   std::int64_t power_loss_at = 0;
   std::uint64_t seed = 0;
-  // Syncs are answered, and not made.
-  bool sync_lies = false;
+  // Syncs are answered, and not made: all of them, or those of write-ahead logs, which is what
+  // SQLite leaves out with synchronous=NORMAL.
+  enum class SyncLies { kNone, kOfWals, kAll };
+  SyncLies sync_lies = SyncLies::kNone;
 
   // The n-th call of this kind, from 1, returns this code of SQLite's, and does nothing, or half
   // of a write; so do all later ones of the kind if it is sticky. What a failed sync was to bring

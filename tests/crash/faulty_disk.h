@@ -155,14 +155,19 @@ inline void FailRepeatedly(const DiskWork& work, std::uint64_t seed, const Calls
   ASSERT_EQ(work.check(folder.path(), seed), "");
 }
 
-// On a disk that only says that it has synced.
-inline std::string LosePowerOnALyingDisk(const DiskWork& work, std::uint64_t seed,
-                                         const Calls& calls, std::mt19937_64& random) {
-  const TemporaryFolder folder(FolderInMemory());
-  DiskFault fault = PowerLossAt(OneOf(calls.changing, random), random);
-  fault.sync_lies = true;
-  EXPECT_EQ(RunOnDisk(work, folder.path(), seed, fault), kPowerLost);
-  return work.check(folder.path(), seed);
+// How many of so many points on a disk that only says that it has synced are found.
+inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std::int64_t points,
+                             std::int64_t points_each) {
+  int found = 0;
+  ForEachPoint(work, points, points_each,
+               [&](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
+                 const TemporaryFolder folder(FolderInMemory());
+                 DiskFault fault = PowerLossAt(OneOf(calls.changing, random), random);
+                 fault.sync_lies = lies;
+                 ASSERT_EQ(RunOnDisk(work, folder.path(), seed, fault), kPowerLost);
+                 if (!work.check(folder.path(), seed).empty()) ++found;
+               });
+  return found;
 }
 
 }  // namespace leftfold::testing

@@ -167,14 +167,12 @@ TEST_P(PowerLoss, AndFailuresOneAfterTheOtherLoseNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Part, PowerLoss, ::testing::Range(0, 4));
 
-// The tests above can see: on such a disk something is lost.
+// The tests above can see: on such disks something is lost.
 TEST(PowerLossControl, ADiskThatLiesAboutSyncsIsFound) {
-  int found = 0;
-  ForEachPoint(kWork, 40, kPointsEach,
-               [&](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-                 if (!LosePowerOnALyingDisk(kWork, seed, calls, random).empty()) ++found;
-               });
-  EXPECT_GT(found, 0);
+  EXPECT_GT(FoundOnALyingDisk(kWork, DiskFault::SyncLies::kAll, 40, kPointsEach), 0);
+}
+TEST(PowerLossControl, CommitsWithoutASyncAreFound) {
+  EXPECT_GT(FoundOnALyingDisk(kWork, DiskFault::SyncLies::kOfWals, 40, kPointsEach), 0);
 }
 
 }  // namespace
