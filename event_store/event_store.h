@@ -202,7 +202,7 @@ class EventStore {
   //   ALREADY_EXISTS COMMAND_ID_REUSED: the command id is stored with another request hash
   //   INVALID_ARGUMENT LIMIT_EXCEEDED {limit, maximum, actual}; malformed stream names and types;
   //   a condition after a position that the log does not have yet
-  //   RESOURCE_EXHAUSTED QUEUE_FULL or DISK_FULL: nothing was stored
+  //   RESOURCE_EXHAUSTED QUEUE_FULL, DISK_FULL or WAL_FULL: nothing was stored
   // A command id that is stored with the same hash gives its receipt again (duplicate = true).
   // Any other I/O error ends the process: it is unknown what is durable.
   virtual void Append(AppendRequest request, AppendDone done) = 0;

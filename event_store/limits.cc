@@ -56,7 +56,13 @@ absl::Status CheckEvent(const NewEvent& event) {
 absl::Status CheckForm(const std::vector<QueryItem>& items) {
   LEFTFOLD_RETURN_IF_ERROR(AtMost("items of a query", kQueryItemsMax, items.size()));
   std::size_t terms = 0;
-  for (const QueryItem& item : items) terms += item.types.size() + item.tags.size();
+  for (const QueryItem& item : items) {
+    terms += item.types.size() + item.tags.size();
+    for (const Tag& tag : item.tags) {
+      if (tag.key.empty())
+        return Malformed("tags.key", "must not be empty: no event has such a tag");
+    }
+  }
   return AtMost("types and tags of a query", kQueryTermsMax, terms);
 }
 
@@ -99,7 +105,8 @@ absl::Status CheckForm(const AppendRequest& request) {
     const AppendCondition& condition = *request.condition;
     if (condition.fail_if_events_match.empty())
       return Malformed("condition.fail_if_events_match", "must hold at least one item");
-    if (condition.after < kBeforeFirst) return Malformed("condition.after", "must be 0 or more");
+    if (condition.after < kBeforeFirst)
+      return Malformed("condition.after_position", "must be 0 or more");
     LEFTFOLD_RETURN_IF_ERROR(CheckForm(condition.fail_if_events_match));
   }
   LEFTFOLD_RETURN_IF_ERROR(AtMost("events of an append", kAppendEventsMax, events));

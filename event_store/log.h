@@ -54,8 +54,8 @@ class Log {
   // Position of an event that the condition asks not to be there; 0 when there is none.
   // LIMIT_EXCEEDED when that takes too long to find out.
   virtual absl::StatusOr<Position> FindMatch(const AppendCondition& condition) = 0;
-  // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before. Any
-  // other error: unknown.
+  // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before; with
+  // a reason where it is not the disk that is full. Any other error: unknown.
   virtual absl::Status Commit(const Group& group) = 0;
 
   virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;

@@ -55,9 +55,12 @@ EventFilter ToFilter(const store::v1::EventFilter& filter, Violations& violation
   EventFilter out;
   for (const std::string& category : filter.categories()) {
     if (!IsCategory(category))
-      violations.Add(inside("categories"), "must be categories, [a-z][a-z0-9_]{0,63}");
+      violations.Add(inside(fmt::format("categories[{}]", out.categories.size())),
+                     "must be a category, [a-z][a-z0-9_]{0,63}");
     out.categories.push_back(category);
   }
+  if (!filter.stream().empty() && !IsStreamName(filter.stream()))
+    violations.Add(inside("stream"), "must be <category>-<id>; `stream_prefix` takes a part of it");
   out.stream = filter.stream();
   out.stream_prefix = filter.stream_prefix();
   out.correlation_id = filter.correlation_id();

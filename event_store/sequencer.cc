@@ -326,8 +326,9 @@ void SequencedStore::Step() {
     Count(taken, builder.group());
   } else if (absl::IsResourceExhausted(committed)) {
     stream_heads_.clear();
+    const absl::Status refusal = ReasonOf(committed).empty() ? DiskFull() : committed;
     // Rejections that were judged on events which do not come true are not told either.
-    for (Answered& answer : answered) answer.receipt = DiskFull();
+    for (Answered& answer : answered) answer.receipt = refusal;
     for (const Queued& queued : taken) Break(queued.request);
   } else {
     // It is unknown what is durable: only a restart, which reads the log again, can tell.

@@ -173,7 +173,7 @@ absl::Status Connection::Configure(const OpenOptions& options) {
   sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, role_ == Role::kReader ? 1 : 0,
                     nullptr);
   sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, options.attached_max);
+  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   LEFTFOLD_RETURN_IF_ERROR(
       Run(fmt::format("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0; "
@@ -268,9 +268,9 @@ std::int64_t Connection::Value(const std::string& sql) {
 
 absl::Status Connection::CopyTo(const std::string& path) {
   sqlite3* handle = database_.getHandle();
-  const int attached_max = sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 1);
+  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 1);
   Run(absl::StrCat("VACUUM INTO '", absl::StrReplaceAll(path, {{"'", "''"}}), "'")).IgnoreError();
-  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, attached_max);
+  sqlite3_limit(handle, SQLITE_LIMIT_ATTACHED, 0);
   return status_;
 }
 

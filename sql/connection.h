@@ -29,8 +29,7 @@ struct OpenOptions {
       false;  // synchronous=FULL (the log); else NORMAL, where lost commits are folded again.
   int autocheckpoint_pages = 0;  // Writers only; 0 keeps the checkpoint for Checkpoint().
   int cache_kib = 2'048;
-  int attached_max = 0;        // Files besides its own that statements may name, once attached.
-  bool deterministic = false;  // SQL's clock and random functions fail (view writers).
+  bool deterministic = false;       // SQL's clock and random functions fail (view writers).
   std::int32_t application_id = 0;  // Written to a new file, required of an old one; 0 = unchecked.
 };
 

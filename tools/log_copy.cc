@@ -121,9 +121,10 @@ absl::Status VerifyCopy(const std::string& folder, const Head& head, const Steps
     return Error(verified.status().code(), "the copy in {} is faulty {}", folder,
                  ToStd(verified.status().message()));
   }
-  if (verified->head.position != head.position || verified->head.chain != head.chain) {
+  const Head& end = verified->extent.head;
+  if (end.position != head.position || end.chain != head.chain) {
     return Error(absl::StatusCode::kDataLoss, "the copy in {} ends at position {}, not {}", folder,
-                 verified->head.position.value, head.position.value);
+                 end.position.value, head.position.value);
   }
   return sql::SyncFolder(folder);
 }

@@ -26,6 +26,10 @@ constexpr std::string_view kWhatToDo =
     "--data DIR --replace.\n"
     "Views that had gone further are then built anew.";
 
+constexpr std::string_view kWhatToDoWithIndex =
+    "The log itself has no fault. Stop the server and delete log/index.db: the next start makes it "
+    "again from the log.";
+
 absl::Status VerifyView(const ViewEntry& view, const std::string& views, LogFileReader& log) {
   const auto current = sql::ReadCurrent(views, view.name, view.version);
   if (!current.ok()) return current.status();
@@ -94,25 +98,27 @@ Outcome Check(const Registry& registry, const std::string& data) {
   }
   const bool at_rest = !RoleLock::FindHolder(data, "write").ok();
   PayloadCheck payloads;
-  absl::StatusOr<LogExtent> extent;
+  absl::StatusOr<VerifiedLog> log;
   {
     const Steps bars = BarsOn(stdout);
-    extent = VerifyLogFile(
+    log = VerifyLogFile(
         data + "/log",
         {.at_rest = at_rest,
          .payload = [&](const RecordedEvent& event) { return payloads.Check(event); },
          .progress = [&](std::int64_t done, std::int64_t total) { bars("log", done, total); }});
   }
-  if (absl::IsDataLoss(extent.status())) {
-    Print("FAULT: {}\n{}\n", ToStd(extent.status().message()), kWhatToDo);
+  if (absl::IsDataLoss(log.status())) {
+    Print("FAULT: {}\n{}\n", ToStd(log.status().message()), kWhatToDo);
     return Outcome::kFault;
   }
-  if (!extent.ok()) {
-    LogLine("leftfold verify: {}", ToStd(extent.status().message()));
+  if (!log.ok()) {
+    LogLine("leftfold verify: {}", ToStd(log.status().message()));
     return Outcome::kNoAnswer;
   }
-  Report(data + "/log", *extent, payloads, at_rest);
-  if (VerifyViews(registry, data) != 0) return Outcome::kFault;
+  Report(data + "/log", log->extent, payloads, at_rest);
+  if (!log->index.ok())
+    Print("FAULT: the index: {}\n{}\n", ToStd(log->index.message()), kWhatToDoWithIndex);
+  if (VerifyViews(registry, data) != 0 || !log->index.ok()) return Outcome::kFault;
   Print("no fault found\n");
   return Outcome::kNoFault;
 }

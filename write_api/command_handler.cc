@@ -399,10 +399,11 @@ void CommandHandler::DecideQueued(const std::shared_ptr<Lane>& lane, Replies& re
   }
 }
 
-bool CommandHandler::IsOutOfDate(const Lane& lane) {
+bool CommandHandler::MustDecideAgain(const Lane& lane, Version decided, Job& job) {
   if (!lane.pending.empty()) return false;
   const absl::StatusOr<Version> stored = store_.StreamVersion(lane.stream);
-  return !stored.ok() || *stored != lane.version;
+  const bool out_of_date = !stored.ok() || *stored != decided;
+  return out_of_date && ++job.attempts < kDecideAttemptsMax;
 }
 
 void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies) {
@@ -417,7 +418,7 @@ void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies&
       decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
   if (stores) return Append(lane, std::move(job), *std::move(decision), before, replies);
   // An append would find that another writer has been there; this answer has none.
-  if (IsOutOfDate(*lane) && ++job.attempts < kDecideAttemptsMax) {
+  if (MustDecideAgain(*lane, before, job)) {
     lane->state.reset();
     return Requeue(lane->queue, std::move(job));
   }
@@ -449,9 +450,10 @@ void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDe
   names.aggregate_id = job.context.aggregate_id;
   names.created_id = decision.created_id;
   const bool stores = HasEvents(request) || job.record;
-  if ((!claimed.ok() || !stores) && !lane->pending.empty()) {
+  if ((!claimed.ok() || !stores) &&
+      (!lane->pending.empty() || MustDecideAgain(*lane, before, job))) {
     // Claims are judged on what is durable, and so is an answer that no append carries: decide
-    // again when the lane has nothing on its way.
+    // again when the lane has nothing on its way, and knows what another writer has stored.
     lane->state.reset();
     return Requeue(lane->queue, std::move(job));
   }

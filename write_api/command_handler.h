@@ -90,7 +90,7 @@ class CommandHandler final : public CommandSink {
   //   INVALID_ARGUMENT  INVALID_FIELDS and the domain's reasons of form, all violations at once;
   //   COMMAND_ID_RESERVED PERMISSION_DENIED TOKEN_REQUIRED ABORTED           VERSION_CONFLICT
   //   {stream, expected, actual} ALREADY_EXISTS    COMMAND_ID_REUSED RESOURCE_EXHAUSTED QUEUE_FULL,
-  //   DISK_FULL DATA_LOSS         an event of the aggregate does not decode
+  //   DISK_FULL, WAL_FULL DATA_LOSS         an event of the aggregate does not decode
   void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
               Caller caller, Done done) override;
 
@@ -109,9 +109,10 @@ class CommandHandler final : public CommandSink {
   void Load(const std::shared_ptr<Lane>& lane);
   void DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
-  // True when another writer has appended to the stream since the state was loaded. Tentative state
-  // is never: its commit finds out.
-  bool IsOutOfDate(const Lane& lane) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu);
+  // True when another writer has appended to the stream since it was at `decided`, and the job has
+  // attempts left, of which this takes one. Not of tentative state: its commit finds out.
+  bool MustDecideAgain(const Lane& lane, Version decided, Job& job)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu);
   void Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before,

@@ -92,6 +92,8 @@ absl::StatusOr<LogExtent> ExtentOf(sql::Connection& connection) {
       extent.command_number = command.Int(0);
       extent.command_position = Position{command.Int(1)};
     }
+    extent.stream_id = connection.Value("SELECT max(id) FROM streams");
+    extent.type_id = connection.Value("SELECT max(id) FROM types");
   }
   connection.Commit().IgnoreError();
   if (!connection.status().ok()) return connection.status();
@@ -123,8 +125,7 @@ bool SameCommand(const NumberedCommand& a, const NumberedCommand& b) {
 
 absl::StatusOr<std::unique_ptr<LogFileReader>> LogFileReader::Open(const std::string& folder) {
   const std::string path = folder + "/events.db";
-  auto connection =
-      sql::Connection::Open(path, {.attached_max = 1, .application_id = kLogApplicationId});
+  auto connection = sql::Connection::Open(path, {.application_id = kLogApplicationId});
   if (!connection.ok()) return connection.status();
   LEFTFOLD_RETURN_IF_ERROR(CheckFormat(**connection, path));
   if ((*connection)->Value("SELECT count(*) FROM sqlite_schema WHERE name = 'store'") == 0) {
@@ -142,7 +143,7 @@ absl::StatusOr<std::unique_ptr<LogFileReader>> LogFileReader::Open(const std::st
                  path);
   }
   return std::unique_ptr<LogFileReader>(
-      new LogFileReader(folder, *std::move(connection), std::move(store_id)));
+      new LogFileReader(*std::move(connection), std::move(store_id)));
 }
 
 absl::StatusOr<LogExtent> LogFileReader::ReadExtent() { return ExtentOf(*connection_); }
@@ -293,48 +294,6 @@ absl::StatusOr<Position> LogFileReader::AppendEnd(Position position) {
     --position.value;
   }
   return position;
-}
-
-absl::StatusOr<bool> LogFileReader::AttachIndex() {
-  const std::string path = folder_ + "/index.db";
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return false;
-  {
-    Rows rows = Ask(*connection_, "ATTACH ? AS log_index", path);
-    rows.Next();
-  }
-  Position position;
-  std::string chain;
-  {
-    Rows rows(connection_->Prepare("SELECT position, chain FROM log_index.progress"));
-    if (rows.Next()) {
-      position = Position{rows.Int(0)};
-      chain = std::string(rows.Blob(1));
-    }
-  }
-  if (!connection_->status().ok()) {
-    return Error(absl::StatusCode::kDataLoss,
-                 "the index {} is damaged ({}): delete it while nothing runs, it is made again",
-                 path, ToStd(connection_->status().message()));
-  }
-  const auto expected = ChainAt(position);
-  if (!expected.ok()) return expected.status();
-  return position > kBeforeFirst && *expected && chain == AsBytes(**expected);
-}
-
-absl::StatusOr<Position> LogFileReader::FirstOutOfIndex(Position after, Position through) {
-  Position first;
-  {
-    Rows rows = Ask(*connection_,
-                    "SELECT e.position FROM events e WHERE e.position > ? AND "
-                    "e.position <= min(?, (SELECT position FROM log_index.progress)) AND "
-                    "e.position IS NOT (SELECT i.position FROM log_index.stream_events i WHERE "
-                    "i.stream = e.stream_id AND i.version = e.version) ORDER BY e.position LIMIT 1",
-                    after.value, through.value);
-    if (rows.Next()) first = Position{rows.Int(0)};
-  }
-  if (!connection_->status().ok()) return connection_->status();
-  return first;
 }
 
 namespace {

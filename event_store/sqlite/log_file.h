@@ -38,6 +38,9 @@ struct LogExtent {
   absl::flat_hash_map<std::string, Position> category_heads;
   std::int64_t command_number = 0;  // Of the last command.
   Position command_position;        // Of the last command.
+  // Numbers of the newest stream and type, which ascend.
+  std::int64_t stream_id = 0;
+  std::int64_t type_id = 0;
 };
 
 struct NumberedCommand {
@@ -90,22 +93,12 @@ class LogFileReader {
   absl::StatusOr<Position> PositionUpTo(absl::Time time);
   // The last position at or before `position` that certainly ends an append.
   absl::StatusOr<Position> AppendEnd(Position position);
-  // Takes the index beside the log for the look-up below. False when there is none, or it is of
-  // another log: the next store that writes makes it again.
-  absl::StatusOr<bool> AttachIndex();
-  // The first event of (after, through] that the index should lead to and does not; 0 when there is
-  // none.
-  absl::StatusOr<Position> FirstOutOfIndex(Position after, Position through);
 
   sql::Connection& connection() { return *connection_; }
 
  private:
-  LogFileReader(std::string folder, std::unique_ptr<sql::Connection> connection,
-                std::string store_id)
-      : folder_(std::move(folder)),
-        connection_(std::move(connection)),
-        store_id_(std::move(store_id)) {}
-  const std::string folder_;
+  LogFileReader(std::unique_ptr<sql::Connection> connection, std::string store_id)
+      : connection_(std::move(connection)), store_id_(std::move(store_id)) {}
   std::unique_ptr<sql::Connection> connection_;
   const std::string store_id_;
 };

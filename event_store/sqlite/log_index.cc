@@ -74,7 +74,13 @@ void RemoveFile(const std::string& path) {
   }
 }
 
-IndexProgress ProgressIn(sql::Connection& connection) {
+bool Better(std::int64_t found, std::int64_t best, Direction direction) {
+  return direction == Direction::kForward ? found < best : found > best;
+}
+
+}  // namespace
+
+IndexProgress ReadIndexProgress(sql::Connection& connection) {
   IndexProgress progress;
   Rows rows(connection.Prepare("SELECT position, command, chain FROM progress"));
   if (!rows.Next()) return progress;
@@ -85,12 +91,6 @@ IndexProgress ProgressIn(sql::Connection& connection) {
   return progress;
 }
 
-bool Better(std::int64_t found, std::int64_t best, Direction direction) {
-  return direction == Direction::kForward ? found < best : found > best;
-}
-
-}  // namespace
-
 std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
                           const std::vector<Tag>& tags, std::string_view metadata) {
   std::vector<Term> terms = {TermOf(kCategory, CategoryOf(stream)), TermOf(kType, type)};
@@ -100,6 +100,17 @@ std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
   std::sort(terms.begin(), terms.end());
   terms.erase(std::unique(terms.begin(), terms.end()), terms.end());
   return terms;
+}
+
+std::string NameOfTerm(std::string_view stream, std::string_view type, const std::vector<Tag>& tags,
+                       std::string_view metadata, Term term) {
+  if (term == TermOf(kCategory, CategoryOf(stream)))
+    return fmt::format("category {}", CategoryOf(stream));
+  if (term == TermOf(kType, type)) return fmt::format("type {}", type);
+  for (const Tag& tag : tags) {
+    if (term == TermOf(tag)) return fmt::format("tag {}={}", tag.key, tag.value);
+  }
+  return fmt::format("correlation id {}", CorrelationIn(metadata));
 }
 
 TermQuery QueryOf(const EventFilter& filter) {
@@ -285,7 +296,7 @@ void LogIndex::Discard(const absl::Status& damage) {
 void LogIndex::TakeFile() {
   IndexProgress progress;
   const absl::Status read =
-      Read([&](sql::Connection& connection) { progress = ProgressIn(connection); });
+      Read([&](sql::Connection& connection) { progress = ReadIndexProgress(connection); });
   const auto fits = source_.Fits(progress);
   MutexLock lock(mu_);
   if (read.ok() && fits.ok() && *fits) in_file_ = through_ = progress;
@@ -300,7 +311,7 @@ absl::Status LogIndex::OpenFile() {
   writer_ = *std::move(writer);
   LEFTFOLD_RETURN_IF_ERROR(
       writer_->Migrate(kIndexMigrations, static_cast<int>(std::size(kIndexMigrations))));
-  const IndexProgress progress = ProgressIn(*writer_);
+  const IndexProgress progress = ReadIndexProgress(*writer_);
   LEFTFOLD_RETURN_IF_ERROR(writer_->status());
   const auto fits = source_.Fits(progress);
   if (!fits.ok()) return fits.status();

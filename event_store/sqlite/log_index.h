@@ -34,6 +34,9 @@ inline constexpr std::size_t kIndexTailBatchesMax = 32;
 using Term = std::int64_t;
 std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
                           const std::vector<Tag>& tags, std::string_view metadata);
+// What one of its terms stands for: "type leftfold.rooms.v1.RoomCreated".
+std::string NameOfTerm(std::string_view stream, std::string_view type, const std::vector<Tag>& tags,
+                       std::string_view metadata, Term term);
 
 // Finds events that have one term of each group (and so on for each alternative).
 using TermGroups = std::vector<std::vector<Term>>;
@@ -69,6 +72,9 @@ struct IndexProgress {
     return position >= other.position && command >= other.command;
   }
 };
+
+// Of a file that holds nothing yet: as made.
+IndexProgress ReadIndexProgress(sql::Connection& connection);
 
 // Where the index reads what it must bring into its file.
 class IndexSource {

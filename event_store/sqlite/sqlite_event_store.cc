@@ -116,10 +116,12 @@ class ReadOnlyStore final : public EventStore {
 
 absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
     const std::string& folder, const SqliteStoreOptions& options) {
-  auto log = SqliteLog::Open(
-      folder, {.mode = LogIndex::Mode::kWrite,
-               .behind = options.behind != nullptr ? options.behind : options.completions,
-               .batch = options.index_batch});
+  auto log =
+      SqliteLog::Open(folder,
+                      {.mode = LogIndex::Mode::kWrite,
+                       .behind = options.behind != nullptr ? options.behind : options.completions,
+                       .batch = options.index_batch},
+                      options.wal_bytes_refused);
   if (!log.ok()) return log.status();
   return std::make_unique<SequencedStore>(*std::move(log), *options.writer, *options.completions,
                                           *options.clock);

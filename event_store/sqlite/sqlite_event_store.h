@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "core/executor.h"
 #include "event_store/event_store.h"
 #include "event_store/sqlite/log_index.h"
+#include "event_store/sqlite/sqlite_log.h"
 
 namespace leftfold {
 
@@ -20,6 +22,7 @@ struct SqliteStoreOptions {
   const Clock* clock = nullptr;
   Executor* behind = nullptr;  // Writes the index; may be slow. nullptr: `completions`.
   std::size_t index_batch = kIndexBatchMax;
+  std::int64_t wal_bytes_refused = kLogWalRefuseBytes;
 };
 
 // Makes the folder and the file where there are none. The caller holds the "write" lock of the data

@@ -107,6 +107,19 @@ std::int64_t StreamIdIn(sql::Connection& connection, std::string_view stream) {
   return rows.Next() ? rows.Int(0) : 0;
 }
 
+constexpr absl::Duration kWalRetryDelay = absl::Seconds(5);
+
+absl::Status WalFull(std::int64_t maximum, std::int64_t actual) {
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_WAL_FULL,
+             fmt::format("the log's write-ahead file has {} bytes, more than {}: a process outside "
+                         "the server reads the log in one transaction; nothing was stored; end "
+                         "that transaction and retry",
+                         actual, maximum),
+             {{"maximum", fmt::to_string(maximum)}, {"actual", fmt::to_string(actual)}}),
+      kWalRetryDelay);
+}
+
 // Damage of this file, as clients hear of it. Without a reason it would be taken for a view's.
 absl::Status OfLog(absl::Status status) {
   if (!absl::IsDataLoss(status) || !ReasonOf(status).empty()) return status;
@@ -124,8 +137,9 @@ absl::Status MigrateLog(sql::Connection& writer, int format) {
 }
 
 absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,
-                                                           const LogIndex::Options& options) {
-  std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db"));
+                                                           const LogIndex::Options& options,
+                                                           std::int64_t wal_bytes_refused) {
+  std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal_bytes_refused));
   if (options.mode == LogIndex::Mode::kWrite) {
     std::error_code error;
     std::filesystem::create_directories(folder, error);
@@ -223,7 +237,10 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
                 {{"position", fmt::to_string(tail.head.position.value)}});
 }
 
-absl::Status SqliteLog::BeginGroup() { return OfLog(writer_->Begin()); }
+absl::Status SqliteLog::BeginGroup() {
+  if (wal_too_large_ > 0) EmptyWal();
+  return OfLog(writer_->Begin());
+}
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
   const std::int64_t id = StreamIdIn(*writer_, stream);
@@ -339,6 +356,13 @@ absl::Status SqliteLog::Commit(const Group& group) {
     writer_->Rollback();
     return absl::OkStatus();
   }
+  if (wal_too_large_ > 0) {
+    writer_->Rollback();
+    rows_->ForgetIds();
+    if (!std::exchange(wal_refuses_, true))
+      LogLine("leftfold: {}-wal has {} MiB: appends are refused", path_, wal_too_large_ >> 20);
+    return WalFull(wal_bytes_refused_, wal_too_large_);
+  }
   for (const RecordedEvent& event : group.events) rows_->Write(event);
   for (const auto& [category, position] : group.category_heads)
     rows_->WriteCategoryHead(category, position);
@@ -355,8 +379,34 @@ absl::Status SqliteLog::Commit(const Group& group) {
   return OfLog(std::move(committed));
 }
 
+// Waits for readers that run, but not long. The commits stand whatever becomes of this; what is
+// wrong with the file the next one meets.
+void SqliteLog::RestartWal(std::string_view checkpoint) {
+  writer_->Run(fmt::format("PRAGMA busy_timeout={}", kLogRestartWaitMs)).IgnoreError();
+  writer_->Value(fmt::format("PRAGMA wal_checkpoint({})", checkpoint));
+  writer_->ClearStatus();
+  writer_->Run(fmt::format("PRAGMA busy_timeout={}", sql::kBusyTimeoutMs)).IgnoreError();
+}
+
+void SqliteLog::EmptyWal() {
+  bool copied = false;
+  {
+    Rows rows(writer_->Prepare("PRAGMA wal_checkpoint(PASSIVE)"));
+    copied = rows.Next() && rows.Int(1) == rows.Int(2);
+  }
+  // While a reader keeps pages from being copied there is nothing to wait for.
+  if (copied) RestartWal("TRUNCATE");
+  writer_->ClearStatus();
+  const std::int64_t bytes = BytesOf(path_ + "-wal");
+  if (bytes > wal_bytes_refused_) return;
+  wal_too_large_ = 0;
+  if (std::exchange(wal_refuses_, false))
+    LogLine("leftfold: {}-wal is back at {} MiB: appends are taken again", path_, bytes >> 20);
+}
+
 void SqliteLog::WatchWal() {
   const std::int64_t bytes = BytesOf(path_ + "-wal");
+  if (bytes > wal_bytes_refused_) wal_too_large_ = bytes;
   if (bytes <= kLogWalBytesMax) {
     wal_restart_at_ = kLogWalBytesMax;
     if (std::exchange(wal_warned_, false))
@@ -365,11 +415,7 @@ void SqliteLog::WatchWal() {
   }
   if (bytes > wal_restart_at_) {
     wal_restart_at_ = bytes + kLogWalStep;
-    writer_->Run(fmt::format("PRAGMA busy_timeout={}", kLogRestartWaitMs)).IgnoreError();
-    writer_->Value("PRAGMA wal_checkpoint(RESTART)");
-    // The commit stands whatever became of this; what is wrong with the file the next one meets.
-    writer_->ClearStatus();
-    writer_->Run(fmt::format("PRAGMA busy_timeout={}", sql::kBusyTimeoutMs)).IgnoreError();
+    RestartWal("RESTART");
   }
   if (bytes > kLogWalWarnBytes && !std::exchange(wal_warned_, true)) {
     LogLine(

@@ -37,6 +37,9 @@ inline constexpr int kLogRestartWaitMs = 250;
 // Beyond that a line on stderr says so, and another one when it is back: a reader does not end,
 // which can only be one of another process.
 inline constexpr std::int64_t kLogWalWarnBytes = 128 << 20;
+// Beyond that, appends are refused (WAL_FULL) until it has been copied back, which is tried with
+// each of them.
+inline constexpr std::int64_t kLogWalRefuseBytes = std::int64_t{4} << 30;
 
 // Never change: it is stored in every log file.
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
@@ -48,8 +51,9 @@ absl::Status MigrateLog(sql::Connection& writer, int format = NewestLogFormat())
 
 class SqliteLog final : public Log, private IndexSource {
  public:
-  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder,
-                                                         const LogIndex::Options& index);
+  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(
+      const std::string& folder, const LogIndex::Options& index,
+      std::int64_t wal_bytes_refused = kLogWalRefuseBytes);
 
   Tail GetTail() override;
   absl::Status BeginGroup() override;
@@ -67,7 +71,8 @@ class SqliteLog final : public Log, private IndexSource {
   Files GetFiles() override;
 
  private:
-  explicit SqliteLog(const std::string& path) : path_(path), readers_(path, kLogApplicationId) {}
+  SqliteLog(const std::string& path, std::int64_t wal_bytes_refused)
+      : path_(path), wal_bytes_refused_(wal_bytes_refused), readers_(path, kLogApplicationId) {}
   absl::Status CreateStore();
   absl::Status Read(const std::function<void(sql::Connection&)>& read);
   absl::StatusOr<Tail> LoadTail();
@@ -85,14 +90,20 @@ class SqliteLog final : public Log, private IndexSource {
   void AddToIndex(const Group& group);
   // After a commit.
   void WatchWal();
+  void RestartWal(std::string_view checkpoint);
+  // Tries to get rid of a write-ahead log that is too large.
+  void EmptyWal();
 
   const std::string path_;
+  const std::int64_t wal_bytes_refused_;
   // The writer's own.
   std::unique_ptr<sql::Connection> writer_;
   std::optional<LogRowWriter> rows_;
   std::int64_t last_command_ = 0;
   std::int64_t wal_restart_at_ = kLogWalBytesMax;
   bool wal_warned_ = false;
+  std::int64_t wal_too_large_ = 0;  // Its bytes, while they are too many.
+  bool wal_refuses_ = false;        // Since then, appends were refused.
   std::unique_ptr<LogIndex> index_;
   ReaderPool readers_;
 };

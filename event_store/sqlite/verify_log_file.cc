@@ -7,6 +7,7 @@
 #include "core/status.h"
 #include "event_store/log_checker.h"
 #include "event_store/sqlite/sqlite_log.h"
+#include "event_store/sqlite/verify_log_index.h"
 
 namespace leftfold {
 namespace {
@@ -57,14 +58,16 @@ absl::Status CheckSchema(sql::Connection& connection) {
 
 class Verification {
  public:
-  Verification(LogFileReader& reader, const LogExtent& extent, const VerifyLogFileOptions& options)
-      : reader_(reader), extent_(extent), options_(options), events_(extent.store_id) {}
+  Verification(const std::string& folder, LogFileReader& reader, const LogExtent& extent,
+               const VerifyLogFileOptions& options)
+      : reader_(reader),
+        extent_(extent),
+        options_(options),
+        events_(extent.store_id),
+        index_(folder, reader, extent, options.at_rest) {}
 
   absl::Status Run() {
     if (options_.progress) options_.progress(0, extent_.head.position.value);
-    const auto attached = reader_.AttachIndex();
-    if (!attached.ok()) return attached.status();
-    indexed_ = *attached;
     LEFTFOLD_RETURN_IF_ERROR(WalkLog(reader_,
                                      {.after = kBeforeFirst,
                                       .through = extent_.head.position,
@@ -76,34 +79,26 @@ class Verification {
     LEFTFOLD_RETURN_IF_ERROR(CheckCategories());
     LEFTFOLD_RETURN_IF_ERROR(CheckStreams());
     LEFTFOLD_RETURN_IF_ERROR(CheckNames());
-    return options_.at_rest ? CheckAtRest() : absl::OkStatus();
+    if (options_.at_rest) LEFTFOLD_RETURN_IF_ERROR(CheckAtRest());
+    return index_.Finish();
   }
+  const absl::Status& index_fault() const { return index_.fault(); }
 
  private:
   absl::Status Add(const RecordedEvent& event) {
     LEFTFOLD_RETURN_IF_ERROR(events_.Add(event));
     LEFTFOLD_RETURN_IF_ERROR(commands_.Add(event));
+    index_.Add(event);
+    types_.insert(event.type);
     return options_.payload ? options_.payload(event) : absl::OkStatus();
   }
   absl::Status Add(const NumberedCommand& command) {
+    index_.Add(command);
     return commands_.Add(command.number, command.command);
   }
 
   absl::Status EndPage(Position done) {
-    if (indexed_) {
-      const auto out = reader_.FirstOutOfIndex(page_begin_, done);
-      if (absl::IsDataLoss(out.status())) {
-        return FaultAt(page_begin_.Next(),
-                       fmt::format("the index: {}", ToStd(out.status().message())));
-      }
-      if (!out.ok()) return out.status();
-      if (*out != kBeforeFirst) {
-        return FaultAt(*out,
-                       "the index does not lead to it: delete index.db while nothing runs, it is "
-                       "made again");
-      }
-    }
-    page_begin_ = done;
+    LEFTFOLD_RETURN_IF_ERROR(index_.EndPage());
     if (options_.progress) options_.progress(done.value, extent_.head.position.value);
     return absl::OkStatus();
   }
@@ -125,10 +120,11 @@ class Verification {
         tell(head.Next(), fmt::format("the event is missing: the log ends before it, and category "
                                       "{} reaches to position {}",
                                       category, last.value));
+      } else if (found == kBeforeFirst) {
+        tell(std::max(last, Position{1}), fmt::format("category {} has no event", category));
       } else if (last != found) {
-        tell(found == kBeforeFirst ? last : found,
-             fmt::format("category {} says that its last event is at {}, not at {}", category,
-                         last.value, found.value));
+        tell(found, fmt::format("category {} says that its last event is at {}, not at {}",
+                                category, last.value, found.value));
       }
     }
     for (const auto& [category, last] : events_.category_heads()) {
@@ -159,12 +155,22 @@ class Verification {
     }
     if (!row.in_index) return "the index of names does not lead to it";
     // Beside a server there are streams that came after the start.
-    if (options_.at_rest && !events_.versions().contains(row.name)) return "it has no event";
+    if (row.id <= extent_.stream_id && !events_.versions().contains(row.name))
+      return "it has no event";
     return "";
   }
 
   absl::Status CheckNames() {
     sql::Connection& connection = reader_.connection();
+    std::string unused;
+    {
+      Rows rows = Ask(connection, "SELECT name FROM types WHERE id <= ?", extent_.type_id);
+      while (unused.empty() && rows.Next()) {
+        if (!types_.contains(rows.Text(0))) unused = rows.Text(0);
+      }
+    }
+    LEFTFOLD_RETURN_IF_ERROR(connection.status());
+    if (!unused.empty()) return Fault(fmt::format("type {}: no event has it", unused));
     LEFTFOLD_RETURN_IF_ERROR(NoneOf(connection,
                                     "SELECT name FROM types t NOT INDEXED WHERE t.id IS NOT "
                                     "(SELECT n.id FROM types n WHERE n.name = "
@@ -195,21 +201,22 @@ class Verification {
   const VerifyLogFileOptions& options_;
   EventChecker events_;
   CommandChecker commands_;
-  Position page_begin_;
-  bool indexed_ = false;
+  IndexChecker index_;
+  std::set<std::string> types_;  // Of the events.
 };
 
 }  // namespace
 
-absl::StatusOr<LogExtent> VerifyLogFile(const std::string& folder,
-                                        const VerifyLogFileOptions& options) {
+absl::StatusOr<VerifiedLog> VerifyLogFile(const std::string& folder,
+                                          const VerifyLogFileOptions& options) {
   auto reader = LogFileReader::Open(folder);
   if (!reader.ok()) return reader.status();
   LEFTFOLD_RETURN_IF_ERROR(CheckSchema((*reader)->connection()));
   auto extent = (*reader)->ReadExtent();
   if (!extent.ok()) return extent.status();
-  LEFTFOLD_RETURN_IF_ERROR(Verification(**reader, *extent, options).Run());
-  return extent;
+  Verification verification(folder, **reader, *extent, options);
+  LEFTFOLD_RETURN_IF_ERROR(verification.Run());
+  return VerifiedLog{*std::move(extent), verification.index_fault()};
 }
 
 }  // namespace leftfold

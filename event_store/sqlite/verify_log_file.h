@@ -13,7 +13,7 @@
 namespace leftfold {
 
 struct VerifyLogFileOptions {
-  // Nobody writes to the file. Then SQLite's own check of pages and indexes and the search for
+  // Nobody writes to the files. Then SQLite's own check of pages and indexes and the search for
   // doubled command ids are made too: each is one long read, which would keep a writer from
   // checkpointing.
   bool at_rest = true;
@@ -23,15 +23,23 @@ struct VerifyLogFileOptions {
   std::function<void(std::int64_t done, std::int64_t total)> progress = nullptr;
 };
 
+// What was found of a log without a fault.
+struct VerifiedLog {
+  LogExtent extent;
+  // Of index.db, which can be made again from the log: DATA_LOSS with its first fault.
+  absl::Status index;
+};
+
 // Checks a log's file as far as it reaches at the start, whatever its state:
 //   every event and command (EventChecker, CommandChecker), and `payload` of each event;
 //   the end: no category and no command reaches beyond the last event;
-//   that the indexes lead to each event, stream, category and type, and no further;
-//   tables, application_id and user_version; SQLite's integrity_check.
+//   that each stream, category and type is found by its name and has an event;
+//   tables, application_id and user_version; SQLite's integrity_check;
+//   index.db against all that (IndexChecker), where there is one.
 // Reads only. DATA_LOSS names the first fault, by position where it has one; other errors mean that
 // the file could not be read. Needs memory for one number a stream.
-absl::StatusOr<LogExtent> VerifyLogFile(const std::string& folder,
-                                        const VerifyLogFileOptions& options);
+absl::StatusOr<VerifiedLog> VerifyLogFile(const std::string& folder,
+                                          const VerifyLogFileOptions& options);
 
 }  // namespace leftfold
 #endif  // EVENT_STORE_SQLITE_VERIFY_LOG_FILE_H_

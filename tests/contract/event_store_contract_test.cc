@@ -554,6 +554,20 @@ TEST_P(EventStoreContract, AConditionAfterAPositionThatIsNotThereIsRefused) {
   EXPECT_EQ(log_.store().FindCommand("c1").value(), std::nullopt);
 }
 
+TEST_P(EventStoreContract, AMalformedConditionIsRefused) {
+  for (const AppendRequest& request :
+       {Unless(Tagged("room-a", "Booked", {}), {{}}, -1),
+        Unless(Tagged("room-a", "Booked", {}), {}, 0),
+        Unless(Tagged("room-a", "Booked", {}), {{.tags = {{"", "oak"}}}}, 0)}) {
+    const absl::Status status = log_.Append(request).status();
+    EXPECT_EQ(ReasonOf(status), "INVALID_FIELDS") << status;
+    EXPECT_THAT(
+        MetadataOf(status, "fields"),
+        ::testing::AnyOf("condition.after_position", "condition.fail_if_events_match", "tags.key"));
+  }
+  EXPECT_EQ(log_.store().GetHead().position, kBeforeFirst);
+}
+
 TEST_P(EventStoreContract, AFailedConditionIsToldTogetherWithFailedChecks) {
   Write(Tagged("room-a", "Booked", {{"room", "oak"}}));
   AppendRequest request = Unless(Tagged("room-a", "Booked", {}), {{.tags = {{"room", "oak"}}}}, 0);

@@ -139,7 +139,8 @@ std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
       return "after a retry: " + wrong;
   }
   const auto verified = VerifyLogFile(folder + "/log", {});
-  return verified.ok() ? "" : std::string(verified.status().message());
+  if (!verified.ok()) return std::string(verified.status().message());
+  return verified->index.ok() ? "" : "the index: " + std::string(verified->index.message());
 }
 
 const DiskWork kWork = {Work, CheckAfter};

@@ -450,9 +450,11 @@ TEST_F(ReadsOverGrpc, ReadsRefuseWhatIsMalformedAndWhatIsNotThisLog) {
   all.set_position(-1);
   all.set_max_count(-1);
   all.mutable_filter()->add_categories("No");
+  all.mutable_filter()->set_stream("note");
+  all.mutable_filter()->add_tags()->set_value("no key");
   ReadAll(all, &error);
   EXPECT_EQ(error.reason, "INVALID_FIELDS");
-  EXPECT_EQ(error.field_violations, 4);
+  EXPECT_EQ(error.field_violations, 6) << error.message;
   all.Clear();
   all.set_position(11);
   ReadAll(all, &error);

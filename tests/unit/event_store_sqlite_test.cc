@@ -73,6 +73,84 @@ TEST_F(SqliteEventStore, AReaderBesideTheWriterIsWokenByItsCommits) {
   EXPECT_THAT(woken, ElementsAre(1, 2, 3)) << "and nobody looks any more";
 }
 
+// A store that takes no more than 8 MiB of write-ahead log.
+class SmallWriteAheadLog : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t kWalBytes = 8 << 20;
+  static testing::StoreKind Kind() {
+    return {"sqlite", [](const testing::StoreParts& parts) {
+              auto opened = OpenSqliteEventStore(parts.folder, {.writer = &parts.writer,
+                                                                .completions = &parts.completions,
+                                                                .clock = &parts.clock,
+                                                                .wal_bytes_refused = kWalBytes});
+              if (!opened.ok()) Die(opened.status().ToString());
+              return *std::move(opened);
+            }};
+  }
+  absl::StatusOr<Receipt> AppendOneMiB() {
+    return log_.Append(AppendOf("room-a", {std::string(kEventBytesMax, 'x')}));
+  }
+  // Of a transaction outside that does not end: what an append is told in the end.
+  absl::Status AppendUntilRefused() {
+    for (int i = 0; i < 100; ++i) {
+      if (const auto receipt = AppendOneMiB(); !receipt.ok()) return receipt.status();
+    }
+    return absl::OkStatus();
+  }
+  std::int64_t WalBytes() { return log_.store().GetStatus().wal_bytes; }
+
+  StoreOnScheduler log_{Kind()};
+};
+
+TEST_F(SmallWriteAheadLog, IsEmptiedInTimeWhileNobodyReads) {
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(AppendOneMiB().ok()) << i;
+    EXPECT_LT(WalBytes(), kWalBytes + 2 * std::int64_t{kEventBytesMax});
+  }
+}
+
+TEST_F(SmallWriteAheadLog, ThatAProcessOutsideHoldsIsBoundedByARefusalUntilItLetsGo) {
+  ASSERT_TRUE(log_.Append(CommandOf(AppendOf("room-a", {"one"}), "c1")).ok());
+  SQLite::Database outside(log_.folder() + "/events.db", SQLite::OPEN_READONLY);
+  for (int round = 0; round < 2; ++round) {
+    SCOPED_TRACE(round);
+    outside.exec("BEGIN; SELECT count(*) FROM events");
+    const absl::Status refused = AppendUntilRefused();
+    EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+    EXPECT_EQ(ReasonOf(refused), "WAL_FULL");
+    EXPECT_EQ(MetadataOf(refused, "maximum"), std::to_string(kWalBytes));
+    EXPECT_TRUE(refused.GetPayload(ToAbsl(kRetryInfoUrl)).has_value());
+    const std::int64_t bytes = WalBytes();
+    EXPECT_GT(bytes, kWalBytes);
+    EXPECT_LT(bytes, kWalBytes + 2 * std::int64_t{kEventBytesMax});
+    const Position head = log_.store().GetHead().position;
+    EXPECT_EQ(ReasonOf(AppendOneMiB().status()), "WAL_FULL");
+    EXPECT_EQ(WalBytes(), bytes);
+    const auto read = log_.store().ReadAll({.from = Position{head.value - 1}});
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->events.size(), 1u) << "reads go on";
+    EXPECT_EQ(Describe(log_.Append(CommandOf(AppendOf("room-a", {"one"}), "c1"))),
+              "version=0 position=1 aggregate=oak created=created-1 duplicate=true")
+        << "what needs no room is answered";
+    outside.exec("COMMIT");
+    const auto receipt = AppendOneMiB();
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    EXPECT_EQ(receipt->position, head.Next()) << "of what was refused nothing was stored";
+    EXPECT_LT(WalBytes(), 2 * std::int64_t{kEventBytesMax});
+  }
+  EXPECT_EQ(Verify(log_.store()), absl::OkStatus());
+}
+
+// Its transaction sees all there is: all is copied back, and yet the file cannot be begun again.
+TEST_F(SmallWriteAheadLog, ThatIsHeldAtItsEndIsBoundedToo) {
+  SQLite::Database outside(log_.folder() + "/events.db", SQLite::OPEN_READONLY);
+  while (WalBytes() <= kWalBytes) ASSERT_TRUE(AppendOneMiB().ok());
+  outside.exec("BEGIN; SELECT count(*) FROM events");
+  EXPECT_EQ(ReasonOf(AppendUntilRefused()), "WAL_FULL");
+  outside.exec("COMMIT");
+  EXPECT_TRUE(AppendOneMiB().ok());
+}
+
 TEST_F(SqliteEventStore, ReopeningKeepsHeadChainEventsAndCommands) {
   const Head head = log_.store().GetHead();
   const std::string id = log_.store().StoreId();

@@ -1,15 +1,21 @@
 // Every way to change a log's file is found, with its position.
 #include <SQLiteCpp/SQLiteCpp.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "event_store/sqlite/log_index.h"
 #include "event_store/sqlite/verify_log_file.h"
+#include "leftfold/core/v1/event.pb.h"
 #include "sql/checksum_vfs.h"
 #include "testing/damage.h"
 #include "testing/log_on_disk.h"
@@ -59,10 +65,10 @@ class VerifyFile : public ::testing::Test {
 };
 
 TEST_F(VerifyFile, ASoundLogHasNoFault) {
-  const auto extent = VerifyLogFile(log_.log(), {});
-  ASSERT_TRUE(extent.ok()) << extent.status();
-  EXPECT_EQ(extent->head.position, Position{8});
-  EXPECT_EQ(extent->command_number, 6);
+  const auto log = VerifyLogFile(log_.log(), {});
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(log->extent.head.position, Position{8});
+  EXPECT_EQ(log->extent.command_number, 6);
 }
 
 TEST_F(VerifyFile, AnEmptyLogHasNoFault) {
@@ -126,7 +132,12 @@ TEST_F(VerifyFile, ChangedRowsOfNamesAreFound) {
   ExpectFault("UPDATE categories SET last_position = 3 WHERE name = 'room'", "at position 8: ");
   ExpectFault("UPDATE categories SET last_position = 10 WHERE name = 'room'", "at position 9: ");
   ExpectFault("DELETE FROM categories WHERE name = 'order'", "at position 7: ");
+  ExpectFault("INSERT INTO categories(name, last_position) VALUES ('zoo', 0)",
+              "category zoo has no event");
+  ExpectFault("INSERT INTO categories(name, last_position) VALUES ('zoo', 5)",
+              "at position 5: category zoo has no event");
   ExpectFault("UPDATE types SET name = 'test.Other'", "at position 1: ");
+  ExpectFault("INSERT INTO types(name) VALUES ('test.New')", "type test.New: no event has it");
   ExpectFault("DELETE FROM types", "at position 1: ");
   ExpectFault("UPDATE store SET store_id = '00000000-0000-7000-8000-000000000000'",
               "at position 1: ");
@@ -244,28 +255,167 @@ TEST_F(VerifyFile, AFlippedByteAnywhereIsFoundOrChangesNothing) {
   EXPECT_EQ(found, kFlips);
 }
 
-TEST_F(VerifyFile, AnIndexFileThatDoesNotLeadToAnEventIsFound) {
-  log_.Reopen();  // Brings the index to the end of the log.
-  log_.Close();
-  const auto damaged = [&](const std::string& sql) {
+// The log of VerifyFile with one more event, which has a correlation id, and with an index that
+// reaches to its end.
+class VerifyIndex : public VerifyFile {
+ protected:
+  VerifyIndex() {
+    log_.Reopen();
+    AppendRequest correlated = AppendOf("room-b", {"nine"});
+    core::v1::EventMetadata metadata;
+    metadata.set_correlation_id("order-17");
+    correlated.metadata = metadata.SerializeAsString();
+    log_.Append(std::move(correlated));
+    log_.Close();
+    log_.Reopen();  // Brings the index to the end of the log.
+    log_.Close();
+  }
+  std::string CopyWithIndex(const std::string& sql) {
     const std::string folder = Copy();
     fs::copy(log_.log() + "/index.db", folder + "/index.db");
-    SQLite::Database(folder + "/index.db", SQLite::OPEN_READWRITE).exec(sql);
+    auto file = sql::Connection::Open(folder + "/index.db", {.role = sql::Role::kWriter});
+    EXPECT_GT((*file)->database().exec(sql), 0) << sql;
     return folder;
+  }
+  // The log is sound whatever its index says.
+  static std::string FaultOfIndex(const std::string& folder, bool at_rest = true) {
+    const auto log = VerifyLogFile(folder, {.at_rest = at_rest});
+    EXPECT_TRUE(log.ok()) << log.status();
+    if (!log.ok()) return "";
+    EXPECT_TRUE(log->index.ok() || absl::IsDataLoss(log->index)) << log->index;
+    return std::string(log->index.message());
+  }
+  // SQL for a term of one event, of which there is no other.
+  std::string TermSql(const std::vector<Term>& of, const std::vector<Term>& others) {
+    for (const Term term : of) {
+      if (std::find(others.begin(), others.end(), term) == others.end())
+        return std::to_string(term);
+    }
+    return "none";
+  }
+};
+
+TEST_F(VerifyIndex, EachMissingWrongAndSurplusRowIsNamedByItsPositionOrKey) {
+  const std::vector<Term> plain = TermsOf("room-a", "test.Happened", {}, "");
+  const std::string category = TermSql(plain, TermsOf("order-1", "test.Happened", {}, ""));
+  const std::string type = TermSql(plain, TermsOf("room-a", "test.Other", {}, ""));
+  const std::string tag =
+      TermSql(TermsOf("room-a", "test.Happened", {{"course", "ä1"}}, ""), plain);
+  core::v1::EventMetadata metadata;
+  metadata.set_correlation_id("order-17");
+  const std::string correlation =
+      TermSql(TermsOf("room-a", "test.Happened", {}, metadata.SerializeAsString()), plain);
+  struct Case {
+    std::string sql;
+    std::string fault;
+    bool beside_a_writer = true;  // Found there, too.
   };
-  EXPECT_EQ(Verify(damaged("PRAGMA user_version")), absl::OkStatus());
-  EXPECT_THAT(
-      std::string(Verify(damaged("DELETE FROM stream_events WHERE position = 4")).message()),
-      HasSubstr("at position 4: the index"));
-  EXPECT_THAT(
-      std::string(
-          Verify(damaged("UPDATE stream_events SET position = 5 WHERE position = 6")).message()),
-      HasSubstr("at position 6: the index"));
-  // Of another log, it will be made again.
-  EXPECT_EQ(Verify(damaged("UPDATE progress SET chain = zeroblob(32)")), absl::OkStatus());
+  const auto posting = [](const std::string& term, int position) {
+    return fmt::format("DELETE FROM postings WHERE term = {} AND position = {}", term, position);
+  };
+  const Case cases[] = {
+      // Streams.
+      {"DELETE FROM stream_events WHERE position = 4",
+       "at position 4: its stream does not lead to it"},
+      {"UPDATE stream_events SET position = 5 WHERE position = 8",
+       "at position 8: its stream does not lead to it"},
+      {"UPDATE stream_events SET version = 77 WHERE position = 3",
+       "at position 3: its stream does not lead to it"},
+      {"UPDATE stream_events SET stream = 77 WHERE position = 7",
+       "at position 7: its stream does not lead to it"},
+      {"INSERT INTO stream_events VALUES (1, 5, 8)",
+       "at position 8: version 5 of room-a leads to it, which is not there"},
+      {"INSERT INTO stream_events VALUES (77, 0, 2)",
+       "at position 2: version 0 of stream number 77 leads to it, which is not there"},
+      {"INSERT INTO stream_events VALUES (1, 5, 10)",
+       "at position 10: version 5 of room-a leads to it, which is not there", false},
+      {"INSERT INTO stream_events VALUES (1, -1, 0)",
+       "at position 0: version -1 of room-a leads to it, which is not there"},
+      // Categories, types, tags, correlation ids.
+      {posting(category, 4), "at position 4: category room does not lead to it"},
+      {posting(type, 7), "at position 7: type test.Happened does not lead to it"},
+      {posting(tag, 8), "at position 8: tag course=ä1 does not lead to it"},
+      {posting(correlation, 9), "at position 9: correlation id order-17 does not lead to it"},
+      {fmt::format("UPDATE postings SET position = 2 WHERE term = {}", tag),
+       "at position 8: tag course=ä1 does not lead to it"},
+      {fmt::format("UPDATE postings SET term = 5 WHERE term = {}", correlation),
+       "at position 9: correlation id order-17 does not lead to it"},
+      {fmt::format("INSERT INTO postings VALUES ({}, 2)", tag),
+       fmt::format("at position 2: term {} leads to it, which no event there has", tag)},
+      {"INSERT INTO postings VALUES (5, 3)",
+       "at position 3: term 5 leads to it, which no event there has"},
+      {fmt::format("INSERT INTO postings VALUES ({}, 10)", category),
+       fmt::format("at position 10: term {} leads to it, which no event there has", category),
+       false},
+      // Commands.
+      {"DELETE FROM command_ids WHERE command_id = 'c3'", "command c3 (number 3) is missing"},
+      {"UPDATE command_ids SET command_id = 'c0' WHERE command_id = 'c5'",
+       "command c5 (number 5) is missing"},
+      {"UPDATE command_ids SET number = 5 WHERE command_id = 'c6'",
+       "command c6 leads to number 5, not 6"},
+      {"INSERT INTO command_ids VALUES ('never', 2)",
+       "command never leads to number 2, which is not its record"},
+      {"INSERT INTO command_ids VALUES ('', 2)",
+       "command  leads to number 2, which is not its record"},
+      {"INSERT INTO command_ids VALUES ('never', 7)",
+       "command never leads to number 7, which is not its record", false},
+      // How far it reaches.
+      {"UPDATE progress SET chain = zeroblob(32)",
+       "it says to hold position 9 and command number 6 of another log"},
+      {"UPDATE progress SET position = 10",
+       "it says to hold position 10 and command number 6 of another log"},
+      {"UPDATE progress SET command = 7",
+       "it says to hold position 9 and command number 7 of another log"},
+      {"DELETE FROM progress", "at position 1: version 0 of room-a leads to it, which is not there",
+       false},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.sql);
+    const std::string folder = CopyWithIndex(c.sql);
+    EXPECT_EQ(FaultOfIndex(folder), c.fault);
+    EXPECT_EQ(FaultOfIndex(folder, false), c.beside_a_writer ? c.fault : "");
+  }
+}
+
+TEST_F(VerifyIndex, OneThatIsSoundMissingOrBehindHasNoFault) {
+  EXPECT_EQ(FaultOfIndex(CopyWithIndex("UPDATE progress SET id = 1")), "");
+  EXPECT_EQ(FaultOfIndex(Copy()), "");
+  const auto chain = (*LogFileReader::Open(log_.log()))->ChainAt(Position{3});
+  EXPECT_EQ(FaultOfIndex(CopyWithIndex(fmt::format(
+                "DELETE FROM stream_events WHERE position > 3; DELETE FROM postings WHERE "
+                "position > 3; DELETE FROM command_ids WHERE number > 2; UPDATE progress SET "
+                "position = 3, command = 2, chain = x'{}'",
+                ToHex(AsBytes(**chain))))),
+            "");
+}
+
+TEST_F(VerifyIndex, AFileThatIsNoIndexIsNamedAndTheFaultOfTheLogComesFirst) {
   const std::string folder = Copy();
   std::ofstream(folder + "/index.db") << "no database, but long enough to be taken for one";
-  EXPECT_THAT(std::string(Verify(folder).message()), HasSubstr("delete it while nothing runs"));
+  EXPECT_THAT(FaultOfIndex(folder), HasSubstr("damaged"));
+  EXPECT_THAT(FaultOfIndex(CopyWithIndex("CREATE TABLE t(x); DELETE FROM progress; DROP TABLE "
+                                         "postings")),
+              HasSubstr("no such table"));
+  const std::string both = CopyWithIndex("DELETE FROM stream_events WHERE position = 1");
+  Tamper(both, "DELETE FROM events WHERE position = 9");
+  EXPECT_THAT(std::string(Verify(both).message()), HasSubstr("at position 9: "));
+}
+
+TEST_F(VerifyIndex, WhatComesMeanwhileIsNoFault) {
+  log_.Reopen();
+  int n = 0;
+  const auto more = [&](auto, auto) {
+    // The index has them in its file only after the log is opened again.
+    for (int i = 0; i < 3; ++i)
+      log_.Append(DecidedCommand("room-a", {"more"}, "m" + std::to_string(++n)));
+    log_.Close();
+    log_.Reopen();
+  };
+  const auto log =
+      VerifyLogFile(log_.log(), {.at_rest = false, .payload = nullptr, .progress = more});
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(log->index, absl::OkStatus());
+  EXPECT_GT(n, 3);
 }
 
 TEST_F(VerifyFile, AnIndexThatLeadsNowhereIsFound) {
@@ -292,7 +442,7 @@ TEST_F(VerifyFile, AnIndexThatLeadsNowhereIsFound) {
 TEST_F(VerifyFile, BesideAWriterItChecksWhatWasThereAtTheStart) {
   log_.Reopen();
   int pages = 0;
-  const auto extent = VerifyLogFile(
+  const auto log = VerifyLogFile(
       log_.log(), {.at_rest = false, .payload = nullptr, .progress = [&](auto, auto) {
                      ++pages;
                      log_.Append(DecidedCommand("room-a", {"more"}, "m1-" + std::to_string(pages)));
@@ -300,9 +450,10 @@ TEST_F(VerifyFile, BesideAWriterItChecksWhatWasThereAtTheStart) {
                      log_.Append(DecidedCommand("room-c", {}, "m3-" + std::to_string(pages)));
                      log_.Append(AppendOf("zoo-1", {"more"}));
                    }});
-  ASSERT_TRUE(extent.ok()) << extent.status();
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_EQ(log->index, absl::OkStatus());
   EXPECT_GT(pages, 1);
-  EXPECT_EQ(extent->head.position, Position{8});
+  EXPECT_EQ(log->extent.head.position, Position{8});
 }
 
 TEST_F(VerifyFile, PayloadsOfKnownTypesMustDecodeAndUnknownOnesAreCounted) {

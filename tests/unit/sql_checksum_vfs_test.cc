@@ -66,7 +66,9 @@ class PageChecksums : public ::testing::Test {
   }
   // SQLite attaches the copy.
   static std::unique_ptr<Connection> OpenForVacuum(const std::string& path) {
-    return *Connection::Open(path, {.role = Role::kWriter, .attached_max = 1});
+    auto connection = Open(path, Role::kWriter);
+    sqlite3_limit(connection->database().getHandle(), SQLITE_LIMIT_ATTACHED, 1);
+    return connection;
   }
   // A digest of all that is in the file, kDataLoss, or the text of another error.
   static std::string Answer(const std::string& path) {

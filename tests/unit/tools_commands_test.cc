@@ -11,6 +11,7 @@
 
 #include "event_store/sqlite/sqlite_log.h"
 #include "leftfold/core/v1/event.pb.h"
+#include "sql/connection.h"
 #include "sql/view_file.h"
 #include "testing/child_process.h"
 #include "testing/damage.h"
@@ -266,6 +267,29 @@ TEST_F(Subcommands, VerifyPassesOnASoundStoreAndNamesTheFirstFault) {
   EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
   EXPECT_THAT(spoiled.output, HasSubstr("FAULT: at position 1: "));
   EXPECT_THAT(spoiled.output, HasSubstr("leftfold restore --from BACKUP"));
+}
+
+TEST_F(Subcommands, VerifyNamesAFaultOfTheIndexAndTheNextStartMakesItAgain) {
+  StopServer();
+  server_ = std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data());
+  StopServer();  // A start has brought the file to the end of the log.
+  const std::string index = data() + "/log/index.db";
+  ASSERT_EQ((*sql::Connection::Open(index, {.role = sql::Role::kWriter}))
+                ->database()
+                .exec("DELETE FROM stream_events WHERE position = 2"),
+            1);
+  const Ran spoiled = Leftfold(WithData("verify"));
+  EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
+  EXPECT_THAT(spoiled.output,
+              HasSubstr("FAULT: the index: at position 2: its stream does not lead to it\n"
+                        "The log itself has no fault. Stop the server and delete log/index.db"));
+  EXPECT_THAT(spoiled.output, Not(HasSubstr("restore")));
+  EXPECT_THAT(spoiled.output, HasSubstr("room_directory: checkpoint 2 is on the chain"));
+  std::filesystem::remove(index);
+  server_ = std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data());
+  StopServer();
+  EXPECT_TRUE(std::filesystem::exists(index));
+  EXPECT_EQ(Leftfold(WithData("verify")).exit_code, 0);
 }
 
 TEST_F(Subcommands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {

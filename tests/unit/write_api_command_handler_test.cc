@@ -680,6 +680,30 @@ TEST_F(WriteApiCommandHandler, CommandsBehindARefusedClaimAreStillAnswered) {
   EXPECT_EQ(Told(released), "b2 v1 p6");
 }
 
+TEST_F(WriteApiCommandHandler, HoldingAClaimAlreadyIsDecidedOnWhatAnotherWriterStored) {
+  Do(TakeValue("b1", "7"));
+  AppendRequest linked = testing::AppendOf("badge-b1", {""});
+  linked.streams.front().events.front().type =
+      rooms::v1::ExternalRoomLinked::descriptor()->full_name();
+  AppendDirectly(linked);
+  Run();
+  EXPECT_EQ(Told(Do(TakeValue("b1", "7"))), "b1 v1 p3") << "nothing to store, and not at v0";
+  AppendDirectly(linked);
+  Run();
+  EXPECT_EQ(Told(Do(At(1, TakeValue("b1", "7")))), "VERSION_CONFLICT");
+}
+
+TEST_F(WriteApiCommandHandler, AClaimIsRefusedOnlyOnWhatAnotherWriterStored) {
+  Do(TakeValue("b1", "7"));
+  CommandHandler other(registry(), base().store(), base().clock(), base().scheduler().Pool());
+  SendTo(other, ReleaseValue("b1", "7"));
+  Run();
+  SendTo(other, TakeValue("b2", "7"));
+  Run();
+  EXPECT_EQ(Told(Do(At(0, TakeValue("b1", "7")))), "VERSION_CONFLICT");
+  EXPECT_EQ(Told(Do(At(1, TakeValue("b1", "7")))), "ALREADY_DECIDED");
+}
+
 TEST_F(WriteApiCommandHandler, NothingIsDecidedOnWhatARefusedClaimWouldHaveLeft) {
   Do(TakeValue("b1", "7"));
   const SentPtr refused = Send(TakeValue("b2", "7"));
