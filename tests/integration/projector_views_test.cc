@@ -342,7 +342,7 @@ TEST_F(ProjectorRebuild, VerifyFindsTheViewEqualAndLeavesNothing) {
   const auto result = DoRebuild(RebuildAction::kVerify);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->finished);
-  EXPECT_TRUE(result->equal);
+  EXPECT_EQ(result->equal, true);
   EXPECT_EQ(result->position, Position{2});
   EXPECT_THAT(Files(), ElementsAre("1-1.db"));
   Write({"c"});
@@ -359,7 +359,7 @@ TEST_F(ProjectorRebuild, VerifyNamesThePlantedDifference) {
   }
   const auto result = DoRebuild(RebuildAction::kVerify);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_FALSE(result->equal);
+  EXPECT_EQ(result->equal, false);
   EXPECT_EQ(result->difference,
             "table name, row position = 2, column name: live forged, rebuilt b");
   EXPECT_EQ(Served(), "3: a forged c");
@@ -377,28 +377,64 @@ TEST_F(ProjectorRebuild, VerifyFindsMissingAndAddedRows) {
             "table name: the row position = 9 is only in the live view");
 }
 
-TEST_F(ProjectorRebuild, VerifyPausesTheLiveViewAtOnePositionAndLetsItGoOn) {
-  store_.AddNames({"a", "b"});
+TEST_F(ProjectorRebuild, VerifyComparesAtOnePositionWhileTheLiveViewGoesOn) {
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i <= kCompareRowsMax; ++i) names.push_back(fmt::format("n{}", i));
+  store_.AddNames(names);
   StartAndRun();
   const auto rebuild = NewRebuild(RebuildAction::kVerify);
-  int reads = 0;
-  store_.on_read = [&] {
-    // First the rebuild's own read: the live view gets ahead. Then the paused catch-up: the live
-    // view has its turn and may not take it.
-    if (++reads > 2) return;
-    Write({fmt::format("n{}", reads)});
-    const auto nested = std::exchange(store_.on_read, nullptr);
+  int comparing = 0;
+  std::int64_t done = 0;
+  while (true) {
+    const auto progress = rebuild->Step();
+    ASSERT_TRUE(progress.ok()) << progress.status();
+    if (std::exchange(done, progress->done) == progress->done) ++comparing;
+    Write({fmt::format("more{}", store_.events.size())});
     Run();
-    store_.on_read = nested;
-  };
-  const auto result = ToTheEnd(*rebuild);
+    ASSERT_EQ(StatusOf("names").checkpoint, store_.GetHead().position) << "it is held back";
+    if (!progress->finished) continue;
+    EXPECT_EQ(progress->equal, true) << progress->difference;
+    EXPECT_EQ(progress->position, progress->compared_at);
+    EXPECT_LT(progress->compared_at.value + comparing, store_.GetHead().position.value);
+    break;
+  }
+  EXPECT_GE(comparing, 2) << "more rows than one step compares";
+}
+
+TEST_F(ProjectorRebuild, SwitchTellsWhatItComparedAndServesItAllTheSame) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  auto result = DoRebuild(RebuildAction::kSwitch);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(reads, 2);
-  EXPECT_TRUE(result->equal) << result->difference;
-  EXPECT_EQ(result->position, Position{3});
-  EXPECT_EQ(Served(), "3: a b n1");
-  Run();
-  EXPECT_EQ(Served(), "4: a b n1 n2");
+  EXPECT_EQ(result->equal, true) << result->difference;
+  EXPECT_EQ(result->compared_at, Position{2});
+  EXPECT_EQ(result->content_hash, DoRebuild(RebuildAction::kVerify)->content_hash);
+  {
+    auto raw = sql::Connection::Open(PathOf(2), {.role = sql::Role::kWriter});
+    ASSERT_TRUE((*raw)->Run("UPDATE name SET name = 'forged' WHERE position = 2").ok());
+  }
+  result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, false);
+  EXPECT_EQ(result->difference,
+            "table name, row position = 2, column name: live forged, rebuilt b");
+  EXPECT_EQ(Served(), "2: a b");
+}
+
+TEST_F(ProjectorRebuild, TellsNothingOfWhatWasNotCompared) {
+  store_.AddNames({"a", "b"});
+  Open(store_);  // The first build is not done.
+  auto result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, std::nullopt);
+  EXPECT_THAT(result->not_compared, HasSubstr("nothing to compare with"));
+  EXPECT_EQ(DoRebuild(RebuildAction::kKeep, Position{1})->equal, std::nullopt);
+  ASSERT_EQ(DoRebuild(RebuildAction::kSwitch)->equal, true);
+  const auto rollback = projector_->NewRollback("names");
+  ASSERT_TRUE(rollback.ok()) << rollback.status();
+  result = ToTheEnd(**rollback);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, std::nullopt);
 }
 
 TEST_F(ProjectorRebuild, KeepStopsAtThePositionAndItsFileStays) {
@@ -510,7 +546,10 @@ class ProjectorRebuildOfDamaged : public ProjectorRebuild {
 
 TEST_F(ProjectorRebuildOfDamaged, ServesTheNewOneThoughNobodyHadFoundTheDamage) {
   StartDamaged();
-  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  const auto result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, std::nullopt);
+  EXPECT_THAT(result->not_compared, HasSubstr("checksum"));
   EXPECT_EQ(listener_.files["names"], PathOf(2));
   Write({"c"});
   Run();
@@ -525,7 +564,7 @@ TEST_F(ProjectorRebuildOfDamaged, VerifyTellsOfTheDamageAndTheViewIsBuiltAnew) {
   Run();
   EXPECT_EQ(Served(), "3: a b c");
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
-  EXPECT_TRUE(DoRebuild(RebuildAction::kVerify)->equal);
+  EXPECT_EQ(DoRebuild(RebuildAction::kVerify)->equal, true);
 }
 
 TEST_F(ProjectorRebuildOfDamaged, IsSwitchedToWhileTheDamagedOneIsBuiltAnew) {

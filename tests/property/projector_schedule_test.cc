@@ -102,7 +102,7 @@ class Life {
     if (random_() % 10 == 0) return rebuild_.reset();  // Abandoned.
     const auto progress = rebuild_->Step();
     ASSERT_TRUE(progress.ok()) << progress.status();
-    EXPECT_TRUE(progress->equal) << progress->difference;
+    EXPECT_TRUE(progress->equal.value_or(true)) << progress->difference;
     if (progress->finished) rebuild_.reset();
   }
   void ExpectAllFolded() {
