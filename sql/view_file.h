@@ -156,6 +156,7 @@ class ConnectionWriteTx final : public WriteTx {
   Position applied() override;
   const absl::Status& status() const override { return connection_.status(); }
   void Touch(std::string_view key) override;
+  void Fail(const absl::Status& why) override { connection_.Fail(why); }
   // The position that following touches belong to.
   void SetPosition(Position position) { position_ = position; }
   // Each touched key with the last position that touched it.
