@@ -166,7 +166,8 @@ int Offline(const Registry& registry, const std::string& data, const ReplayOptio
   auto lock = RoleLock::Take(data, kRole);
   if (!lock.ok()) return Fail("replay", lock.status());
   ThreadPool unused("unused", 1);
-  auto projector = Projector::Open(registry, **store, unused, nullptr, data + "/views");
+  const SystemClock clock;
+  auto projector = Projector::Open(registry, **store, unused, clock, nullptr, data + "/views");
   if (!projector.ok()) return Fail("replay", projector.status());
   return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
     return ToTheEnd((*projector)->NewRebuild(view, ActionOf(options), Position{options.until}),

@@ -70,7 +70,6 @@ class Admin : public ProjectorViews {
   }
 
   using Stub = admin::v1::AdminService::Stub;
-  testing::FakeClock clock_;
   std::atomic<Projector*> projecting_ = nullptr;
   std::unique_ptr<AdminService> service_;
   std::unique_ptr<rpc::RpcServer> server_;

@@ -81,6 +81,30 @@ TEST_F(ProjectorViews, APoisonEventStopsItsViewAloneWithReasonAndPosition) {
   EXPECT_EQ(executor_.size(), 0U);
 }
 
+TEST_F(ProjectorViews, WhyAViewHasStoppedIsWrittenDownUntilItGoesOn) {
+  const auto written = [&] { return WhyStopped(1); };
+  StartAndRun();
+  EXPECT_TRUE(written().ok());
+  const RecordedEvent lost = store_.Add("room-a", rooms::v1::RoomCreated());
+  store_.AddNames({"b"});
+  store_.Remove(lost.position);
+  store_.Wake();
+  Run();
+  EXPECT_EQ(ReasonOf(written()), "DATA_LOSS");
+  EXPECT_EQ(std::string(written().message()), StatusOf("names").reason);
+  EXPECT_THAT(StatusOf("names").reason, HasSubstr("stopped at position 1: "));
+  projector_.reset();
+  EXPECT_FALSE(written().ok()) << "nobody lets it go on";
+  store_.events.insert(store_.events.begin(), lost);  // Restored from a backup.
+  StartAndRun();
+  EXPECT_TRUE(written().ok()) << written();
+  Write({"poison"});
+  Run();
+  EXPECT_EQ(written().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(std::string(written().message()), StatusOf("names").reason);
+  EXPECT_TRUE(WhyStopped(2).ok()) << "another version";
+}
+
 TEST_F(ProjectorViews, APoisonEventStopsAViewThatIsStillBuilt) {
   store_.AddNames({"a", "poison"});
   StartAndRun();
@@ -271,6 +295,50 @@ TEST_F(ProjectorViews, RestLongerAfterEventsThatAreNotTheirs) {
   EXPECT_EQ(StatusOf("names").checkpoint, Position{1});
   executor_.Advance(kBatchRestOthers);
   EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
+}
+
+TEST_F(ProjectorViews, WhoWaitsForEventsOfTheLogEndsARest) {
+  StartAndRun();
+  std::vector<std::string> many;
+  for (int i = 0; i < 100; ++i) many.push_back(fmt::format("n{}", i));
+  Write(many);
+  executor_.Advance(absl::ZeroDuration());
+  ASSERT_EQ(StatusOf("names").checkpoint, Position{100});
+  Write({"next"});
+  listener_.hurry("names", Position{102});
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{100}) << "the log has no 102 yet";
+  listener_.hurry("names", Position{101});
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{101});
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{100}) << "nobody waits for it";
+  Run();
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{101});
+  const int reads = store_.reads;
+  Write({"more"});
+  Run();
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{102});
+  EXPECT_EQ(store_.reads, reads + 3) << "a rest that was ended has no task of its own";
+  listener_.hurry("nothing", Position{1});
+}
+
+TEST_F(ProjectorViews, DoNotRestWhileTheLogHasWhatWasWaitedForMeanwhile) {
+  StartAndRun();
+  listener_.on_applied = [&](std::string_view view) {
+    if (store_.events.size() > 1) return;
+    store_.AddNames({"b"});
+    listener_.hurry(view, Position{2});  // Before it has a rest that could be ended.
+  };
+  Write({"a"});
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(StatusOf("names").checkpoint.value + StatusOf("count").checkpoint.value, 3)
+      << "who waits for one of them";
+  listener_.on_applied = nullptr;
+  Run();
+  const auto hurry = listener_.hurry;
+  projector_.reset();
+  hurry("names", Position{1});
+  EXPECT_EQ(executor_.size(), 0U) << "after the end nobody hurries";
 }
 
 TEST_F(ProjectorViews, FollowTheHeadWithOneReadForAll) {
@@ -524,7 +592,9 @@ TEST_F(ProjectorRebuild, WakesAViewThatHadStopped) {
   Run();
   EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
   store_.events.insert(store_.events.end() - 1, lost);  // Restored from a backup.
+  EXPECT_FALSE(WhyStopped(1).ok());
   ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_TRUE(WhyStopped(1).ok());
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
   Write({"f"});
   Run();
