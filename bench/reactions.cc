@@ -117,8 +117,8 @@ void MeasureReactions(const Options& options, std::vector<Row>& rows) {
   FillWithRooms(**store, options.rebuild_events);
   Registry registry;
   registry.Add<NoFold>();
-  auto projector =
-      Projector::Open(registry, **store, completions, nullptr, options.data + "/reactions-views");
+  auto projector = Projector::Open(registry, **store, completions, clock, nullptr,
+                                   options.data + "/reactions-views");
   if (!projector.ok()) Die(projector.status().ToString());
   const auto events = static_cast<double>((*store)->GetHead().position.value);
   std::vector<double> folded, reacted, delivered;

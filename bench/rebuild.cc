@@ -82,8 +82,8 @@ void MeasureRebuild(const Options& options, std::vector<Row>& rows) {
   if (!store.ok()) Die(store.status().ToString());
   fmt::print("rebuild: {} events …\n", options.rebuild_events);
   FillWithRooms(**store, options.rebuild_events);
-  auto projector =
-      Projector::Open(registry, **store, completions, nullptr, options.data + "/rebuild-views");
+  auto projector = Projector::Open(registry, **store, completions, clock, nullptr,
+                                   options.data + "/rebuild-views");
   if (!projector.ok()) Die(projector.status().ToString());
   const auto events = static_cast<double>((*store)->GetHead().position.value);
   const auto view = [&](int i) -> const ViewEntry& {

@@ -52,7 +52,7 @@ int RunViews(const std::string& data, int views, int per_second) {
   auto store = OpenSqliteEventStore(
       data + "/log", {.writer = &writer, .completions = &completions, .clock = &clock});
   if (!store.ok()) Die(store.status().ToString());
-  auto projector = Projector::Open(registry, **store, projecting, nullptr, data + "/views");
+  auto projector = Projector::Open(registry, **store, projecting, clock, nullptr, data + "/views");
   if (!projector.ok()) Die(projector.status().ToString());
   (*projector)->Start();
   std::jthread appending([&](const std::stop_token& stop) {

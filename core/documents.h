@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/status.h"
+#include "core/view.h"
 
 // What views that keep documents (serialized messages) in their rows have in common.
 namespace leftfold {
@@ -20,9 +21,19 @@ bool Decode(std::string_view bytes, Message& message) {
   return message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()));
 }
 
-// A stored row, of a "room" for example, that does not decode; the view needs to be rebuilt.
+// A stored row, of a "room" for example, that does not decode.
 inline absl::Status BrokenRow(std::string_view what, std::string_view id) {
-  return Error(absl::StatusCode::kInternal, "the stored row of {} {} does not decode", what, id);
+  return Error(absl::StatusCode::kInternal,
+               "the stored row of {} {} does not decode: rebuild the view", what, id);
+}
+
+// For folds: one that does not decode stops the view.
+template <class Message>
+bool DecodeOrFail(std::string_view bytes, std::string_view what, std::string_view id,
+                  Message& message, WriteTx& tx) {
+  const bool decoded = Decode(bytes, message);
+  if (!decoded) tx.Fail(BrokenRow(what, id));
+  return decoded;
 }
 
 }  // namespace leftfold

@@ -122,6 +122,10 @@ class WriteTx : public Tables {
   // `key` is what Key(watch request) returns for those who must see this change, at most
   // kKeyBytesMax bytes.
   virtual void Touch(std::string_view key) = 0;
+  // The view's own rows are not as its folds have left them (a stored document does not decode, for
+  // one): nothing of the event counts, and the view stops before it and says why. It is not parked,
+  // for it is not the event's fault. The first reason counts.
+  virtual void Fail(const absl::Status& why) = 0;
 };
 
 inline constexpr std::size_t kKeyBytesMax = 512;

@@ -52,9 +52,11 @@ class Projector::RebuildTask : public std::enable_shared_from_this<RebuildTask> 
 
 absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& registry,
                                                            EventStore& store, Executor& executor,
+                                                           const Clock& clock,
                                                            ViewListener* listener,
                                                            const std::string& views) {
-  std::unique_ptr<Projector> projector(new Projector(store, executor));
+  std::unique_ptr<Projector> projector(new Projector(store, executor, clock));
+  projector->listener_ = listener;
   for (const ViewEntry& view : registry.views()) {
     auto slot = std::make_shared<ViewSlot>(view, views, listener);
     MutexLock lock(slot->mu);
@@ -67,6 +69,7 @@ absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& regis
 Projector::~Projector() { Stop(); }
 
 void Projector::Start() {
+  if (listener_ != nullptr) listener_->HurryBy(NewHurry());
   for (const auto& slot : slots_) Post(context_, slot, absl::ZeroDuration());
 }
 
@@ -103,18 +106,50 @@ void Projector::Run(const std::shared_ptr<Context>& context,
   ViewSlot::Turn turn;
   {
     MutexLock lock(slot->mu);
-    turn = slot->Step(context->store, context->reader);
+    turn = slot->Step(context->store, context->reader, context->clock);
   }
   switch (turn.next) {
     case ViewSlot::Turn::Next::kNothing:
       return;
     case ViewSlot::Turn::Next::kStep:
-      return Post(context, slot, turn.delay);
+      return turn.rests ? Rest(context, slot, turn) : Post(context, slot, turn.delay);
     case ViewSlot::Turn::Next::kWait:
       context->store.WaitPast(turn.checkpoint, [context, slot] {
         if (!context->stopped) Post(context, slot, absl::ZeroDuration());
       });
   }
+}
+
+void Projector::Rest(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot,
+                     const ViewSlot::Turn& turn) {
+  const std::uint64_t number = ++slot->rests_begun;
+  slot->rest = number;
+  context->executor.PostAfter(turn.delay, [context, slot, number] {
+    std::uint64_t mine = number;
+    if (slot->rest.compare_exchange_strong(mine, 0)) Run(context, slot);
+  });
+  // Who came before there was a rest could not end it.
+  if (slot->awaited > turn.checkpoint.value) EndRest(context, slot);
+}
+
+void Projector::EndRest(const std::shared_ptr<Context>& context,
+                        const std::shared_ptr<ViewSlot>& slot) {
+  if (slot->rest.exchange(0) != 0) Post(context, slot, absl::ZeroDuration());
+}
+
+ViewListener::Hurry Projector::NewHurry() const {
+  return [context = context_, slots = slots_](std::string_view view, Position position) {
+    // What is not in the log yet is folded when it is there, without a rest before it.
+    if (context->stopped || position > context->store.GetHead().position) return;
+    for (const auto& slot : slots) {
+      if (slot->view.name != view) continue;
+      std::int64_t farthest = slot->awaited;
+      while (farthest < position.value &&
+             !slot->awaited.compare_exchange_weak(farthest, position.value)) {
+      }
+      EndRest(context, slot);
+    }
+  };
 }
 
 namespace {

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/executor.h"
 #include "core/mutex.h"
 #include "core/registry.h"
@@ -54,17 +55,17 @@ struct ViewStatus {
 // folder.
 class Projector {
  public:
-  // `views` is the folder of all views. `listener` may be nullptr. Registry, store and listener
-  // must outlive the projector; store and executor also every task and wake-up of theirs that is
-  // still to come, which does nothing after Stop. A view that cannot be opened is stopped, and
-  // ListViews says why.
+  // `views` is the folder of all views. `listener` may be nullptr. Registry, store, clock and
+  // listener must outlive the projector; store, clock and executor also every task and wake-up of
+  // theirs that is still to come, which does nothing after Stop. A view that cannot be opened is
+  // stopped, and ListViews says why.
   static absl::StatusOr<std::unique_ptr<Projector>> Open(const Registry& registry,
                                                          EventStore& store, Executor& executor,
-                                                         ViewListener* listener,
+                                                         const Clock& clock, ViewListener* listener,
                                                          const std::string& views);
   ~Projector();
 
-  // Begins to fold.
+  // Begins to fold, and tells the listener how to hurry it.
   void Start();
   // Tasks that are still on the executor do nothing from now on; returns when none is folding.
   // Rebuilds that run on the executor end with STOPPING, those of NewRebuild at their switch.
@@ -112,9 +113,11 @@ class Projector {
  private:
   // What tasks need; they may outlive the projector.
   struct Context {
-    Context(EventStore& events, Executor& tasks) : store(events), executor(tasks), reader(events) {}
+    Context(EventStore& events, Executor& tasks, const Clock& time)
+        : store(events), executor(tasks), clock(time), reader(events) {}
     EventStore& store;
     Executor& executor;
+    const Clock& clock;
     BatchReader reader;
     std::atomic<bool> stopped = false;
   };
@@ -126,13 +129,19 @@ class Projector {
   template <class Work>
   auto OnRunner(std::string_view view, Work work) -> decltype(work(std::declval<ViewRunner&>()));
 
-  Projector(EventStore& store, Executor& executor)
-      : context_(std::make_shared<Context>(store, executor)) {}
+  Projector(EventStore& store, Executor& executor, const Clock& clock)
+      : context_(std::make_shared<Context>(store, executor, clock)) {}
   static void Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot,
                    absl::Duration delay);
   static void Run(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot);
+  static void Rest(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot,
+                   const ViewSlot::Turn& turn);
+  static void EndRest(const std::shared_ptr<Context>& context,
+                      const std::shared_ptr<ViewSlot>& slot);
+  ViewListener::Hurry NewHurry() const;
 
   const std::shared_ptr<Context> context_;
+  ViewListener* listener_ = nullptr;
   std::vector<std::shared_ptr<ViewSlot>> slots_;
   Mutex mu_;
   std::vector<std::weak_ptr<RebuildTask>> rebuilds_ ABSL_GUARDED_BY(mu_);

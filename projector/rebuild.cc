@@ -6,7 +6,6 @@
 
 #include "core/reject.h"
 #include "core/status.h"
-#include "sql/compare.h"
 
 namespace leftfold {
 namespace {
@@ -83,14 +82,18 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> 
                                                       EventStore& store, RebuildAction action,
                                                       Position until, std::function<void()> wake) {
   LEFTFOLD_RETURN_IF_ERROR(CheckUntil(action, until, store.GetHead().position));
-  if (action == RebuildAction::kVerify) LEFTFOLD_RETURN_IF_ERROR(CheckServed(*slot));
+  const bool compares = action == RebuildAction::kVerify || action == RebuildAction::kSwitch;
+  const absl::Status served = compares ? CheckServed(*slot) : absl::OkStatus();
+  if (action == RebuildAction::kVerify) LEFTFOLD_RETURN_IF_ERROR(served);
   auto rebuild = Begin(std::move(slot), store, action, until, std::move(wake));
   if (!rebuild.ok()) return rebuild;
   Rebuild& begun = **rebuild;
   MutexLock lock(begun.slot_->mu);  // Nobody else takes the same number.
   LEFTFOLD_RETURN_IF_ERROR(begun.OpenNew());
   ViewRunner* live = begun.slot_->runner.get();
-  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(begun.TakeDecisions(*live, false));
+  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(begun.TakeDecisions(live->connection(), false));
+  begun.compares_ = compares && served.ok();
+  begun.compared_.not_compared = std::string(served.message());
   return rebuild;
 }
 
@@ -157,6 +160,7 @@ absl::Status Rebuild::OpenOld(const sql::Generation& generation) {
 }
 
 Rebuild::~Rebuild() {
+  EndComparison();
   runner_.reset();
   if (!keep_file_ && generation_.number > 0) {
     sql::RemoveGeneration(slot_->views, slot_->view.name, generation_);
@@ -165,12 +169,14 @@ Rebuild::~Rebuild() {
   slot_->rebuilding = false;
 }
 
-// How far to fold before the live view has to be paused.
+// How far to fold before the next thing is done.
 Position Rebuild::Limit() {
   if (action_ == RebuildAction::kKeep) return until_;
-  if (action_ != RebuildAction::kVerify) return store_.GetHead().position;
+  if (snapshot_ != nullptr) return compared_.compared_at;
+  if (!compares_) return store_.GetHead().position;
   MutexLock lock(slot_->status_mu);
-  return slot_->checkpoint;
+  // It goes back where a file was found damaged, and is built anew.
+  return std::max(slot_->checkpoint, runner_->checkpoint());
 }
 
 absl::StatusOr<RebuildProgress> Rebuild::Step() {
@@ -183,6 +189,13 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
     return Error(absl::StatusCode::kDataLoss,
                  "the log ends before position {}; run `leftfold verify`", limit.value);
   }
+  if (compares_) {
+    const auto done = Compare();
+    if (!done.ok()) return done.status();
+    if (*done) EndComparison();
+    if (*done && action_ == RebuildAction::kVerify) return FinishedAt(runner_->checkpoint());
+    return so_far;
+  }
   const bool follows = action_ == RebuildAction::kSwitch || action_ == RebuildAction::kPrepare;
   if (follows && !durable_) {
     // The bulk reaches the disk while the live view goes on; then what came meanwhile is folded.
@@ -191,6 +204,56 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
     return so_far;
   }
   return Finish();
+}
+
+absl::StatusOr<bool> Rebuild::Compare() {
+  const auto compare = [this]() -> absl::StatusOr<bool> {
+    if (snapshot_ == nullptr) {
+      LEFTFOLD_RETURN_IF_ERROR(BeginToCompare());
+      return false;  // Now it is folded to where that is.
+    }
+    if (comparison_ == nullptr) {
+      LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*snapshot_, true));
+      comparison_ = std::make_unique<sql::ContentReader>(snapshot_.get(), runner_->connection());
+    }
+    const auto through = comparison_->Step(kCompareRowsMax);
+    if (!through.ok() || !*through) return through;
+    compared_.difference = comparison_->difference();
+    compared_.equal = compared_.difference.empty();
+    compared_.content_hash = comparison_->Hash();
+    return true;
+  };
+  auto done = compare();
+  if (done.ok() || action_ == RebuildAction::kVerify) return done;
+  // A switch is what mends a file that cannot be read.
+  compared_ = {.not_compared = std::string(done.status().message())};
+  return true;
+}
+
+absl::Status Rebuild::BeginToCompare() {
+  std::string live;
+  {
+    MutexLock lock(slot_->mu);
+    if (slot_->ended) return ServerStopping();
+    // A file that was found damaged meanwhile is closed, and built anew.
+    if (!slot_->serving || slot_->runner == nullptr) return NothingToCompare();
+    live = slot_->runner->path();
+  }
+  auto snapshot = sql::OpenViewReader(live);
+  if (!snapshot.ok()) return snapshot.status();
+  LEFTFOLD_RETURN_IF_ERROR((*snapshot)->Begin());
+  const auto checkpoint = sql::ReadCheckpoint(**snapshot);  // The first read: it is of this state.
+  if (!checkpoint.ok()) return checkpoint.status();
+  LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(**snapshot, false));
+  compared_.compared_at = checkpoint->position;
+  snapshot_ = *std::move(snapshot);
+  return absl::OkStatus();
+}
+
+void Rebuild::EndComparison() {
+  compares_ = false;
+  comparison_.reset();
+  snapshot_.reset();
 }
 
 absl::Status Rebuild::FoldTo(Position position) {
@@ -206,16 +269,17 @@ absl::Status Rebuild::FoldTo(Position position) {
 }
 
 RebuildProgress Rebuild::FinishedAt(Position position) const {
-  return {.done = position.value,
-          .total = position.value,
-          .finished = true,
-          .position = position,
-          .generation = generation_.number};
+  RebuildProgress result = compared_;
+  result.done = result.total = position.value;
+  result.finished = true;
+  result.position = position;
+  result.generation = generation_.number;
+  return result;
 }
 
 absl::StatusOr<RebuildProgress> Rebuild::Finish() {
   if (action_ == RebuildAction::kKeep) return Keep(kKeptMark);
-  return action_ == RebuildAction::kPrepare ? Keep(kPreparedMark) : FinishPaused();
+  return action_ == RebuildAction::kPrepare ? Keep(kPreparedMark) : Switch();
 }
 
 absl::StatusOr<RebuildProgress> Rebuild::Keep(int mark) {
@@ -228,18 +292,15 @@ absl::StatusOr<RebuildProgress> Rebuild::Keep(int mark) {
   return result;
 }
 
-absl::StatusOr<RebuildProgress> Rebuild::FinishPaused() {
+absl::StatusOr<RebuildProgress> Rebuild::Switch() {
   std::unique_ptr<ViewRunner> live;
   {
     MutexLock lock(slot_->mu);
     if (slot_->ended) return ServerStopping();
-    // A file that was found damaged meanwhile is closed, and built anew.
-    const bool comparable = slot_->serving && slot_->runner != nullptr;
-    if (action_ == RebuildAction::kVerify && !comparable) return NothingToCompare();
     live = std::move(slot_->runner);  // There is none where no file could be opened.
     slot_->taken = true;
   }
-  auto result = action_ == RebuildAction::kVerify ? Compare(*live) : Switch(live);
+  auto result = SwitchFrom(live);
   bool wake = false;
   {
     MutexLock lock(slot_->mu);
@@ -251,15 +312,17 @@ absl::StatusOr<RebuildProgress> Rebuild::FinishPaused() {
   return result;
 }
 
-absl::Status Rebuild::TakeDecisions(ViewRunner& live, bool caught_up) {
-  const auto skipped = sql::ReadSkipped(live.connection());
-  LEFTFOLD_RETURN_IF_ERROR(live.connection().status());
+absl::Status Rebuild::TakeDecisions(sql::Connection& live, bool caught_up) {
+  const auto skipped = sql::ReadSkipped(live);
+  LEFTFOLD_RETURN_IF_ERROR(live.status());
   LEFTFOLD_RETURN_IF_ERROR(runner_->TakeSkips(skipped));
   if (!caught_up) return absl::OkStatus();
+  const ViewRunner::ParkedStreams parked_there = sql::ReadParkedStreams(live);
+  LEFTFOLD_RETURN_IF_ERROR(live.status());
   const ViewRunner::ParkedStreams parked = runner_->parked();
   for (const auto& [name, stream] : parked) {
-    const auto there = live.parked().find(name);
-    const bool further = there == live.parked().end() || stream.first < there->second.first;
+    const auto there = parked_there.find(name);
+    const bool further = there == parked_there.end() || stream.first < there->second.first;
     for (bool goes_on = further; goes_on;) {
       const auto retried = runner_->RetryParked(name);
       if (!retried.ok()) return retried.status();
@@ -269,31 +332,16 @@ absl::Status Rebuild::TakeDecisions(ViewRunner& live, bool caught_up) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<RebuildProgress> Rebuild::Compare(ViewRunner& live) {
-  LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(live, false));
-  LEFTFOLD_RETURN_IF_ERROR(FoldTo(live.checkpoint()));
-  LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(live, true));
-  RebuildProgress result = FinishedAt(runner_->checkpoint());
-  auto difference = sql::FirstDifference(live.connection(), runner_->connection());
-  if (!difference.ok()) return difference.status();
-  result.difference = *std::move(difference);
-  result.equal = result.difference.empty();
-  auto hash = sql::ContentHash(runner_->connection());
-  if (!hash.ok()) return hash.status();
-  result.content_hash = *std::move(hash);
-  return result;
-}
-
-absl::StatusOr<RebuildProgress> Rebuild::Switch(std::unique_ptr<ViewRunner>& live) {
+absl::StatusOr<RebuildProgress> Rebuild::SwitchFrom(std::unique_ptr<ViewRunner>& live) {
   bool served = false;
   {
     MutexLock lock(slot_->mu);
     served = slot_->serving;
   }
   // Who reads the view never sees it go back.
-  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*live, false));
+  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(live->connection(), false));
   if (served && live != nullptr) LEFTFOLD_RETURN_IF_ERROR(FoldTo(live->checkpoint()));
-  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*live, true));
+  if (live != nullptr) LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(live->connection(), true));
   LEFTFOLD_RETURN_IF_ERROR(runner_->connection().Run("PRAGMA user_version=0"));
   const RebuildProgress result = FinishedAt(runner_->checkpoint());
   MutexLock lock(slot_->mu);

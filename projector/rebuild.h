@@ -6,15 +6,17 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "event_store/event_store.h"
 #include "projector/view_slot.h"
+#include "sql/compare.h"
 
 namespace leftfold {
 
 enum class RebuildAction {
-  kSwitch,   // Serve the new generation in place of the old one.
+  kSwitch,   // Compare it as kVerify does, then serve it in place of the old one, equal or not.
   kVerify,   // Compare it with the live view at one position; switch nothing.
   kKeep,     // Stop at a position and keep the file; switch nothing.
   kPrepare,  // Catch up and leave the file to the start of a binary with this version of the view.
@@ -27,29 +29,36 @@ struct RebuildProgress {
   // The rest once finished.
   Position position = kBeforeFirst;
   std::int64_t generation = 0;
-  bool equal = true;
+  // Of kVerify and kSwitch: the content against that of the view that is served, both at
+  // `compared_at`. Where nothing was compared there is none, and of a kSwitch why.
+  std::optional<bool> equal = std::nullopt;
   std::string difference = "";    // The first row that differs, in words.
-  std::string content_hash = "";  // Of kVerify: of what was built; see sql/compare.h.
-  std::string file = "";          // Of kKeep; nobody removes it but its owner.
+  std::string content_hash = "";  // Of what was compared, as built; see sql/compare.h.
+  Position compared_at = kBeforeFirst;
+  std::string not_compared = "";
+  std::string file = "";  // Of kKeep; nobody removes it but its owner.
 };
 
+// Rows that one step compares at the most.
+inline constexpr std::int64_t kCompareRowsMax = 10'000;
+
 // Builds a new generation of a view beside the one that is served, or lets an old one catch up. The
-// caller steps it; while it folds it holds nothing of the live view, which pauses between two
-// batches only for the last events, for the comparison, and for the switch, and answers queries
-// meanwhile. What operators skipped in the live view is skipped, and what they had retried there is
-// retried. One that goes before it has finished removes the file that it has built. Not
-// thread-safe; the store must outlive it.
+// caller steps it; while it folds and compares it holds nothing of the live view, which pauses
+// between two batches only for the last events before a switch, and answers queries meanwhile: it
+// is compared with as it was in one read transaction. What operators skipped in the live view is
+// skipped, and what they had retried there is retried. One that goes before it has finished removes
+// the file that it has built. Not thread-safe; the store must outlive it.
 class Rebuild {
  public:
   // INVALID_FIELDS for a position that is not in the log; REBUILD_RUNNING while there is another
   // one of the view; VIEW_REBUILDING for the comparison of a view that is not served yet, and the
-  // reason of its stop for one that cannot be served. `wake` posts the view's task, if a switch or
-  // a comparison kept it from its turn.
+  // reason of its stop for one that cannot be served. `wake` posts the view's task, if a switch
+  // kept it from its turn.
   static absl::StatusOr<std::unique_ptr<Rebuild>> New(std::shared_ptr<ViewSlot> slot,
                                                       EventStore& store, RebuildAction action,
                                                       Position until, std::function<void()> wake);
-  // Lets a generation of this version that lies beside the served one catch up, then serves it.
-  // GENERATION_NOT_FOUND names those that there are; else as New.
+  // Lets a generation of this version that lies beside the served one catch up, then serves it;
+  // compares nothing. GENERATION_NOT_FOUND names those that there are; else as New.
   static absl::StatusOr<std::unique_ptr<Rebuild>> OfGeneration(std::shared_ptr<ViewSlot> slot,
                                                                EventStore& store,
                                                                std::int64_t generation,
@@ -80,14 +89,17 @@ class Rebuild {
   absl::Status OpenOld(const sql::Generation& generation);
   Position Limit();
   absl::Status FoldTo(Position position);
+  // One step of the comparison; true when it is done, or there is nothing to compare with.
+  absl::StatusOr<bool> Compare();
+  absl::Status BeginToCompare();
+  void EndComparison();
   absl::StatusOr<RebuildProgress> Finish();
-  absl::StatusOr<RebuildProgress> FinishPaused();
   absl::StatusOr<RebuildProgress> Keep(int mark);
   // Skips and retries what operators did in the live view.
-  absl::Status TakeDecisions(ViewRunner& live, bool caught_up);
-  absl::StatusOr<RebuildProgress> Compare(ViewRunner& live);
+  absl::Status TakeDecisions(sql::Connection& live, bool caught_up);
+  absl::StatusOr<RebuildProgress> Switch();
   // Closes `live` when it succeeds.
-  absl::StatusOr<RebuildProgress> Switch(std::unique_ptr<ViewRunner>& live);
+  absl::StatusOr<RebuildProgress> SwitchFrom(std::unique_ptr<ViewRunner>& live);
   RebuildProgress FinishedAt(Position position) const;
 
   std::shared_ptr<ViewSlot> slot_;
@@ -98,6 +110,10 @@ class Rebuild {
   const std::function<void()> wake_;
   sql::Generation generation_;
   std::unique_ptr<ViewRunner> runner_;
+  bool compares_ = false;                      // It is to compare, or is just comparing.
+  std::unique_ptr<sql::Connection> snapshot_;  // Of the live view, in a transaction.
+  std::unique_ptr<sql::ContentReader> comparison_;
+  RebuildProgress compared_;  // What is known of the comparison.
   bool durable_ = false;
   bool keep_file_ = false;
 };

@@ -87,20 +87,20 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
                       .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
                       .bytes_max = kBatchBytesMax});
   if (!read.ok()) return StopAt(checkpoint_.position.Next(), read.status());
-  return FoldOrIdle(head, read->events, 0);
+  return FoldOrIdle(head, read->events, 0, nullptr);
 }
 
-ViewRunner::Progress ViewRunner::Step(BatchReader& reader) {
+ViewRunner::Progress ViewRunner::Step(BatchReader& reader, const Clock& clock) {
   if (!stopped_.ok()) return Progress::kStopped;
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto batch = reader.After(checkpoint_.position, kBatchEventsMax, kBatchBytesMax);
   if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
-  return FoldOrIdle(head, batch->events(), batch->linked());
+  return FoldOrIdle(head, batch->events(), batch->linked(), &clock);
 }
 
 ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const RecordedEvent> events,
-                                            std::size_t linked) {
-  if (!events.empty()) return Fold(events, linked);
+                                            std::size_t linked, const Clock* clock) {
+  if (!events.empty()) return Fold(events, linked, clock);
   if (head <= checkpoint_.position) return Progress::kIdle;
   return StopAt(checkpoint_.position.Next(), HoleAt(checkpoint_.position.Next()));
 }
@@ -136,7 +136,7 @@ ViewRunner::Progress ViewRunner::FoldHeldBack() {
     next.push_back(std::move(held_back_.extract(held_back_.begin()).mapped()));
     expected = expected.Next();
   }
-  return Fold(next, 0);
+  return Fold(next, 0, nullptr);
 }
 
 // Reads what is missing before the first event that is held back.
@@ -147,20 +147,21 @@ ViewRunner::Progress ViewRunner::CloseGap() {
   return StopAt(checkpoint_.position.Next(), HoleAt(checkpoint_.position.Next()));
 }
 
-ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked) {
+ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked,
+                                      const Clock* clock) {
   while (true) {
-    Attempt attempt = FoldTransaction(events, linked);
+    Attempt attempt = FoldTransaction(events, linked, clock);
     if (attempt.status.ok()) return Progress::kFolded;
     if (attempt.can_be_parked && view_.on_poison == Poison::kParkStream) {
       const std::size_t passed = *attempt.culprit + 1;
-      attempt = FoldTransaction(events.first(passed), linked, &attempt.status);
+      attempt = FoldTransaction(events.first(passed), linked, nullptr, &attempt.status);
       events = events.subspan(passed);
       linked -= std::min(linked, passed);
       if (attempt.status.ok() && events.empty()) return Progress::kFolded;
       if (attempt.status.ok()) continue;
     } else if (attempt.culprit.value_or(0) > 0) {
       // What came before the event that cannot be folded counts.
-      Attempt before = FoldTransaction(events.first(*attempt.culprit), linked);
+      Attempt before = FoldTransaction(events.first(*attempt.culprit), linked, nullptr);
       if (!before.status.ok()) attempt = std::move(before);
     }
     return StopAt(checkpoint_.position.Next(), attempt.status);
@@ -168,13 +169,16 @@ ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std
 }
 
 ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
-                                                std::size_t linked, const absl::Status* poison) {
+                                                std::size_t linked, const Clock* clock,
+                                                const absl::Status* poison) {
+  const absl::Time begun = clock != nullptr ? clock->Now() : absl::Time();
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
   parking_.clear();
   took_some_ = false;
   Attempt attempt{connection_->Begin(), std::nullopt};
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
+    if (i > 0 && clock != nullptr && clock->Now() - begun >= kBatchTimeMax) break;
     const RecordedEvent& event = events[i];
     if (i == 0 || i >= linked) attempt.status = CheckFollows({next.position, next.chain}, event);
     if (attempt.status.ok()) {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/registry.h"
 #include "event_store/batch_reader.h"
 #include "event_store/event_store.h"
@@ -27,6 +28,9 @@ namespace leftfold {
 inline constexpr std::size_t kBatchEventsMax = 5'000;
 inline constexpr std::size_t kBuildBatchEventsMax = 10'000;
 inline constexpr std::size_t kBatchBytesMax = 16 << 20;
+// How long a live transaction folds; what is left of the batch is the next one's. A slow view tells
+// of what it has folded at least so often, gives its thread to the others, and ends soon.
+inline constexpr absl::Duration kBatchTimeMax = absl::Milliseconds(100);
 // Events beyond a gap that wait for it to be closed; more are dropped, for the store has them.
 inline constexpr std::size_t kHeldBackMax = 10'000;
 
@@ -65,8 +69,8 @@ class ViewRunner {
   // `limit` says how far it is folded at least before it is read by others; changes older than
   // kChangesKept before it are not recorded.
   Progress Step(Position limit = kNoLimit);
-  // The same to the head, through a reader that views share.
-  Progress Step(BatchReader& reader);
+  // The same to the head, through a reader that views share; for kBatchTimeMax of `clock`.
+  Progress Step(BatchReader& reader, const Clock& clock);
   // Takes events in any order, with duplicates and gaps, and folds what follows the checkpoint; a
   // gap is closed from the store. DATA_LOSS when the store does not have the missing event.
   Progress Offer(std::vector<RecordedEvent> events);
@@ -128,10 +132,11 @@ class ViewRunner {
   // Takes checkpoint and parking from the file.
   absl::Status ReadProgress();
   // So many events from the first on are known to follow one another (see BatchReader).
-  Progress Fold(std::span<const RecordedEvent> events, std::size_t linked);
-  // The last event is parked for `poison`, if that is given, instead of folded.
+  Progress Fold(std::span<const RecordedEvent> events, std::size_t linked, const Clock* clock);
+  // The last event is parked for `poison`, if that is given, instead of folded. With a clock it may
+  // fold the first events only.
   Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked,
-                          const absl::Status* poison = nullptr);
+                          const Clock* clock, const absl::Status* poison = nullptr);
   absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, bool& refused);
   absl::Status Park(const RecordedEvent& event, std::string_view reason);
   bool IsSkipped(const RecordedEvent& event) const;
@@ -140,7 +145,8 @@ class ViewRunner {
   void ReadParking();
   void Unpark();
   void WriteChanges(const sql::ConnectionWriteTx& tx, Position end);
-  Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events, std::size_t linked);
+  Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events, std::size_t linked,
+                      const Clock* clock);
   void HoldBack(std::vector<RecordedEvent> events);
   Progress FoldHeldBack();
   Progress CloseGap();

@@ -154,7 +154,7 @@ absl::Status ViewSlot::BeginServing() {
   return Serve();
 }
 
-ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
+ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Clock& clock) {
   if (ended) return {};
   if (paused) {
     resting = true;
@@ -167,8 +167,10 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   }
   runner->Resume();
   const Position before = runner->checkpoint();
-  const ViewRunner::Progress progress = serving ? runner->Step(reader) : runner->Step(build_to);
+  const ViewRunner::Progress progress =
+      serving ? runner->Step(reader, clock) : runner->Step(build_to);
   if (progress == ViewRunner::Progress::kStopped) return AfterStop(store);
+  RecordStopped(absl::OkStatus());
   const Position after = runner->checkpoint();
   if (!serving && after >= build_to) {
     if (const absl::Status begun = BeginServing(); !begun.ok()) {
@@ -185,8 +187,8 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader) {
   const bool behind =
       store.GetHead().position.value - after.value >= static_cast<std::int64_t>(kBatchEventsMax);
   const bool rests = serving && !behind;
-  return {Turn::Next::kStep,
-          rests ? RestAfter(*this, after.value - before.value) : absl::ZeroDuration()};
+  if (!rests) return {Turn::Next::kStep};
+  return {Turn::Next::kStep, RestAfter(*this, after.value - before.value), after, true};
 }
 
 ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {
@@ -220,10 +222,18 @@ void ViewSlot::Tell(const absl::Status& reason) {
     stopped = reason;
   }
   if (listener != nullptr) listener->OnStopped(view.name, reason);
+  RecordStopped(reason);
   const std::string message(reason.message());
   if (std::exchange(told, message) == message) return;
   LogEvent(LogLevel::kError, "view stopped",
            {{"view", std::string(view.name)}, {"reason", message}});
+}
+
+void ViewSlot::RecordStopped(const absl::Status& reason) {
+  if (recorded == reason) return;
+  // A disk that is full does not take it; it is tried again with the next reason.
+  const absl::Status written = sql::WriteStopped(views, view.name, view.version, reason);
+  recorded = written.ok() ? std::optional(reason) : std::nullopt;
 }
 
 std::vector<std::int64_t> ViewSlot::OtherGenerations() const {
@@ -300,6 +310,7 @@ absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
   told.clear();
   opens_again = false;
   LEFTFOLD_RETURN_IF_ERROR(Serve());
+  RecordStopped(absl::OkStatus());
   TellIfPaused();
   live.reset();
   RemoveGenerations(*this, [&](const sql::Generation& other) {

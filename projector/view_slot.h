@@ -3,6 +3,8 @@
 
 #include <absl/time/time.h>
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,7 +25,8 @@ namespace leftfold {
 // kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
 // written page serves. After events none of which it takes it rests for kBatchRestOthers at least.
 // The first event after a pause is folded at once. A view that somebody watches, or whose position
-// somebody waits for, always rests for the shortest time.
+// somebody waits for, always rests for the shortest time; not at all while the log has what is
+// waited for.
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
 inline constexpr absl::Duration kBatchRestOthers = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
@@ -64,6 +67,14 @@ struct ViewSlot {
   bool resting ABSL_GUARDED_BY(mu) = false;      // It has no task, and only a rebuild wakes it.
   bool opens_again ABSL_GUARDED_BY(mu) = false;  // No file could be opened, but that may pass.
   std::string told ABSL_GUARDED_BY(mu);          // The reason that was last printed.
+  // What the folder says of why it stays where it is; not known at first.
+  std::optional<absl::Status> recorded ABSL_GUARDED_BY(mu);
+
+  // Who waits for events that are in the log ends a rest, without waiting for a fold: of the view's
+  // task and of who hurries it, who takes the number out runs it.
+  std::atomic<std::uint64_t> rest = 0;         // Of the rest that it is in; 0: none.
+  std::atomic<std::uint64_t> rests_begun = 0;  // The last number.
+  std::atomic<std::int64_t> awaited = 0;       // The farthest of these events.
 
   // What others may know without waiting for a fold.
   Mutex status_mu;
@@ -87,6 +98,7 @@ struct ViewSlot {
     Next next = Next::kNothing;
     absl::Duration delay = absl::ZeroDuration();
     Position checkpoint = kBeforeFirst;
+    bool rests = false;  // The delay is a rest, which ends when somebody waits for more.
   };
 
   // Opens the served file, or the prepared one, or begins to build one where there is none or where
@@ -96,7 +108,8 @@ struct ViewSlot {
   // what interrupted builds have left.
   void Open(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Folds one batch. Where the served file turns out to be damaged, begins to build one anew.
-  Turn Step(EventStore& store, BatchReader& reader) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  Turn Step(EventStore& store, BatchReader& reader, const Clock& clock)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Stays where it is, and says why, until Resume.
   absl::Status Pause(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Ends a pause, and tries again what stopped the view. True when the caller must post its task.
@@ -124,6 +137,8 @@ struct ViewSlot {
   Turn OpenAgain(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn AfterStop(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Tell(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // For processes that only read; OK: it goes on.
+  void RecordStopped(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TellIfPaused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TellPaused(std::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Tells the listener and the status what the runner has done.

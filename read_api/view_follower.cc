@@ -37,7 +37,7 @@ class ViewFollower::OneView {
     MutexLock lock(mu_);
     if (stopped_) return false;
     Follow();
-    LookAtPause();
+    LookAtWhatHoldsIt();
     return true;
   }
   void Stop() {
@@ -78,7 +78,7 @@ class ViewFollower::OneView {
     data_version_ = version;
     position_ = checkpoint->position;
     told_ = Told::kServing;
-    paused_.reset();
+    held_ = absl::OkStatus();
     listener_.OnServing(view_.name, path_);
   }
 
@@ -108,15 +108,24 @@ class ViewFollower::OneView {
     } else {
       listener_.OnServing(view_.name, path_);
     }
-    paused_.reset();  // Either says that it goes on.
+    held_ = absl::OkStatus();  // Either says that it goes on.
   }
 
-  void LookAtPause() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    auto paused = sql::ReadPaused(folder_, view_.name);
-    if (!paused.ok() || *paused == paused_) return;
-    paused_ = *std::move(paused);
-    if (paused_) {
-      listener_.OnStopped(view_.name, sql::Paused(view_.name, *paused_));
+  // `why` is OK when nothing is known that keeps it where it is.
+  absl::Status ReadWhyHeld(absl::Status& why) const {
+    const auto paused = sql::ReadPaused(folder_, view_.name);
+    if (!paused.ok()) return paused.status();
+    if (!*paused) return sql::ReadStopped(folder_, view_.name, view_.version, why);
+    why = sql::Paused(view_.name, **paused);
+    return absl::OkStatus();
+  }
+
+  void LookAtWhatHoldsIt() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    absl::Status why;
+    if (!ReadWhyHeld(why).ok() || why == held_) return;
+    held_ = std::move(why);
+    if (!held_.ok()) {
+      listener_.OnStopped(view_.name, held_);
     } else if (told_ == Told::kServing) {
       listener_.OnApplied(view_.name, position_, {});
     } else {
@@ -131,8 +140,8 @@ class ViewFollower::OneView {
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
   enum class Told { kNothing, kBuilding, kServing, kStopped };
   Told told_ ABSL_GUARDED_BY(mu_) = Told::kNothing;
-  absl::Status failure_ ABSL_GUARDED_BY(mu_);               // Of kStopped.
-  std::optional<std::string> paused_ ABSL_GUARDED_BY(mu_);  // As told.
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);  // Of kStopped.
+  absl::Status held_ ABSL_GUARDED_BY(mu_);     // That it is paused or stopped, as told.
   std::unique_ptr<sql::Connection> connection_ ABSL_GUARDED_BY(mu_);
   // Of the connection.
   std::string path_ ABSL_GUARDED_BY(mu_);

@@ -21,10 +21,10 @@ inline constexpr absl::Duration kFollowInterval = absl::Milliseconds(10);
 inline constexpr int kFollowedKeysMax = 8'192;
 
 // Tells a listener of the views that another process builds, as its projector would: looks at
-// CURRENT, at PAUSED, and at the served file's `data_version`, and reads from it the checkpoint and
-// which keys changed. What it cannot know: how far a first build is (0 of 0), and why a view has
-// stopped, which here is behind. A file that cannot be opened is told as OnStopped, and looked at
-// again.
+// CURRENT, at PAUSED, at what is written there of why the view has stopped, and at the served
+// file's `data_version`, and reads from it the checkpoint and which keys changed. What it cannot
+// know: how far a first build is (0 of 0). A file that cannot be opened is told as OnStopped, and
+// looked at again.
 // Step-driven: one task at a time, which goes on until Stop. Thread-safe.
 class ViewFollower {
  public:

@@ -410,6 +410,17 @@ void ViewPool::WaitFor(const ViewEntry& view, Position min_position, absl::Durat
                        WaitDone done) {
   At(view).WaitFor(min_position, std::min(kFreshnessWaitMax, time_left - kAnswerReserve),
                    std::move(done));
+  std::shared_ptr<const Hurry> hurry;
+  {
+    MutexLock lock(mu_);
+    hurry = hurry_;
+  }
+  if (hurry != nullptr) (*hurry)(view.name, min_position);
+}
+
+void ViewPool::HurryBy(Hurry hurry) {
+  MutexLock lock(mu_);
+  hurry_ = std::make_shared<const Hurry>(std::move(hurry));
 }
 
 absl::StatusOr<std::optional<Lease>> ViewPool::TryLease(const ViewEntry& view) {

@@ -98,6 +98,7 @@ class ViewPool final : public ViewListener {
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
+  void HurryBy(Hurry hurry) override;
   bool IsWatched(std::string_view view) override {
     return (next_ != nullptr && next_->IsWatched(view)) || IsAwaited(view);
   }
@@ -110,7 +111,8 @@ class ViewPool final : public ViewListener {
   absl::StatusOr<bool> IsReadable(const ViewEntry& view, Position min_position) const;
   // Calls `done` when IsReadable is no longer false, at most min(kFreshnessWaitMax, time_left -
   // kAnswerReserve) from now; then with READ_MODEL_BEHIND {view, applied, min_position}. QUEUE_FULL
-  // at kPositionWaitersMax. Always calls `done` from a task, never from inside.
+  // at kPositionWaitersMax. Always calls `done` from a task, never from inside. A view of this
+  // process that rests is made to go on at once.
   void WaitFor(const ViewEntry& view, Position min_position, absl::Duration time_left,
                WaitDone done);
 
@@ -135,6 +137,8 @@ class ViewPool final : public ViewListener {
   // Filled by the constructor, then only read.
   absl::flat_hash_map<const ViewEntry*, std::shared_ptr<internal::ServedView>> views_;
   absl::flat_hash_map<std::string_view, internal::ServedView*> by_name_;
+  Mutex mu_;
+  std::shared_ptr<const Hurry> hurry_ ABSL_GUARDED_BY(mu_);
 };
 
 // The value of a position field (`min_position`, `resume_position`) of a request; `field` may be

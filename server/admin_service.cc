@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "core/page.h"
 #include "core/reject.h"
@@ -44,7 +45,7 @@ absl::StatusOr<RebuildAction> ActionOf(const admin::v1::RebuildViewRequest& requ
   return violations.ToStatus();
 }
 
-// Of RebuildView, SwitchView and RollbackView.
+// Of RebuildView, VerifyView, SwitchView and RollbackView.
 template <class Response>
 Response ToProto(const RebuildProgress& progress) {
   Response response;
@@ -54,10 +55,13 @@ Response ToProto(const RebuildProgress& progress) {
   auto* outcome = response.mutable_outcome();
   outcome->set_position(progress.position.value);
   outcome->set_generation(progress.generation);
-  outcome->set_equal(progress.equal);
-  outcome->set_difference(progress.difference);
   outcome->set_file(progress.file);
+  outcome->set_not_compared(progress.not_compared);
+  if (!progress.equal) return response;
+  outcome->set_equal(*progress.equal);
+  outcome->set_difference(progress.difference);
   outcome->set_content_hash(progress.content_hash);
+  outcome->set_compared_position(progress.compared_at.value);
   return response;
 }
 
@@ -135,6 +139,16 @@ grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
       *writer);
 }
 
+grpc::Status AdminService::VerifyView(grpc::ServerContext* context,
+                                      const admin::v1::VerifyViewRequest* request,
+                                      grpc::ServerWriter<admin::v1::VerifyViewResponse>* writer) {
+  const auto projector = GetProjector();
+  if (!projector.ok()) return rpc::ToGrpc(projector.status());
+  return Run(*context,
+             (*projector)->NewRebuild(request->view(), RebuildAction::kVerify, kBeforeFirst),
+             *writer);
+}
+
 grpc::Status AdminService::SwitchView(grpc::ServerContext* context,
                                       const admin::v1::SwitchViewRequest* request,
                                       grpc::ServerWriter<admin::v1::SwitchViewResponse>* writer) {
@@ -156,12 +170,15 @@ grpc::Status AdminService::Run(grpc::ServerContext& context,
                                absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
                                grpc::ServerWriter<Response>& writer) {
   if (!rebuild.ok()) return ToOperator(rebuild.status());
+  std::int64_t told = -1;
   while (true) {
     if (context.IsCancelled())
       return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
     if (stopping_) return rpc::ToGrpc(ServerStopping());
     const auto progress = (*rebuild)->Step();
     if (!progress.ok()) return ToOperator(progress.status());
+    // A comparison is many steps at one place.
+    if (std::exchange(told, progress->done) == progress->done && !progress->finished) continue;
     if (!writer.Write(ToProto<Response>(*progress)))
       return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
     if (progress->finished) return grpc::Status::OK;

@@ -51,6 +51,8 @@ class AdminService final : public admin::v1::AdminService::Service {
   grpc::Status RebuildView(grpc::ServerContext* context,
                            const admin::v1::RebuildViewRequest* request,
                            grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) override;
+  grpc::Status VerifyView(grpc::ServerContext* context, const admin::v1::VerifyViewRequest* request,
+                          grpc::ServerWriter<admin::v1::VerifyViewResponse>* writer) override;
   grpc::Status SwitchView(grpc::ServerContext* context, const admin::v1::SwitchViewRequest* request,
                           grpc::ServerWriter<admin::v1::SwitchViewResponse>* writer) override;
   grpc::Status RollbackView(grpc::ServerContext* context,

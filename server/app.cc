@@ -282,7 +282,7 @@ void App::Implementation::TryOtherLogLater() {
 }
 
 absl::Status App::Implementation::StartProjector() {
-  auto projector = Projector::Open(registry_, *store_, projecting_, health_.get(), views());
+  auto projector = Projector::Open(registry_, *store_, projecting_, clock_, health_.get(), views());
   if (!projector.ok()) return projector.status();
   projector_ = *std::move(projector);
   projector_->Start();

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/mutex.h"
@@ -37,6 +38,7 @@ class ViewHealth final : public ViewListener {
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
+  void HurryBy(Hurry hurry) override { pool_.HurryBy(std::move(hurry)); }
   bool IsWatched(std::string_view view) override { return pool_.IsWatched(view); }
 
  private:

@@ -4,19 +4,15 @@
 #include <SQLiteCpp/Exception.h>
 #include <SQLiteCpp/Statement.h>
 
-#include <vector>
+#include <limits>
+#include <optional>
+#include <utility>
 
-#include "core/sha256.h"
 #include "core/status.h"
 
 namespace leftfold::sql {
-namespace {
 
-struct Table {
-  std::string name;
-  std::vector<std::string> columns;
-  std::vector<std::string> key;  // Columns of the primary key; all columns where there is none.
-};
+namespace {
 
 std::string Quoted(const std::string& name) { return "\"" + name + "\""; }
 
@@ -24,29 +20,6 @@ std::string Joined(const std::vector<std::string>& names) {
   std::string out;
   for (const std::string& name : names) out += (out.empty() ? "" : ", ") + Quoted(name);
   return out;
-}
-
-std::vector<Table> TablesOf(SQLite::Database& database) {
-  std::vector<Table> tables;
-  SQLite::Statement list(database,
-                         "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type "
-                         "IN ('table', 'virtual') "
-                         "AND name NOT LIKE 'leftfold\\_%' ESCAPE '\\' AND name NOT LIKE "
-                         "'sqlite\\_%' ESCAPE '\\' ORDER BY name");
-  while (list.executeStep()) {
-    Table table;
-    table.name = list.getColumn(0).getString();
-    if (list.getColumn(1).getString() == "virtual") table.key = {"rowid"};
-    SQLite::Statement columns(database, "SELECT name, pk FROM pragma_table_info(?) ORDER BY cid");
-    columns.bind(1, table.name);
-    while (columns.executeStep()) {
-      table.columns.push_back(columns.getColumn(0).getString());
-      if (columns.getColumn(1).getInt() > 0) table.key.push_back(table.columns.back());
-    }
-    if (table.key.empty()) table.key = table.columns;
-    tables.push_back(std::move(table));
-  }
-  return tables;
 }
 
 // Numbers as SQLite prints them.
@@ -71,86 +44,137 @@ bool Same(const SQLite::Column& a, const SQLite::Column& b) {
   return BytesOf(a) == BytesOf(b);
 }
 
-// "room_id = oak" of the row that the statement is at; the key's columns stand before the table's.
-std::string KeyOf(SQLite::Statement& row, const Table& table) {
-  std::string key;
-  for (std::size_t i = 0; i < table.key.size(); ++i) {
-    key += fmt::format("{}{} = {}", key.empty() ? "" : ", ", table.key[i],
-                       Printed(row.getColumn(static_cast<int>(i))));
-  }
-  return key;
-}
-
-std::string SelectAllOf(const Table& table) {
-  return fmt::format("SELECT {}, {} FROM {} ORDER BY {}", Joined(table.key), Joined(table.columns),
-                     Quoted(table.name), Joined(table.key));
-}
-
-std::string DifferenceIn(const Table& table, SQLite::Database& live, SQLite::Database& rebuilt) {
-  SQLite::Statement a(live, SelectAllOf(table));
-  SQLite::Statement b(rebuilt, SelectAllOf(table));
-  while (true) {
-    const bool in_live = a.executeStep();
-    const bool in_rebuilt = b.executeStep();
-    if (!in_live && !in_rebuilt) return "";
-    if (!in_rebuilt)
-      return fmt::format("table {}: the row {} is only in the live view", table.name,
-                         KeyOf(a, table));
-    if (!in_live)
-      return fmt::format("table {}: the row {} is only in the rebuilt view", table.name,
-                         KeyOf(b, table));
-    for (std::size_t i = 0; i < table.key.size(); ++i) {
-      const int column = static_cast<int>(i);
-      if (Same(a.getColumn(column), b.getColumn(column))) continue;
-      return fmt::format("table {}: the live view has the row {} where the rebuilt one has {}",
-                         table.name, KeyOf(a, table), KeyOf(b, table));
-    }
-    for (std::size_t i = 0; i < table.columns.size(); ++i) {
-      const int column = static_cast<int>(table.key.size() + i);
-      if (Same(a.getColumn(column), b.getColumn(column))) continue;
-      return fmt::format("table {}, row {}, column {}: live {}, rebuilt {}", table.name,
-                         KeyOf(a, table), table.columns[i], Printed(a.getColumn(column)),
-                         Printed(b.getColumn(column)));
-    }
-  }
-}
-
 }  // namespace
 
-absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt) {
-  try {
-    const std::vector<Table> tables = TablesOf(live.database());
-    if (tables.size() != TablesOf(rebuilt.database()).size())
-      return "the views have different tables";
-    for (const Table& table : tables) {
-      if (std::string difference = DifferenceIn(table, live.database(), rebuilt.database());
-          !difference.empty()) {
-        return difference;
-      }
+// The statements' columns: those of the key, then those of the table.
+struct ContentReader::Open {
+  Open(Table opened, Connection* live, Connection& rebuilt)
+      : table(std::move(opened)), b(rebuilt.database(), SelectAll()) {
+    if (live != nullptr) a.emplace(live->database(), SelectAll());
+  }
+  std::string SelectAll() const {
+    return fmt::format("SELECT {}, {} FROM {} ORDER BY {}", Joined(table.key),
+                       Joined(table.columns), Quoted(table.name), Joined(table.key));
+  }
+  // "room_id = oak" of the row that the statement is at.
+  std::string KeyOf(SQLite::Statement& row) const {
+    std::string key;
+    for (std::size_t i = 0; i < table.key.size(); ++i) {
+      key += fmt::format("{}{} = {}", key.empty() ? "" : ", ", table.key[i],
+                         Printed(row.getColumn(static_cast<int>(i))));
+    }
+    return key;
+  }
+  std::string Difference(bool in_live, bool in_rebuilt) {
+    if (!in_live && !in_rebuilt) return "";
+    if (!in_rebuilt)
+      return fmt::format("table {}: the row {} is only in the live view", table.name, KeyOf(*a));
+    if (!in_live)
+      return fmt::format("table {}: the row {} is only in the rebuilt view", table.name, KeyOf(b));
+    for (int column = 0; column < b.getColumnCount(); ++column) {
+      if (Same(a->getColumn(column), b.getColumn(column))) continue;
+      const auto own = static_cast<std::size_t>(column) - table.key.size();
+      if (own >= table.columns.size())
+        return fmt::format("table {}: the live view has the row {} where the rebuilt one has {}",
+                           table.name, KeyOf(*a), KeyOf(b));
+      return fmt::format("table {}, row {}, column {}: live {}, rebuilt {}", table.name, KeyOf(*a),
+                         table.columns[own], Printed(a->getColumn(column)),
+                         Printed(b.getColumn(column)));
     }
     return "";
+  }
+
+  const Table table;
+  std::optional<SQLite::Statement> a;  // Of the live view.
+  SQLite::Statement b;
+};
+
+ContentReader::ContentReader(Connection* live, Connection& rebuilt)
+    : live_(live), rebuilt_(rebuilt) {}
+ContentReader::~ContentReader() = default;
+
+void ContentReader::Begin() {
+  const auto tables_of = [](SQLite::Database& database) {
+    std::deque<Table> tables;
+    SQLite::Statement list(
+        database,
+        "SELECT name, type FROM pragma_table_list WHERE schema = 'main' AND type "
+        "IN ('table', 'virtual') "
+        "AND name NOT LIKE 'leftfold\\_%' ESCAPE '\\' AND name NOT LIKE "
+        "'sqlite\\_%' ESCAPE '\\' ORDER BY name");
+    while (list.executeStep()) {
+      Table table;
+      table.name = list.getColumn(0).getString();
+      if (list.getColumn(1).getString() == "virtual") table.key = {"rowid"};
+      SQLite::Statement columns(database, "SELECT name, pk FROM pragma_table_info(?) ORDER BY cid");
+      columns.bind(1, table.name);
+      while (columns.executeStep()) {
+        table.columns.push_back(columns.getColumn(0).getString());
+        if (columns.getColumn(1).getInt() > 0) table.key.push_back(table.columns.back());
+      }
+      if (table.key.empty()) table.key = table.columns;
+      tables.push_back(std::move(table));
+    }
+    return tables;
+  };
+  tables_ = tables_of(rebuilt_.database());
+  if (live_ == nullptr || tables_of(live_->database()).size() == tables_.size()) return;
+  difference_ = "the views have different tables";
+  live_ = nullptr;
+}
+
+// The next row; false when there is none.
+bool ContentReader::Next() {
+  while (open_ == nullptr) {
+    if (tables_.empty()) return false;
+    open_ = std::make_unique<Open>(std::move(tables_.front()), live_, rebuilt_);
+    tables_.pop_front();
+    hash_.AddLengthPrefixed(open_->table.name);
+  }
+  const bool in_rebuilt = open_->b.executeStep();
+  if (open_->a) {
+    const bool in_live = open_->a->executeStep();
+    difference_ = open_->Difference(in_live, in_rebuilt);
+    if (!difference_.empty()) {
+      live_ = nullptr;
+      open_->a.reset();
+    }
+  }
+  if (!in_rebuilt) {
+    open_.reset();
+    return true;
+  }
+  for (int column = 0; column < open_->b.getColumnCount(); ++column) {
+    const SQLite::Column value = open_->b.getColumn(column);
+    hash_.AddLengthPrefixed(fmt::to_string(value.getType())).AddLengthPrefixed(BytesOf(value));
+  }
+  return true;
+}
+
+absl::StatusOr<bool> ContentReader::Step(std::int64_t rows) {
+  try {
+    if (!std::exchange(begun_, true)) Begin();
+    for (; rows > 0; --rows) {
+      if (!Next()) return true;
+    }
+    return false;
   } catch (const SQLite::Exception& e) {
     return ToStatus(e.getExtendedErrorCode(), e.what());
   }
+}
+
+absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt) {
+  ContentReader reader(&live, rebuilt);
+  const auto through = reader.Step(std::numeric_limits<std::int64_t>::max());
+  if (!through.ok()) return through.status();
+  return reader.difference();
 }
 
 absl::StatusOr<std::string> ContentHash(Connection& view) {
-  try {
-    Sha256 hash;
-    for (const Table& table : TablesOf(view.database())) {
-      hash.AddLengthPrefixed(table.name);
-      SQLite::Statement rows(view.database(), SelectAllOf(table));
-      while (rows.executeStep()) {
-        for (int column = 0; column < rows.getColumnCount(); ++column) {
-          const SQLite::Column value = rows.getColumn(column);
-          hash.AddLengthPrefixed(fmt::to_string(value.getType())).AddLengthPrefixed(BytesOf(value));
-        }
-      }
-    }
-    return ToHex(AsBytes(hash.Finish()));
-  } catch (const SQLite::Exception& e) {
-    return ToStatus(e.getExtendedErrorCode(), e.what());
-  }
+  ContentReader reader(nullptr, view);
+  const auto through = reader.Step(std::numeric_limits<std::int64_t>::max());
+  if (!through.ok()) return through.status();
+  return reader.Hash();
 }
 
 }  // namespace leftfold::sql

@@ -3,20 +3,56 @@
 
 #include <absl/status/statusor.h>
 
+#include <cstdint>
+#include <deque>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "core/sha256.h"
 #include "sql/connection.h"
 
 namespace leftfold::sql {
 
-// Compares the content of two view files: every ordinary table in the order of its primary key (of
-// all columns where it has none), every virtual table (FTS5) by the rows that it returns. Tables
-// whose names begin with "leftfold_" are left out. Returns "" when they are equal, else the first
-// row that differs, in words.
-absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt);
+// Reads the content of a view file in steps: every ordinary table in the order of its primary key
+// (of all columns where it has none), every virtual table (FTS5) by the rows that it returns.
+// Tables whose names begin with "leftfold_" are left out. Where there is a live view as well, it is
+// compared with that, up to the first row that differs. Not thread-safe; both connections must
+// outlive it, and each be in one transaction, or nobody write to its file.
+class ContentReader {
+ public:
+  ContentReader(Connection* live, Connection& rebuilt);
+  ~ContentReader();
 
-// SHA-256 in hexadecimal over the same content: files without a difference have the same, on any
-// machine.
+  // So many rows; true when it is through. Not after that, nor after an error.
+  absl::StatusOr<bool> Step(std::int64_t rows);
+  // Once it is through: the first row that differs, in words, "" when there is none; and the
+  // SHA-256 in hexadecimal over the rebuilt content: files without a difference have the same, on
+  // any machine.
+  const std::string& difference() const { return difference_; }
+  std::string Hash() { return ToHex(AsBytes(hash_.Finish())); }
+
+ private:
+  struct Table {
+    std::string name;
+    std::vector<std::string> columns;
+    std::vector<std::string> key;  // Columns of the primary key; all columns where there is none.
+  };
+  struct Open;  // The table that is read.
+  void Begin();
+  bool Next();
+
+  Connection* live_;  // None once a difference is found.
+  Connection& rebuilt_;
+  std::deque<Table> tables_;  // That are to be read.
+  std::unique_ptr<Open> open_;
+  bool begun_ = false;
+  std::string difference_;
+  Sha256 hash_;
+};
+
+// All at once: "" when they are equal, else the first row that differs.
+absl::StatusOr<std::string> FirstDifference(Connection& live, Connection& rebuilt);
 absl::StatusOr<std::string> ContentHash(Connection& view);
 
 }  // namespace leftfold::sql

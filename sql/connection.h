@@ -71,6 +71,8 @@ class Connection {
 
   const absl::Status& status() const { return status_; }
   void ClearStatus() { status_ = absl::OkStatus(); }
+  // Somebody else's failure, to the same effect.
+  void Fail(const absl::Status& failure) { status_.Update(failure); }
   SQLite::Database& database() { return database_; }
   std::int64_t changes() { return database_.getChanges(); }
   // Changes when another connection commits to the file.

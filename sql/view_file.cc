@@ -97,6 +97,10 @@ std::string PausedPath(const std::string& views, std::string_view name) {
   return ViewFolder(views, name) + "/PAUSED";
 }
 
+std::string StoppedPath(const std::string& views, std::string_view name, int version) {
+  return fmt::format("{}/{}.stopped", ViewFolder(views, name), version);
+}
+
 absl::Status ReplaceCurrent(const std::string& views, std::string_view name,
                             std::string_view text) {
   return ReplaceDurably(CurrentPath(views, name), text);
@@ -291,6 +295,39 @@ absl::Status WritePaused(const std::string& views, std::string_view name,
     return FromErrno("cannot remove", path);
   }
   return SyncFolder(ViewFolder(views, name));
+}
+
+absl::Status ReadStopped(const std::string& views, std::string_view name, int version,
+                         absl::Status& why) {
+  const auto text = ReadIfThere(StoppedPath(views, name, version));
+  if (!text.ok()) return text.status();
+  why = absl::OkStatus();
+  if (!*text) return absl::OkStatus();
+  // "15 DATA_LOSS", or "15 ", then the message.
+  const std::pair<std::string, std::string> parts =
+      absl::StrSplit(**text, absl::MaxSplits('\n', 1));
+  const std::pair<std::string, std::string> head = absl::StrSplit(parts.first, ' ');
+  int code = 0;
+  if (!absl::SimpleAtoi(head.first, &code) || code == 0)
+    return Error(absl::StatusCode::kInternal, "{} cannot be read",
+                 StoppedPath(views, name, version));
+  core::v1::ErrorReason reason{};
+  why = core::v1::ErrorReason_Parse("ERROR_REASON_" + head.second, &reason)
+            ? Reject(reason, parts.second)
+            : absl::Status(static_cast<absl::StatusCode>(code), parts.second);
+  return absl::OkStatus();
+}
+
+absl::Status WriteStopped(const std::string& views, std::string_view name, int version,
+                          const absl::Status& reason) {
+  const std::string path = StoppedPath(views, name, version);
+  if (reason.ok()) {
+    if (unlink(path.c_str()) == 0 || errno == ENOENT) return absl::OkStatus();
+    return FromErrno("cannot remove", path);
+  }
+  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(ViewFolder(views, name)));
+  return ReplaceDurably(path, fmt::format("{} {}\n{}", static_cast<int>(reason.code()),
+                                          ReasonOf(reason), ToStd(reason.message())));
 }
 
 absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& path,

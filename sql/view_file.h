@@ -26,6 +26,8 @@ namespace leftfold::sql {
 //       served before, to which it can be rolled back
 //   <views>/<name>/PAUSED
 //       there while an operator has paused the view: why
+//   <views>/<name>/<version>.stopped
+//       there while this version is stopped: why, for processes that only read
 //   <views>/<name>/<version>.lock
 //       locked by the process that writes generations of this version
 // Database files are never renamed. None of these functions is safe against two processes that
@@ -99,6 +101,14 @@ absl::StatusOr<std::optional<std::string>> ReadPaused(const std::string& views,
 absl::Status WritePaused(const std::string& views, std::string_view name,
                          const std::optional<std::string>& why);
 
+// Why this version stays where it is, as the process that builds it last said; `why` is OK when it
+// goes on, as far as is known. Of the details of a reason only its name is kept.
+absl::Status ReadStopped(const std::string& views, std::string_view name, int version,
+                         absl::Status& why);
+// OK: it goes on, which need not be so after a power loss: who builds the view says it again.
+absl::Status WriteStopped(const std::string& views, std::string_view name, int version,
+                          const absl::Status& reason);
+
 // What a view file knows of its place in the log; stored in the rows' own transaction.
 struct Checkpoint {
   Position position;
@@ -156,6 +166,7 @@ class ConnectionWriteTx final : public WriteTx {
   Position applied() override;
   const absl::Status& status() const override { return connection_.status(); }
   void Touch(std::string_view key) override;
+  void Fail(const absl::Status& why) override { connection_.Fail(why); }
   // The position that following touches belong to.
   void SetPosition(Position position) { position_ = position; }
   // Each touched key with the last position that touched it.

@@ -68,7 +68,9 @@ absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
     result.finished = true;
     result.position = Position{outcome.position()};
     result.generation = outcome.generation();
-    result.equal = outcome.equal();
+    if (outcome.has_equal()) result.equal = outcome.equal();
+    result.compared_at = Position{outcome.compared_position()};
+    result.not_compared = outcome.not_compared();
     result.difference = outcome.difference();
     result.file = outcome.file();
     result.content_hash = outcome.content_hash();
@@ -92,6 +94,14 @@ absl::StatusOr<RebuildProgress> ToTheEnd(absl::StatusOr<std::unique_ptr<Rebuild>
   }
 }
 
+// How it was to what was served.
+std::string Compared(const RebuildProgress& result) {
+  if (!result.equal) return fmt::format("not compared: {}", result.not_compared);
+  const std::int64_t position = result.compared_at.value;
+  if (*result.equal) return fmt::format("equal at position {}", position);
+  return fmt::format("DIFFERENT at position {}\n  {}", position, result.difference);
+}
+
 int Report(const std::string& view, const ReplayOptions& options,
            const absl::StatusOr<RebuildProgress>& result) {
   if (!result.ok()) {
@@ -101,17 +111,15 @@ int Report(const std::string& view, const ReplayOptions& options,
   const std::int64_t position = result->position.value;
   switch (ActionOf(options)) {
     case RebuildAction::kSwitch:
-      Print("{}: generation {} is served, folded up to position {}\n", view, result->generation,
-            position);
+      Print("{}: generation {} is served, folded up to position {}\n  {}\n", view,
+            result->generation, position, Compared(*result));
       return 0;
     case RebuildAction::kKeep:
       Print("{}: as of position {} in {}\n", view, position, result->file);
       return 0;
     case RebuildAction::kVerify:
-      Print("{}: {} at position {}\n", view, result->equal ? "equal" : "DIFFERENT", position);
-      Print("  content {}\n", result->content_hash);
-      if (!result->equal) Print("  {}\n", result->difference);
-      return result->equal ? 0 : 1;
+      Print("{}: {}\n  content {}\n", view, Compared(*result), result->content_hash);
+      return result->equal.value_or(false) ? 0 : 1;
     case RebuildAction::kPrepare:
       Print("{}: generation {} is prepared up to position {}; the start of this binary serves it\n",
             view, result->generation, position);
@@ -158,7 +166,8 @@ int Offline(const Registry& registry, const std::string& data, const ReplayOptio
   auto lock = RoleLock::Take(data, kRole);
   if (!lock.ok()) return Fail("replay", lock.status());
   ThreadPool unused("unused", 1);
-  auto projector = Projector::Open(registry, **store, unused, nullptr, data + "/views");
+  const SystemClock clock;
+  auto projector = Projector::Open(registry, **store, unused, clock, nullptr, data + "/views");
   if (!projector.ok()) return Fail("replay", projector.status());
   return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
     return ToTheEnd((*projector)->NewRebuild(view, ActionOf(options), Position{options.until}),

@@ -65,7 +65,8 @@ void OrderDirectory::Change(const EventMeta& meta, WriteTx& tx,
   {
     Rows rows =
         tx.Query("SELECT position, document FROM placed WHERE order_id = ?", meta.aggregate_id());
-    if (!rows.Next() || !Decode(rows.Blob(1), order)) return;
+    if (!rows.Next()) return;
+    if (!DecodeOrFail(rows.Blob(1), "order", meta.aggregate_id(), order, tx)) return;
     position = rows.Int(0);
   }
   change(order);

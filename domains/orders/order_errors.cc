@@ -44,10 +44,11 @@ struct Row {
   v1::ProcessError error;
 };
 
-std::optional<Row> FindError(std::string_view error_id, ReadTx& tx) {
+std::optional<Row> FindError(std::string_view error_id, WriteTx& tx) {
   Rows rows = tx.Query("SELECT position, document FROM error WHERE error_id = ?", error_id);
   Row row;
-  if (!rows.Next() || !Decode(rows.Blob(1), row.error)) return std::nullopt;
+  if (!rows.Next() || !DecodeOrFail(rows.Blob(1), "error", error_id, row.error, tx))
+    return std::nullopt;
   row.position = rows.Int(0);
   return row;
 }
@@ -216,10 +217,10 @@ std::vector<std::string> OrderErrors::Keys(const v1::WatchErrorsRequest& watch,
 
 absl::StatusOr<v1::WatchErrorsResponse> OrderErrors::Answer(const v1::WatchErrorsRequest&,
                                                             std::string_view key, ReadTx& tx) {
-  std::optional<Row> row = FindError(key, tx);
-  if (!row) return BrokenRow("error", key);
+  Rows rows = tx.Query("SELECT document FROM error WHERE error_id = ?", key);
   v1::WatchErrorsResponse response;
-  *response.mutable_error() = std::move(row->error);
+  if (!rows.Next() || !Decode(rows.Blob(0), *response.mutable_error()))
+    return BrokenRow("error", key);
   return response;
 }
 

@@ -50,7 +50,8 @@ void Change(const Event& event, const EventMeta& meta, WriteTx& tx,
   v1::Payment payment;
   {
     Rows rows = tx.Query("SELECT document FROM payment WHERE payment_id = ?", meta.aggregate_id());
-    if (!rows.Next() || !Decode(rows.Blob(0), payment)) return;
+    if (!rows.Next()) return;
+    if (!DecodeOrFail(rows.Blob(0), "payment", meta.aggregate_id(), payment, tx)) return;
   }
   fold::Apply(payment, event);
   more(payment);

@@ -35,7 +35,8 @@ void RoomDirectory::Change(const EventMeta& meta, WriteTx& tx,
   v1::Room room;
   {
     Rows rows = tx.Query("SELECT document FROM room WHERE room_id = ?", meta.aggregate_id());
-    if (!rows.Next() || !Decode(rows.Blob(0), room)) return;
+    if (!rows.Next()) return;
+    if (!DecodeOrFail(rows.Blob(0), "room", meta.aggregate_id(), room, tx)) return;
   }
   change(room);
   Stamp(meta, room);

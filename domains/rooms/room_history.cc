@@ -84,7 +84,7 @@ void RoomHistory::Record(const EventMeta& meta, WriteTx& tx) {
       meta.aggregate_id(), version, meta.position());
   if ((version + 1) % kEventsPerState != 0) return;
   const std::optional<Room::State> state = StateAt(meta.aggregate_id(), version, tx);
-  if (!state) return;
+  if (!state) return tx.Fail(BrokenRow("room", meta.aggregate_id()));
   const std::string bytes = state->SerializeAsString();
   tx.Exec(
       "INSERT INTO state (room, version, state) "

@@ -70,7 +70,6 @@ class Admin : public ProjectorViews {
   }
 
   using Stub = admin::v1::AdminService::Stub;
-  testing::FakeClock clock_;
   std::atomic<Projector*> projecting_ = nullptr;
   std::unique_ptr<AdminService> service_;
   std::unique_ptr<rpc::RpcServer> server_;
@@ -167,6 +166,30 @@ TEST_F(Admin, ParkedEventsArePagedSkippedAndRetried) {
   EXPECT_EQ(listed.events(0).skip().by(), "ann");
   EXPECT_EQ(listed.events(0).skip().why(), "it is a test");
   EXPECT_EQ(listed.events(0).skip().at().seconds(), testing::FakeClock::kStartSeconds);
+}
+
+TEST_F(Admin, AViewIsVerifiedAndNothingIsSaidOfWhatWasNotCompared) {
+  admin::v1::VerifyViewRequest verify;
+  verify.set_view("trails");
+  ASSERT_EQ(Stream<admin::v1::VerifyViewResponse>(&Stub::VerifyView, verify).code,
+            grpc::StatusCode::OK);
+  EXPECT_TRUE(outcome_.has_equal());
+  EXPECT_TRUE(outcome_.equal()) << outcome_.difference();
+  EXPECT_EQ(outcome_.compared_position(), 3);
+  EXPECT_EQ(outcome_.content_hash().size(), 64U);
+  {
+    auto raw = sql::Connection::Open(listener_.files["trails"], {.role = sql::Role::kWriter});
+    ASSERT_TRUE((*raw)->Run("DELETE FROM trail").ok()) << (*raw)->status();
+  }
+  ASSERT_EQ(Rebuild(admin::v1::RebuildViewRequest::ACTION_SWITCH).code, grpc::StatusCode::OK);
+  EXPECT_TRUE(outcome_.has_equal());
+  EXPECT_FALSE(outcome_.equal());
+  EXPECT_THAT(outcome_.difference(), HasSubstr("is only in the rebuilt view"));
+  admin::v1::RollbackViewRequest rollback;
+  rollback.set_view("trails");
+  ASSERT_EQ(Stream<admin::v1::RollbackViewResponse>(&Stub::RollbackView, rollback).code,
+            grpc::StatusCode::OK);
+  EXPECT_FALSE(outcome_.has_equal()) << "nothing was compared";
 }
 
 TEST_F(Admin, AGenerationIsServedAndRolledBack) {

@@ -373,7 +373,7 @@ class ProjectorNextVersion : public ProjectorViews {
   void Start(const Registry& registry) {
     projector_.reset();
     listener_.lines.clear();
-    projector_ = *Projector::Open(registry, store_, executor_, &listener_, folder_.path());
+    projector_ = *Projector::Open(registry, store_, executor_, clock_, &listener_, folder_.path());
     projector_->Start();
   }
   Registry next_;
@@ -478,7 +478,7 @@ TEST_F(ProjectorNextVersion, APreparedFileOfAnotherLogIsNotServed) {
   projector_.reset();
   FakeStore restored;
   restored.AddNames({"a", "x"});
-  projector_ = *Projector::Open(next_, restored, executor_, &listener_, folder_.path());
+  projector_ = *Projector::Open(next_, restored, executor_, clock_, &listener_, folder_.path());
   projector_->Start();
   Run();
   EXPECT_EQ(Served(), "2: A X");
@@ -503,7 +503,7 @@ class ProjectorPlantedBug : public ProjectorViews {
   std::string DifferenceAfter(const Registry& registry, bool& wrong) {
     store_.AddNames({"a", "b", "c", "d"});
     wrong = true;
-    projector_ = *Projector::Open(registry, store_, executor_, &listener_, folder_.path());
+    projector_ = *Projector::Open(registry, store_, executor_, clock_, &listener_, folder_.path());
     projector_->Start();
     Run();
     EXPECT_EQ(StatusOf("count").state, ViewState::kLive);
@@ -533,7 +533,7 @@ TEST_F(ProjectorPlantedBug, RowsThatWereCommittedWithoutTheCheckpointAreFound) {
   Registry registry;
   registry.Add<Count>();
   store_.AddNames({"a", "b"});
-  projector_ = *Projector::Open(registry, store_, executor_, &listener_, folder_.path());
+  projector_ = *Projector::Open(registry, store_, executor_, clock_, &listener_, folder_.path());
   projector_->Start();
   Run();
   const std::string path = listener_.files["count"];
@@ -547,7 +547,7 @@ TEST_F(ProjectorPlantedBug, RowsThatWereCommittedWithoutTheCheckpointAreFound) {
     sql::WriteCheckpoint(**raw, before);
     ASSERT_TRUE((*raw)->Commit().ok());
   }
-  projector_ = *Projector::Open(registry, store_, executor_, &listener_, folder_.path());
+  projector_ = *Projector::Open(registry, store_, executor_, clock_, &listener_, folder_.path());
   projector_->Start();
   Run();
   const auto rebuild = projector_->NewRebuild("count", RebuildAction::kVerify, kBeforeFirst);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "projector/projector.h"
+#include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
 
@@ -27,7 +28,8 @@ class ProjectorViews : public ::testing::Test {
 
   void Open(EventStore& store) {
     projector_.reset();
-    auto projector = Projector::Open(registry_, store, executor_, &listener_, folder_.path());
+    auto projector =
+        Projector::Open(registry_, store, executor_, clock_, &listener_, folder_.path());
     ASSERT_TRUE(projector.ok()) << projector.status();
     projector_ = *std::move(projector);
   }
@@ -59,6 +61,12 @@ class ProjectorViews : public ::testing::Test {
     }
     return files;
   }
+  // What processes that only read are told of the view Names.
+  absl::Status WhyStopped(int version) {
+    absl::Status why;
+    EXPECT_TRUE(sql::ReadStopped(folder_.path(), "names", version, why).ok());
+    return why;
+  }
   // What is served of the view Names, as the read side sees it.
   std::string Served() { return RowsOf(listener_.files["names"]); }
 
@@ -81,6 +89,7 @@ class ProjectorViews : public ::testing::Test {
   Registry registry_;
   ListenerLog listener_;
   ManualExecutor executor_;
+  testing::FakeClock clock_;
   FakeStore store_;
   std::unique_ptr<Projector> projector_;
 };

@@ -81,6 +81,30 @@ TEST_F(ProjectorViews, APoisonEventStopsItsViewAloneWithReasonAndPosition) {
   EXPECT_EQ(executor_.size(), 0U);
 }
 
+TEST_F(ProjectorViews, WhyAViewHasStoppedIsWrittenDownUntilItGoesOn) {
+  const auto written = [&] { return WhyStopped(1); };
+  StartAndRun();
+  EXPECT_TRUE(written().ok());
+  const RecordedEvent lost = store_.Add("room-a", rooms::v1::RoomCreated());
+  store_.AddNames({"b"});
+  store_.Remove(lost.position);
+  store_.Wake();
+  Run();
+  EXPECT_EQ(ReasonOf(written()), "DATA_LOSS");
+  EXPECT_EQ(std::string(written().message()), StatusOf("names").reason);
+  EXPECT_THAT(StatusOf("names").reason, HasSubstr("stopped at position 1: "));
+  projector_.reset();
+  EXPECT_FALSE(written().ok()) << "nobody lets it go on";
+  store_.events.insert(store_.events.begin(), lost);  // Restored from a backup.
+  StartAndRun();
+  EXPECT_TRUE(written().ok()) << written();
+  Write({"poison"});
+  Run();
+  EXPECT_EQ(written().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(std::string(written().message()), StatusOf("names").reason);
+  EXPECT_TRUE(WhyStopped(2).ok()) << "another version";
+}
+
 TEST_F(ProjectorViews, APoisonEventStopsAViewThatIsStillBuilt) {
   store_.AddNames({"a", "poison"});
   StartAndRun();
@@ -273,6 +297,50 @@ TEST_F(ProjectorViews, RestLongerAfterEventsThatAreNotTheirs) {
   EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
 }
 
+TEST_F(ProjectorViews, WhoWaitsForEventsOfTheLogEndsARest) {
+  StartAndRun();
+  std::vector<std::string> many;
+  for (int i = 0; i < 100; ++i) many.push_back(fmt::format("n{}", i));
+  Write(many);
+  executor_.Advance(absl::ZeroDuration());
+  ASSERT_EQ(StatusOf("names").checkpoint, Position{100});
+  Write({"next"});
+  listener_.hurry("names", Position{102});
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{100}) << "the log has no 102 yet";
+  listener_.hurry("names", Position{101});
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{101});
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{100}) << "nobody waits for it";
+  Run();
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{101});
+  const int reads = store_.reads;
+  Write({"more"});
+  Run();
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{102});
+  EXPECT_EQ(store_.reads, reads + 3) << "a rest that was ended has no task of its own";
+  listener_.hurry("nothing", Position{1});
+}
+
+TEST_F(ProjectorViews, DoNotRestWhileTheLogHasWhatWasWaitedForMeanwhile) {
+  StartAndRun();
+  listener_.on_applied = [&](std::string_view view) {
+    if (store_.events.size() > 1) return;
+    store_.AddNames({"b"});
+    listener_.hurry(view, Position{2});  // Before it has a rest that could be ended.
+  };
+  Write({"a"});
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(StatusOf("names").checkpoint.value + StatusOf("count").checkpoint.value, 3)
+      << "who waits for one of them";
+  listener_.on_applied = nullptr;
+  Run();
+  const auto hurry = listener_.hurry;
+  projector_.reset();
+  hurry("names", Position{1});
+  EXPECT_EQ(executor_.size(), 0U) << "after the end nobody hurries";
+}
+
 TEST_F(ProjectorViews, FollowTheHeadWithOneReadForAll) {
   StartAndRun();
   const int before = store_.reads;
@@ -342,7 +410,7 @@ TEST_F(ProjectorRebuild, VerifyFindsTheViewEqualAndLeavesNothing) {
   const auto result = DoRebuild(RebuildAction::kVerify);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->finished);
-  EXPECT_TRUE(result->equal);
+  EXPECT_EQ(result->equal, true);
   EXPECT_EQ(result->position, Position{2});
   EXPECT_THAT(Files(), ElementsAre("1-1.db"));
   Write({"c"});
@@ -359,7 +427,7 @@ TEST_F(ProjectorRebuild, VerifyNamesThePlantedDifference) {
   }
   const auto result = DoRebuild(RebuildAction::kVerify);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_FALSE(result->equal);
+  EXPECT_EQ(result->equal, false);
   EXPECT_EQ(result->difference,
             "table name, row position = 2, column name: live forged, rebuilt b");
   EXPECT_EQ(Served(), "3: a forged c");
@@ -377,28 +445,64 @@ TEST_F(ProjectorRebuild, VerifyFindsMissingAndAddedRows) {
             "table name: the row position = 9 is only in the live view");
 }
 
-TEST_F(ProjectorRebuild, VerifyPausesTheLiveViewAtOnePositionAndLetsItGoOn) {
-  store_.AddNames({"a", "b"});
+TEST_F(ProjectorRebuild, VerifyComparesAtOnePositionWhileTheLiveViewGoesOn) {
+  std::vector<std::string> names;
+  for (std::int64_t i = 0; i <= kCompareRowsMax; ++i) names.push_back(fmt::format("n{}", i));
+  store_.AddNames(names);
   StartAndRun();
   const auto rebuild = NewRebuild(RebuildAction::kVerify);
-  int reads = 0;
-  store_.on_read = [&] {
-    // First the rebuild's own read: the live view gets ahead. Then the paused catch-up: the live
-    // view has its turn and may not take it.
-    if (++reads > 2) return;
-    Write({fmt::format("n{}", reads)});
-    const auto nested = std::exchange(store_.on_read, nullptr);
+  int comparing = 0;
+  std::int64_t done = 0;
+  while (true) {
+    const auto progress = rebuild->Step();
+    ASSERT_TRUE(progress.ok()) << progress.status();
+    if (std::exchange(done, progress->done) == progress->done) ++comparing;
+    Write({fmt::format("more{}", store_.events.size())});
     Run();
-    store_.on_read = nested;
-  };
-  const auto result = ToTheEnd(*rebuild);
+    ASSERT_EQ(StatusOf("names").checkpoint, store_.GetHead().position) << "it is held back";
+    if (!progress->finished) continue;
+    EXPECT_EQ(progress->equal, true) << progress->difference;
+    EXPECT_EQ(progress->position, progress->compared_at);
+    EXPECT_LT(progress->compared_at.value + comparing, store_.GetHead().position.value);
+    break;
+  }
+  EXPECT_GE(comparing, 2) << "more rows than one step compares";
+}
+
+TEST_F(ProjectorRebuild, SwitchTellsWhatItComparedAndServesItAllTheSame) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  auto result = DoRebuild(RebuildAction::kSwitch);
   ASSERT_TRUE(result.ok()) << result.status();
-  EXPECT_EQ(reads, 2);
-  EXPECT_TRUE(result->equal) << result->difference;
-  EXPECT_EQ(result->position, Position{3});
-  EXPECT_EQ(Served(), "3: a b n1");
-  Run();
-  EXPECT_EQ(Served(), "4: a b n1 n2");
+  EXPECT_EQ(result->equal, true) << result->difference;
+  EXPECT_EQ(result->compared_at, Position{2});
+  EXPECT_EQ(result->content_hash, DoRebuild(RebuildAction::kVerify)->content_hash);
+  {
+    auto raw = sql::Connection::Open(PathOf(2), {.role = sql::Role::kWriter});
+    ASSERT_TRUE((*raw)->Run("UPDATE name SET name = 'forged' WHERE position = 2").ok());
+  }
+  result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, false);
+  EXPECT_EQ(result->difference,
+            "table name, row position = 2, column name: live forged, rebuilt b");
+  EXPECT_EQ(Served(), "2: a b");
+}
+
+TEST_F(ProjectorRebuild, TellsNothingOfWhatWasNotCompared) {
+  store_.AddNames({"a", "b"});
+  Open(store_);  // The first build is not done.
+  auto result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, std::nullopt);
+  EXPECT_THAT(result->not_compared, HasSubstr("nothing to compare with"));
+  EXPECT_EQ(DoRebuild(RebuildAction::kKeep, Position{1})->equal, std::nullopt);
+  ASSERT_EQ(DoRebuild(RebuildAction::kSwitch)->equal, true);
+  const auto rollback = projector_->NewRollback("names");
+  ASSERT_TRUE(rollback.ok()) << rollback.status();
+  result = ToTheEnd(**rollback);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, std::nullopt);
 }
 
 TEST_F(ProjectorRebuild, KeepStopsAtThePositionAndItsFileStays) {
@@ -488,7 +592,9 @@ TEST_F(ProjectorRebuild, WakesAViewThatHadStopped) {
   Run();
   EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
   store_.events.insert(store_.events.end() - 1, lost);  // Restored from a backup.
+  EXPECT_FALSE(WhyStopped(1).ok());
   ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  EXPECT_TRUE(WhyStopped(1).ok());
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
   Write({"f"});
   Run();
@@ -510,7 +616,10 @@ class ProjectorRebuildOfDamaged : public ProjectorRebuild {
 
 TEST_F(ProjectorRebuildOfDamaged, ServesTheNewOneThoughNobodyHadFoundTheDamage) {
   StartDamaged();
-  ASSERT_TRUE(DoRebuild(RebuildAction::kSwitch).ok());
+  const auto result = DoRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->equal, std::nullopt);
+  EXPECT_THAT(result->not_compared, HasSubstr("checksum"));
   EXPECT_EQ(listener_.files["names"], PathOf(2));
   Write({"c"});
   Run();
@@ -525,7 +634,7 @@ TEST_F(ProjectorRebuildOfDamaged, VerifyTellsOfTheDamageAndTheViewIsBuiltAnew) {
   Run();
   EXPECT_EQ(Served(), "3: a b c");
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
-  EXPECT_TRUE(DoRebuild(RebuildAction::kVerify)->equal);
+  EXPECT_EQ(DoRebuild(RebuildAction::kVerify)->equal, true);
 }
 
 TEST_F(ProjectorRebuildOfDamaged, IsSwitchedToWhileTheDamagedOneIsBuiltAnew) {

@@ -6,6 +6,8 @@
 #include "core/reject.h"
 #include "read_api/view_follower.h"
 #include "read_api/watch_hub.h"
+#include "server/served_views.h"
+#include "server/view_health.h"
 #include "tests/integration/read_api_fixture.h"
 
 namespace leftfold::read_api {
@@ -177,6 +179,67 @@ TEST_F(Follower, APauseIsToldUntilItEnds) {
   EXPECT_THAT(Next(), ElementsAre("serving 1-2.db", "stopped UNAVAILABLEVIEW_PAUSED"));
   ASSERT_TRUE(sql::WritePaused(folder_.path(), HandMade::kName, std::nullopt).ok());
   EXPECT_THAT(Next(), ElementsAre("applied 4"));
+}
+
+TEST_F(Follower, WhyAViewHasStoppedIsToldUntilItGoesOn) {
+  const auto write = [&](const absl::Status& reason) {
+    ASSERT_TRUE(
+        sql::WriteStopped(folder_.path(), HandMade::kName, HandMade::kVersion, reason).ok());
+  };
+  words_.Take();
+  write(absl::InvalidArgumentError("stopped at position 1: poison"));
+  EXPECT_THAT(Next(), ElementsAre("stopped INVALID_ARGUMENT")) << "while it is built, too";
+  write(absl::OkStatus());
+  EXPECT_THAT(Next(), IsEmpty());
+  EXPECT_THAT(Next(), ElementsAre("building"));
+  const auto writer = Build(1, 3);
+  Switch(1);
+  Next();
+  write(Reject(core::v1::ERROR_REASON_DATA_LOSS, "stopped at position 4: a hole"));
+  EXPECT_THAT(Next(), ElementsAre("stopped DATA_LOSSDATA_LOSS"));
+  EXPECT_THAT(Next(), IsEmpty());
+  ASSERT_TRUE(sql::WritePaused(folder_.path(), HandMade::kName, "an inquiry").ok());
+  EXPECT_THAT(Next(), ElementsAre("stopped UNAVAILABLEVIEW_PAUSED"));
+  ASSERT_TRUE(sql::WritePaused(folder_.path(), HandMade::kName, std::nullopt).ok());
+  EXPECT_THAT(Next(), ElementsAre("stopped DATA_LOSSDATA_LOSS"));
+  write(absl::OkStatus());
+  EXPECT_THAT(Next(), ElementsAre("applied 3"));
+  ASSERT_TRUE(sql::WriteStopped(folder_.path(), HandMade::kName, HandMade::kVersion + 1,
+                                absl::InternalError("another version"))
+                  .ok());
+  EXPECT_THAT(Next(), IsEmpty());
+}
+
+// What an operator of a process that only reads is shown.
+TEST_F(Follower, AStoppedViewIsListedAndItsServiceDoesNotServe) {
+  ViewHealth health(registry_, *pool_);
+  std::map<std::string, bool> serving;
+  health.TellTo([&](const std::string& service, bool serves) { serving[service] = serves; });
+  ViewFollower follower(registry_, folder_.path(), health, executor_);
+  const auto writer = Build(1, 3);
+  Switch(1);
+  follower.Start();
+  const auto listed = [&] { return ListServedViews(registry_, *pool_, folder_.path()).at(0); };
+  EXPECT_EQ(listed().state, ViewState::kLive);
+  const std::string service = "leftfold.rooms.v1.RoomQueryService";
+  EXPECT_TRUE(serving.at(service));
+  const std::string why = "stopped at position 4: SQLite error 1299: NOT NULL constraint failed";
+  ASSERT_TRUE(sql::WriteStopped(folder_.path(), HandMade::kName, HandMade::kVersion,
+                                absl::InvalidArgumentError(why))
+                  .ok());
+  executor_.Advance(kFollowInterval);
+  EXPECT_EQ(listed().state, ViewState::kStopped);
+  EXPECT_EQ(listed().reason, why);
+  EXPECT_EQ(listed().checkpoint, Position{3});
+  EXPECT_FALSE(serving.at(service));
+  EXPECT_EQ(ReasonOf(pool_->IsReadable(*view_, Position{4}).status()), "VIEW_STOPPED");
+  EXPECT_TRUE(*pool_->IsReadable(*view_, Position{3})) << "it serves its last state";
+  ASSERT_TRUE(
+      sql::WriteStopped(folder_.path(), HandMade::kName, HandMade::kVersion, absl::OkStatus())
+          .ok());
+  executor_.Advance(kFollowInterval);
+  EXPECT_EQ(listed().state, ViewState::kLive);
+  EXPECT_TRUE(serving.at(service));
 }
 
 TEST_F(Follower, NothingIsToldAfterStop) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "projector/projector.h"
+#include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
 
@@ -80,7 +81,8 @@ class Life {
   }
   void Open() {
     Close();
-    auto projector = Projector::Open(registry_, store_, executor_, &listener_, folder_.path());
+    auto projector =
+        Projector::Open(registry_, store_, executor_, clock_, &listener_, folder_.path());
     ASSERT_TRUE(projector.ok()) << projector.status();
     projector_ = *std::move(projector);
     projector_->Start();
@@ -102,7 +104,7 @@ class Life {
     if (random_() % 10 == 0) return rebuild_.reset();  // Abandoned.
     const auto progress = rebuild_->Step();
     ASSERT_TRUE(progress.ok()) << progress.status();
-    EXPECT_TRUE(progress->equal) << progress->difference;
+    EXPECT_TRUE(progress->equal.value_or(true)) << progress->difference;
     if (progress->finished) rebuild_.reset();
   }
   void ExpectAllFolded() {
@@ -125,6 +127,7 @@ class Life {
   Registry registry_;
   NeverBack listener_;
   ManualExecutor executor_;
+  testing::FakeClock clock_;
   FakeStore store_;
   std::unique_ptr<Projector> projector_;
   std::unique_ptr<Rebuild> rebuild_;

@@ -57,8 +57,8 @@ class WholePath {
         watches_(std::make_unique<read_api::WatchHub>(registry, *pool_, scheduler_.Pool())),
         queries_(std::make_unique<read_api::QueryHandler>(registry, *pool_)) {
     pool_->ForwardTo(watches_.get());
-    projector_ =
-        Must(Projector::Open(registry, *store_, scheduler_.Pool(), pool_.get(), folder + "/views"));
+    projector_ = Must(Projector::Open(registry, *store_, scheduler_.Pool(), clock, pool_.get(),
+                                      folder + "/views"));
     projector_->Start();
   }
   ~WholePath() {

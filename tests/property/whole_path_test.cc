@@ -120,6 +120,38 @@ TEST(WholePath, IsDrivenByStepsAlone) {
   EXPECT_EQ(Threads(), threads) << "an engine has started a thread";
 }
 
+// A view rests after a batch; who asks for what the log has already does not wait for that.
+TEST(WholePath, AQueryForAPositionOfTheLogIsAnsweredBeforeTheViewHasRested) {
+  const TemporaryFolder folder;
+  const FakeClock clock;
+  WholePath path(Rooms(), clock, folder.path(), 1);
+  auto& scheduler = path.scheduler();
+  std::string position;
+  for (int i = 0; i < 20; ++i) {
+    SCOPED_TRACE(i);
+    position.clear();
+    rooms::v1::CreateRoomRequest create;
+    create.set_room_id(fmt::format("oak{}", i));
+    create.set_name(fmt::format("Oak {}", i));
+    path.Command(create, {}, [&](absl::StatusOr<core::v1::CommandReceipt> answer) {
+      position = Must(std::move(answer)).position();
+    });
+    while (position.empty()) ASSERT_TRUE(scheduler.RunOne());
+    const absl::Duration before = scheduler.elapsed();
+    rooms::v1::GetRoomRequest get;
+    get.set_room_id(create.room_id());
+    get.set_min_position(position);
+    bool answered = false;
+    path.Query(get, [&](absl::StatusOr<Answer> answer) {
+      EXPECT_TRUE(answer.ok()) << answer.status();
+      answered = true;
+    });
+    scheduler.RunReady();
+    EXPECT_TRUE(answered);
+    EXPECT_EQ(scheduler.elapsed(), before) << "it rests, and lets the query wait";
+  }
+}
+
 TEST(WholePath, TheReceiptOfNoChangeHasThePositionOfItsVersion) {
   const TemporaryFolder folder;
   const FakeClock clock;

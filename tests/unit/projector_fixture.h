@@ -185,17 +185,21 @@ class ListenerLog final : public ViewListener {
     std::vector<std::string> keys = touched;
     std::sort(keys.begin(), keys.end());
     lines.push_back(fmt::format("applied {} {} {}", view, applied.value, fmt::join(keys, ",")));
+    if (on_applied) on_applied(view);
   }
   void OnStopped(std::string_view view, const absl::Status& reason) override {
     lines.push_back(fmt::format("stopped {}", view));
     reasons[std::string(view)] = reason;
   }
   bool IsWatched(std::string_view view) override { return view == watched; }
+  void HurryBy(Hurry how) override { hurry = std::move(how); }
   bool Has(const std::string& line) const {
     return std::find(lines.begin(), lines.end(), line) != lines.end();
   }
 
   std::string watched;  // The view that somebody watches.
+  Hurry hurry;
+  std::function<void(std::string_view)> on_applied;  // What others do meanwhile.
   std::vector<std::string> lines;
   std::map<std::string, std::string> files;
   std::map<std::string, absl::Status> reasons;

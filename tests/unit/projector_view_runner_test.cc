@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "core/reject.h"
+#include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
 
@@ -41,7 +42,38 @@ class ProjectorViewRunner : public ::testing::Test {
   const testing::TemporaryFolder folder_;
   const std::string path_ = folder_.path() + "/names/1-1.db";
   FakeStore store_;
+  const testing::FakeClock clock_;
 };
+
+// Names that takes a quarter of kBatchTimeMax for an event, and parks those named "poison".
+struct SlowNames : Names {
+  static constexpr std::string_view kName = "slow_names";
+  static constexpr Poison kOnPoison = Poison::kParkStream;
+  static inline testing::FakeClock clock;
+  static void On(const rooms::v1::RoomCreated& event, const EventMeta& meta, WriteTx& tx) {
+    clock.Advance(kBatchTimeMax / 4);
+    Names::On(event, meta, tx);
+  }
+};
+
+TEST_F(ProjectorViewRunner, CommitsWhatItHasFoldedWhenTheTimeOfABatchIsOver) {
+  store_.AddNames({"a", "b", "c", "d", "poison", "e", "f", "g"});
+  BatchReader reader(store_);
+  auto runner = ViewRunner::Open(EntryOf<SlowNames>(), store_, path_, Mode::kServing);
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  const int reads = store_.reads;
+  const auto step = [&] {
+    EXPECT_EQ((*runner)->Step(reader, SlowNames::clock), Progress::kFolded);
+    return Rows();
+  };
+  EXPECT_EQ(step(), "4: a b c d");
+  EXPECT_EQ(step(), "8: a b c d e f g") << "the time begins anew behind what is parked";
+  EXPECT_EQ((*runner)->parked_events(), 1);
+  EXPECT_EQ(store_.reads, reads + 1) << "what is left of the batch is read by nobody again";
+  store_.AddNames({"h", "i", "j", "k"});
+  EXPECT_EQ((*runner)->Step(), Progress::kFolded) << "a rebuild, which nobody waits for";
+  EXPECT_EQ((*runner)->checkpoint(), Position{12});
+}
 
 TEST_F(ProjectorViewRunner, FoldsInOrderAndRestsAtTheHead) {
   store_.AddNames({"a", "b", "c"});
@@ -202,7 +234,7 @@ TEST_F(ProjectorViewRunner, StopsAtAnEventThatIsNotWhatWasRecorded) {
       if (way == 2) runner->Step(Position{1});
       const Progress progress = way == 0   ? runner->Step()
                                 : way == 3 ? runner->Offer(At({1, 2, 3}))
-                                           : runner->Step(reader);
+                                           : runner->Step(reader, clock_);
       EXPECT_EQ(progress, Progress::kStopped);
       EXPECT_EQ(ReasonOf(runner->stopped()), "DATA_LOSS");
       EXPECT_EQ(MetadataOf(runner->stopped(), "position"), "2");
@@ -324,8 +356,8 @@ TEST_F(ProjectorViewRunner, SharesOneReadOfTheNewestBatch) {
       ViewRunner::Open(EntryOf<Count>(), store_, folder_.path() + "/count.db", Mode::kServing);
   ASSERT_TRUE(other.ok());
   const int reads = store_.reads;
-  EXPECT_EQ(one->Step(reader), Progress::kFolded);
-  EXPECT_EQ((*other)->Step(reader), Progress::kFolded);
+  EXPECT_EQ(one->Step(reader, clock_), Progress::kFolded);
+  EXPECT_EQ((*other)->Step(reader, clock_), Progress::kFolded);
   EXPECT_EQ(store_.reads, reads + 1);
   EXPECT_EQ((*other)->checkpoint(), Position{2});
 }
@@ -348,7 +380,7 @@ TEST_F(ProjectorViewRunner, FindsItsPlaceInASharedBatchThatHasAHole) {
   BatchReader reader(store_);
   ASSERT_TRUE(reader.After(kBeforeFirst, 100, 1'000).ok());
   const auto runner = Open(store_);
-  EXPECT_EQ(runner->Step(reader), Progress::kFolded) << runner->stopped();
+  EXPECT_EQ(runner->Step(reader, clock_), Progress::kFolded) << runner->stopped();
   EXPECT_EQ(runner->checkpoint(), Position{10});
 }
 

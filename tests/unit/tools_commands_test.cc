@@ -224,7 +224,8 @@ TEST_F(Subcommands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
     EXPECT_THAT(same.output, HasSubstr("room_search: equal at position 2"));
     const Ran switched = Leftfold(WithData("replay room_directory"));
     EXPECT_EQ(switched.exit_code, 0) << switched.output;
-    EXPECT_THAT(switched.output, HasSubstr(" is served, folded up to position 2"));
+    EXPECT_THAT(switched.output,
+                HasSubstr(" is served, folded up to position 2\n  equal at position 2\n"));
     const Ran kept = Leftfold(WithData("replay room_facts --until 1"));
     EXPECT_EQ(kept.exit_code, 0) << kept.output;
     const std::size_t path = kept.output.rfind(data());
