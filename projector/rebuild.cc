@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/kill_points.h"
 #include "core/reject.h"
 #include "core/status.h"
 #include "sql/compare.h"
@@ -177,6 +178,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
   const Position limit = Limit();
   const ViewRunner::Progress progress = runner_->Step(limit);
   if (progress == ViewRunner::Progress::kStopped) return runner_->stopped();
+  if (progress == ViewRunner::Progress::kFolded) Reach(KillPoint::kRebuildFolded, slot_->view.name);
   const RebuildProgress so_far{.done = runner_->checkpoint().value, .total = limit.value};
   if (runner_->checkpoint() < limit) {
     if (progress != ViewRunner::Progress::kIdle) return so_far;
@@ -188,6 +190,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
     // The bulk reaches the disk while the live view goes on; then what came meanwhile is folded.
     LEFTFOLD_RETURN_IF_ERROR(runner_->FinishBuilding());
     durable_ = true;
+    Reach(KillPoint::kRebuildDurable, slot_->view.name);
     return so_far;
   }
   return Finish();
@@ -239,6 +242,7 @@ absl::StatusOr<RebuildProgress> Rebuild::FinishPaused() {
     live = std::move(slot_->runner);  // There is none where no file could be opened.
     slot_->taken = true;
   }
+  Reach(KillPoint::kRebuildPaused, slot_->view.name);
   auto result = action_ == RebuildAction::kVerify ? Compare(*live) : Switch(live);
   bool wake = false;
   {
@@ -281,6 +285,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Compare(ViewRunner& live) {
   auto hash = sql::ContentHash(runner_->connection());
   if (!hash.ok()) return hash.status();
   result.content_hash = *std::move(hash);
+  Reach(KillPoint::kRebuildCompared, slot_->view.name);
   return result;
 }
 
