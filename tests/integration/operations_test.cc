@@ -6,9 +6,11 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,6 +19,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -28,6 +31,7 @@
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/store/v1/consumers.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
+#include "server/metrics.h"
 #include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/consumer_client.h"
@@ -347,6 +351,27 @@ TEST_F(Operations, OnlyMetricsAreServedOverHttp) {
     EXPECT_THAT(testing::HttpGet(metrics_address_, path), Not(HasSubstr(" 200 "))) << path;
 }
 
+TEST_F(Operations, WhoBeginsARequestAndGoesSilentHoldsUpNeitherScrapesNorTheEnd) {
+  Serve();
+  std::vector<int> silent;
+  for (int i = 0; i < kMetricsThreads - 1; ++i) {
+    silent.push_back(testing::Connect(metrics_address_));
+    constexpr std::string_view kBegun = "GET /metrics HTTP/1.1\r\n";
+    EXPECT_EQ(send(silent.back(), kBegun.data(), kBegun.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(kBegun.size()));
+  }
+  EXPECT_THAT(testing::HttpGet(metrics_address_, "/metrics"),
+              ::testing::StartsWith("HTTP/1.1 200 "));
+  // They were still waited for: the answer did not come after them.
+  for (const int connection : silent) {
+    char byte = 0;
+    EXPECT_EQ(recv(connection, &byte, 1, MSG_DONTWAIT), -1);
+    EXPECT_EQ(errno, EAGAIN);
+  }
+  EXPECT_EQ(Stop(), 0);
+  for (const int connection : silent) close(connection);
+}
+
 TEST_F(Operations, MetricsListenWhereTheyAreToldOnLoopbackOnly) {
   Serve();
   const std::string serve = LEFTFOLD_BINARY " serve --data " + folder_.path() +
@@ -431,17 +456,18 @@ TEST_F(Operations, TheDashboardIsWholeAndTakesAnyDataSource) {
   EXPECT_GE(At(dashboard, "schemaVersion").number_value(), 36);
   std::set<std::string> variables = {"__rate_interval"};
   bool asks_for_source = false;
+  const auto expect_source = [](const google::protobuf::Value& value) {
+    EXPECT_EQ(At(At(value, "datasource"), "type").string_value(), "prometheus");
+    EXPECT_EQ(At(At(value, "datasource"), "uid").string_value(), "${datasource}");
+  };
   for (const auto& variable : At(At(dashboard, "templating"), "list").list_value().values()) {
     variables.insert(At(variable, "name").string_value());
     asks_for_source = asks_for_source || (At(variable, "name").string_value() == "datasource" &&
                                           At(variable, "type").string_value() == "datasource" &&
                                           At(variable, "query").string_value() == "prometheus");
+    if (At(variable, "type").string_value() == "query") expect_source(variable);
   }
   EXPECT_TRUE(asks_for_source);
-  const auto expect_source = [](const google::protobuf::Value& value) {
-    EXPECT_EQ(At(At(value, "datasource"), "type").string_value(), "prometheus");
-    EXPECT_EQ(At(At(value, "datasource"), "uid").string_value(), "${datasource}");
-  };
   static const std::regex kVariable(R"re(\$\{?(\w+))re");
   std::set<double> ids;
   std::set<std::pair<double, double>> places;
