@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/kill_points.h"
 #include "core/reject.h"
 #include "core/status.h"
 
@@ -183,6 +184,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
   const Position limit = Limit();
   const ViewRunner::Progress progress = runner_->Step(limit);
   if (progress == ViewRunner::Progress::kStopped) return runner_->stopped();
+  if (progress == ViewRunner::Progress::kFolded) Reach(KillPoint::kRebuildFolded, slot_->view.name);
   const RebuildProgress so_far{.done = runner_->checkpoint().value, .total = limit.value};
   if (runner_->checkpoint() < limit) {
     if (progress != ViewRunner::Progress::kIdle) return so_far;
@@ -201,6 +203,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
     // The bulk reaches the disk while the live view goes on; then what came meanwhile is folded.
     LEFTFOLD_RETURN_IF_ERROR(runner_->FinishBuilding());
     durable_ = true;
+    Reach(KillPoint::kRebuildDurable, slot_->view.name);
     return so_far;
   }
   return Finish();
@@ -221,6 +224,7 @@ absl::StatusOr<bool> Rebuild::Compare() {
     compared_.difference = comparison_->difference();
     compared_.equal = compared_.difference.empty();
     compared_.content_hash = comparison_->Hash();
+    Reach(KillPoint::kRebuildCompared, slot_->view.name);
     return true;
   };
   auto done = compare();
@@ -300,6 +304,7 @@ absl::StatusOr<RebuildProgress> Rebuild::Switch() {
     live = std::move(slot_->runner);  // There is none where no file could be opened.
     slot_->taken = true;
   }
+  Reach(KillPoint::kRebuildPaused, slot_->view.name);
   auto result = SwitchFrom(live);
   bool wake = false;
   {

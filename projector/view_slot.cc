@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/kill_points.h"
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
@@ -24,6 +25,7 @@ void RemoveGenerations(const ViewSlot& slot, IsOld is_old) {
     if (other.version != slot.view.version || !is_old(other)) continue;
     if (MarkOf(slot, other) == kKeptMark) continue;
     sql::RemoveGeneration(slot.views, slot.view.name, other);
+    Reach(KillPoint::kSwitchCleaned, slot.view.name);
   }
 }
 
@@ -299,12 +301,14 @@ absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
   if (!read_before.ok()) return read_before.status();
   std::optional<sql::Generation> before = serving ? std::optional(generation) : *read_before;
   if (before == next_generation) before.reset();
+  Reach(KillPoint::kSwitchBegun, view.name);
   const absl::Status written = sql::WriteCurrent(views, view.name, next_generation, before);
   if (!written.ok()) {
     // It may be there all the same; then what it names must stay, and others serve it.
     const auto current = sql::ReadCurrent(views, view.name, view.version);
     if (!current.ok() || *current != next_generation) return written;
   }
+  Reach(KillPoint::kSwitchWritten, view.name);
   generation = next_generation;
   runner = std::move(next);
   told.clear();
@@ -313,6 +317,7 @@ absl::Status ViewSlot::SwitchTo(std::unique_ptr<ViewRunner>& live,
   RecordStopped(absl::OkStatus());
   TellIfPaused();
   live.reset();
+  Reach(KillPoint::kSwitchServed, view.name);
   RemoveGenerations(*this, [&](const sql::Generation& other) {
     return other != next_generation && other != before;
   });

@@ -9,7 +9,7 @@
 #include "core/reject.h"
 #include "core/status.h"
 #include "event_store/follow.h"
-#include "reactor/kill_points.h"
+#include "core/kill_points.h"
 
 namespace leftfold {
 namespace {

@@ -9,7 +9,7 @@
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
-#include "reactor/kill_points.h"
+#include "core/kill_points.h"
 #include "sql/durable_file.h"
 
 namespace leftfold {

@@ -21,7 +21,7 @@
 #include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
 #include "reactor/consumers.h"
-#include "reactor/kill_points.h"
+#include "core/kill_points.h"
 #include "reactor/reactors.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_follower.h"

@@ -39,7 +39,7 @@ struct ServeOptions {
   LogFormat log_format = LogFormat::kText;  // Of Serve.
   HttpServices services = {};               // That reactors call.
   SmtpOptions smtp = {};                    // Where their mail goes; else files in DATA/mail.
-  std::string kill_at = {};                 // Of Serve, for tests: reactor/kill_points.h.
+  std::string kill_at = {};                 // Of Serve, for tests: core/kill_points.h.
 };
 
 // The engines of some roles, or of all, in one process, with the threads that step them. Either

@@ -356,8 +356,10 @@ class MetricsServer::Implementation {
   Implementation(const rpc::ListenAddress& listen, const MetricSources& sources)
       : host_(listen.host),
         collector_(std::make_shared<Collector>(sources)),
-        exposer_(
-            std::make_unique<prometheus::Exposer>(fmt::format("{}:{}", listen.host, listen.port))) {
+        exposer_(std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+            "listening_ports", fmt::format("{}:{}", listen.host, listen.port), "num_threads",
+            fmt::to_string(kMetricsThreads), "request_timeout_ms",
+            fmt::to_string(absl::ToInt64Milliseconds(kMetricsRequestTimeout))})) {
     exposer_->RegisterCollectable(collector_);
   }
   ~Implementation() {

@@ -2,6 +2,7 @@
 #define SERVER_METRICS_H_
 
 #include <absl/status/statusor.h>
+#include <absl/time/time.h>
 
 #include <functional>
 #include <memory>
@@ -28,6 +29,11 @@ namespace leftfold {
 // where it found a fault: "1795262551 0\n".
 inline constexpr std::string_view kVerifiedFile = "verified";
 
+// Connections that are read from at once, and how long one may let its request be waited for: who
+// says nothing holds up those behind it for as long, and only where so many say nothing.
+inline constexpr int kMetricsThreads = 8;
+inline constexpr absl::Duration kMetricsRequestTimeout = absl::Seconds(10);
+
 // What is looked at when somebody asks: nullptr what the process's roles do not have.
 struct MetricSources {
   std::string data;  // The data folder.
@@ -47,8 +53,8 @@ struct MetricSources {
   std::vector<const ThreadPool*> pools;
 };
 
-// Serves what engines count to Prometheus: HTTP, GET /metrics, on two threads of its own. Numbers
-// are collected when they are asked for; docs/guide/operate.md says what each means.
+// Serves what engines count to Prometheus: HTTP, GET /metrics, on kMetricsThreads threads of its
+// own. Numbers are collected when they are asked for; docs/guide/operate.md says what each means.
 class MetricsServer {
  public:
   // All sources must outlive it. Errors are those of rpc::ParseListen and rpc::CannotListen.

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "core/kill_points.h"
 #include "core/status.h"
 
 namespace leftfold::sql {
@@ -51,6 +52,7 @@ absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t
 absl::Status ReplaceDurably(const std::string& path, std::string_view text, mode_t mode) {
   const std::string temporary = path + ".new";
   LEFTFOLD_RETURN_IF_ERROR(WriteDurably(temporary, text, mode));
+  Reach(KillPoint::kFileWritten, fs::path(path).filename().string());
   if (rename(temporary.c_str(), path.c_str()) != 0) return FromErrno("cannot switch", path);
   return SyncFolder(fs::path(path).parent_path());
 }

@@ -11,7 +11,7 @@
 
 namespace leftfold::testing {
 
-std::string HttpGet(const std::string& address, const std::string& path) {
+int Connect(const std::string& address) {
   const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in to{};
   to.sin_family = AF_INET;
@@ -19,6 +19,11 @@ std::string HttpGet(const std::string& address, const std::string& path) {
   to.sin_port =
       htons(static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
   EXPECT_EQ(connect(connection, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
+  return connection;
+}
+
+std::string HttpGet(const std::string& address, const std::string& path) {
+  const int connection = Connect(address);
   const std::string request =
       "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nConnection: close\r\n\r\n";
   EXPECT_EQ(send(connection, request.data(), request.size(), MSG_NOSIGNAL),

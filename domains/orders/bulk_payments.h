@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "core/ids.h"
 #include "core/view.h"
+#include "domains/orders/bulk_payment.h"
 #include "leftfold/orders/v1/events.pb.h"
 #include "leftfold/orders/v1/queries.pb.h"
 
@@ -37,6 +39,9 @@ struct BulkPayments {
 
   static absl::StatusOr<v1::GetBulkPaymentResponse> Answer(const v1::GetBulkPaymentRequest& query,
                                                            ReadTx& tx);
+  static std::string Stream(const v1::GetBulkPaymentRequest& query) {
+    return StreamName(BulkPayment::kCategory, query.bulk_payment_id());
+  }
   static std::string Key(const v1::WatchBulkPaymentRequest& watch) {
     return watch.bulk_payment_id();
   }

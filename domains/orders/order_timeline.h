@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/ids.h"
 #include "core/view.h"
 #include "domains/orders/order.h"
 #include "domains/orders/order_words.h"
@@ -42,6 +43,9 @@ struct OrderTimeline {
 
   static absl::StatusOr<v1::GetTimelineResponse> Answer(const v1::GetTimelineRequest& query,
                                                         ReadTx& tx);
+  static std::string Stream(const v1::GetTimelineRequest& query) {
+    return StreamName(Order::kCategory, query.order_id());
+  }
 
  private:
   static void Record(const std::string& type, const std::string& text, const EventMeta& meta,

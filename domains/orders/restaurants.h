@@ -3,9 +3,12 @@
 
 #include <absl/status/statusor.h>
 
+#include <string>
 #include <string_view>
 
+#include "core/ids.h"
 #include "core/view.h"
+#include "domains/orders/restaurant.h"
 #include "leftfold/orders/v1/events.pb.h"
 #include "leftfold/orders/v1/queries.pb.h"
 
@@ -55,6 +58,9 @@ struct Restaurants {
 
   static absl::StatusOr<v1::GetRestaurantResponse> Answer(const v1::GetRestaurantRequest& query,
                                                           ReadTx& tx);
+  static std::string Stream(const v1::GetRestaurantRequest& query) {
+    return StreamName(Restaurant::kCategory, query.restaurant_id());
+  }
   static absl::StatusOr<v1::ListRestaurantsResponse> Answer(const v1::ListRestaurantsRequest& query,
                                                             ReadTx& tx);
   static absl::StatusOr<v1::ListMenuResponse> Answer(const v1::ListMenuRequest& query, ReadTx& tx);

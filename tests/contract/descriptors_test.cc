@@ -3,6 +3,8 @@
 #include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
 #include <set>
 #include <string>
 
@@ -91,6 +93,25 @@ TEST_F(Descriptors, AQueryTakesAMinimumPositionAndAnswersTheAppliedOne) {
       ExpectField(*query.request, "page_size", 10, pb::FieldDescriptor::TYPE_INT32);
       ExpectField(*query.request, "page_token", 11, pb::FieldDescriptor::TYPE_STRING);
       EXPECT_NE(method->output_type()->FindFieldByName("next_page_token"), nullptr);
+    }
+  }
+}
+
+// One document is asked for as of an earlier position too, or the comment says why not.
+TEST_F(Descriptors, AQueryOfOneDocumentIsAnsweredAsOfAPositionOrSaysWhyNot) {
+  for (const ViewEntry& view : registry_.views()) {
+    for (const QueryEntry& query : view.queries) {
+      const std::string& message = query.request->name();
+      if (!message.starts_with("Get") || query.stream != nullptr) continue;
+      std::ifstream file(LEFTFOLD_SOURCE_DIR "/proto/" + query.request->file()->name());
+      const std::string proto(std::istreambuf_iterator<char>(file), {});
+      const std::size_t end = proto.find("\nmessage " + message + " {");
+      ASSERT_NE(end, std::string::npos) << query.request->file()->name();
+      const std::string comment = proto.substr(proto.rfind("\n\n", end), end);
+      EXPECT_NE(comment.substr(0, comment.find("\nmessage")).find("No as_of_position: "),
+                std::string::npos)
+          << message << " has no Stream() in " << view.name
+          << "; say in its comment \"No as_of_position: \" and why";
     }
   }
 }

@@ -1,5 +1,5 @@
 // A real server with the real payment simulator, killed at each step of each reactor that an order
-// needs (reactor/kill_points.h) and started again: the order ends as if nothing had been.
+// needs (core/kill_points.h) and started again: the order ends as if nothing had been.
 #include <absl/strings/str_split.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -260,7 +260,7 @@ TEST(KillPoint, WhatIsNoPointIsToldWithAllThatThereAre) {
   const Ran ran = RunShell("LEFTFOLD_KILL_AT=lunch " LEFTFOLD_BINARY
                            " serve --data /proc/none --metrics-listen ''");
   EXPECT_EQ(ran.exit_code, 1);
-  EXPECT_THAT(ran.output, HasSubstr("LEFTFOLD_KILL_AT is lunch; it must be [<reactor>/]<point>"));
+  EXPECT_THAT(ran.output, HasSubstr("LEFTFOLD_KILL_AT is lunch; it must be [<owner>/]<point>"));
   EXPECT_THAT(ran.output, HasSubstr("result_committed"));
 }
 

@@ -445,6 +445,7 @@ INSTANTIATE_TEST_SUITE_P(
     Layouts, RolesKill,
     ::testing::Values(
         Layout{"FilesOnOneHost", {{"write", "data"}, {"project", "data"}, {"read", "data"}}},
+        Layout{"ReadingBesideTheProjectorOverFiles", {{"write", "data"}, {"project,read", "data"}}},
         Layout{"LogOverGrpc", {{"write", "log"}, {"project", "views", true}, {"read", "views"}}},
         Layout{"ReadingBesideTheProjector", {{"write", "log"}, {"project,read", "views", true}}}),
     [](const auto& layout) { return layout.param.name; });

@@ -106,7 +106,7 @@ class RoomProcess {
       auto progress = (*rebuild)->Step();
       while (progress.ok() && !progress->finished) progress = (*rebuild)->Step();
       if (!progress.ok()) return fmt::format("{}: {}", view.name, progress.status().ToString());
-      if (!progress->equal) return fmt::format("{} is not its fold", view.name);
+      if (progress->equal != true) return fmt::format("{} is not its fold", view.name);
     }
     return "";
   }

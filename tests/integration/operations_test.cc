@@ -1,12 +1,16 @@
 // What an operator sees of a real process: metrics, health, log lines, and its end.
+#include <absl/strings/ascii.h>
 #include <absl/time/clock.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -15,15 +19,19 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
+#include "leftfold/admin/v1/admin.pb.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/store/v1/consumers.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
+#include "server/metrics.h"
 #include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/consumer_client.h"
@@ -343,6 +351,27 @@ TEST_F(Operations, OnlyMetricsAreServedOverHttp) {
     EXPECT_THAT(testing::HttpGet(metrics_address_, path), Not(HasSubstr(" 200 "))) << path;
 }
 
+TEST_F(Operations, WhoBeginsARequestAndGoesSilentHoldsUpNeitherScrapesNorTheEnd) {
+  Serve();
+  std::vector<int> silent;
+  for (int i = 0; i < kMetricsThreads - 1; ++i) {
+    silent.push_back(testing::Connect(metrics_address_));
+    constexpr std::string_view kBegun = "GET /metrics HTTP/1.1\r\n";
+    EXPECT_EQ(send(silent.back(), kBegun.data(), kBegun.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(kBegun.size()));
+  }
+  EXPECT_THAT(testing::HttpGet(metrics_address_, "/metrics"),
+              ::testing::StartsWith("HTTP/1.1 200 "));
+  // They were still waited for: the answer did not come after them.
+  for (const int connection : silent) {
+    char byte = 0;
+    EXPECT_EQ(recv(connection, &byte, 1, MSG_DONTWAIT), -1);
+    EXPECT_EQ(errno, EAGAIN);
+  }
+  EXPECT_EQ(Stop(), 0);
+  for (const int connection : silent) close(connection);
+}
+
 TEST_F(Operations, MetricsListenWhereTheyAreToldOnLoopbackOnly) {
   Serve();
   const std::string serve = LEFTFOLD_BINARY " serve --data " + folder_.path() +
@@ -385,6 +414,13 @@ std::set<std::string> NamesOfFamilies(const std::string& scraped) {
   return names;
 }
 
+const google::protobuf::Value& At(const google::protobuf::Value& object, const char* name) {
+  const auto& fields = object.struct_value().fields();
+  EXPECT_TRUE(fields.contains(name)) << name;
+  static const google::protobuf::Value kNone;
+  return fields.contains(name) ? fields.at(name) : kNone;
+}
+
 TEST_F(Operations, TheGuideDescribesEveryMetricAndAlertsAndDashboardNameNoOther) {
   Serve();
   const std::set<std::string> exported =
@@ -404,19 +440,88 @@ TEST_F(Operations, TheGuideDescribesEveryMetricAndAlertsAndDashboardNameNoOther)
   EXPECT_GE(watched.size(), 8u);
   EXPECT_THAT(watched, IsSubsetOf(exported));
 
-  google::protobuf::Struct dashboard;
-  const std::string json = TextOf(guide / "grafana-dashboard.json");
-  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &dashboard).ok());
-  EXPECT_THAT(NamesIn(json), IsSubsetOf(exported));
-  const auto& panels = dashboard.fields().at("panels").list_value();
-  EXPECT_GE(panels.values_size(), 8);
-  for (const auto& panel : panels.values()) {
-    for (const auto& target : panel.struct_value().fields().at("targets").list_value().values()) {
-      EXPECT_THAT(NamesIn(target.struct_value().fields().at("expr").string_value()),
-                  Not(::testing::IsEmpty()))
-          << panel.struct_value().fields().at("title").string_value();
+  EXPECT_THAT(NamesIn(TextOf(guide / "grafana-dashboard.json")), IsSubsetOf(exported));
+}
+
+// What Grafana asks of a dashboard that it imports; which data source it takes is a variable.
+TEST_F(Operations, TheDashboardIsWholeAndTakesAnyDataSource) {
+  google::protobuf::Struct file;
+  const std::string json =
+      TextOf(fs::path(LEFTFOLD_SOURCE_DIR "/docs/guide/grafana-dashboard.json"));
+  ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(json, &file).ok());
+  google::protobuf::Value dashboard;
+  *dashboard.mutable_struct_value() = file;
+  EXPECT_NE(At(dashboard, "uid").string_value(), "");
+  EXPECT_NE(At(dashboard, "title").string_value(), "");
+  EXPECT_GE(At(dashboard, "schemaVersion").number_value(), 36);
+  std::set<std::string> variables = {"__rate_interval"};
+  bool asks_for_source = false;
+  const auto expect_source = [](const google::protobuf::Value& value) {
+    EXPECT_EQ(At(At(value, "datasource"), "type").string_value(), "prometheus");
+    EXPECT_EQ(At(At(value, "datasource"), "uid").string_value(), "${datasource}");
+  };
+  for (const auto& variable : At(At(dashboard, "templating"), "list").list_value().values()) {
+    variables.insert(At(variable, "name").string_value());
+    asks_for_source = asks_for_source || (At(variable, "name").string_value() == "datasource" &&
+                                          At(variable, "type").string_value() == "datasource" &&
+                                          At(variable, "query").string_value() == "prometheus");
+    if (At(variable, "type").string_value() == "query") expect_source(variable);
+  }
+  EXPECT_TRUE(asks_for_source);
+  static const std::regex kVariable(R"re(\$\{?(\w+))re");
+  std::set<double> ids;
+  std::set<std::pair<double, double>> places;
+  for (const auto& panel : At(dashboard, "panels").list_value().values()) {
+    const std::string title = At(panel, "title").string_value();
+    SCOPED_TRACE(title);
+    EXPECT_NE(title, "");
+    EXPECT_TRUE(ids.insert(At(panel, "id").number_value()).second);
+    const auto& place = At(panel, "gridPos");
+    EXPECT_TRUE(
+        places.emplace(At(place, "x").number_value(), At(place, "y").number_value()).second);
+    EXPECT_LE(At(place, "x").number_value() + At(place, "w").number_value(), 24);
+    EXPECT_GT(At(place, "w").number_value() * At(place, "h").number_value(), 0);
+    EXPECT_THAT(At(panel, "type").string_value(), ::testing::AnyOf("stat", "timeseries"));
+    expect_source(panel);
+    EXPECT_GE(At(panel, "targets").list_value().values_size(), 1);
+    for (const auto& target : At(panel, "targets").list_value().values()) {
+      expect_source(target);
+      const std::string expression = At(target, "expr").string_value();
+      EXPECT_THAT(NamesIn(expression), Not(::testing::IsEmpty()));
+      for (auto it = std::sregex_iterator(expression.begin(), expression.end(), kVariable);
+           it != std::sregex_iterator(); ++it) {
+        EXPECT_THAT(variables, ::testing::Contains((*it)[1].str()));
+      }
     }
   }
+  EXPECT_GE(ids.size(), 8u);
+}
+
+TEST_F(Operations, AViewIsInOneOfTheStatesOfTheApiWhichTheGuideLists) {
+  std::set<std::string> states;
+  const auto* type = admin::v1::ViewStatus::State_descriptor();
+  for (int i = 1; i < type->value_count(); ++i) {  // 0 is unspecified.
+    states.insert(absl::AsciiStrToLower(type->value(i)->name().substr(sizeof("STATE_") - 1)));
+  }
+  Serve();
+  CreateAndSee("oak");
+  double in_one = 0;
+  for (const std::string& state : states) {
+    in_one +=
+        Metric(fmt::format(R"(leftfold_view_state{{view="room_directory",state="{}"}})", state));
+  }
+  EXPECT_EQ(in_one, 1);
+  std::istringstream lines(TextOf(fs::path(LEFTFOLD_SOURCE_DIR "/docs/guide/operate.md")));
+  std::set<std::string> listed;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| `leftfold_view_state`")) continue;
+    static const std::regex kWord("`([a-z_]+)`");
+    const std::string meaning = line.substr(line.find("1 for the one of"));
+    for (auto it = std::sregex_iterator(meaning.begin(), meaning.end(), kWord);
+         it != std::sregex_iterator(); ++it)
+      listed.insert((*it)[1].str());
+  }
+  EXPECT_THAT(listed, ::testing::ContainerEq(states));
 }
 
 TEST_F(Operations, EveryAlertHasItsRemedyInTheGuide) {
@@ -430,6 +535,23 @@ TEST_F(Operations, EveryAlertHasItsRemedyInTheGuide) {
     EXPECT_THAT(text, HasSubstr("| " + (*it)[1].str() + " |"));
   }
   EXPECT_GE(count, 8);
+  // And each invariant has its alerts.
+  std::set<std::string> watched;
+  std::istringstream lines(text);
+  static const std::regex kInvariant("\\bI\\d+\\b");
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| Leftfold")) continue;
+    const std::string name = line.substr(2, line.find(' ', 2) - 2);
+    EXPECT_THAT(alerts, HasSubstr("- alert: " + name + "\n"));
+    const std::size_t column = line.find('|', 2);
+    const std::string invariants = line.substr(column, line.find('|', column + 1) - column);
+    for (auto it = std::sregex_iterator(invariants.begin(), invariants.end(), kInvariant);
+         it != std::sregex_iterator(); ++it)
+      watched.insert(it->str());
+  }
+  constexpr int kInvariants = 14;
+  for (int n = 1; n <= kInvariants; ++n)
+    EXPECT_THAT(watched, ::testing::Contains(fmt::format("I{}", n)));
 }
 
 TEST_F(Operations, APausedViewGoesOnServing) {
