@@ -21,8 +21,9 @@ int main(int argc, char** argv) {
   app.add_option("--growth-events", options.growth_events, "events in the grown log")
       ->capture_default_str();
   app.add_option("--only", options.only, "one section, by its name; saves nothing")
-      ->check(CLI::IsMember({"idle", "commands", "hot", "store", "growth", "load", "queries",
-                             "watch", "watchers", "rebuild", "views", "reactions", "orders"}));
+      ->check(
+          CLI::IsMember({"idle", "commands", "hot", "store", "growth", "load", "queries", "watch",
+                         "watchers", "rebuild", "views", "reactions", "consumers", "orders"}));
   app.add_flag("--empty-server", empty_server,
                "serve RPCs that do nothing (the ceiling; started by the bench itself)");
   std::string views_data;

@@ -24,10 +24,8 @@ int RunAll(const Options& options) {
   if (wanted("watchers")) MeasureWatchers(options, rows);
   if (wanted("rebuild")) MeasureRebuild(options, rows);
   if (wanted("views")) MeasureViews(options, rows);
-  if (wanted("reactions")) {
-    MeasureReactions(options, rows);
-    MeasureConsumers(options, rows);
-  }
+  if (wanted("reactions")) MeasureReactions(options, rows);
+  if (wanted("consumers")) MeasureConsumers(options, rows);
   if (wanted("orders")) MeasureOrders(options, rows);
   PrintTable(rows);
   const bool hold = std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.holds; });

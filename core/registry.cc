@@ -12,6 +12,7 @@ namespace pb = google::protobuf;
 Registry::Registry() {
   AddEvent<core::v1::ClaimTaken>();
   AddEvent<core::v1::ClaimReleased>();
+  AddEvent<core::v1::DeliveredAfterParking>();
   AddEvent<core::v1::DeliveryParked>();
   AddEvent<core::v1::RetryRequested>();
   AddEvent<core::v1::SkipRequested>();

@@ -96,8 +96,10 @@ absl::Status CommandIdReused(const std::string& command_id) {
       {{"command_id", command_id}});
 }
 
-absl::Status ServerStopping() {
-  return Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; try again later");
+absl::Status ServerStopping(std::string_view then) {
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_STOPPING, fmt::format("the server is stopping; {}", then)),
+      kRetryWhenStopping);
 }
 
 std::string ReasonOf(const absl::Status& status) {

@@ -2,6 +2,7 @@
 #define CORE_REJECT_H_
 
 #include <absl/status/status.h>
+#include <absl/time/time.h>
 #include <google/protobuf/generated_enum_reflection.h>
 
 #include <string>
@@ -26,6 +27,8 @@ inline constexpr std::string_view kRetryInfoUrl = "type.googleapis.com/google.rp
 inline constexpr std::string_view kPreconditionFailureUrl =
     "type.googleapis.com/google.rpc.PreconditionFailure";
 
+inline constexpr absl::Duration kRetryWhenStopping = absl::Seconds(1);
+
 // Longest value that goes into a message or into metadata; longer ones are cut with "…".
 inline constexpr std::size_t kErrorValueBytesMax = 256;
 
@@ -46,8 +49,8 @@ absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
 // The refusal of a command whose id another command has used.
 absl::Status CommandIdReused(const std::string& command_id);
 
-// The answer to whoever comes while the process ends.
-absl::Status ServerStopping();
+// The answer to whoever comes while the process ends, with RetryInfo; `then` says what to do.
+absl::Status ServerStopping(std::string_view then = "try again later");
 
 // The reason of a status made by Reject, "" when there is none.
 std::string ReasonOf(const absl::Status& status);

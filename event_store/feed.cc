@@ -10,13 +10,6 @@ namespace {
 
 constexpr absl::Duration kReadersRetryDelay = absl::Seconds(1);
 
-absl::Status Stopping() {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_STOPPING,
-                               "the server is stopping; go on from your last position elsewhere or "
-                               "later"),
-                        kReadersRetryDelay);
-}
-
 }  // namespace
 
 EventStore& Feed::store() const { return feeds_.store(); }
@@ -91,7 +84,7 @@ Feeds::Feeds(EventStore& store, Executor& work) : store_(store), work_(work) {
 
 absl::Status Feeds::Admit(const std::shared_ptr<Feed>& feed) {
   MutexLock lock(mu_);
-  if (stopping_) return Stopping();
+  if (stopping_) return ServerStopping("go on from your last position elsewhere or later");
   if (open_.size() >= kReadersMax) {
     return WithRetryAfter(
         Reject(store::v1::ERROR_REASON_TOO_MANY_READERS,
@@ -122,7 +115,8 @@ void Feeds::Stop() {
       if (auto feed = weak.lock()) feeds.push_back(std::move(feed));
     }
   }
-  for (const auto& feed : feeds) feed->End(Stopping());
+  for (const auto& feed : feeds)
+    feed->End(ServerStopping("go on from your last position elsewhere or later"));
 }
 
 void Feeds::Wait(const std::shared_ptr<Feed>& feed, Position position) {

@@ -23,12 +23,6 @@ using store::v1::ConsumeResponse;
 
 constexpr absl::Duration kConsumersRetryDelay = absl::Seconds(1);
 
-absl::Status Stopping() {
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; consume again later"),
-      kConsumersRetryDelay);
-}
-
 absl::Status NotHeld(const std::string& id) {
   return Reject(store::v1::ERROR_REASON_DELIVERY_NOT_HELD,
                 fmt::format("this consumer does not hold the delivery {}: it never did, has "
@@ -112,11 +106,42 @@ void Consumer::Cancel() {
 void Consumers::Deliver(const ReactorEntry& reactor, const Delivery& delivery, Done done) {
   if (delivery.kind != DeliveryKind::kHandOver)
     return parts_.others.Deliver(reactor, delivery, std::move(done));
+  AddToInbox(&Inbox::delivered, Held{delivery, std::move(done)});
+}
+
+template <class Entry>
+void Consumers::AddToInbox(std::vector<Entry> Inbox::*where, Entry entry) {
+  bool first = false;
+  {
+    MutexLock lock(inbox_mu_);
+    first = inbox_.empty();
+    (inbox_.*where).push_back(std::move(entry));
+  }
+  if (first) parts_.work.Post([this] { TakeInbox(); });
+}
+
+void Consumers::TakeInbox() {
+  Inbox inbox;
+  {
+    MutexLock lock(inbox_mu_);
+    std::swap(inbox, inbox_);
+  }
   MutexLock lock(mu_);
-  const auto found = groups_.find(reactor.name);
-  if (found == groups_.end()) return;  // The group is gone: nobody waits for what comes of it.
-  found->second->waiting.push_back({delivery, std::move(done)});
-  Assign(found->second);
+  for (Stored& each : inbox.stored) {
+    Consumer& consumer = *each.consumer;
+    if (consumer.group_ != each.group || consumer.finished_) continue;
+    consumer.unsettled_.erase(each.id);
+    consumer.settled_.push_back(std::move(each.id));
+    Hint(consumer);
+  }
+  std::vector<GroupPtr> groups;
+  for (Held& held : inbox.delivered) {
+    const auto found = groups_.find(held.delivery.reactor);
+    if (found == groups_.end()) continue;  // It is gone: nobody waits for what comes of it.
+    found->second->waiting.push_back(std::move(held));
+    if (groups.empty() || groups.back() != found->second) groups.push_back(found->second);
+  }
+  for (const GroupPtr& group : groups) Assign(group);
 }
 
 void Consumers::SetGroup(const store::v1::ConsumerGroup& settings, const std::string& reactor) {
@@ -294,7 +319,7 @@ void Consumers::Tick(const GroupPtr& group) {
 
 absl::StatusOr<std::shared_ptr<Consumer>> Consumers::Open(std::shared_ptr<SessionSink> sink) {
   MutexLock lock(mu_);
-  if (stopping_) return Stopping();
+  if (stopping_) return ServerStopping("consume again later");
   if (open_.size() >= kConsumersMax) {
     return WithRetryAfter(
         Reject(store::v1::ERROR_REASON_TOO_MANY_SESSIONS,
@@ -314,7 +339,7 @@ void Consumers::Stop() {
   for (const auto& [pointer, weak] : open_) {
     if (auto consumer = weak.lock()) all.push_back(std::move(consumer));
   }
-  for (const ConsumerPtr& consumer : all) End(*consumer, Stopping());
+  for (const ConsumerPtr& consumer : all) End(*consumer, ServerStopping("consume again later"));
 }
 
 std::size_t Consumers::open() const {
@@ -411,8 +436,8 @@ void Consumers::Answer(Consumer& consumer, const Ids& ids, const DeliveryOutcome
     if (FindHeld(*group, consumer, id) == nullptr) continue;
     consumer.unsettled_.insert(id);
     DeliveryOutcome told = outcome;
-    told.stored = [this, answered = consumer.shared_from_this(), number = group->number, id] {
-      OnStored(answered, number, id);
+    told.stored = [this, stored = Stored{consumer.shared_from_this(), group->number, id}] {
+      AddToInbox(&Inbox::stored, stored);
     };
     calls.push_back([done = Release(*group, id).done, told = std::move(told)] { done(told); });
   }
@@ -425,14 +450,6 @@ void Consumers::Extend(Consumer& consumer, const Ids& ids) {
     InFlight* const held = FindHeld(*group, consumer, id);
     if (held != nullptr) held->deadline = group->tick + kAckTimeoutTicks + 1;
   }
-}
-
-void Consumers::OnStored(const ConsumerPtr& consumer, std::int64_t group, const std::string& id) {
-  MutexLock lock(mu_);
-  if (consumer->group_ != group || consumer->finished_) return;
-  consumer->unsettled_.erase(id);
-  consumer->settled_.push_back(id);
-  Hint(*consumer);
 }
 
 void Consumers::End(Consumer& consumer, const absl::Status& status) {
@@ -554,47 +571,44 @@ std::vector<Delivery> Consumers::TakeToSend(Consumer& consumer) {
 }
 
 void Consumers::Send(Consumer& consumer, const std::vector<Delivery>& deliveries) {
-  ConsumeResponse message;
-  auto& batch = *message.mutable_deliveries();
-  Calls calls;
-  std::size_t bytes = 0;
-  std::size_t count = 0;
-  for (; count < deliveries.size() && bytes < kReaderMessageBytes; ++count) {
-    const Delivery& delivery = deliveries[count];
-    const auto event = ReadEventAt(parts_.store, delivery.position);
-    MutexLock lock(mu_);
-    const GroupPtr group = GroupOf(consumer);
-    if (group == nullptr) continue;
-    const auto found = group->in_flight.find(delivery.id);
-    if (found == group->in_flight.end() || found->second.consumer.get() != &consumer) continue;
-    if (std::exchange(found->second.sent, true)) continue;
-    found->second.deadline = group->tick + kAckTimeoutTicks + 1;
-    if (!event.ok()) {
-      calls.push_back([done = Release(*group, delivery.id).done, failure = event.status()] {
-        done({.failure = failure});
-      });
-      continue;
-    }
-    auto& added = *batch.add_deliveries();
-    added.set_delivery_id(delivery.id);
-    added.set_attempt(found->second.held.delivery.attempts + 1);
-    added.set_key(delivery.key);
-    *added.mutable_event() = ToProto(*event);
-    bytes += event->payload.size();
+  std::vector<absl::StatusOr<RecordedEvent>> events;
+  for (std::size_t bytes = 0; events.size() < deliveries.size() && bytes < kReaderMessageBytes;) {
+    events.push_back(ReadEventAt(parts_.store, deliveries[events.size()].position));
+    if (events.back().ok()) bytes += events.back()->payload.size();
   }
-  for (const auto& call : calls) call();
+  ConsumeResponse message;
+  Calls calls;
   {
     MutexLock lock(mu_);
-    for (std::size_t i = deliveries.size(); i > count && !consumer.end_; --i)
+    const GroupPtr group = GroupOf(consumer);
+    for (std::size_t i = deliveries.size(); i > events.size() && !consumer.end_; --i)
       consumer.to_send_.push_front(deliveries[i - 1].id);
-    if (batch.deliveries().empty()) {
+    for (std::size_t i = 0; i < events.size() && group != nullptr; ++i) {
+      const std::string& id = deliveries[i].id;
+      const auto found = group->in_flight.find(id);
+      if (found == group->in_flight.end() || found->second.consumer.get() != &consumer) continue;
+      if (std::exchange(found->second.sent, true)) continue;
+      found->second.deadline = group->tick + kAckTimeoutTicks + 1;
+      if (!events[i].ok()) {
+        calls.push_back([done = Release(*group, id).done, failure = events[i].status()] {
+          done({.failure = failure});
+        });
+        continue;
+      }
+      auto& added = *message.mutable_deliveries()->add_deliveries();
+      added.set_delivery_id(id);
+      added.set_attempt(found->second.held.delivery.attempts + 1);
+      added.set_key(deliveries[i].key);
+      *added.mutable_event() = ToProto(*events[i]);
+    }
+    if (!message.has_deliveries()) {
       consumer.writing_ = false;
       consumer.stalled_ = false;
     }
-    // It may have room again.
-    if (const GroupPtr group = GroupOf(consumer); group != nullptr) Assign(group);
+    if (group != nullptr) Assign(group);  // It may have room again.
   }
-  if (!batch.deliveries().empty()) consumer.sink_->Write(message);
+  for (const auto& call : calls) call();
+  if (message.has_deliveries()) consumer.sink_->Write(message);
 }
 
 }  // namespace leftfold

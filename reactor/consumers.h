@@ -147,6 +147,17 @@ class Consumers final : public Deliverer {
     std::int64_t number = 0;  // Which one it is of all that there were.
   };
   using GroupPtr = std::shared_ptr<Group>;
+  struct Stored {
+    ConsumerPtr consumer;
+    std::int64_t group = 0;  // Its number.
+    std::string id;
+  };
+  // What came from the reactors.
+  struct Inbox {
+    std::vector<Held> delivered;
+    std::vector<Stored> stored;
+    bool empty() const { return delivered.empty() && stored.empty(); }
+  };
   // What is to be called when the mutex is free.
   using Calls = std::vector<std::function<void()>>;
   enum class Act { kNothing, kRead, kWrite, kDeliver, kFinish };
@@ -182,7 +193,10 @@ class Consumers final : public Deliverer {
   InFlight* FindHeld(Group& group, Consumer& consumer, const std::string& id)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Extend(Consumer& consumer, const Ids& ids) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void OnStored(const ConsumerPtr& consumer, std::int64_t group, const std::string& id);
+  template <class Entry>
+  void AddToInbox(std::vector<Entry> Inbox::*where, Entry entry);
+  // Takes what came from the reactors, all of it under one lock.
+  void TakeInbox();
   // It leaves its group, which gets back what it holds.
   void End(Consumer& consumer, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
@@ -201,6 +215,11 @@ class Consumers final : public Deliverer {
   std::int64_t last_group_ ABSL_GUARDED_BY(mu_) = 0;
   absl::flat_hash_map<std::string, GroupPtr> groups_ ABSL_GUARDED_BY(mu_);  // By reactor.
   absl::flat_hash_map<Consumer*, std::weak_ptr<Consumer>> open_ ABSL_GUARDED_BY(mu_);
+
+  // Reactors' threads do not wait for the mutex above: with many consumers it is seldom free. While
+  // there is something in it, TakeInbox is posted.
+  Mutex inbox_mu_;
+  Inbox inbox_ ABSL_GUARDED_BY(inbox_mu_);
 };
 
 }  // namespace leftfold

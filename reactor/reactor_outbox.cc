@@ -14,9 +14,12 @@ std::vector<std::int64_t> ReactorOutbox::Load(
   timers_ = ReactorTimers();
   numbers_.clear();
   fired_.clear();
-  std::vector<std::int64_t> parking;
+  std::vector<std::int64_t> untold;
   sql::ForEachRow(connection_, [&](const sql::OutboxIndex& row) {
     Count(row.id);
+    if (row.state == sql::RowState::kParking || row.state == sql::RowState::kDelivered)
+      untold.push_back(row.id);
+    if (row.state == sql::RowState::kDelivered) return;
     const bool running = being_delivered(row.id);
     const bool holds_name = !row.timer.empty() && row.due != absl::InfinitePast();
     if (holds_name && running) {
@@ -26,7 +29,6 @@ std::vector<std::int64_t> ReactorOutbox::Load(
     }
     lanes_.Add(row.id, row.key, row.kind == DeliveryKind::kEvent);
     if (row.state != sql::RowState::kWaiting) lanes_.Park(row.id);
-    if (row.state == sql::RowState::kParking) parking.push_back(row.id);
     if (running) lanes_.SetRunning(row.id);
   });
   std::vector<std::string> behind;
@@ -42,7 +44,7 @@ std::vector<std::int64_t> ReactorOutbox::Load(
   for (const std::string& key : behind) {
     if (lanes_.NeedsBehind(key)) TakeBehind(key);
   }
-  return parking;
+  return untold;
 }
 
 absl::StatusOr<sql::OutboxRow> ReactorOutbox::Read(std::int64_t id) {
@@ -86,17 +88,27 @@ void ReactorOutbox::AddBehind(sql::OutboxRow row) {
   lanes_.AddBehind(row.key);
 }
 
-void ReactorOutbox::Remove(const sql::OutboxRow& row) {
-  sql::DeleteRow(connection_, row.id);
+void ReactorOutbox::Finish(sql::OutboxRow row) {
+  row.state = sql::RowState::kDelivered;
+  sql::UpdateRow(connection_, row);
+  LetKeyGoOn(row);
+}
+
+void ReactorOutbox::LetKeyGoOn(const sql::OutboxRow& row) {
   lanes_.Finish(row.id);
   ForgetName(row);
+  if (lanes_.NeedsBehind(row.key)) TakeBehind(row.key);
+}
+
+void ReactorOutbox::Remove(const sql::OutboxRow& row) {
+  sql::DeleteRow(connection_, row.id);
   const Position position = sql::PositionOfRow(row.id);
   const auto numbers = numbers_.find(position.value);
   if (numbers != numbers_.end() && --numbers->second.rows == 0) {
     if (numbers->second.written) sql::ForgetNextNumber(connection_, position);
     numbers_.erase(numbers);
   }
-  if (lanes_.NeedsBehind(row.key)) TakeBehind(row.key);
+  LetKeyGoOn(row);
 }
 
 void ReactorOutbox::TakeBehind(const std::string& key) {

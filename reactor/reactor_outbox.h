@@ -28,7 +28,7 @@ class ReactorOutbox {
  public:
   explicit ReactorOutbox(sql::Connection& connection) : connection_(connection) {}
 
-  // Takes all but the rows from the file. Returns those that are parked without the log knowing.
+  // Takes all but the rows from the file. Returns those that the log is to be told of.
   std::vector<std::int64_t> Load(absl::FunctionRef<bool(std::int64_t id)> being_delivered);
 
   // DATA_LOSS when there is no such row.
@@ -39,6 +39,8 @@ class ReactorOutbox {
   void Add(const sql::OutboxRow& row);
   // Behind what is parked of its key.
   void AddBehind(sql::OutboxRow row);
+  // The row is done with, but for telling the log; then Remove.
+  void Finish(sql::OutboxRow row);
   // The row is done with.
   void Remove(const sql::OutboxRow& row);
   // Takes back what waits under the name, for the row `cause`. What is being delivered already goes
@@ -63,6 +65,7 @@ class ReactorOutbox {
     bool written = false;
   };
   void Count(std::int64_t id);
+  void LetKeyGoOn(const sql::OutboxRow& row);
   void ForgetName(const sql::OutboxRow& row);
   void ReleaseTimer(const sql::OutboxRow& row);
   // Brings rows that stand behind into a lane that has no others.

@@ -180,7 +180,7 @@ absl::Status ReactorRunner::Load() {
        outbox_.Load([this](std::int64_t row) { return under_way_.contains(row); })) {
     const auto row = outbox_.Read(id);
     if (!row.ok()) return row.status();
-    Tell(*row);
+    row->state == sql::RowState::kDelivered ? TellDelivered(*row) : TellParked(*row);
   }
   for (const std::int64_t id : delayed) {
     if (outbox_.lanes().Has(id)) outbox_.lanes().Delay(id);
@@ -298,7 +298,12 @@ absl::Status ReactorRunner::Conclude(const sql::OutboxRow& row, Called called) {
   LEFTFOLD_RETURN_IF_ERROR(connection_->status());
   if (!called.status.ok()) return Fail(row, called.status, MayPass(called.status));
   LEFTFOLD_RETURN_IF_ERROR(Enqueue(row, std::move(called.entries)));
-  outbox_.Remove(row);
+  if (row.round > 0) {
+    outbox_.Finish(row);
+    TellDelivered(row);
+  } else {
+    outbox_.Remove(row);
+  }
   return connection_->status();
 }
 
@@ -317,7 +322,9 @@ absl::Status ReactorRunner::TakeInTold() {
   for (const auto& [id, round] : std::exchange(told_, {})) {
     LEFTFOLD_RETURN_IF_ERROR(Begin());
     auto row = sql::ReadRow(*connection_, id);
-    if (!row || row->state != sql::RowState::kParking || row->round != round) continue;
+    if (!row || row->round != round) continue;
+    if (row->state == sql::RowState::kDelivered) outbox_.Remove(*row);
+    if (row->state != sql::RowState::kParking) continue;
     row->state = sql::RowState::kParked;
     sql::UpdateRow(*connection_, *row);
   }
@@ -527,15 +534,27 @@ absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure
     row.key.insert(0, kHookKeyPrefix);
     LEFTFOLD_RETURN_IF_ERROR(Enqueue(row, std::move(called.entries)));
   }
-  Tell(*whole);
+  TellParked(*whole);
   return connection_->status();
 }
 
-void ReactorRunner::Tell(const sql::OutboxRow& row) {
+void ReactorRunner::TellParked(const sql::OutboxRow& row) {
   to_tell_.push_back({.id = row.id,
                       .round = row.round,
                       .command_id = fmt::format("{}:parked:{}", IdOf(row), row.round),
                       .event = ParkedOf(row)});
+}
+
+void ReactorRunner::TellDelivered(const sql::OutboxRow& row) {
+  core::v1::DeliveredAfterParking delivered;
+  delivered.set_reactor(reactor_.name);
+  delivered.set_key(row.key);
+  delivered.set_delivery_id(IdOf(row));
+  delivered.set_position(sql::PositionOfRow(row.id).value);
+  to_tell_.push_back({.id = row.id,
+                      .round = row.round,
+                      .command_id = fmt::format("{}:delivered", IdOf(row)),
+                      .event = std::move(delivered)});
 }
 
 core::v1::DeliveryParked ReactorRunner::ParkedOf(const sql::OutboxRow& row) const {
@@ -604,6 +623,7 @@ std::vector<Delivery> ReactorRunner::TakeDeliveries() {
   while (under_way_.size() + local_.size() < reactor_.deliveries_max) {
     const auto id = outbox_.lanes().TakeReady();
     if (!id) break;
+    Begin().IgnoreError();  // One transaction for all; kept in the connection.
     auto row = outbox_.Read(*id);
     if (!row.ok()) {
       Undo(row.status());
@@ -618,6 +638,7 @@ std::vector<Delivery> ReactorRunner::TakeDeliveries() {
     under_way_[*id] = {*std::move(row), delivery};
     deliveries.push_back(std::move(delivery));
   }
+  if (std::exchange(begun_, false)) connection_->Rollback();  // Nothing was written.
   return deliveries;
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "core/engine_events.h"
@@ -106,7 +107,7 @@ class ReactorRunner {
     std::int64_t id;
     int round;
     std::string command_id;
-    core::v1::DeliveryParked event;
+    std::variant<core::v1::DeliveryParked, core::v1::DeliveredAfterParking> event;
   };
   std::vector<ToTell> TakeToTell() { return std::exchange(to_tell_, {}); }
   // The log has it; taken in by the next step.
@@ -184,7 +185,8 @@ class ReactorRunner {
                     std::optional<absl::Duration> delay = std::nullopt);
   // Calls the error hook.
   absl::Status Park(sql::OutboxRow row, const absl::Status& failure);
-  void Tell(const sql::OutboxRow& row);
+  void TellParked(const sql::OutboxRow& row);
+  void TellDelivered(const sql::OutboxRow& row);
   core::v1::DeliveryParked ParkedOf(const sql::OutboxRow& row) const;
   Delivery DeliveryOf(const sql::OutboxRow& row) const;
   std::string IdOf(const sql::OutboxRow& row) const;

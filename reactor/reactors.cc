@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 #include <utility>
+#include <variant>
 
 #include "core/log.h"
 #include "core/reject.h"
@@ -66,10 +67,13 @@ struct Reactors::Slot {
   absl::Time alarm ABSL_GUARDED_BY(mu) = absl::InfiniteFuture();  // When a timer's wake-up comes.
 
   // What came since the last step.
+  struct Inbox {
+    std::vector<std::pair<std::int64_t, DeliveryOutcome>> finished;
+    std::vector<ReactorRunner::ToTell> told;
+    std::vector<std::int64_t> undelayed;
+  };
   Mutex inbox_mu;
-  std::vector<std::pair<std::int64_t, DeliveryOutcome>> finished ABSL_GUARDED_BY(inbox_mu);
-  std::vector<ReactorRunner::ToTell> told ABSL_GUARDED_BY(inbox_mu);
-  std::vector<std::int64_t> undelayed ABSL_GUARDED_BY(inbox_mu);
+  Inbox inbox ABSL_GUARDED_BY(inbox_mu);
 
   std::atomic<bool> posted = false;       // It has a task.
   std::atomic<bool> waiting = false;      // The store will wake it.
@@ -102,13 +106,14 @@ struct Reactors::Slot {
   }
 
   void TakeInbox() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
-    MutexLock lock(inbox_mu);
-    for (auto& [id, outcome] : finished) runner->Finished(id, std::move(outcome));
-    for (const auto& each : told) runner->Told(each);
-    for (const std::int64_t id : undelayed) runner->Undelay(id);
-    finished.clear();
-    told.clear();
-    undelayed.clear();
+    Inbox came;
+    {
+      MutexLock lock(inbox_mu);
+      std::swap(came, inbox);
+    }
+    for (auto& [id, outcome] : came.finished) runner->Finished(id, std::move(outcome));
+    for (const auto& each : came.told) runner->Told(each);
+    for (const std::int64_t id : came.undelayed) runner->Undelay(id);
   }
 
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
@@ -252,7 +257,7 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
     context->parts.executor.PostAfter(delay, [context, slot, row = id] {
       {
         MutexLock lock(slot->inbox_mu);
-        slot->undelayed.push_back(row);
+        slot->inbox.undelayed.push_back(row);
       }
       Wake(context, slot);
     });
@@ -303,7 +308,7 @@ void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const S
           slot->attempt_seconds->Observe(absl::ToDoubleSeconds(context->parts.clock.Now() - begun));
           {
             MutexLock lock(slot->inbox_mu);
-            slot->finished.emplace_back(row, std::move(outcome));
+            slot->inbox.finished.emplace_back(row, std::move(outcome));
           }
           Wake(context, slot);
         });
@@ -315,8 +320,11 @@ void Reactors::Context::Tell(const std::shared_ptr<Context>& context, const Slot
   core::v1::EventMetadata metadata;
   metadata.set_actor("reactor:" + slot->reactor.name);
   metadata.set_command_id(told.command_id);
-  AppendRequest request =
-      AppendOfEngine(slot->reactor.name, told.event, DerivedUuid(told.command_id, 0), metadata);
+  AppendRequest request = std::visit(
+      [&](const auto& event) {
+        return AppendOfEngine(slot->reactor.name, event, DerivedUuid(told.command_id, 0), metadata);
+      },
+      told.event);
   request.command = CommandRecord{
       .command_id = told.command_id, .aggregate_id = slot->reactor.name, .created_id = ""};
   context->parts.store.Append(
@@ -328,7 +336,7 @@ void Reactors::Context::Tell(const std::shared_ptr<Context>& context, const Slot
         }
         {
           MutexLock lock(slot->inbox_mu);
-          slot->told.push_back(told);
+          slot->inbox.told.push_back(told);
         }
         Wake(context, slot);
       });

@@ -33,7 +33,8 @@ inline constexpr absl::Duration kReactorRetryDelay = absl::Seconds(1);
 // takes in several at once. The first event after a pause is taken in at once.
 inline constexpr absl::Duration kIntakeRest = absl::Milliseconds(2);
 // How often the clock is looked at while a timer waits. Timers are due by the wall clock: when it
-// jumps forward they go off at the next look; when it jumps back they go off that much later.
+// jumps forward they go off at the next look; when it jumps back they go off that much later, and
+// those that went off do not again (docs/reference/reactors.md).
 inline constexpr absl::Duration kClockLookEvery = absl::Seconds(10);
 // Characters of an operator's reason.
 inline constexpr std::size_t kWhyBytesMax = 1'000;

@@ -10,12 +10,6 @@
 
 namespace leftfold::read_api {
 
-absl::Status Stopping() {
-  return WithRetryAfter(Reject(core::v1::ERROR_REASON_STOPPING,
-                               "the read side is stopping; try again elsewhere or later"),
-                        kRetryWhenRebuilding);
-}
-
 absl::Status Rebuilding(std::string_view view, Position done, Position total) {
   const std::string progress =
       total == kBeforeFirst ? "by another process"  // Which alone knows.

@@ -13,7 +13,6 @@ namespace leftfold::read_api {
 
 // The read side's own refusals, each UNAVAILABLE or RESOURCE_EXHAUSTED with ErrorInfo and
 // RetryInfo. `view` goes into the metadata of all that have it.
-absl::Status Stopping();
 // Metadata: done, total, the positions that the first build has come to and will be served at.
 absl::Status Rebuilding(std::string_view view, Position done, Position total);
 // A view's file cannot be read for `what`: DATA_LOSS with what to do where it is damaged, else

@@ -176,7 +176,7 @@ absl::Status ServedView::StoppedLocked() const {
 }
 
 absl::StatusOr<bool> ServedView::IsReadableLocked(Position min_position) const {
-  if (stopping_) return Stopping();
+  if (stopping_) return ServerStopping();
   const bool stopped = condition_.state == ViewCondition::State::kStopped;
   if (condition_.readable && min_position <= condition_.applied) return true;
   if (stopped) return StoppedLocked();
@@ -248,7 +248,7 @@ void ServedView::SettleWaiters() {
 }
 
 absl::Status ServedView::CannotLease() const {
-  if (stopping_) return Stopping();
+  if (stopping_) return ServerStopping();
   if (condition_.readable) return absl::OkStatus();
   return condition_.state == ViewCondition::State::kStopped ? StoppedLocked() : RebuildingLocked();
 }

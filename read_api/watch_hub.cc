@@ -276,7 +276,7 @@ void WatchHub::Group::Start(const WatcherPtr& watcher) {
   if (shared_->open.fetch_add(1) >= kWatchersMax) {
     return End(watcher, QueueFull(view_.name, "watches are open", std::size_t{kWatchersMax}));
   }
-  if (shared_->stopping) return End(watcher, Stopping());
+  if (shared_->stopping) return End(watcher, ServerStopping());
   if (absl::Status form = CheckForm(*watcher->request, watcher->fields->checked); !form.ok()) {
     return End(watcher, form);
   }
@@ -418,7 +418,7 @@ void WatchHub::Group::Stop() {
   {
     MutexLock lock(mu_);
     for (const WatcherPtr& watcher : all_) {
-      if (!watcher->guarded.end) watcher->guarded.end = Stopping();
+      if (!watcher->guarded.end) watcher->guarded.end = ServerStopping();
       post = MarkReady(watcher) || post;
     }
   }

@@ -49,8 +49,11 @@ std::optional<admin::v1::WatchErrorsResponse> ToProto(const RecordedEvent& event
     if constexpr (std::is_same_v<E, core::v1::DeliveryParked>) *told.mutable_parked() = decoded;
     if constexpr (std::is_same_v<E, core::v1::RetryRequested>) *told.mutable_retry() = decoded;
     if constexpr (std::is_same_v<E, core::v1::SkipRequested>) *told.mutable_skip() = decoded;
+    if constexpr (std::is_same_v<E, core::v1::DeliveredAfterParking>)
+      *told.mutable_delivered() = decoded;
   };
-  using Told = Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested>;
+  using Told = Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested,
+                     core::v1::DeliveredAfterParking>;
   const absl::StatusOr<bool> known = internal::Dispatch<Told>(event, take);
   if (!known.ok() || !*known) return std::nullopt;
   return told;

@@ -205,7 +205,7 @@ std::vector<OutboxRow> ListParkedRows(Connection& connection, std::int64_t after
   for (Rows rows = tx.Query(
            "SELECT id, key, timer, due, attempts, state, kind, type, payload, round, error, "
            "behind, event_id, correlation_id, traceparent FROM leftfold_outbox WHERE state > 0 "
-           "AND id > ? ORDER BY id LIMIT ?",
+           "AND state < 3 AND id > ? ORDER BY id LIMIT ?",
            after, static_cast<std::int64_t>(limit));
        rows.Next();) {
     parked.push_back(RowOf(rows));

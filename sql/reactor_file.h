@@ -32,6 +32,7 @@ enum class RowState : std::uint8_t {
   kWaiting = 0,
   kParking = 1,  // Parked, but the log does not know it yet.
   kParked = 2,
+  kDelivered = 3,  // After it was parked, but the log does not know it yet.
 };
 
 // Ids order the rows of one key: those of one event stand before those of the next.

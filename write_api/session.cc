@@ -10,12 +10,6 @@ namespace {
 
 constexpr absl::Duration kSessionsRetryDelay = absl::Seconds(1);
 
-absl::Status Stopping() {
-  return WithRetryAfter(
-      Reject(core::v1::ERROR_REASON_STOPPING, "the server is stopping; go on elsewhere or later"),
-      kSessionsRetryDelay);
-}
-
 }  // namespace
 
 Session::Session(Sessions& sessions, std::shared_ptr<SessionRequests> requests,
@@ -137,7 +131,7 @@ absl::StatusOr<std::shared_ptr<Session>> Sessions::Open(Caller caller,
                                                         std::shared_ptr<SessionSink> sink) {
   auto session = std::make_shared<Session>(*this, kind_.Begin(std::move(caller)), std::move(sink));
   MutexLock lock(mu_);
-  if (stopping_) return Stopping();
+  if (stopping_) return ServerStopping("go on elsewhere or later");
   if (open_.size() >= kSessionsMax) return WithRetryAfter(kind_.TooMany(), kSessionsRetryDelay);
   open_.emplace(session.get(), session);
   return session;
@@ -152,7 +146,7 @@ void Sessions::Stop() {
       if (auto session = weak.lock()) sessions.push_back(std::move(session));
     }
   }
-  for (const auto& session : sessions) session->End(Stopping());
+  for (const auto& session : sessions) session->End(ServerStopping("go on elsewhere or later"));
 }
 
 void Sessions::Close(Session* session) {

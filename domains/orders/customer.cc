@@ -25,7 +25,7 @@ void CheckUsername(const std::string& username, Violations& violations) {
 
 // With `more` events after the first one.
 template <class... Es>
-Customer::Decision Registered(const std::string& username, const std::string& email, Es... more) {
+auto Registered(const std::string& username, const std::string& email, Es... more) {
   v1::CustomerRegistered registered;
   registered.set_username(username);
   registered.set_email(email);
@@ -73,9 +73,13 @@ Customer::Decision Customer::Decide(const v1::RegisterCustomerRequest& command, 
 
 Customer::Decision Customer::Decide(const v1::EnterAppRequest& command, const State& state,
                                     const CommandContext& context) {
-  if (state.username().empty()) return Registered(command.username(), "", v1::CustomerEntered());
+  v1::CustomerEntered entered;
+  entered.set_session_id(context.NewId(0));
+  const std::string session = entered.session_id();
+  if (state.username().empty())
+    return Registered(command.username(), "", std::move(entered)).Created(session);
   if (!absl::EqualsIgnoreCase(state.username(), command.username())) return CustomerExists(context);
-  return Accept(v1::CustomerEntered());
+  return Accept(std::move(entered)).Created(session);
 }
 
 void Customer::Evolve(State& state, const v1::CustomerRegistered& event) {

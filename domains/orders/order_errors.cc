@@ -142,6 +142,11 @@ void OrderErrors::On(const core::v1::SkipRequested& event, const EventMeta& meta
   SetState(event.delivery_id(), v1::ERROR_STATE_SKIPPED, meta, tx);
 }
 
+void OrderErrors::On(const core::v1::DeliveredAfterParking& event, const EventMeta& meta,
+                     WriteTx& tx) {
+  SetState(event.delivery_id(), v1::ERROR_STATE_RESOLVED, meta, tx);
+}
+
 void OrderErrors::On(const v1::OrderPaymentDeclined& event, const EventMeta& meta, WriteTx& tx) {
   const auto state = event.attempts_left() > 0 ? v1::ERROR_STATE_OPEN : v1::ERROR_STATE_FINAL;
   Fail("payment", state, TextOf(event), event.attempt_no(), meta, tx);

@@ -33,9 +33,10 @@ struct OrderErrors {
   )";
   using Handles =
       Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested,
-            v1::OrderPaymentDeclined, v1::OrderPaymentFailed, v1::OrderPaid, v1::ApprovalTimedOut,
-            v1::NoAgentAvailable, v1::DeliveryFailed, v1::OrderExpired, v1::OrderCancelled,
-            v1::RefundStuck, v1::RefundRequested, v1::OrderRefunded>;
+            core::v1::DeliveredAfterParking, v1::OrderPaymentDeclined, v1::OrderPaymentFailed,
+            v1::OrderPaid, v1::ApprovalTimedOut, v1::NoAgentAvailable, v1::DeliveryFailed,
+            v1::OrderExpired, v1::OrderCancelled, v1::RefundStuck, v1::RefundRequested,
+            v1::OrderRefunded>;
   using Queries = Types<v1::ListErrorsRequest>;
   using Watches = Types<v1::WatchErrorsRequest>;
   static constexpr Poison kOnPoison = Poison::kParkStream;
@@ -43,6 +44,7 @@ struct OrderErrors {
   static void On(const core::v1::DeliveryParked& event, const EventMeta& meta, WriteTx& tx);
   static void On(const core::v1::RetryRequested& event, const EventMeta& meta, WriteTx& tx);
   static void On(const core::v1::SkipRequested& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const core::v1::DeliveredAfterParking& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderPaymentDeclined& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderPaymentFailed& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderPaid& event, const EventMeta& meta, WriteTx& tx);

@@ -67,6 +67,17 @@ TEST_F(OrderErrorsTest, ShowWhatAReactorCouldNotDeliverUntilItIsRetried) {
   EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 12 SKIPPED"));
 }
 
+TEST_F(OrderErrorsTest, AreResolvedOnceARetriedDeliveryWasMade) {
+  Park("charge_payment", 6);
+  Park("charge_payment", 6, "9:1");
+  Retry("payment-p1");
+  view_.FoldOf("reaction", "charge_payment",
+               Parse<core::v1::DeliveredAfterParking>(
+                   "reactor: 'charge_payment' delivery_id: 'lf:charge_payment:9:0'"));
+  EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 6 RESOLVED",
+                                  "lf:charge_payment:9:1 payment 6 RETRIED"));
+}
+
 TEST_F(OrderErrorsTest, LeaveOutReactorsOfOthers) {
   Park("session_ticker", 8);
   Park("webhook.bills.7", 8);

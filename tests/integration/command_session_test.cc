@@ -16,6 +16,7 @@
 #include "server/app.h"
 #include "testing/grpc_error.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 
 namespace leftfold {
 namespace {
@@ -31,12 +32,7 @@ class CommandSessionTest : public ::testing::Test {
  protected:
   CommandSessionTest() {
     RegisterAllDomains(registry_);
-    ServeOptions options;
-    options.data = folder_.path();
-    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
-    auto app = App::Start(registry_, options);
-    EXPECT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     stub_ = commands::v1::CommandSessionService::NewStub(
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials()));
   }

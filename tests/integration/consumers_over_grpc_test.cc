@@ -17,6 +17,7 @@
 #include "testing/grpc_error.h"
 #include "testing/store_client.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 
 namespace leftfold {
 namespace {
@@ -36,12 +37,7 @@ class ConsumersOverGrpc : public ::testing::Test {
     Start();
   }
   void Start() {
-    auto app = App::Start(registry_, {.data = folder_.path(),
-                                      .write_listen = "127.0.0.1:0",
-                                      .read_listen = "127.0.0.1:0",
-                                      .admin_listen = "127.0.0.1:0"});
-    ASSERT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     const auto channel =
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials());
     stub_ = store::v1::ConsumerService::NewStub(channel);

@@ -22,6 +22,7 @@
 #include "server/inbound_server.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 #include "tools/simulate_payments.h"
 
 namespace leftfold {
@@ -35,14 +36,10 @@ class OrderProcessOverGrpc : public ::testing::Test {
   OrderProcessOverGrpc() { RegisterAllDomains(registry_); }
 
   void Start(const HttpServices& services) {
-    ServeOptions options;
-    options.data = folder_.path();
-    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
+    ServeOptions options = testing::OptionsOn(folder_.path());
     options.inbound_listen = "127.0.0.1:0";
     options.services = services;
-    auto app = App::Start(registry_, options);
-    ASSERT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, options);
     const auto credentials = grpc::InsecureChannelCredentials();
     const auto write = grpc::CreateChannel(app_->write_address(), credentials);
     restaurants_ = orders::v1::RestaurantCommandService::NewStub(write);
@@ -394,6 +391,45 @@ TEST_F(OrderProcessOverGrpc, SaysWhatToSetWhereThereIsNoProvider) {
   const auto errors = Ask(*errors_, &orders::v1::OrderErrorQueryService::Stub::ListErrors, "");
   ASSERT_EQ(errors.errors_size(), 1);
   EXPECT_EQ(errors.errors(0).state(), orders::v1::ERROR_STATE_OPEN);
+}
+
+TEST_F(OrderProcessOverGrpc, TellsThatWhatWasParkedIsDeliveredOnceItIsRetried) {
+  Start({});
+  OpenAndOrder();
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
+        "state: ERROR_STATE_OPEN");
+  app_.reset();
+  const auto provider = StartWithProvider();
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    admin::v1::RetryParkedDeliveriesRequest retry;
+    retry.set_reactor("charge_payment");
+    admin::v1::RetryParkedDeliveriesResponse retried;
+    const grpc::Status status = reactors_->RetryParkedDeliveries(&context, retry, &retried);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
+  EXPECT_EQ(First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
+                  "state: ERROR_STATE_RESOLVED")
+                .error()
+                .reactor(),
+            "charge_payment");
+  grpc::ClientContext context;
+  SetDeadline(context);
+  admin::v1::WatchErrorsRequest request;
+  request.set_after_position(0);
+  const auto watch = reactors_->WatchErrors(&context, request);
+  admin::v1::WatchErrorsResponse parked, retried, delivered;
+  ASSERT_TRUE(watch->Read(&parked) && watch->Read(&retried) && watch->Read(&delivered));
+  EXPECT_TRUE(retried.has_retry());
+  EXPECT_EQ(delivered.by(), "reactor:charge_payment");
+  EXPECT_EQ(delivered.delivered().delivery_id(), parked.parked().delivery_id());
+  EXPECT_EQ(delivered.delivered().position(), parked.parked().position());
+  context.TryCancel();
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "server/command_service.h"
 #include "testing/grpc_error.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 
 namespace leftfold {
 namespace {
@@ -30,12 +31,7 @@ class OrdersOverGrpc : public ::testing::Test {
 
   void StartServer() {
     app_.reset();
-    ServeOptions options;
-    options.data = folder_.path();
-    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
-    auto app = App::Start(registry_, options);
-    ASSERT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     const auto channel =
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials());
     customers_ = orders::v1::CustomerCommandService::NewStub(channel);

@@ -11,6 +11,7 @@
 #include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 
 namespace leftfold {
 namespace {
@@ -34,12 +35,7 @@ class RoomsOverGrpc : public ::testing::Test {
 
   void StartServer() {
     app_.reset();
-    ServeOptions options;
-    options.data = folder_.path();
-    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
-    auto app = App::Start(registry_, options);
-    ASSERT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     client_ = std::make_unique<RoomsClient>(app_->write_address(), app_->read_address());
   }
 
@@ -394,9 +390,7 @@ TEST_F(RoomsOverGrpc, WithTheWriteSideStoppedQueriesGoOn) {
 }
 
 TEST_F(RoomsOverGrpc, ASecondServerOnTheSameDataIsRefusedAndToldWhoHoldsIt) {
-  ServeOptions options;
-  options.data = folder_.path();
-  options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
+  ServeOptions options = testing::OptionsOn(folder_.path());
   const auto second = App::Start(registry_, options);
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.status().message().find(std::to_string(getpid())), std::string::npos)

@@ -23,6 +23,7 @@
 #include "server/smtp_client.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 
 namespace leftfold {
 namespace {
@@ -200,14 +201,11 @@ TEST(SmtpMail, OfAnInvitationReachesTheServer) {
   const testing::TemporaryFolder folder;
   Registry registry;
   RegisterAllDomains(registry);
-  ServeOptions options;
-  options.data = folder.path();
-  options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
+  ServeOptions options = testing::OptionsOn(folder.path());
   options.smtp = {.url = server.url(), .from = "rooms@example.org"};
-  const auto app = App::Start(registry, options);
-  ASSERT_TRUE(app.ok()) << app.status();
+  const auto app = testing::StartedApp(registry, options);
   const auto rooms = rooms::v1::RoomCommandService::NewStub(
-      grpc::CreateChannel((*app)->write_address(), grpc::InsecureChannelCredentials()));
+      grpc::CreateChannel(app->write_address(), grpc::InsecureChannelCredentials()));
   {
     grpc::ClientContext context;
     rooms::v1::CreateRoomResponse response;

@@ -14,6 +14,7 @@
 #include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 #include "write_api/snapshotter.h"
 
 namespace leftfold {
@@ -28,12 +29,7 @@ class Snapshots : public ::testing::Test {
     Start();
   }
   void Start() {
-    ServeOptions options;
-    options.data = folder_.path();
-    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
-    auto app = App::Start(registry_, options);
-    ASSERT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     client_ = std::make_unique<testing::RoomsClient>(app_->write_address(), app_->read_address());
   }
   // What was asked for is written before the server has gone.

@@ -24,6 +24,7 @@
 #include "testing/grpc_error.h"
 #include "testing/store_client.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 #include "write_api/append_session.h"
 
 namespace leftfold {
@@ -43,12 +44,7 @@ class StoreOverGrpc : public ::testing::Test {
  protected:
   StoreOverGrpc() {
     RegisterAllDomains(registry_);
-    ServeOptions options;
-    options.data = folder_.path();
-    options.write_listen = options.read_listen = options.admin_listen = "127.0.0.1:0";
-    auto app = App::Start(registry_, options);
-    EXPECT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     stub_ = store::v1::EventStoreService::NewStub(
         grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials()));
   }

@@ -15,6 +15,7 @@
 #include "server/app.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/started_app.h"
 
 namespace leftfold {
 namespace {
@@ -30,12 +31,7 @@ class WebhookThreads : public ::testing::Test {
     Start();
   }
   void Start() {
-    auto app = App::Start(registry_, {.data = folder_.path(),
-                                      .write_listen = "127.0.0.1:0",
-                                      .read_listen = "127.0.0.1:0",
-                                      .admin_listen = "127.0.0.1:0"});
-    ASSERT_TRUE(app.ok()) << app.status();
-    app_ = *std::move(app);
+    app_ = testing::StartedApp(registry_, testing::OptionsOn(folder_.path()));
     channel_ = grpc::CreateChannel(app_->admin_address(), grpc::InsecureChannelCredentials());
     stub_ = WebhookService::NewStub(channel_);
   }

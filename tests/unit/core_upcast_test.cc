@@ -203,8 +203,9 @@ TEST(RegistryEvents, KnowsWhatIsWrittenWhatWasWrittenAndClaims) {
   EXPECT_THAT(
       names,
       ElementsAre("leftfold.core.v1.ClaimReleased", "leftfold.core.v1.ClaimTaken",
-                  "leftfold.core.v1.DeliveryParked", "leftfold.core.v1.RetryRequested",
-                  "leftfold.core.v1.SkipRequested", "leftfold.rooms.v1.ExternalRoomLinked",
+                  "leftfold.core.v1.DeliveredAfterParking", "leftfold.core.v1.DeliveryParked",
+                  "leftfold.core.v1.RetryRequested", "leftfold.core.v1.SkipRequested",
+                  "leftfold.rooms.v1.ExternalRoomLinked",
                   "leftfold.rooms.v1.RoomDescriptionChanged", "leftfold.rooms.v1.RoomRenamed",
                   "leftfold.rooms.v1.RoomRestored", "leftfold.rooms.v1.SessionCancelled"));
 }

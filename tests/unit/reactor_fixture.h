@@ -193,9 +193,11 @@ class ScriptedStore final : public testing::ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
   void Append(AppendRequest request, AppendDone done) override {
-    if (!request.command || request.command->command_id.find(":parked:") == std::string::npos) {
+    const auto tells_of = [&](std::string_view what) {
+      return request.command && request.command->command_id.find(what) != std::string::npos;
+    };
+    if (!tells_of(":parked:") && !tells_of(":delivered"))
       return store_.Append(std::move(request), std::move(done));
-    }
     ++tells;
     if (away) return done(absl::UnavailableError("scripted"));
     store_.Append(std::move(request), [this, done](absl::StatusOr<Receipt> receipt) {

@@ -256,9 +256,29 @@ TEST_F(ParkedKey, RunsTheErrorHookPastWhatIsParked) {
 TEST_F(ParkedKey, GoesOnInOrderWhenAnOperatorHasItRetried) {
   EXPECT_TRUE(Retry("counter-a").ok());
   EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
-  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
+  EXPECT_THAT(f.Troubles(),
+              ElementsAre("DeliveryParked", "RetryRequested", "DeliveredAfterParking"));
   EXPECT_EQ(f.Status().parked_keys, 0);
   EXPECT_EQ(f.Outbox(), 0);
+}
+
+TEST_F(ParkedKey, IsToldDeliveredOnceAlsoWhenTheLogIsAwayThenAndItsProcessCrashes) {
+  f.log().away = true;  // For what the engine tells; the operator is heard.
+  EXPECT_TRUE(Retry("counter-a").ok());
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
+  EXPECT_EQ(f.Status().parked_keys, 0);
+  EXPECT_TRUE(f.reactors().ListParked("worker", 0, 10)->empty());
+  EXPECT_EQ(f.Outbox(), 1);  // It waits for the log alone.
+  f.Restart();
+  EXPECT_EQ(f.Status().parked_keys, 0);
+  f.log().away = false;
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Troubles(),
+              ElementsAre("DeliveryParked", "RetryRequested", "DeliveredAfterParking"));
+  EXPECT_EQ(f.Outbox(), 0);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
 }
 
 TEST_F(ParkedKey, IsParkedAndToldAgainWhenTheRetryFails) {
@@ -301,7 +321,8 @@ TEST_F(ParkedKey, WaitsForALogThatIsAwayWithoutAttemptsWhenWhatWaitedBehindIsRea
   Worker::busy = false;
   f.RunFor(absl::Seconds(10));
   EXPECT_THAT(f.Results(), Contains("a late"));
-  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
+  EXPECT_THAT(f.Troubles(),
+              ElementsAre("DeliveryParked", "RetryRequested", "DeliveredAfterParking"));
 }
 
 TEST_F(ParkedKey, StaysParkedOverARestart) {
@@ -520,6 +541,44 @@ TEST(ReactorTimers, NoticeAJumpOfTheClock) {
   f.clock().jump = absl::Hours(2);
   f.RunFor(kClockLookEvery);
   EXPECT_THAT(f.Results(), ElementsAre("woken t"));
+}
+
+// Jumps by hours, forward and back, and restarts: never before the clock says so, never more than
+// a look after it says so, never twice.
+TEST(ReactorTimers, GoOffOnceWhateverTheClockDoes) {
+  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(fmt::format("seed {}", seed));
+    ReactorFixture f(seed);
+    std::mt19937_64 random(seed);
+    const auto below = [&](std::uint64_t n) { return static_cast<int>(random() % n); };
+    std::map<std::string, absl::Time> due;  // By what the reactor notes.
+    std::set<std::string> told;
+    for (int step = 0; step < 60; ++step) {
+      if (below(3) == 0) f.clock().jump += absl::Minutes(below(600) - 300);
+      if (below(10) == 0) f.Restart();
+      if (step < 40) {
+        const std::string id = fmt::format("c{}", step);
+        const int seconds = below(6 * 3600);
+        f.Create(id, fmt::format("wake={}={}", id, seconds));
+        f.Settle();
+        due["woken " + id] =
+            f.store().ReadStream("counter-" + id, {})->front().recorded_at + absl::Seconds(seconds);
+      }
+      f.RunFor(kClockLookEvery + absl::Seconds(below(1800)));
+      const absl::Time now = f.clock().Now();
+      const std::vector<std::string> woken = f.Results();
+      for (const auto& [timer, at] : due) {
+        const auto times = std::count(woken.begin(), woken.end(), timer);
+        EXPECT_GE(times, at < now - kClockLookEvery ? 1 : 0) << timer << " is late at " << step;
+        EXPECT_LE(times, at <= now || told.contains(timer) ? 1 : 0) << timer << ", step " << step;
+        if (times == 1) told.insert(timer);
+      }
+    }
+    f.clock().jump += absl::Hours(240);
+    f.RunFor(kClockLookEvery);
+    EXPECT_EQ(f.Results().size(), due.size());
+    EXPECT_EQ(f.Outbox(), 0);
+  }
 }
 
 TEST(ReactorTimers, LetAKeyGoOnThatTheyAreTakenOutOf) {
