@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <random>
@@ -22,6 +21,7 @@
 #include "core/ids.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/verify_log_file.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/fake_clock.h"
 #include "testing/fault_vfs.h"
@@ -36,11 +36,6 @@ constexpr int kCommands = 24;
 // In the place of a receipt's position.
 constexpr Position kRefused{-1};
 constexpr Position kBegun{-2};  // The process has begun.
-
-std::int64_t FromEnvironment(const char* name, std::int64_t otherwise) {
-  const char* given = std::getenv(name);
-  return given == nullptr ? otherwise : std::strtoll(given, nullptr, 10);
-}
 
 // A command of one or several streams, with or without events, some of many pages.
 AppendRequest CommandNumber(std::uint64_t seed, int n) {
@@ -228,15 +223,13 @@ DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
 
 // Tries so many points of schedules.
 template <class TryOne>
-void ForEachPoint(std::int64_t points, TryOne try_one) {
-  constexpr std::int64_t kPointsEach = 20;
-  const std::int64_t given = FromEnvironment("LEFTFOLD_SEED", -1);
-  std::random_device device;
-  for (std::int64_t tried = 0; tried < points; tried += kPointsEach) {
-    const std::uint64_t seed = given >= 0 ? static_cast<std::uint64_t>(given) : device();
+void ForEachPoint(std::uint64_t points, TryOne try_one) {
+  constexpr std::uint64_t kPointsEach = 20;
+  for (std::uint64_t tried = 0; tried < points; tried += kPointsEach) {
+    const std::uint64_t seed = Seed();
     std::mt19937_64 random(seed);
     const Calls calls = CallsOfARun(seed);
-    for (std::int64_t i = 0; i < std::min(kPointsEach, points - tried); ++i) {
+    for (std::uint64_t i = 0; i < std::min(kPointsEach, points - tried); ++i) {
       try_one(seed, calls, random);
       if (::testing::Test::HasFatalFailure())
         FAIL() << "LEFTFOLD_SEED=" << seed << " tries these points again";
@@ -247,7 +240,7 @@ void ForEachPoint(std::int64_t points, TryOne try_one) {
 class PowerLoss : public ::testing::TestWithParam<int> {
  protected:
   static constexpr int kParts = 4;
-  static std::int64_t Points() { return FromEnvironment("LEFTFOLD_POINTS", 2'000) / kParts / 2; }
+  static std::uint64_t Points() { return Cases("LEFTFOLD_POINTS", 2'000) / kParts / 2; }
 };
 
 TEST_P(PowerLoss, LosesNothingThatWasAnswered) {

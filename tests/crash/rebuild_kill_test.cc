@@ -4,7 +4,6 @@
 #include <signal.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <random>
@@ -13,6 +12,7 @@
 
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "testing/child_process.h"
+#include "testing/environment.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
 
@@ -130,9 +130,7 @@ class Round {
 };
 
 TEST(RebuildKill, NoQueryFailsAndNothingIsWrongOrLost) {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   const testing::TemporaryFolder folder;

@@ -12,6 +12,7 @@
 #include "event_store/sqlite/verify_log_file.h"
 #include "sql/checksum_vfs.h"
 #include "testing/damage.h"
+#include "testing/environment.h"
 #include "testing/log_on_disk.h"
 #include "tools/payload_check.h"
 
