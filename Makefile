@@ -8,14 +8,14 @@ RELEASE := build/release
 
 help:
 	@echo 'make run     set up, build, serve commands on 127.0.0.1:50051 and queries on 50052, data in ./data'
-	@echo 'make test    set up, build, run the whole suite once'
+	@echo 'make test    set up, build, run the whole suite once, a tenth of the cases where there are thousands'
 	@echo 'make demo    a scripted tour with grpcurl on fresh data'
 	@echo 'make bench   measure, print a table, write bench/results/latest.json'
 	@echo 'make build   set up and build $(RELEASE)/leftfold'
 	@echo 'make format  clang-format all C++ files'
 	@echo 'make lint    check the format of C++ files and the rules of the protos'
 	@echo 'make clean   remove build/ (data stays)'
-	@echo '.ci/run      what CI runs: the suite, lint, sanitizers, fuzzers, clang-tidy'
+	@echo '.ci/run      what CI runs: the suite, all of its cases, lint, sanitizers, fuzzers, clang-tidy'
 
 setup:
 	@scripts/setup.sh

@@ -2,7 +2,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <cstdlib>
 #include <utility>
 
 #include "core/reject.h"
@@ -207,11 +206,6 @@ std::string Describe(const absl::StatusOr<Receipt>& receipt) {
   return fmt::format("version={} position={} aggregate={} created={} duplicate={}",
                      receipt->version.value, receipt->position.value, receipt->aggregate_id,
                      receipt->created_id, receipt->duplicate);
-}
-
-std::uint64_t SeedOr(std::uint64_t otherwise) {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  return given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
 }
 
 }  // namespace leftfold::testing

@@ -88,8 +88,5 @@ std::string Describe(const RecordedEvent& event);
 // All of a receipt, or code, reason and message.
 std::string Describe(const absl::StatusOr<Receipt>& receipt);
 
-// What LEFTFOLD_SEED says, else `otherwise`.
-std::uint64_t SeedOr(std::uint64_t otherwise);
-
 }  // namespace leftfold::testing
 #endif  // TESTING_EVENT_STORE_CONTRACT_H_

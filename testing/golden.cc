@@ -11,6 +11,8 @@
 #include <memory>
 #include <set>
 
+#include "testing/source_folder.h"
+
 namespace leftfold::testing {
 namespace {
 
@@ -206,8 +208,7 @@ std::vector<Golden> ReadGoldens(const std::string& root) {
 }
 
 Golden GoldenOf(const std::string& name) {
-  return ReadFile(fs::path(LEFTFOLD_SOURCE_DIR) / FolderOf(name) /
-                  (name + std::string(kExtension)));
+  return ReadFile(fs::path(SourceFolder()) / FolderOf(name) / (name + std::string(kExtension)));
 }
 
 std::vector<std::string> MissingIn(const std::vector<Golden>& goldens, const EventTypes& types) {

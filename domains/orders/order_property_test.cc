@@ -2,7 +2,6 @@
 // final stays so, and nothing goes backwards.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <random>
@@ -13,6 +12,7 @@
 
 #include "domains/orders/order.h"
 #include "domains/orders/test_events.h"
+#include "testing/environment.h"
 #include "testing/given.h"
 
 namespace leftfold::orders {
@@ -221,8 +221,7 @@ class Life {
 };
 
 TEST(OrderProperty, MoneyMovesOnceEachWayAndNothingGoesBackwards) {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  const std::uint64_t seed = given != nullptr ? std::stoull(given) : 20260101;
+  const std::uint64_t seed = testing::SeedOr(20260101);
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   std::set<v1::OrderStatus> statuses;

@@ -13,6 +13,7 @@
 #include "leftfold/core/v1/claims.pb.h"
 #include "leftfold/core/v1/event.pb.h"
 #include "testing/golden.h"
+#include "testing/source_folder.h"
 #include "testing/temporary_folder.h"
 
 namespace leftfold::testing {
@@ -31,17 +32,17 @@ class GoldenEvents : public ::testing::Test {
 
 TEST_F(GoldenEvents, EveryEventHasFilesThatShowAllItsFields) {
   if (std::getenv("LEFTFOLD_GOLDEN_WRITE") != nullptr) {
-    for (const std::string& path : WriteMissing(LEFTFOLD_SOURCE_DIR, registry_.events())) {
+    for (const std::string& path : WriteMissing(testing::SourceFolder(), registry_.events())) {
       fmt::print("wrote {}\n", path);
     }
   }
-  EXPECT_THAT(MissingIn(ReadGoldens(LEFTFOLD_SOURCE_DIR), registry_.events()), IsEmpty())
+  EXPECT_THAT(MissingIn(ReadGoldens(testing::SourceFolder()), registry_.events()), IsEmpty())
       << "write them with LEFTFOLD_GOLDEN_WRITE=1 build/release/tests/leftfold_contract_test "
          "--gtest_filter='GoldenEvents.*', and look at what they say";
 }
 
 TEST_F(GoldenEvents, StillDecodeToTheSameJson) {
-  for (const Golden& golden : ReadGoldens(LEFTFOLD_SOURCE_DIR)) {
+  for (const Golden& golden : ReadGoldens(testing::SourceFolder())) {
     SCOPED_TRACE(golden.name);
     const auto known = registry_.events().find(golden.type);
     if (known == registry_.events().end()) {

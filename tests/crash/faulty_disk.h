@@ -11,7 +11,6 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "core/status.h"
+#include "testing/environment.h"
 #include "testing/fault_vfs.h"
 #include "testing/temporary_folder.h"
 
@@ -33,11 +33,6 @@ struct DiskWork {
   // After the restart: "" or what was not kept.
   std::function<std::string(const std::string& folder, std::uint64_t seed)> check;
 };
-
-inline std::int64_t FromEnvironment(const char* name, std::int64_t otherwise) {
-  const char* given = std::getenv(name);
-  return given == nullptr ? otherwise : std::strtoll(given, nullptr, 10);
-}
 
 // Runs it in a process of its own; its exit code, 128 + signal when it was ended by one.
 inline int RunOnDisk(const DiskWork& work, const std::string& folder, std::uint64_t seed,
@@ -115,15 +110,13 @@ inline DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
 
 // Tries so many points of schedules, so many of each.
 template <class TryOne>
-void ForEachPoint(const DiskWork& work, std::int64_t points, std::int64_t points_each,
+void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t points_each,
                   TryOne try_one) {
-  const std::int64_t given = FromEnvironment("LEFTFOLD_SEED", -1);
-  std::random_device device;
-  for (std::int64_t tried = 0; tried < points; tried += points_each) {
-    const std::uint64_t seed = given >= 0 ? static_cast<std::uint64_t>(given) : device();
+  for (std::uint64_t tried = 0; tried < points; tried += points_each) {
+    const std::uint64_t seed = Seed();
     std::mt19937_64 random(seed);
     const Calls calls = CallsOfARun(work, seed);
-    for (std::int64_t i = 0; i < std::min(points_each, points - tried); ++i) {
+    for (std::uint64_t i = 0; i < std::min(points_each, points - tried); ++i) {
       try_one(seed, calls, random);
       if (::testing::Test::HasFatalFailure())
         FAIL() << "LEFTFOLD_SEED=" << seed << " tries these points again";
@@ -156,8 +149,8 @@ inline void FailRepeatedly(const DiskWork& work, std::uint64_t seed, const Calls
 }
 
 // How many of so many points on a disk that only says that it has synced are found.
-inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std::int64_t points,
-                             std::int64_t points_each) {
+inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std::uint64_t points,
+                             std::uint64_t points_each) {
   int found = 0;
   ForEachPoint(work, points, points_each,
                [&](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {

@@ -4,13 +4,13 @@
 #include <signal.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "testing/child_process.h"
+#include "testing/environment.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
 
@@ -70,9 +70,7 @@ void ExpectAllThereOnce(const ServerProcess& server,
 }
 
 TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   const testing::TemporaryFolder folder;

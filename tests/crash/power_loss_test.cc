@@ -15,6 +15,7 @@
 #include "core/ids.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/verify_log_file.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/fake_clock.h"
 #include "testing/log_history.h"
@@ -144,12 +145,12 @@ std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
 }
 
 const DiskWork kWork = {Work, CheckAfter};
-constexpr std::int64_t kPointsEach = 20;
+constexpr std::uint64_t kPointsEach = 20;
 
 class PowerLoss : public ::testing::TestWithParam<int> {
  protected:
   static constexpr int kParts = 4;
-  static std::int64_t Points() { return FromEnvironment("LEFTFOLD_POINTS", 2'000) / kParts / 2; }
+  static std::uint64_t Points() { return Cases("LEFTFOLD_POINTS", 10'000) / kParts / 2; }
 };
 
 TEST_P(PowerLoss, LosesNothingThatWasAnswered) {

@@ -26,6 +26,7 @@
 
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "testing/child_process.h"
+#include "testing/environment.h"
 #include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
@@ -218,9 +219,7 @@ class Watcher {
 class RebuildKill : public ::testing::TestWithParam<ProcessSplit> {
  protected:
   RebuildKill() {
-    const char* given = std::getenv("LEFTFOLD_SEED");
-    const std::uint64_t seed =
-        given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+    const std::uint64_t seed = testing::Seed();
     std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
     random_.seed(seed);
     if (IsApart()) {

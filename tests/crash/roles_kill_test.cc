@@ -21,6 +21,7 @@
 
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "testing/child_process.h"
+#include "testing/environment.h"
 #include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
@@ -284,9 +285,7 @@ void ExpectAnswers(Deployment& deployment, Rooms& rooms) {
 int AnySignal(std::mt19937_64& random) { return random() % 3 == 0 ? SIGTERM : SIGKILL; }
 
 std::mt19937_64 Random() {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
+  const std::uint64_t seed = testing::Seed();
   std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
   return std::mt19937_64(seed);
 }

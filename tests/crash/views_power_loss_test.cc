@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "leftfold/rooms/v1/commands.pb.h"
+#include "testing/environment.h"
 #include "testing/fake_clock.h"
 #include "tests/crash/faulty_disk.h"
 #include "tests/property/whole_path_fixture.h"
@@ -159,12 +160,12 @@ std::string CheckRooms(const std::string& folder, std::uint64_t seed) {
 }
 
 const DiskWork kRoomWork = {WorkOnRooms, CheckRooms};
-constexpr std::int64_t kViewPointsEach = 10;
+constexpr std::uint64_t kViewPointsEach = 10;
 
 class ViewsPowerLoss : public ::testing::TestWithParam<int> {
  protected:
   static constexpr int kParts = 2;
-  static std::int64_t Points() { return FromEnvironment("LEFTFOLD_VIEW_POINTS", 200) / kParts / 2; }
+  static std::uint64_t Points() { return Cases("LEFTFOLD_VIEW_POINTS", 2'000) / kParts / 2; }
 };
 
 TEST_P(ViewsPowerLoss, LosesNothingThatWasAnsweredAndEveryViewIsItsFold) {

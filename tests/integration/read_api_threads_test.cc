@@ -5,7 +5,6 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -14,6 +13,7 @@
 #include "read_api/query_handler.h"
 #include "read_api/watch_hub.h"
 #include "server/thread_pool.h"
+#include "testing/environment.h"
 #include "tests/integration/read_api_fixture.h"
 
 namespace leftfold::read_api {
@@ -134,9 +134,7 @@ class ReadApiThreads : public ReadApiTest {
 };
 
 TEST_F(ReadApiThreads, AllWatchersAndQueriesEndInTheLastState) {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  const std::uint32_t seed =
-      given != nullptr ? static_cast<std::uint32_t>(std::stoul(given)) : std::random_device()();
+  const auto seed = static_cast<std::uint32_t>(testing::Seed());
   SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
   auto threads = std::make_unique<ThreadPool>("read", 4);
   pool_ = std::make_unique<ViewPool>(registry_, *threads);

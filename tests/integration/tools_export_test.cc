@@ -10,6 +10,7 @@
 #include <fstream>
 #include <random>
 
+#include "testing/environment.h"
 #include "tests/integration/tools_transfer_fixture.h"
 #include "tools/backup.h"
 #include "tools/export.h"

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <limits>
 #include <random>
 #include <regex>
@@ -14,6 +13,7 @@
 
 #include "event_store/event_store.h"
 #include "event_store/verify.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/sanitized.h"
 
@@ -23,8 +23,7 @@ namespace {
 using testing::Describe;
 using testing::StoreOnScheduler;
 
-// Sanitizers make each of them cost ten times as much.
-constexpr int kOperationsDefault = testing::kSanitized ? 5'000 : 100'000;
+constexpr std::uint64_t kOperations = 100'000;
 // Of a log; then another one begins, with the next seed.
 constexpr int kOperationsOfALog = 5'000;
 constexpr int kLogsAtATime = 4;
@@ -32,10 +31,8 @@ constexpr int kLogsAtATime = 4;
 // a socket.
 constexpr int kRemoteShare = testing::kSanitized ? 20 : 1;
 
-// What LEFTFOLD_OPERATIONS says, else kOperationsDefault.
 int OperationsOfARun() {
-  const char* given = std::getenv("LEFTFOLD_OPERATIONS");
-  return given == nullptr ? kOperationsDefault : std::atoi(given);
+  return static_cast<int>(testing::Cases("LEFTFOLD_OPERATIONS", kOperations));
 }
 
 // Makes operations on few streams and few command ids, so that they meet.

@@ -5,10 +5,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <string>
 
-#include "testing/sanitized.h"
+#include "testing/environment.h"
 #include "tests/property/order_world.h"
 
 namespace leftfold::ordering {
@@ -16,7 +15,7 @@ namespace {
 
 constexpr int kSchedulesPerTown = 20;
 constexpr int kParts = 4;
-constexpr int kSchedules = testing::kSanitized ? 400 : 10'000;
+constexpr std::uint64_t kSchedules = 10'000;
 
 // What so many schedules come to, each of them.
 constexpr int kSchedulesThatSeeAll = 2'000;
@@ -27,11 +26,6 @@ constexpr const char* kEnds[] = {"ORDER_STATUS_INVALID",      "ORDER_STATUS_PAYM
                                  "REFUND_CAUSE_REJECTED",     "REFUND_CAUSE_APPROVAL_TIMED_OUT",
                                  "REFUND_CAUSE_NO_AGENT",     "REFUND_CAUSE_DELIVERY_FAILED",
                                  "REFUND_CAUSE_CANCELLED",    "REFUND_CAUSE_EXPIRED"};
-
-std::uint64_t Number(const char* name, std::uint64_t otherwise) {
-  const char* given = std::getenv(name);
-  return given == nullptr ? otherwise : std::strtoull(given, nullptr, 10);
-}
 
 // What is wrong after some schedule, with the story of its orders; "" when nothing is.
 std::string RunTown(std::uint64_t seed, Bug bug, int schedules) {
@@ -53,11 +47,11 @@ std::string RunTown(std::uint64_t seed, Bug bug, int schedules) {
 class OrderProcess : public ::testing::TestWithParam<int> {};
 
 TEST_P(OrderProcess, KeepsMoneyAndAgentsRightWhateverHappens) {
-  const bool replay = std::getenv("LEFTFOLD_SEED") != nullptr;
+  const bool replay = testing::HasSeed();
   if (replay && GetParam() > 0) GTEST_SKIP() << "one part replays";
-  const int all = static_cast<int>(Number("LEFTFOLD_SCHEDULES", kSchedules));
+  const int all = static_cast<int>(testing::Cases("LEFTFOLD_SCHEDULES", kSchedules));
   const int schedules = replay ? all : all / kParts;
-  std::uint64_t seed = Number("LEFTFOLD_SEED", 1'000'000 * static_cast<std::uint64_t>(GetParam()));
+  std::uint64_t seed = testing::SeedOr(1'000'000 * static_cast<std::uint64_t>(GetParam()));
   fmt::print("LEFTFOLD_SEED={} LEFTFOLD_SCHEDULES={}\n", seed, schedules);
   for (int left = schedules; left > 0; left -= kSchedulesPerTown) {
     const std::string wrong = RunTown(seed, Bug::kNone, std::min(left, kSchedulesPerTown));

@@ -14,6 +14,7 @@
 #include "leftfold/orders/v1/queries.pb.h"
 #include "leftfold/payments/v1/events.pb.h"
 #include "sql/compare.h"
+#include "testing/environment.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
@@ -507,7 +508,7 @@ class OrdersViews : public ::testing::Test {
 };
 
 TEST_F(OrdersViews, AgreeWithTheAggregatesAndWithWhatIsCountedByHand) {
-  const std::uint64_t seed = Seed();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   random_.seed(seed);
   for (int n = 1; n <= kCommands && !HasFatalFailure(); ++n) {

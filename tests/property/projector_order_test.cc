@@ -14,6 +14,7 @@
 #include "projector/view_runner.h"
 #include "sql/compare.h"
 #include "testing/counter_domain.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/forwarding_store.h"
 

@@ -6,24 +6,19 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "testing/sanitized.h"
+#include "testing/environment.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_parking_fixture.h"
 
 namespace leftfold::projecting {
 namespace {
 
-constexpr int kSequencesDefault = testing::kSanitized ? 1'000 : 10'000;
+constexpr std::uint64_t kSequences = 10'000;
 constexpr int kEventsMax = 24;
 constexpr int kDeliveriesMax = 16;
 // Steps of SQLite's machine after which a statement fails or the process ends: a transaction of
 // some events has about as many.
 constexpr std::uint64_t kMachineStepsMax = 300;
-
-int Sequences() {
-  const char* given = std::getenv("LEFTFOLD_SEQUENCES");
-  return given != nullptr ? std::atoi(given) : kSequencesDefault;
-}
 
 // What happened in all sequences, so that the test knows that it tried what it says.
 struct Tally {
@@ -253,10 +248,11 @@ class Sequence {
 
 TEST(ProjectorResequencing, AnyDeliveryEndsInTheFold) {
   const testing::TemporaryFolder folder(testing::FolderInMemory());
-  const std::uint64_t first = Seed();
-  const int sequences = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : Sequences();
+  const std::uint64_t first = testing::Seed();
+  const std::uint64_t sequences =
+      testing::HasSeed() ? 1 : testing::Cases("LEFTFOLD_SEQUENCES", kSequences);
   Tally tally;
-  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(sequences) && !HasFailure(); ++i) {
+  for (std::uint64_t i = 0; i < sequences && !HasFailure(); ++i) {
     SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", first + i));
     Sequence(first + i, folder.path(), tally).Run();
   }

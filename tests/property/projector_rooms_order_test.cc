@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "sql/compare.h"
+#include "testing/environment.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
 
@@ -98,7 +99,7 @@ class ProjectorRoomsOrder : public ::testing::Test {
 };
 
 TEST_F(ProjectorRoomsOrder, EveryPermutationOfSixEventsEndsInTheSameRows) {
-  const std::uint64_t seed = Seed();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   AddLife(6);
@@ -113,7 +114,7 @@ TEST_F(ProjectorRoomsOrder, EveryPermutationOfSixEventsEndsInTheSameRows) {
 }
 
 TEST_F(ProjectorRoomsOrder, RandomOrdersEndInTheSameRowsOfEveryView) {
-  const std::uint64_t seed = Seed();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   AddLife(8);
@@ -127,7 +128,7 @@ TEST_F(ProjectorRoomsOrder, RandomOrdersEndInTheSameRowsOfEveryView) {
 }
 
 TEST_F(ProjectorRoomsOrder, LostDeliveriesAreMadeUpForByTheStore) {
-  const std::uint64_t seed = Seed();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
   AddLife(8);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "projector/projector.h"
+#include "testing/environment.h"
 #include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
@@ -134,8 +135,8 @@ class Life {
 };
 
 TEST(ProjectorSchedule, AnyScheduleEndsInTheSameRows) {
-  const std::uint64_t first = Seed();
-  const int lives = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : 60;
+  const std::uint64_t first = testing::Seed();
+  const int lives = testing::HasSeed() ? 1 : 60;
   for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(lives); ++i) {
     SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(first + i));
     Life life(first + i);

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <iterator>
@@ -23,6 +22,7 @@
 #include "event_store/verify.h"
 #include "leftfold/rooms/v1/commands.pb.h"
 #include "leftfold/rooms/v1/queries.pb.h"
+#include "testing/environment.h"
 #include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/property/whole_path_fixture.h"
@@ -175,11 +175,6 @@ TEST(WholePath, TheReceiptOfNoChangeHasThePositionOfItsVersion) {
 }
 
 using Random = std::mt19937_64;
-
-std::uint64_t FirstSeed() {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-}
 
 // The log, folded beside the engines: each room after each of its events.
 class Fold {
@@ -876,8 +871,8 @@ class WholePathStory {
 };
 
 TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
-  const std::uint64_t first = FirstSeed();
-  const std::uint64_t stories = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : 12;
+  const std::uint64_t first = testing::Seed();
+  const std::uint64_t stories = testing::HasSeed() ? 1 : 12;
   for (std::uint64_t seed = first; seed < first + stories && !HasFailure(); ++seed) {
     SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
     const TemporaryFolder folder;
@@ -888,7 +883,7 @@ TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
 
 // While commands, queries and watches go on, and the process is killed at any moment.
 TEST(WholePath, AHundredSwitchesOfViewsFailNoQueryAndLoseNoUpdate) {
-  const std::uint64_t seed = FirstSeed();
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
   const TemporaryFolder folder;
   WholePathStory story(seed, folder.path(), folder.path() + "/first", {.switches = 100});
@@ -900,8 +895,8 @@ TEST(WholePath, AHundredSwitchesOfViewsFailNoQueryAndLoseNoUpdate) {
 // Even the ids of events are the same when clients name their commands; the store's own id is not,
 // so both stories begin with a copy of one empty log.
 TEST(WholePath, TheSameSeedGivesTheSameLogAndAnswers) {
-  const std::uint64_t first = FirstSeed();
-  const std::uint64_t stories = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : 4;
+  const std::uint64_t first = testing::Seed();
+  const std::uint64_t stories = testing::HasSeed() ? 1 : 4;
   const TemporaryFolder folder;
   const std::string empty = folder.path() + "/empty";
   std::filesystem::create_directory(empty);

@@ -15,6 +15,7 @@
 #include "core/reject.h"
 #include "event_store/sqlite/sqlite_snapshots.h"
 #include "testing/counter_domain.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/forwarding_store.h"
 #include "write_api/command_handler.h"
@@ -187,8 +188,8 @@ class SnapshotStory {
 };
 
 TEST(WriteApiSnapshotsProperty, AnswersAreTheSameAsWithoutSnapshots) {
-  const std::uint64_t first = testing::SeedOr(std::random_device()());
-  const std::uint64_t stories = std::getenv("LEFTFOLD_SEED") != nullptr ? 1 : 4;
+  const std::uint64_t first = testing::Seed();
+  const std::uint64_t stories = testing::HasSeed() ? 1 : 4;
   for (std::uint64_t seed = first; seed < first + stories; ++seed) {
     SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
     SnapshotStory(seed).Run();

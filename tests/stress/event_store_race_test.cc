@@ -15,6 +15,7 @@
 #include "event_store/verify.h"
 #include "server/thread_pool.h"
 #include "testing/append_history.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 
 namespace leftfold {
@@ -122,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(Stores, EventStoreRace, ::testing::ValuesIn(Races()),
                          });
 
 TEST_P(EventStoreRace, EachVersionHasOneWinnerAndTheHistoryIsLinearizable) {
-  const std::uint64_t seed = testing::SeedOr(std::random_device()());
+  const std::uint64_t seed = testing::Seed();
   SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
   const std::jthread follower([&](const std::stop_token& stop) { Follow(stop); });
   {

@@ -14,6 +14,7 @@
 #include "event_store/continuity.h"
 #include "event_store/feed.h"
 #include "event_store/readers.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/forwarding_store.h"
 

@@ -18,6 +18,7 @@
 #include "leftfold/core/v1/event.pb.h"
 #include "sql/checksum_vfs.h"
 #include "testing/damage.h"
+#include "testing/environment.h"
 #include "testing/log_on_disk.h"
 #include "tools/payload_check.h"
 

@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <map>
@@ -27,12 +26,6 @@
 // What the projector's tests share: a log that can be damaged, an executor on a time of its own,
 // and small views.
 namespace leftfold::projecting {
-
-// The seed of a test, from LEFTFOLD_SEED where it is set.
-inline std::uint64_t Seed() {
-  const char* given = std::getenv("LEFTFOLD_SEED");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device()();
-}
 
 // A log in memory whose events tests may change, remove and hide.
 class FakeStore final : public EventStore {

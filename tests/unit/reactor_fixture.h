@@ -5,11 +5,9 @@
 #include <absl/strings/str_split.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +18,7 @@
 #include "server/reactor_deliverer.h"
 #include "server/state_loader.h"
 #include "testing/counter_domain.h"
+#include "testing/environment.h"
 #include "testing/forwarding_store.h"
 #include "testing/scheduler_clock.h"
 #include "testing/temporary_folder.h"
@@ -364,21 +363,14 @@ class ReactorFixture {
   std::unique_ptr<Reactors> reactors_;
 };
 
-inline std::int64_t FromEnvironment(const char* name, std::int64_t otherwise) {
-  const char* text = std::getenv(name);
-  std::int64_t value = 0;
-  return text != nullptr && absl::SimpleAtoi(text, &value) ? value : otherwise;
-}
-
 // Runs a schedule for each of so many seeds, or LEFTFOLD_SCHEDULES of them, or for LEFTFOLD_SEED
 // alone.
-inline void ForEachSchedule(std::int64_t otherwise, const std::function<void(std::uint64_t)>& run) {
-  const std::int64_t schedules = FromEnvironment("LEFTFOLD_SCHEDULES", otherwise);
-  const std::int64_t first = FromEnvironment("LEFTFOLD_SEED", -1);
-  std::random_device device;
-  const std::uint64_t base = first >= 0 ? static_cast<std::uint64_t>(first) : device();
-  for (std::int64_t i = 0; i < (first >= 0 ? 1 : schedules); ++i) {
-    const std::uint64_t seed = base + static_cast<std::uint64_t>(i);
+inline void ForEachSchedule(std::uint64_t otherwise,
+                            const std::function<void(std::uint64_t)>& run) {
+  const std::uint64_t schedules =
+      testing::HasSeed() ? 1 : testing::FromEnvironment("LEFTFOLD_SCHEDULES").value_or(otherwise);
+  const std::uint64_t first = testing::Seed();
+  for (std::uint64_t seed = first; seed < first + schedules; ++seed) {
     run(seed);
     if (::testing::Test::HasFailure()) {
       FAIL() << "LEFTFOLD_SEED=" << seed << " runs this schedule again";

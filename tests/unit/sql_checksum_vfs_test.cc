@@ -18,6 +18,7 @@
 #include "sql/checksum_vfs.h"
 #include "sql/connection.h"
 #include "testing/damage.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/temporary_folder.h"
 

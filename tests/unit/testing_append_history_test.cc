@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "testing/append_history.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 
 namespace leftfold::testing {

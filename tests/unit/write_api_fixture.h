@@ -16,6 +16,7 @@
 #include "core/reject.h"
 #include "event_store/memory/memory_snapshots.h"
 #include "testing/counter_domain.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/forwarding_store.h"
 #include "testing/virtual_scheduler.h"

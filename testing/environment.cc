@@ -1,0 +1,50 @@
+#include "testing/environment.h"
+
+#include <absl/strings/numbers.h>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string_view>
+
+#include "testing/sanitized.h"
+
+namespace leftfold::testing {
+namespace {
+
+constexpr std::uint64_t kShare = kSanitized ? 20 : 10;
+
+[[noreturn]] void Refuse(const char* variable, const char* given, const char* wanted) {
+  fmt::print(stderr, "{}='{}': set it to {}, or unset it\n", variable, given, wanted);
+  std::exit(2);
+}
+
+bool AllCases() {
+  const char* given = std::getenv("LEFTFOLD_CASES");
+  if (given == nullptr) return false;
+  if (std::string_view(given) != "full") Refuse("LEFTFOLD_CASES", given, "'full'");
+  return true;
+}
+
+}  // namespace
+
+std::optional<std::uint64_t> FromEnvironment(const char* variable) {
+  const char* given = std::getenv(variable);
+  if (given == nullptr) return std::nullopt;
+  std::uint64_t value = 0;
+  if (!absl::SimpleAtoi(given, &value)) Refuse(variable, given, "a number");
+  return value;
+}
+
+std::uint64_t SeedOr(std::uint64_t otherwise) {
+  return FromEnvironment("LEFTFOLD_SEED").value_or(otherwise);
+}
+std::uint64_t Seed() { return SeedOr(std::random_device()()); }
+bool HasSeed() { return FromEnvironment("LEFTFOLD_SEED").has_value(); }
+
+std::uint64_t Cases(const char* variable, std::uint64_t all) {
+  return FromEnvironment(variable).value_or(AllCases() ? all : all / kShare);
+}
+
+}  // namespace leftfold::testing

@@ -1,0 +1,26 @@
+#ifndef TESTING_ENVIRONMENT_H_
+#define TESTING_ENVIRONMENT_H_
+
+#include <cstdint>
+#include <optional>
+
+namespace leftfold::testing {
+
+// The number that an environment variable has; nullopt where there is no such variable. Ends the
+// process when it is no number.
+std::optional<std::uint64_t> FromEnvironment(const char* variable);
+
+// LEFTFOLD_SEED, which gives a case that failed back, or else this one.
+std::uint64_t SeedOr(std::uint64_t otherwise);
+// LEFTFOLD_SEED, or a random one.
+std::uint64_t Seed();
+// Whether there is a LEFTFOLD_SEED: that case is then the only one.
+bool HasSeed();
+
+// How many of `all` cases a test tries: a tenth, or under sanitizers a twentieth; all of them where
+// LEFTFOLD_CASES is "full", which is what `.ci/run deep` says; as many as `variable` says where it
+// is set.
+std::uint64_t Cases(const char* variable, std::uint64_t all);
+
+}  // namespace leftfold::testing
+#endif  // TESTING_ENVIRONMENT_H_
