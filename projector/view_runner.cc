@@ -342,7 +342,9 @@ absl::StatusOr<ViewRunner::Retried> ViewRunner::RetryParked(std::string_view str
 }
 
 absl::Status ViewRunner::SkipParked(Position position, const sql::Skip& skip) {
-  auto found = sql::ListParked(*connection_, Position{position.value - 1}, 1);
+  // None is before the first position of the log.
+  auto found =
+      sql::ListParked(*connection_, Position{std::max(position, Position{1}).value - 1}, 1);
   if (!found.ok()) return found.status();
   const Metadata metadata = {{"view", std::string(view_.name)},
                              {"position", fmt::to_string(position.value)}};

@@ -68,7 +68,7 @@ absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
     result.finished = true;
     result.position = Position{outcome.position()};
     result.generation = outcome.generation();
-    if (outcome.has_equal()) result.equal = outcome.equal();
+    if (outcome.has_compared_position()) result.equal = outcome.equal();
     result.compared_at = Position{outcome.compared_position()};
     result.not_compared = outcome.not_compared();
     result.difference = outcome.difference();

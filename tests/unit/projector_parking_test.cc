@@ -1,6 +1,8 @@
 // A view that parks: one stream waits, the others go on, and nothing is passed silently.
 #include <gmock/gmock.h>
 
+#include <limits>
+
 #include "core/reject.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_parking_fixture.h"
@@ -176,6 +178,8 @@ TEST_F(ProjectorParking, SkipTakesTheFirstOfAStreamAndIsRecorded) {
   EXPECT_EQ(ReasonOf(second), "NOT_FIRST_PARKED");
   EXPECT_EQ(MetadataOf(second, "first"), "1");
   EXPECT_EQ(ReasonOf(runner_->SkipParked(Position{3}, skip_)), "NOT_PARKED");
+  for (const std::int64_t nowhere : {std::int64_t{0}, std::numeric_limits<std::int64_t>::min()})
+    EXPECT_EQ(ReasonOf(runner_->SkipParked(Position{nowhere}, skip_)), "NOT_PARKED");
   ASSERT_TRUE(runner_->SkipParked(Position{1}, skip_).ok());
   EXPECT_EQ(ReasonOf(runner_->SkipParked(Position{1}, skip_)), "NOT_PARKED");
   EXPECT_EQ(runner_->parked_events(), 1);
