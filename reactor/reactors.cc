@@ -6,10 +6,10 @@
 #include <optional>
 #include <utility>
 
+#include "core/kill_points.h"
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
-#include "core/kill_points.h"
 #include "sql/durable_file.h"
 
 namespace leftfold {
