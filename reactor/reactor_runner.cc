@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/kill_points.h"
 #include "core/reject.h"
 #include "core/status.h"
 #include "event_store/follow.h"
-#include "core/kill_points.h"
 
 namespace leftfold {
 namespace {

@@ -7,10 +7,10 @@
 #include <utility>
 #include <variant>
 
+#include "core/kill_points.h"
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
-#include "core/kill_points.h"
 #include "sql/durable_file.h"
 
 namespace leftfold {

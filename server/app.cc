@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/kill_points.h"
 #include "core/log.h"
 #include "event_store/remote/remote_event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
@@ -21,7 +22,6 @@
 #include "leftfold/store/v1/event_store.pb.h"
 #include "projector/projector.h"
 #include "reactor/consumers.h"
-#include "core/kill_points.h"
 #include "reactor/reactors.h"
 #include "read_api/query_handler.h"
 #include "read_api/view_follower.h"
