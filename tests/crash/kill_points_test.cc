@@ -57,7 +57,8 @@ class KillPoints : public ::testing::TestWithParam<Case> {
  protected:
   KillPoints()
       : provider_(
-            {LEFTFOLD_BINARY, "simulate-payments", "--listen", "127.0.0.1:0", "--late-after", "1"}),
+            // Later than a restart of the server, so that it comes to wait.
+            {LEFTFOLD_BINARY, "simulate-payments", "--listen", "127.0.0.1:0", "--late-after", "5"}),
         provider_address_(provider_.ValueAfter("payments listening on ")) {}
 
   // "": it is killed nowhere. Returns 0 when it serves; else how it ended before it did, since
