@@ -11,6 +11,7 @@
 #include "core/ids.h"
 #include "core/registry.h"
 #include "leftfold/core/v1/options.pb.h"
+#include "testing/source_folder.h"
 
 namespace leftfold {
 namespace {
@@ -103,7 +104,7 @@ TEST_F(Descriptors, AQueryOfOneDocumentIsAnsweredAsOfAPositionOrSaysWhyNot) {
     for (const QueryEntry& query : view.queries) {
       const std::string& message = query.request->name();
       if (!message.starts_with("Get") || query.stream != nullptr) continue;
-      std::ifstream file(LEFTFOLD_SOURCE_DIR "/proto/" + query.request->file()->name());
+      std::ifstream file(testing::SourceFolder() + "/proto/" + query.request->file()->name());
       const std::string proto(std::istreambuf_iterator<char>(file), {});
       const std::size_t end = proto.find("\nmessage " + message + " {");
       ASSERT_NE(end, std::string::npos) << query.request->file()->name();
