@@ -34,7 +34,7 @@ inline constexpr std::size_t kIndexTailBatchesMax = 32;
 using Term = std::int64_t;
 std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
                           const std::vector<Tag>& tags, std::string_view metadata);
-// What one of its terms stands for: "type leftfold.rooms.v1.RoomCreated".
+// What one of its terms stands for: "category room", "tag course=7".
 std::string NameOfTerm(std::string_view stream, std::string_view type, const std::vector<Tag>& tags,
                        std::string_view metadata, Term term);
 
