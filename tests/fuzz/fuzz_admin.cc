@@ -87,6 +87,7 @@ class Server {
         surface_.requests.push_back(methods_.back()->input_type());
       }
     }
+    surface_.records_max = 6;
     surface_.words = {"hook",
                       "group",
                       kNowhere,
@@ -185,24 +186,24 @@ class Server {
   }
 
   void DeleteWebhooks() {
-    for (const auto& webhook :
-         Ask<admin::v1::ListWebhooksResponse>(admin::v1::ListWebhooksRequest()).webhooks()) {
+    const auto all = Ask<admin::v1::ListWebhooksResponse>(admin::v1::ListWebhooksRequest());
+    for (const auto& webhook : all.webhooks()) {
       admin::v1::DeleteWebhookRequest gone;
       gone.set_name(webhook.name());
       Ask<admin::v1::DeleteWebhookResponse>(gone);
     }
   }
   void DeleteGroups() {
-    for (const auto& group :
-         Ask<store::v1::ListGroupsResponse>(store::v1::ListGroupsRequest()).groups()) {
+    const auto all = Ask<store::v1::ListGroupsResponse>(store::v1::ListGroupsRequest());
+    for (const auto& group : all.groups()) {
       store::v1::DeleteGroupRequest gone;
       gone.set_group(group.group().name());
       Ask<store::v1::DeleteGroupResponse>(gone);
     }
   }
   void ResumeViews() {
-    for (const auto& view :
-         Ask<admin::v1::ListViewsResponse>(admin::v1::ListViewsRequest()).views()) {
+    const auto all = Ask<admin::v1::ListViewsResponse>(admin::v1::ListViewsRequest());
+    for (const auto& view : all.views()) {
       if (view.state() != admin::v1::ViewStatus::STATE_PAUSED) continue;
       admin::v1::ResumeViewRequest resumed;
       resumed.set_view(view.name());
@@ -210,8 +211,8 @@ class Server {
     }
   }
   void ResumeReactors() {
-    for (const auto& reactor :
-         Ask<admin::v1::ListReactorsResponse>(admin::v1::ListReactorsRequest()).reactors()) {
+    const auto all = Ask<admin::v1::ListReactorsResponse>(admin::v1::ListReactorsRequest());
+    for (const auto& reactor : all.reactors()) {
       if (reactor.state() != admin::v1::ReactorStatus::STATE_PAUSED) continue;
       admin::v1::ResumeReactorRequest resumed;
       resumed.set_reactor(reactor.name());

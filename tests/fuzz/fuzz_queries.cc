@@ -27,6 +27,8 @@ constexpr std::uint8_t kClientGone = 0x08;   // A watch's first write does not c
 constexpr std::uint8_t kCancelsSoon = 0x10;  // A watch is cancelled before anything runs.
 constexpr int kWritesMax = 1'000;            // Of a watch in one run; more would never end.
 
+constexpr std::size_t kSteps = 6;  // Of an input.
+
 struct Choice {
   const ViewEntry* view;
   const QueryEntry* query;
@@ -131,6 +133,7 @@ class ReadSide {
     (*projector)->Stop();
     choices_ = Choices();
     surface_.words = StepWords();
+    surface_.records_max = kSteps;
     for (const Choice& choice : choices_) {
       surface_.requests.push_back(choice.query != nullptr ? choice.query->request
                                                           : choice.watch->request);
@@ -231,13 +234,22 @@ std::vector<std::string> EachOf(bool watches) {
 const Surface& TheSurface() { return ReadSide::Get().surface(); }
 
 std::vector<Seed> Seeds() {
-  return {{"queries", kLastToken, EachOf(false)},
-          {"watches", kHeartbeats, EachOf(true)},
-          {"served_anew", kServedAnew, EachOf(true)},
-          {"behind",
-           kNoTimeLeft,
-           {"leftfold.rooms.v1.GetRoomRequest {room_id: 'oak' min_position: '1000'}",
-            "leftfold.rooms.v1.GetRoomRequest {room_id: 'oak' as_of_position: '3'}"}}};
+  std::vector<Seed> seeds = {
+      {"behind",
+       kNoTimeLeft,
+       {"leftfold.rooms.v1.GetRoomRequest {room_id: 'oak' min_position: '1000'}",
+        "leftfold.rooms.v1.GetRoomRequest {room_id: 'oak' as_of_position: '3'}"}}};
+  const auto add = [&seeds](const std::string& name, std::uint8_t flags, bool watches) {
+    const std::vector<std::string> all = EachOf(watches);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (i % kSteps == 0) seeds.push_back({fmt::format("{}_{}", name, i / kSteps), flags, {}});
+      seeds.back().steps.push_back(all[i]);
+    }
+  };
+  add("queries", kLastToken, false);
+  add("watches", kHeartbeats, true);
+  add("served_anew", kServedAnew, true);
+  return seeds;
 }
 
 void Run(const std::vector<Record>& records) { ReadSide::Get().Run(records); }

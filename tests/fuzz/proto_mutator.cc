@@ -128,11 +128,11 @@ void Mutator::Mutate(std::vector<Record>& records, std::size_t bytes_max) {
     const std::size_t at = Below(records.size());
     const std::size_t what = records.empty() ? 0 : Below(16);
     if (what == 0) {
-      if (records.size() >= kRecordsMax) continue;
+      if (records.size() >= surface_.records_max) continue;
       const auto before = static_cast<std::ptrdiff_t>(Below(records.size() + 1));
       records.insert(records.begin() + before, NewRecord());
     } else if (what == 1) {
-      if (records.size() >= kRecordsMax) continue;
+      if (records.size() >= surface_.records_max) continue;
       records.push_back(records[at]);
     } else if (what == 2) {
       records.erase(records.begin() + static_cast<std::ptrdiff_t>(at));
@@ -142,7 +142,8 @@ void Mutator::Mutate(std::vector<Record>& records, std::size_t bytes_max) {
       MutateOne(records[at]);
     }
   }
-  while (!records.empty() && BytesOf(records) > bytes_max) {
+  while (records.size() > surface_.records_max ||
+         (!records.empty() && BytesOf(records) > bytes_max)) {
     records.erase(records.begin() + static_cast<std::ptrdiff_t>(Below(records.size())));
   }
 }
@@ -153,7 +154,7 @@ std::vector<Record> Mutator::Cross(const std::vector<Record>& one, const std::ve
                               one.begin() + static_cast<std::ptrdiff_t>(Below(one.size() + 1)));
   crossed.insert(crossed.end(),
                  other.begin() + static_cast<std::ptrdiff_t>(Below(other.size() + 1)), other.end());
-  if (crossed.size() > kRecordsMax) crossed.resize(kRecordsMax);
+  if (crossed.size() > surface_.records_max) crossed.resize(surface_.records_max);
   while (!crossed.empty() && BytesOf(crossed) > bytes_max) crossed.pop_back();
   return crossed;
 }

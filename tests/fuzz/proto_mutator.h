@@ -14,7 +14,8 @@
 namespace leftfold::fuzz {
 
 inline constexpr std::size_t kRecordBytesMax = 0xffff;
-// Records that a mutation adds up to; Split takes any number.
+// Records that an input has after a mutation, unless its target wants fewer; Split takes any
+// number.
 inline constexpr std::size_t kRecordsMax = 32;
 // Messages within messages that a mutation makes or changes.
 inline constexpr int kMutationDepthMax = 4;
@@ -41,6 +42,8 @@ struct Surface {
   std::vector<std::string> words;
   // What it expects in a google.protobuf.Any.
   std::vector<const google::protobuf::Message*> payloads;
+  // Few where records do not build on each other: more inputs are tried in the same time.
+  std::size_t records_max = kRecordsMax;
 };
 
 // Changes bytes in the buffer and says how many there are then; libFuzzer's own mutations.

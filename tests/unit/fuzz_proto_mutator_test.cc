@@ -21,6 +21,7 @@ Surface TheAppends() {
   Surface surface;
   surface.requests = {AppendRequest::descriptor(), nullptr};
   surface.words = {"note-1"};
+  surface.records_max = 7;
   surface.payloads = {&orders::v1::PlaceOrderRequest::default_instance()};
   return surface;
 }
@@ -98,7 +99,7 @@ TEST(FuzzMutator, EveryFieldIsSetAtSomeTimeAndMostInputsParse) {
   for (unsigned seed = 1; seed <= 20'000; ++seed) {
     Mutator(surface, seed, nullptr).Mutate(records, 2'048);
     ASSERT_LE(Join(records).size(), 2'048U);
-    ASSERT_LE(records.size(), kRecordsMax);
+    ASSERT_LE(records.size(), 7U);
     for (const Record& record : records) {
       if (record.choice % 2 != 0) continue;
       AppendRequest request;
