@@ -71,6 +71,22 @@ absl::Status ServeAppends(const StoreEngines& engines, const std::string& bearer
       });
 }
 
+// Answers on `work`.
+template <class Request, class Response>
+absl::Status ServeRead(const StoreEngines& engines, rpc::Services& services,
+                       absl::StatusOr<Response> (*read)(EventStore&, const Request&)) {
+  return services.HandleUnary(*Request::descriptor(), [&store = engines.store, &work = engines.work,
+                                                       read](rpc::UnaryCall call) {
+    auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
+    work.Post([shared, &store, read] {
+      const absl::StatusOr<Response> response = read(store, As<Request>(shared->request()));
+      response.ok() ? shared->Finish(*response) : shared->Finish(response.status());
+    });
+  });
+}
+
+}  // namespace
+
 absl::StatusOr<v1::GetCommandResponse> GetCommand(EventStore& store,
                                                   const v1::GetCommandRequest& request) {
   Violations violations;
@@ -148,22 +164,6 @@ absl::StatusOr<v1::ListStreamsResponse> ListStreams(EventStore& store,
     response.set_next_page_token(page->TokenAfter(streams->back().stream));
   return response;
 }
-
-// Answers on `work`.
-template <class Request, class Response>
-absl::Status ServeRead(const StoreEngines& engines, rpc::Services& services,
-                       absl::StatusOr<Response> (*read)(EventStore&, const Request&)) {
-  return services.HandleUnary(*Request::descriptor(), [&store = engines.store, &work = engines.work,
-                                                       read](rpc::UnaryCall call) {
-    auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
-    work.Post([shared, &store, read] {
-      const absl::StatusOr<Response> response = read(store, As<Request>(shared->request()));
-      response.ok() ? shared->Finish(*response) : shared->Finish(response.status());
-    });
-  });
-}
-
-}  // namespace
 
 absl::Status ServeStore(const StoreEngines& engines, const std::string& token,
                         rpc::Services& services) {

@@ -1,94 +1,67 @@
-// Any bytes as any command, through the real handler over a memory store: every one is answered
-// once, accepted or with a reason, and the log stays whole. The first byte picks the command, the
-// rest is its serialised request.
-#include <google/protobuf/message.h>
-#include <google/protobuf/stubs/logging.h>
+// Commands of all domains, alone and in batches, through the real handler over a log in memory:
+// what comes later meets the state that came before. Each is answered once, accepted or with a
+// reason, and the log stays whole.
+#include <google/protobuf/descriptor.h>
 
-#include <cstdint>
-#include <deque>
-#include <functional>
-#include <memory>
+#include "tests/fuzz/world.h"
 
-#include "core/registry.h"
-#include "core/status.h"
-#include "event_store/memory/memory_event_store.h"
-#include "event_store/verify.h"
-#include "write_api/command_handler.h"
-
-namespace leftfold {
+namespace leftfold::fuzz {
 namespace {
 
-class FixedClock final : public Clock {
- public:
-  absl::Time Now() const override { return absl::FromUnixSeconds(1'800'000'000); }
-};
-
-class Queue final : public Executor {
- public:
-  void Post(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
-  void PostAfter(absl::Duration, std::function<void()> task) override { Post(std::move(task)); }
-  void RunAll() {
-    while (!tasks_.empty()) {
-      const std::function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
-      task();
-    }
+void SendBatch(LogWorld& world, CommandHandler& handler, const BatchEntry& entry,
+               const google::protobuf::Message& batch, const Caller& caller) {
+  const auto& reflection = *batch.GetReflection();
+  const auto* commands = entry.request->FindFieldByNumber(1);
+  for (int i = 0; i < reflection.FieldSize(batch, commands); ++i) {
+    const auto& sent = reflection.GetRepeatedMessage(batch, commands, i);
+    std::unique_ptr<google::protobuf::Message> command(sent.New());
+    command->CopyFrom(sent);
+    SendCommand(world, handler, *entry.command, std::move(command), caller);
   }
-
- private:
-  std::deque<std::function<void()>> tasks_;
-};
-
-struct World {
-  World() : store(NewMemoryEventStore(queue, queue, clock)) {
-    RegisterAllDomains(registry);
-    handler = std::make_unique<CommandHandler>(registry, *store, clock, queue);
-  }
-  Registry registry;
-  FixedClock clock;
-  Queue queue;
-  std::unique_ptr<EventStore> store;
-  std::unique_ptr<CommandHandler> handler;
-};
-
-void Send(World& world, std::uint8_t choice, const std::uint8_t* bytes, std::size_t size) {
-  const CommandEntry& entry = world.registry.commands()[choice % world.registry.commands().size()];
-  std::unique_ptr<google::protobuf::Message> command(
-      google::protobuf::MessageFactory::generated_factory()->GetPrototype(entry.request)->New());
-  if (!command->ParseFromArray(bytes, static_cast<int>(size))) return;
-  Caller caller;
-  caller.trusted = (choice & 0x80) != 0;
-  int answers = 0;
-  world.handler->Handle(entry, std::move(command), std::move(caller),
-                        [&](const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
-                          ++answers;
-                          if (!receipt.ok() && ReasonOf(receipt.status()).empty()) {
-                            Die("a refusal without reason: " + receipt.status().ToString());
-                          }
-                        });
-  world.queue.RunAll();
-  if (answers != 1) Die(fmt::format("{} answers to one command", answers));
 }
 
 }  // namespace
-}  // namespace leftfold
 
-extern "C" int LLVMFuzzerInitialize(int*, char***) {
-  google::protobuf::SetLogHandler(nullptr);  // A line for each invalid UTF-8 drowns what counts.
-  return 0;
+const Surface& TheSurface() {
+  static const Surface surface = [] {
+    Surface made;
+    for (const CommandEntry& command : AllDomains().commands())
+      made.requests.push_back(command.request);
+    for (const BatchEntry& batch : AllDomains().batches()) made.requests.push_back(batch.request);
+    made.words = StepWords();
+    return made;
+  }();
+  return surface;
 }
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  leftfold::World world;
-  // Records of {choice, length, bytes}: what comes later meets the state that came before.
-  while (size >= 2) {
-    const std::uint8_t choice = data[0];
-    const std::size_t length = std::min<std::size_t>(data[1], size - 2);
-    leftfold::Send(world, choice, data + 2, length);
-    data += 2 + length;
-    size -= 2 + length;
+std::vector<Seed> Seeds() {
+  return {{"rooms", kTrusted, RoomSteps()},
+          {"orders", kTrusted, OrderSteps()},
+          {"untrusted", 0, OrderSteps()},
+          {"batch",
+           0,
+           {"leftfold.orders.v1.PlaceOrdersRequest {command_id: 'batch' orders {order_id: 'o1' "
+            "customer_id: 'ann' restaurant_id: 'luigi' address: 'Here 1' lines {item_id: 'pizza' "
+            "qty: 1}} orders {order_id: 'o1'}}"}}};
+}
+
+void Run(const std::vector<Record>& records) {
+  const Registry& registry = AllDomains();
+  LogWorld world;
+  CommandHandler handler(registry, *world.store, world.clock, world.scheduler.Pool());
+  for (const Record& record : records) {
+    const std::size_t commands = registry.commands().size();
+    const std::size_t choice = record.choice % (commands + registry.batches().size());
+    auto request = ParseRecord(*TheSurface().requests[choice], record);
+    if (request == nullptr) continue;
+    if (choice < commands) {
+      SendCommand(world, handler, registry.commands()[choice], std::move(request),
+                  CallerOf(record));
+    } else {
+      SendBatch(world, handler, registry.batches()[choice - commands], *request, CallerOf(record));
+    }
   }
-  const absl::Status whole = leftfold::VerifyLog(*world.store, [](std::int64_t, std::int64_t) {});
-  if (!whole.ok()) leftfold::Die(whole.ToString());
-  return 0;
+  world.ExpectWhole();
 }
+
+}  // namespace leftfold::fuzz
