@@ -121,8 +121,8 @@ class ReadSide {
       }
     }
     pool_.ForwardTo(&hub_);
-    auto projector =
-        Projector::Open(AllDomains(), *log_.store, log_.scheduler.Pool(), &pool_, folder_.path());
+    auto projector = Projector::Open(AllDomains(), *log_.store, log_.scheduler.Pool(), log_.clock,
+                                     &pool_, folder_.path());
     if (!projector.ok()) Die(projector.status().ToString());
     (*projector)->Start();
     log_.scheduler.RunFor(absl::Seconds(10));
