@@ -7,7 +7,6 @@
 #include <absl/time/time.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/dynamic_message.h>
-#include <google/protobuf/util/json_util.h>
 #include <grpc/grpc.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
@@ -22,6 +21,7 @@
 #include <thread>
 #include <utility>
 
+#include "core/json_object.h"
 #include "core/log.h"
 #include "core/status.h"
 #include "google/rpc/error_details.pb.h"
@@ -159,7 +159,7 @@ absl::Status SendObjects(std::string json, pb::Message& request, const std::atom
   std::string text = ended ? std::move(json) : "";
   while (!over) {
     for (std::string object; !(object = TakeObject(text, ended)).empty();) {
-      const auto parsed = pb::util::JsonStringToMessage(object, &request);
+      const absl::Status parsed = MessageFromJson(object, request);
       if (!parsed.ok()) {
         return Error(absl::StatusCode::kInvalidArgument, "a request is no {}: {}",
                      request.GetDescriptor()->full_name(), std::string(parsed.message()));
@@ -185,7 +185,7 @@ int Invoke(const CallOptions& options, absl::Time deadline, grpc::GenericStub& s
   if (!method.client_streaming()) {
     std::string json = options.json;
     if (json == "-") json.assign(std::istreambuf_iterator<char>(std::cin), {});
-    const auto parsed = pb::util::JsonStringToMessage(json, request.get());
+    const absl::Status parsed = MessageFromJson(json, *request);
     if (!parsed.ok()) {
       return FailCall(fmt::format("the request is no {}: {}", method.input_type()->full_name(),
                                   std::string(parsed.message())));

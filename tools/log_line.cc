@@ -10,6 +10,7 @@
 
 #include "core/event_wire.h"
 #include "core/json.h"
+#include "core/json_object.h"
 #include "core/status.h"
 #include "core/timestamp.h"
 #include "leftfold/tools/v1/log_line.pb.h"
@@ -171,9 +172,8 @@ absl::StatusOr<std::string> ToLine(const LogLineContent& content) {
 
 absl::StatusOr<LogLineContent> FromLine(std::string_view line) {
   tools::v1::LogLine parsed;
-  const auto read =
-      pb::util::JsonStringToMessage(pb::StringPiece(line.data(), line.size()), &parsed);
-  if (!read.ok()) return Malformed(read.ToString());
+  const absl::Status read = MessageFromJson(line, parsed);
+  if (!read.ok()) return Malformed(ToStd(read.message()));
   absl::StatusOr<LogLineContent> content = Malformed("it is neither header, event nor command");
   if (parsed.has_header()) content = FromHeader(parsed.header());
   if (parsed.has_command()) content = FromCommand(parsed.command());

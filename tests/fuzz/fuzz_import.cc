@@ -104,15 +104,19 @@ const Surface& TheSurface() {
 }
 
 std::vector<Seed> Seeds() {
-  return {{"true", kTrueLine | kImport, TrueLines()},
-          {"lines", 0, TrueLines()},
-          {"import", kImport, TrueLines()},
-          {"parts",
-           0,
-           {"leftfold.tools.v1.LogLine {header {format: 1 store_id: "
-            "'0198c0de-0000-7000-8000-000000000001' chain: '01234567890123456789012345678901'}}",
-            "leftfold.tools.v1.LogLine {command {number: 1 command_id: 'c1' request_hash: "
-            "'01234567890123456789012345678901' aggregate_id: 'oak' version: 0 position: 1}}"}}};
+  return {
+      {"true", kTrueLine | kImport, TrueLines()},
+      {"lines", 0, TrueLines()},
+      {"import", kImport, TrueLines()},
+      {"twice",
+       0,
+       {R"({"event": {"message": {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": "AA==", "value": "AA=="}}})"}},
+      {"parts",
+       0,
+       {"leftfold.tools.v1.LogLine {header {format: 1 store_id: "
+        "'0198c0de-0000-7000-8000-000000000001' chain: '01234567890123456789012345678901'}}",
+        "leftfold.tools.v1.LogLine {command {number: 1 command_id: 'c1' request_hash: "
+        "'01234567890123456789012345678901' aggregate_id: 'oak' version: 0 position: 1}}"}}};
 }
 
 void Run(const std::vector<Record>& records) {

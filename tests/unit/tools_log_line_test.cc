@@ -42,6 +42,12 @@ void ExpectSurvives(const RecordedEvent& event) {
   EXPECT_EQ(again.chain, event.chain);
 }
 
+TEST(LogLine, AValueThatIsThereTwiceIsAFaultAndNoException) {
+  const auto content = FromLine(
+      R"({"event": {"message": {"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": "AA==", "value": "AA=="}}})");
+  EXPECT_EQ(content.status().code(), absl::StatusCode::kInvalidArgument) << content.status();
+}
+
 TEST(LogLine, NothingOfAnEventIsLost) {
   RecordedEvent event = Sample();
   ExpectSurvives(event);
