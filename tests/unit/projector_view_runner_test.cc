@@ -42,7 +42,7 @@ class ProjectorViewRunner : public ::testing::Test {
   const testing::TemporaryFolder folder_;
   const std::string path_ = folder_.path() + "/names/1-1.db";
   FakeStore store_;
-  const testing::FakeClock clock_;
+  testing::FakeClock clock_;
 };
 
 // Names that takes a quarter of kBatchTimeMax for an event, and parks those named "poison".
