@@ -64,9 +64,10 @@ class SequencedStore::GroupBuilder {
 
   // Adds the append, or answers why not.
   void Add(Queued& queued) {
+    stored_ = false;
     absl::StatusOr<Receipt> receipt = Judge(queued);
     if (!receipt.ok() || receipt->duplicate) Break(queued.request);
-    answered_.push_back({std::move(queued.done), std::move(receipt)});
+    answered_.push_back({std::move(queued.done), std::move(receipt), stored_});
   }
 
   const Group& group() const { return group_; }
@@ -123,6 +124,7 @@ class SequencedStore::GroupBuilder {
     }
     if (!stored) return std::nullopt;
     if (stored->request_hash != record.request_hash) return CommandIdReused(record.command_id);
+    stored_ = !command_index_.contains(record.command_id);
     return stored->receipt;
   }
 
@@ -248,6 +250,7 @@ class SequencedStore::GroupBuilder {
   Group group_;
   absl::flat_hash_map<std::string, std::size_t> command_index_;
   std::vector<Answered> answered_;
+  bool stored_ = false;  // What is judged is in the log.
 };
 
 SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions,
@@ -328,7 +331,9 @@ void SequencedStore::Step() {
     stream_heads_.clear();
     const absl::Status refusal = ReasonOf(committed).empty() ? DiskFull() : committed;
     // Rejections that were judged on events which do not come true are not told either.
-    for (Answered& answer : answered) answer.receipt = refusal;
+    for (Answered& answer : answered) {
+      if (!answer.stored) answer.receipt = refusal;
+    }
     for (const Queued& queued : taken) Break(queued.request);
   } else {
     // It is unknown what is durable: only a restart, which reads the log again, can tell.

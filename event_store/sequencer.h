@@ -69,6 +69,7 @@ class SequencedStore final : public EventStore {
   struct Answered {
     AppendDone done;
     absl::StatusOr<Receipt> receipt;
+    bool stored = false;  // The log had it before: it stands whatever becomes of the group.
   };
   class GroupBuilder;
 

@@ -129,7 +129,9 @@ void Projector::Rest(const std::shared_ptr<Context>& context, const std::shared_
     if (slot->rest.compare_exchange_strong(mine, 0)) Run(context, slot);
   });
   // Who came before there was a rest could not end it.
-  if (slot->awaited > turn.checkpoint.value) EndRest(context, slot);
+  const std::int64_t awaited = slot->awaited;
+  if (awaited > turn.checkpoint.value && awaited <= context->store.GetHead().position.value)
+    EndRest(context, slot);
 }
 
 void Projector::EndRest(const std::shared_ptr<Context>& context,
@@ -139,8 +141,7 @@ void Projector::EndRest(const std::shared_ptr<Context>& context,
 
 ViewListener::Hurry Projector::NewHurry() const {
   return [context = context_, slots = slots_](std::string_view view, Position position) {
-    // What is not in the log yet is folded when it is there, without a rest before it.
-    if (context->stopped || position > context->store.GetHead().position) return;
+    if (context->stopped) return;
     for (const auto& slot : slots) {
       if (slot->view.name != view) continue;
       std::int64_t farthest = slot->awaited;

@@ -172,7 +172,6 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
   const ViewRunner::Progress progress =
       serving ? runner->Step(reader, clock) : runner->Step(build_to);
   if (progress == ViewRunner::Progress::kStopped) return AfterStop(store);
-  RecordStopped(absl::OkStatus());
   const Position after = runner->checkpoint();
   if (!serving && after >= build_to) {
     if (const absl::Status begun = BeginServing(); !begun.ok()) {
@@ -182,6 +181,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
   } else if (progress == ViewRunner::Progress::kFolded) {
     Publish();
   }
+  RecordStopped(absl::OkStatus());
   if (progress == ViewRunner::Progress::kIdle) {
     return {Turn::Next::kWait, absl::ZeroDuration(), after};
   }
@@ -282,7 +282,8 @@ absl::StatusOr<bool> ViewSlot::Resume() {
     MutexLock status(status_mu);
     paused_for = absl::OkStatus();
   }
-  if (taken) return false;  // Who took the runner out wakes the view.
+  if (taken) return false;          // Who took the runner out wakes the view.
+  RecordStopped(absl::OkStatus());  // Before readers see it go on; it is written again if not.
   if (runner == nullptr) {
     opens_again = true;
   } else {

@@ -121,12 +121,12 @@ void Consumers::AddToInbox(std::vector<Entry> Inbox::*where, Entry entry) {
 }
 
 void Consumers::TakeInbox() {
+  MutexLock lock(mu_);  // First: what came earlier is taken earlier.
   Inbox inbox;
   {
-    MutexLock lock(inbox_mu_);
+    MutexLock inbox_lock(inbox_mu_);
     std::swap(inbox, inbox_);
   }
-  MutexLock lock(mu_);
   for (Stored& each : inbox.stored) {
     Consumer& consumer = *each.consumer;
     if (consumer.group_ != each.group || consumer.finished_) continue;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/reject.h"
 #include "rpc/status.h"
@@ -59,23 +60,33 @@ std::optional<admin::v1::WatchErrorsResponse> ToProto(const RecordedEvent& event
   return told;
 }
 
-// Returns when the store is past the position, or after kWatchErrorsLook.
-void AwaitPast(EventStore& store, Position position) {
-  struct Bell {
+// Rings when the store goes on. The store is asked once until it has rung: it keeps who waits.
+class Bell {
+ public:
+  // Returns when the store is past the position, or after kWatchErrorsLook.
+  void AwaitPast(EventStore& store, Position position) {
+    if (!std::exchange(asked_, true)) {
+      store.WaitPast(position, [state = state_] {
+        const std::lock_guard lock(state->mu);
+        state->past = true;
+        state->rung.notify_all();
+      });
+    }
+    std::unique_lock lock(state_->mu);
+    state_->rung.wait_for(lock, absl::ToChronoMilliseconds(kWatchErrorsLook),
+                          [this] { return state_->past; });
+    if (std::exchange(state_->past, false)) asked_ = false;
+  }
+
+ private:
+  struct State {
     std::mutex mu;
     std::condition_variable rung;
     bool past = false;
   };
-  auto bell = std::make_shared<Bell>();
-  store.WaitPast(position, [bell] {
-    const std::lock_guard lock(bell->mu);
-    bell->past = true;
-    bell->rung.notify_all();
-  });
-  std::unique_lock lock(bell->mu);
-  bell->rung.wait_for(lock, absl::ToChronoMilliseconds(kWatchErrorsLook),
-                      [&] { return bell->past; });
-}
+  const std::shared_ptr<State> state_ = std::make_shared<State>();
+  bool asked_ = false;
+};
 
 }  // namespace
 
@@ -180,6 +191,7 @@ grpc::Status ReactorService::WatchErrors(
   options.from = request->has_after_position() ? Position{request->after_position()}
                                                : (*reacting)->store.GetHead().position;
   options.filter.categories = {std::string(kReactionCategory)};
+  Bell bell;
   while (!context->IsCancelled()) {
     if (stopping_) return rpc::ToGrpc(ServerStopping());
     const auto read = (*reacting)->store.ReadAll(options);
@@ -188,7 +200,7 @@ grpc::Status ReactorService::WatchErrors(
       const auto told = ToProto(event);
       if (told && !writer->Write(*told)) return grpc::Status::OK;
     }
-    if (read->through == options.from) AwaitPast((*reacting)->store, options.from);
+    if (read->through == options.from) bell.AwaitPast((*reacting)->store, options.from);
     options.from = read->through;
   }
   return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");

@@ -115,6 +115,10 @@ Outcome Check(const Registry& registry, const std::string& data) {
     LogLine("leftfold verify: {}", ToStd(log.status().message()));
     return Outcome::kNoAnswer;
   }
+  if (at_rest && !log->index.ok() && RoleLock::FindHolder(data, "write").ok()) {
+    LogLine("leftfold verify: a server has begun to write meanwhile; verify again");
+    return Outcome::kNoAnswer;
+  }
   Report(data + "/log", log->extent, payloads, at_rest);
   if (!log->index.ok())
     Print("FAULT: the index: {}\n{}\n", ToStd(log->index.message()), kWhatToDoWithIndex);

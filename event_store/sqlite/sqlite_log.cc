@@ -239,6 +239,7 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
 
 absl::Status SqliteLog::BeginGroup() {
   if (wal_too_large_ > 0) EmptyWal();
+  if (!wal_copied_.ok() && !absl::IsResourceExhausted(wal_copied_)) return OfLog(wal_copied_);
   return OfLog(writer_->Begin());
 }
 
@@ -361,7 +362,8 @@ absl::Status SqliteLog::Commit(const Group& group) {
     rows_->ForgetIds();
     if (!std::exchange(wal_refuses_, true))
       LogLine("leftfold: {}-wal has {} MiB: appends are refused", path_, wal_too_large_ >> 20);
-    return WalFull(wal_bytes_refused_, wal_too_large_);
+    // A disk without room for what is to be copied back is full, whoever reads.
+    return wal_copied_.ok() ? WalFull(wal_bytes_refused_, wal_too_large_) : wal_copied_;
   }
   for (const RecordedEvent& event : group.events) rows_->Write(event);
   for (const auto& [category, position] : group.category_heads)
@@ -394,6 +396,8 @@ void SqliteLog::EmptyWal() {
     Rows rows(writer_->Prepare("PRAGMA wal_checkpoint(PASSIVE)"));
     copied = rows.Next() && rows.Int(1) == rows.Int(2);
   }
+  wal_copied_ = writer_->status();
+  writer_->ClearStatus();
   // While a reader keeps pages from being copied there is nothing to wait for.
   if (copied) RestartWal("TRUNCATE");
   writer_->ClearStatus();

@@ -104,6 +104,7 @@ class SqliteLog final : public Log, private IndexSource {
   bool wal_warned_ = false;
   std::int64_t wal_too_large_ = 0;  // Its bytes, while they are too many.
   bool wal_refuses_ = false;        // Since then, appends were refused.
+  absl::Status wal_copied_;         // What came of copying it back, last.
   std::unique_ptr<LogIndex> index_;
   ReaderPool readers_;
 };

@@ -184,6 +184,11 @@ TEST_P(ViewsPowerLoss, AndFailuresOneAfterTheOtherDoNeither) {
 
 INSTANTIATE_TEST_SUITE_P(Part, ViewsPowerLoss, ::testing::Range(0, 2));
 
+// The tests above can see.
+TEST(ViewsPowerLossControl, ADiskThatLiesAboutSyncsIsFound) {
+  EXPECT_GT(FoundOnALyingDisk(kRoomWork, DiskFault::SyncLies::kAll, 40, kViewPointsEach), 0);
+}
+
 }  // namespace
 }  // namespace testing
 }  // namespace leftfold

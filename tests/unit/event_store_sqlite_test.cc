@@ -132,6 +132,12 @@ TEST_F(SmallWriteAheadLog, ThatAProcessOutsideHoldsIsBoundedByARefusalUntilItLet
     EXPECT_EQ(Describe(log_.Append(CommandOf(AppendOf("room-a", {"one"}), "c1"))),
               "version=0 position=1 aggregate=oak created=created-1 duplicate=true")
         << "what needs no room is answered";
+    const auto together = log_.AppendTogether({CommandOf(AppendOf("room-a", {"one"}), "c1"),
+                                               CommandOf(AppendOf("room-a", {"new"}), "c2"),
+                                               CommandOf(AppendOf("room-a", {"new"}), "c2")});
+    EXPECT_TRUE(together[0].ok()) << "also with others that are refused";
+    EXPECT_EQ(ReasonOf(together[1].status()), "WAL_FULL");
+    EXPECT_EQ(ReasonOf(together[2].status()), "WAL_FULL") << "the command before it is not stored";
     outside.exec("COMMIT");
     const auto receipt = AppendOneMiB();
     ASSERT_TRUE(receipt.ok()) << receipt.status();

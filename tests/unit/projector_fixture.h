@@ -104,7 +104,10 @@ class FakeStore final : public EventStore {
     }
     return read;
   }
-  Head GetHead() override { return head_; }
+  Head GetHead() override {
+    ++heads;
+    return head_;
+  }
   std::string StoreId() override { return id_; }
   void WaitPast(Position position, std::function<void()> wake) override {
     if (head_.position > position) return wake();
@@ -116,6 +119,7 @@ class FakeStore final : public EventStore {
   absl::Duration waited;  // What is added comes so much later.
   absl::Status failure;   // Of every read.
   int reads = 0;
+  int heads = 0;
   std::function<void()> on_read;  // What others do meanwhile.
 
  private:
