@@ -558,7 +558,7 @@ TEST(ReactorTimers, GoOffOnceWhateverTheClockDoes) {
       if (below(10) == 0) f.Restart();
       if (step < 40) {
         const std::string id = fmt::format("c{}", step);
-        const int seconds = below(6 * 3600);
+        const int seconds = below(21'600);  // Of six hours.
         f.Create(id, fmt::format("wake={}={}", id, seconds));
         f.Settle();
         due["woken " + id] =
