@@ -74,6 +74,8 @@ class ListClient {
 
 class ListWatches : public ::testing::Test {
  protected:
+  using Agents = ListClient<WatchAgentsRequest, WatchAgentsResponse>;
+  using Orders = ListClient<WatchCustomerOrdersRequest, WatchCustomerOrdersResponse>;
   ListWatches() {
     RegisterAllDomains(registry_);
     ServeOptions options;
@@ -90,6 +92,13 @@ class ListWatches : public ::testing::Test {
     orders_ = OrderCommandService::NewStub(write);
     agent_queries_ = AgentQueryService::NewStub(read);
     order_queries_ = OrderQueryService::NewStub(read);
+    heard_agents_ = std::make_unique<Agents>(*agent_queries_, &AgentQueryService::Stub::WatchAgents,
+                                             WatchAgentsRequest(), "");
+    heard_orders_ =
+        std::make_unique<Orders>(*order_queries_, &OrderQueryService::Stub::WatchCustomerOrders,
+                                 Parse<WatchCustomerOrdersRequest>("customer_id: 'nobody'"), "");
+    EXPECT_EQ(heard_agents_->Round(), "all: ");
+    EXPECT_EQ(heard_orders_->Round(), "all: ");
   }
 
   template <class Stub, class Request, class Response>
@@ -121,17 +130,23 @@ class ListWatches : public ::testing::Test {
        "order_id: '" + order + "' customer_id: '" + customer + "'");
   }
 
-  using Agents = ListClient<WatchAgentsRequest, WatchAgentsResponse>;
-  using Orders = ListClient<WatchCustomerOrdersRequest, WatchCustomerOrdersResponse>;
-  // Begins with all that was done so far.
+  // Begins with all that was done so far, and is told of nothing again: who was there before has
+  // heard of it.
   Agents WatchAgents(const std::string& filter, const std::string& resume = "") {
+    AwaitHeard(heard_agents_);
     return Agents(*agent_queries_, &AgentQueryService::Stub::WatchAgents,
                   Parse<WatchAgentsRequest>(filter + " min_position: '" + position_ + "'"), resume);
   }
   Orders WatchOrders(const std::string& filter) {
+    AwaitHeard(heard_orders_);
     return Orders(*order_queries_, &OrderQueryService::Stub::WatchCustomerOrders,
                   Parse<WatchCustomerOrdersRequest>(filter + " min_position: '" + position_ + "'"),
                   "");
+  }
+
+  template <class List>
+  void AwaitHeard(List& list) {
+    while (std::stoll(list->position()) < std::stoll(position_) && !HasFailure()) list->Round();
   }
 
   const testing::TemporaryFolder folder_;
@@ -141,7 +156,9 @@ class ListWatches : public ::testing::Test {
   std::unique_ptr<OrderCommandService::Stub> orders_;
   std::unique_ptr<AgentQueryService::Stub> agent_queries_;
   std::unique_ptr<OrderQueryService::Stub> order_queries_;
-  std::string position_;  // Of the last command.
+  std::string position_ = "0";  // Of the last command.
+  std::unique_ptr<Agents> heard_agents_;
+  std::unique_ptr<Orders> heard_orders_;
 };
 
 TEST_F(ListWatches, WhatLeavesTheFilterIsRemovedAndWhatComesBackIsThereAgain) {
