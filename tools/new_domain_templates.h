@@ -128,6 +128,8 @@ message @Agg@ {
 message Get@Agg@Request {
   // Its id.
   string @agg@_id = 1;
+  // Answer as the view did at this earlier position; not with min_position.
+  string as_of_position = 12;
   // Wait until the view has applied this position (of a receipt).
   string min_position = 14;
 }
@@ -309,7 +311,9 @@ void @Agg@::Evolve(State& state, const v1::@Agg@Renamed& event) { state.set_name
 #include <string>
 #include <string_view>
 
+#include "core/ids.h"
 #include "core/view.h"
+#include "domains/@name@/@agg@.h"
 #include "leftfold/@name@/v1/events.pb.h"
 #include "leftfold/@name@/v1/queries.pb.h"
 
@@ -334,6 +338,9 @@ struct @Agg@Directory {
   static void On(const v1::@Agg@Renamed& event, const EventMeta& meta, WriteTx& tx);
 
   static absl::StatusOr<v1::Get@Agg@Response> Answer(const v1::Get@Agg@Request& query, ReadTx& tx);
+  static std::string Stream(const v1::Get@Agg@Request& query) {
+    return StreamName(@Agg@::kCategory, query.@agg@_id());
+  }
   static absl::StatusOr<v1::List@Aggs@Response> Answer(const v1::List@Aggs@Request& query,
                                                        ReadTx& tx);
 
