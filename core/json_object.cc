@@ -8,9 +8,7 @@ namespace leftfold {
 
 std::optional<google::protobuf::Struct> ParseJsonObject(std::string_view text) {
   google::protobuf::Struct object;
-  if (!IsUtf8(text) || !IsJson(text) ||
-      !google::protobuf::util::JsonStringToMessage(std::string(text), &object).ok())
-    return std::nullopt;
+  if (!IsUtf8(text) || !IsJson(text) || !MessageFromJson(text, object).ok()) return std::nullopt;
   return object;
 }
 

@@ -36,8 +36,7 @@ class ViewListener {
   virtual bool IsWatched(std::string_view /*view*/) { return false; }
   // `hurry` makes a view that rests look at the log at once, and not rest while the log has the
   // position and the view has not: for who waits for it. From any thread, and for ever; it does not
-  // wait, nor ask the log. Told before the first of the other calls that
-  // come of folding.
+  // wait, nor ask the log. Told before the first of the other calls that come of folding.
   using Hurry = std::function<void(std::string_view view, Position position)>;
   virtual void HurryBy(Hurry /*hurry*/) {}
 };

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/json.h"
+#include "core/json_object.h"
 #include "core/log.h"
 #include "core/reject.h"
 #include "core/status.h"
@@ -232,12 +233,11 @@ absl::StatusOr<CommandPtr> CommandOf(std::string_view text, int n, const Webhook
   }
   CommandPtr command(pb::MessageFactory::generated_factory()->GetPrototype(entry->request)->New());
   const std::string_view json = Member(*parts, "command");
-  const auto parsed =
-      pb::util::JsonStringToMessage(pb::StringPiece(json.data(), json.size()), command.get());
+  const absl::Status parsed = MessageFromJson(json, *command);
   if (!Begins(json, '{') || !parsed.ok()) {
-    const std::string why(parsed.message().data(), parsed.message().size());
-    return Malformed(webhook, fmt::format("{}.command is no {}: {}", where, type,
-                                          JsonString(why, kErrorValueBytesMax)));
+    return Malformed(webhook,
+                     fmt::format("{}.command is no {}: {}", where, type,
+                                 JsonString(ToStd(parsed.message()), kErrorValueBytesMax)));
   }
   const auto* id = entry->request->FindFieldByName("command_id");
   if (!command->GetReflection()->GetString(*command, id).empty())

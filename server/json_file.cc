@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "core/json_object.h"
 #include "core/status.h"
 #include "sql/durable_file.h"
 
@@ -25,7 +26,7 @@ absl::Status ReadJsonFile(const std::string& path, google::protobuf::Message& me
   std::ifstream stream(path);
   const std::string text((std::istreambuf_iterator<char>(stream)), {});
   if (!stream) return CannotUse(path, "it cannot be read");
-  if (google::protobuf::util::JsonStringToMessage(text, &message).ok()) return absl::OkStatus();
+  if (MessageFromJson(text, message).ok()) return absl::OkStatus();
   return CannotUse(path, fmt::format("it is no JSON form of {}, or names a field that it has not",
                                      message.GetDescriptor()->full_name()));
 }

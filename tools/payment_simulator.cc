@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "core/json.h"
+#include "core/json_object.h"
 #include "core/status.h"
 
 namespace leftfold::tools {
@@ -90,8 +91,7 @@ PaymentSimulator::Answer Refuse(int status, std::string_view error, const std::s
 template <class Message>
 std::optional<Message> Parse(const std::string& body) {
   Message message;
-  if (!IsUtf8(body) || !IsJson(body) || !pb::util::JsonStringToMessage(body, &message).ok())
-    return std::nullopt;
+  if (!IsUtf8(body) || !IsJson(body) || !MessageFromJson(body, message).ok()) return std::nullopt;
   return message;
 }
 

@@ -87,10 +87,13 @@ class CommandHandler final : public CommandSink {
   ~CommandHandler() override;
 
   // Errors besides the domain's:
-  //   INVALID_ARGUMENT  INVALID_FIELDS and the domain's reasons of form, all violations at once;
-  //   COMMAND_ID_RESERVED PERMISSION_DENIED TOKEN_REQUIRED ABORTED           VERSION_CONFLICT
-  //   {stream, expected, actual} ALREADY_EXISTS    COMMAND_ID_REUSED RESOURCE_EXHAUSTED QUEUE_FULL,
-  //   DISK_FULL, WAL_FULL DATA_LOSS         an event of the aggregate does not decode
+  //   INVALID_ARGUMENT    INVALID_FIELDS and the domain's reasons of form, all violations at once;
+  //                       COMMAND_ID_RESERVED
+  //   PERMISSION_DENIED   TOKEN_REQUIRED
+  //   ABORTED             VERSION_CONFLICT {stream, expected, actual}
+  //   ALREADY_EXISTS      COMMAND_ID_REUSED
+  //   RESOURCE_EXHAUSTED  QUEUE_FULL, DISK_FULL, WAL_FULL
+  //   DATA_LOSS           an event of the aggregate does not decode
   void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
               Caller caller, Done done) override;
 
