@@ -74,6 +74,7 @@ class SequencedStore::GroupBuilder {
   const Head& head() const { return head_; }
   std::int64_t recorded_us() const { return recorded_us_; }
   std::vector<Answered> TakeAnswered() { return std::move(answered_); }
+  std::vector<RecordedEvent> TakeEvents() { return std::move(group_.events); }
 
  private:
   absl::StatusOr<Receipt> Judge(Queued& queued) {
@@ -254,12 +255,13 @@ class SequencedStore::GroupBuilder {
 };
 
 SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions,
-                               const Clock& clock)
+                               const Clock& clock, std::size_t recent_events)
     : log_(std::move(log)),
       writer_(writer),
       completions_(completions),
       clock_(clock),
-      store_id_(log_->GetTail().store_id) {
+      store_id_(log_->GetTail().store_id),
+      recent_(recent_events) {
   const Tail tail = log_->GetTail();
   tail_ = tail.head;
   last_recorded_us_ =
@@ -327,6 +329,7 @@ void SequencedStore::Step() {
     for (const auto& [stream, version] : builder.group().stream_heads)
       stream_heads_[stream] = version;
     Count(taken, builder.group());
+    recent_.Add(builder.TakeEvents());
   } else if (absl::IsResourceExhausted(committed)) {
     stream_heads_.clear();
     const absl::Status refusal = ReasonOf(committed).empty() ? DiskFull() : committed;
@@ -418,6 +421,7 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
 }
 absl::StatusOr<Position> SequencedStore::VisitAll(const ReadAllOptions& options, TakeEvent take) {
   LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
+  if (const auto through = recent_.Visit(options, take)) return *through;
   return log_->VisitAll(options, take);
 }
 absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) {

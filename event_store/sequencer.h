@@ -16,6 +16,7 @@
 #include "event_store/event_store.h"
 #include "event_store/log.h"
 #include "event_store/log_metrics.h"
+#include "event_store/recent_events.h"
 
 namespace leftfold {
 
@@ -37,8 +38,9 @@ inline constexpr std::size_t kStreamHeadsMax = 262'144;
 // executors must have run or dropped their tasks before the store goes.
 class SequencedStore final : public EventStore {
  public:
+  // `recent_events`: how many who follows the head is shown from memory.
   SequencedStore(std::unique_ptr<Log> log, Executor& writer, Executor& completions,
-                 const Clock& clock);
+                 const Clock& clock, std::size_t recent_events = 0);
 
   void Append(AppendRequest request, AppendDone done) override;
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
@@ -85,6 +87,7 @@ class SequencedStore final : public EventStore {
   const Clock& clock_;
   const std::string store_id_;
   LogMetrics metrics_;
+  RecentEvents recent_;
 
   // The writer's own: touched by Step alone.
   Head tail_;

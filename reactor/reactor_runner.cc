@@ -239,7 +239,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
     finished_.pop_front();
   }
   if (!held_up_.ok()) return Next::kLater;
-  return HasWork() || !events.empty() ? Next::kStep : Next::kWait;
+  return HasWork() || events.size() >= kIntakeEventsMax ? Next::kStep : Next::kWait;
 }
 
 // All is as the file has it.

@@ -52,6 +52,9 @@ struct Reactors::Context {
                          absl::Time due);
   static void AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                           Position checkpoint);
+  static void Rest(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                   absl::Duration rest);
+  static void EndWait(const std::shared_ptr<Context>& context, const SlotPtr& slot);
 };
 
 struct Reactors::Slot {
@@ -76,7 +79,7 @@ struct Reactors::Slot {
   Inbox inbox ABSL_GUARDED_BY(inbox_mu);
 
   std::atomic<bool> posted = false;       // It has a task.
-  std::atomic<bool> waiting = false;      // The store will wake it.
+  std::atomic<bool> waiting = false;      // The store, or the end of a rest, will wake it.
   std::atomic<bool> wakes_later = false;  // WakeAfter will.
 
   Mutex status_mu;
@@ -232,6 +235,7 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
   std::vector<ReactorRunner::Delayed> delayed;
   ReactorRunner::Next next = ReactorRunner::Next::kStopped;
   Position checkpoint;
+  std::int64_t taken_in = 0;
   absl::Time timer = absl::InfiniteFuture();
   {
     MutexLock lock(slot->mu);
@@ -241,11 +245,13 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
     if (slot->ended || slot->runner == nullptr) return;
     ReactorRunner& runner = *slot->runner;
     slot->TakeInbox();
+    const Position before = runner.checkpoint();
     next = runner.Step(context->reader, context->parts.clock.Now());
     deliveries = runner.TakeDeliveries();
     to_tell = runner.TakeToTell();
     delayed = runner.TakeDelayed();
     checkpoint = runner.checkpoint();
+    taken_in = checkpoint.value - before.value;
     if (!runner.held_up().ok()) next = ReactorRunner::Next::kLater;
     const bool waits = next == ReactorRunner::Next::kWait || next == ReactorRunner::Next::kFull;
     if (waits && runner.HasWork()) next = ReactorRunner::Next::kStep;
@@ -266,18 +272,26 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
   Deliver(context, slot, deliveries);
   if (next == ReactorRunner::Next::kStep) return Wake(context, slot);
   if (next == ReactorRunner::Next::kLater) return WakeAfter(context, slot, kReactorRetryDelay);
-  if (next == ReactorRunner::Next::kWait) AwaitEvents(context, slot, checkpoint);
+  if (next != ReactorRunner::Next::kWait) return;
+  if (taken_in == 0) return AwaitEvents(context, slot, checkpoint);
+  Rest(context, slot, std::clamp(kIntakeRestPerEvent * taken_in, kIntakeRestMin, kIntakeRestMax));
 }
 
 void Reactors::Context::AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                     Position checkpoint) {
   if (slot->waiting.exchange(true)) return;
-  context->parts.executor.PostAfter(kIntakeRest, [context, slot, checkpoint] {
-    context->parts.store.WaitPast(checkpoint, [context, slot] {
-      slot->waiting = false;
-      Wake(context, slot);
-    });
-  });
+  context->parts.store.WaitPast(checkpoint, [context, slot] { EndWait(context, slot); });
+}
+
+void Reactors::Context::Rest(const std::shared_ptr<Context>& context, const SlotPtr& slot,
+                             absl::Duration rest) {
+  if (slot->waiting.exchange(true)) return;
+  context->parts.executor.PostAfter(rest, [context, slot] { EndWait(context, slot); });
+}
+
+void Reactors::Context::EndWait(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
+  slot->waiting = false;
+  Wake(context, slot);
 }
 
 void Reactors::Context::AwaitTimer(const std::shared_ptr<Context>& context, const SlotPtr& slot,

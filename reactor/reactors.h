@@ -29,9 +29,11 @@ namespace leftfold {
 // After this a reactor that could not go on (a full disk, a log that cannot be reached) tries
 // again.
 inline constexpr absl::Duration kReactorRetryDelay = absl::Seconds(1);
-// A reactor that has come to the head rests so long before it looks for events again: under load it
-// takes in several at once. The first event after a pause is taken in at once.
-inline constexpr absl::Duration kIntakeRest = absl::Milliseconds(2);
+// A reactor that has come to the head rests before it looks for events again, by how many it took
+// in: under load it takes in many at once. The first event after a pause is taken in at once.
+inline constexpr absl::Duration kIntakeRestPerEvent = absl::Microseconds(100);
+inline constexpr absl::Duration kIntakeRestMin = absl::Milliseconds(2);
+inline constexpr absl::Duration kIntakeRestMax = absl::Milliseconds(20);
 // How often the clock is looked at while a timer waits. Timers are due by the wall clock: when it
 // jumps forward they go off at the next look; when it jumps back they go off that much later, and
 // those that went off do not again (docs/reference/reactors.md).

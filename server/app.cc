@@ -15,6 +15,7 @@
 
 #include "core/kill_points.h"
 #include "core/log.h"
+#include "event_store/recent_events.h"
 #include "event_store/remote/remote_event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/sqlite_snapshots.h"
@@ -43,6 +44,7 @@
 #include "server/reactor_service.h"
 #include "server/remote_commands.h"
 #include "server/role_lock.h"
+#include "server/run_by_caller.h"
 #include "server/served_views.h"
 #include "server/state_loader.h"
 #include "server/stop_signals.h"
@@ -135,7 +137,8 @@ class App::Implementation {
   const ServeOptions options_;
   SystemClock clock_;
   std::vector<std::unique_ptr<RoleLock>> locks_;
-  ThreadPool writer_{"log writer", 1};
+  ThreadPool writing_{"log writer", 1};
+  RunByCaller writer_{writing_};
   ThreadPool completions_{"completions", 2};
   ThreadPool indexing_{"indexing", 1, ThreadPool::Priority::kBackground};
   ThreadPool loading_{"loading", 2};
@@ -221,9 +224,11 @@ absl::Status App::Implementation::TakeLocks() {
 }
 
 absl::Status App::Implementation::OpenLog() {
-  auto store = OpenSqliteEventStore(
-      options_.data + "/log",
-      {.writer = &writer_, .completions = &completions_, .clock = &clock_, .behind = &indexing_});
+  auto store = OpenSqliteEventStore(options_.data + "/log", {.writer = &writer_,
+                                                             .completions = &completions_,
+                                                             .clock = &clock_,
+                                                             .behind = &indexing_,
+                                                             .recent_events = kRecentEventsMax});
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   log_now_ = store_.get();
@@ -297,7 +302,7 @@ absl::Status App::Implementation::StartWriteSide() {
   snapshotter_ = std::make_unique<Snapshotter>(*store_, *snapshots_, snapshotting_);
   commands_ =
       std::make_unique<CommandHandler>(registry_, *store_, clock_, loading_, snapshotter_.get());
-  LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, *token, write_services_));
+  LEFTFOLD_RETURN_IF_ERROR(ServeCommands(registry_, *commands_, writer_, *token, write_services_));
   appender_ = std::make_unique<RawAppender>(registry_, *store_, feeding_);
   append_kind_ = std::make_unique<AppendSessionKind>(*appender_, rpc::ToRpcStatus);
   append_sessions_ = std::make_unique<Sessions>(*append_kind_);
@@ -478,7 +483,7 @@ absl::Status App::Implementation::StartMetrics() {
     sources.health = health_.get();
     sources.services.push_back(&read_services_);
   }
-  sources.pools = {&writer_,  &completions_, &indexing_,  &loading_, &projecting_, &reacting_,
+  sources.pools = {&writing_, &completions_, &indexing_,  &loading_, &projecting_, &reacting_,
                    &reading_, &earlier_,     &following_, &linking_, &feeding_,    &snapshotting_};
   auto metrics = MetricsServer::Start(options_.metrics_listen, sources);
   if (!metrics.ok()) return metrics.status();
@@ -541,7 +546,7 @@ void App::Implementation::Stop() {
   http_.reset();
   smtp_.reset();
   // What is queued is run first: an append that was taken is committed and answered.
-  for (ThreadPool* pool : {&loading_, &writer_, &indexing_, &completions_, &feeding_, &projecting_,
+  for (ThreadPool* pool : {&loading_, &writing_, &indexing_, &completions_, &feeding_, &projecting_,
                            &reading_, &earlier_, &following_, &snapshotting_}) {
     pool->Stop();
   }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -29,16 +30,27 @@ const pb::Message* ResponseTo(const pb::Descriptor& request) {
       internal::MethodTaking(request)->output_type());
 }
 
-void Serve(CommandHandler& handler, const CommandEntry& entry, const std::string& bearer,
+// Commands that are not answered yet, and where their appends are committed.
+struct Commands {
+  CommandHandler& handler;
+  RunByCaller& writer;
+  std::atomic<int> open = 0;
+};
+
+void Serve(Commands& commands, const CommandEntry& entry, const std::string& bearer,
            rpc::UnaryCall call) {
   absl::StatusOr<Caller> caller = SenderOf(call, bearer);
   if (!caller.ok()) return call.Finish(caller.status());
   auto command = call.TakeRequest();
   const pb::Message* prototype = ResponseTo(*entry.request);
   auto shared = std::make_shared<rpc::UnaryCall>(std::move(call));
-  handler.Handle(
+  // With others it is committed in a group, and gRPC's threads are for their requests.
+  std::optional<RunByCaller::Call> run_here;
+  if (commands.open++ == 0) run_here.emplace(commands.writer);
+  commands.handler.Handle(
       entry, std::move(command), *std::move(caller),
-      [shared, prototype](absl::StatusOr<core::v1::CommandReceipt> receipt) {
+      [&commands, shared, prototype](absl::StatusOr<core::v1::CommandReceipt> receipt) {
+        --commands.open;
         if (!receipt.ok()) return shared->Finish(receipt.status());
         rpc::MessagePtr response(prototype->New());
         const auto* field = response->GetDescriptor()->field(0);
@@ -134,12 +146,13 @@ void ServeBatch(CommandHandler& handler, const BatchEntry& entry, const std::str
 
 }  // namespace
 
-absl::Status ServeCommands(const Registry& registry, CommandHandler& handler,
+absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, RunByCaller& writer,
                            const std::string& token, rpc::Services& services) {
+  const auto commands = std::make_shared<Commands>(handler, writer);
   for (const CommandEntry& entry : registry.commands()) {
     LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
-        *entry.request, [&handler, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {
-          Serve(handler, entry, bearer, std::move(call));
+        *entry.request, [commands, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {
+          Serve(*commands, entry, bearer, std::move(call));
         }));
   }
   for (const BatchEntry& entry : registry.batches()) {

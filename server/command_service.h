@@ -9,6 +9,7 @@
 #include "core/ids.h"
 #include "core/registry.h"
 #include "rpc/services.h"
+#include "server/run_by_caller.h"
 #include "write_api/command_handler.h"
 
 namespace leftfold {
@@ -22,8 +23,9 @@ inline constexpr std::size_t kBatchCommandIdBytesMax = kCommandIdBytesMax - 4;
 // order, and each is durable or refused for itself, whatever becomes of the others and of the call.
 // server/caller.h says which headers go into its events, and
 // which are refused.
+// A command that comes while no other is open is committed by the thread that brought it.
 // All arguments but `token` must outlive the services.
-absl::Status ServeCommands(const Registry& registry, CommandHandler& handler,
+absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, RunByCaller& writer,
                            const std::string& token, rpc::Services& services);
 
 }  // namespace leftfold

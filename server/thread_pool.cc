@@ -42,41 +42,60 @@ void ThreadPool::Post(std::function<void()> task) {
 }
 
 void ThreadPool::PostAfter(absl::Duration delay, std::function<void()> task) {
-  const Time due = std::chrono::steady_clock::now() +
-                   absl::ToChronoNanoseconds(std::max(delay, absl::ZeroDuration()));
+  const Time due = std::chrono::ceil<TimerGrain>(
+      std::chrono::steady_clock::now() +
+      absl::ToChronoNanoseconds(std::max(delay, absl::ZeroDuration())));
+  bool sleeper = false;
   {
     const std::lock_guard lock(mu_);
     if (stopping_) return;
     timers_.emplace(due, std::move(task));
+    sleeper = idle_ > 0 && due < waited_for_;
   }
-  wake_.notify_one();
+  if (sleeper) wake_.notify_one();
+}
+
+std::size_t ThreadPool::TakeDueTimers() {
+  if (timers_.empty()) return 0;
+  const auto end = timers_.upper_bound(std::chrono::steady_clock::now());
+  std::size_t taken = 0;
+  for (auto timer = timers_.begin(); timer != end; ++timer, ++taken)
+    tasks_.push_back(std::move(timer->second));
+  timers_.erase(timers_.begin(), end);
+  return taken;
+}
+
+void ThreadPool::Wait(std::unique_lock<std::mutex>& lock) {
+  ++idle_;
+  if (timers_.empty() || timers_.begin()->first >= waited_for_) {
+    wake_.wait(lock);
+  } else {
+    const Time due = waited_for_ = timers_.begin()->first;
+    wake_.wait_until(lock, due);
+    if (waited_for_ == due) waited_for_ = Time::max();
+  }
+  --idle_;
 }
 
 void ThreadPool::Run() {
   std::unique_lock lock(mu_);
   while (true) {
-    if (!timers_.empty() && timers_.begin()->first <= std::chrono::steady_clock::now()) {
-      tasks_.push_back(std::move(timers_.begin()->second));
-      timers_.erase(timers_.begin());
-    }
-    if (!tasks_.empty()) {
-      std::function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
-      lock.unlock();
-      task();
-      task = nullptr;  // What it holds is let go before the lock is taken again.
-      lock.lock();
+    const std::size_t due = TakeDueTimers();
+    if (tasks_.empty()) {
+      if (stopping_) return;
+      Wait(lock);
       continue;
     }
-    if (stopping_) return;
-    ++idle_;
-    if (timers_.empty()) {
-      wake_.wait(lock);
-    } else {
-      const Time due = timers_.begin()->first;
-      wake_.wait_until(lock, due);
-    }
-    --idle_;
+    std::function<void()> task = std::move(tasks_.front());
+    tasks_.pop_front();
+    // Others do what else has come due, and one waits for the next timer.
+    std::size_t helpers = due > 1 ? due - 1 : 0;
+    if (!timers_.empty() && timers_.begin()->first < waited_for_) ++helpers;
+    for (int n = 0; n < idle_ && helpers > 0; ++n, --helpers) wake_.notify_one();
+    lock.unlock();
+    task();
+    task = nullptr;  // What it holds is let go before the lock is taken again.
+    lock.lock();
   }
 }
 

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <ratio>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,9 @@
 #include "core/executor.h"
 
 namespace leftfold {
+
+// Timers go off at multiples of this: those that are due at about the same time wake one thread.
+using TimerGrain = std::chrono::duration<std::int64_t, std::ratio<1, 2'000>>;
 
 // An Executor with threads of its own; with one thread its tasks run in the order of their posts.
 // Thread-safe.
@@ -42,6 +46,9 @@ class ThreadPool final : public Executor {
  private:
   using Time = std::chrono::steady_clock::time_point;
   void Run();
+  // Puts what has come due among the tasks; how many.
+  std::size_t TakeDueTimers();
+  void Wait(std::unique_lock<std::mutex>& lock);
 
   const std::string name_;
   mutable std::mutex mu_;  // Guards all below; std::condition_variable needs the bare mutex.
@@ -49,6 +56,7 @@ class ThreadPool final : public Executor {
   std::deque<std::function<void()>> tasks_;
   std::multimap<Time, std::function<void()>> timers_;
   int idle_ = 0;
+  Time waited_for_ = Time::max();  // One idle thread waits until then, the others without end.
   bool stopping_ = false;
   std::vector<std::jthread> threads_;
 };

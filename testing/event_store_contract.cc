@@ -21,17 +21,26 @@ StoreKind MemoryStore() {
           }};
 }
 
-StoreKind SqliteStore() {
-  return {"sqlite", [](const StoreParts& parts) {
+namespace {
+
+StoreKind SqliteStoreWith(const std::string& name, std::size_t recent_events) {
+  return {name, [recent_events](const StoreParts& parts) {
             // Small batches, so that even short tests read from the index's file.
             auto store = OpenSqliteEventStore(parts.folder, {.writer = &parts.writer,
                                                              .completions = &parts.completions,
                                                              .clock = &parts.clock,
-                                                             .index_batch = 16});
+                                                             .index_batch = 16,
+                                                             .recent_events = recent_events});
             if (!store.ok()) Die(store.status().ToString());
             return *std::move(store);
           }};
 }
+
+}  // namespace
+
+StoreKind SqliteStore() { return SqliteStoreWith("sqlite", 0); }
+// So few that readers meet their beginning.
+StoreKind RecentStore() { return SqliteStoreWith("recent", 5); }
 
 namespace {
 
@@ -116,7 +125,9 @@ StoreKind RemoteStore() {
           [](const StoreParts& parts) { return std::make_unique<RemoteWithServer>(parts); }};
 }
 
-std::vector<StoreKind> AllStores() { return {MemoryStore(), SqliteStore(), RemoteStore()}; }
+std::vector<StoreKind> AllStores() {
+  return {MemoryStore(), SqliteStore(), RecentStore(), RemoteStore()};
+}
 
 StoreOnScheduler::StoreOnScheduler(const StoreKind& kind, std::uint64_t seed)
     : kind_(kind), scheduler_(seed) {

@@ -40,6 +40,8 @@ void PrintTo(const StoreKind& kind, std::ostream* out);
 
 StoreKind MemoryStore();
 StoreKind SqliteStore();
+// The same, whose newest events are read from memory, as in a server.
+StoreKind RecentStore();
 // A RemoteEventStore before a server of the same process over a socket, which serves a SqliteStore
 // with these executors.
 StoreKind RemoteStore();

@@ -124,7 +124,7 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
                       options.wal_bytes_refused);
   if (!log.ok()) return log.status();
   return std::make_unique<SequencedStore>(*std::move(log), *options.writer, *options.completions,
-                                          *options.clock);
+                                          *options.clock, options.recent_events);
 }
 
 absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStoreReadOnly(const std::string& folder,

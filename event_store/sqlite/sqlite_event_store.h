@@ -23,6 +23,7 @@ struct SqliteStoreOptions {
   Executor* behind = nullptr;  // Writes the index; may be slow. nullptr: `completions`.
   std::size_t index_batch = kIndexBatchMax;
   std::int64_t wal_bytes_refused = kLogWalRefuseBytes;
+  std::size_t recent_events = 0;  // See SequencedStore.
 };
 
 // Makes the folder and the file where there are none. The caller holds the "write" lock of the data

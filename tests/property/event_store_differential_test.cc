@@ -234,6 +234,10 @@ TEST(EventStoreDifferential, SqliteAnswersAsMemoryDoes) {
   CompareLogs(testing::SqliteStore(), OperationsOfARun());
 }
 
+TEST(EventStoreDifferential, RecentEventsAreReadAsMemoryDoes) {
+  CompareLogs(testing::RecentStore(), OperationsOfARun() / 4);
+}
+
 TEST(EventStoreDifferential, ARemoteStoreAnswersAsMemoryDoes) {
   CompareLogs(testing::RemoteStore(), OperationsOfARun() / kRemoteShare);
 }

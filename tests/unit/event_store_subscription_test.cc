@@ -21,7 +21,6 @@
 namespace leftfold {
 namespace {
 
-using store::v1::EventFilter;
 using store::v1::SubscribeRequest;
 using store::v1::SubscribeResponse;
 using testing::AppendOf;
@@ -127,7 +126,7 @@ class SubscriptionTest : public ::testing::Test {
         [](const absl::StatusOr<Receipt>& receipt) { ASSERT_TRUE(receipt.ok()); });
   }
   void Run(absl::Duration duration = absl::Milliseconds(100)) { on_.scheduler().RunFor(duration); }
-  void ExpectContinuous(const FeedClient& client, const EventFilter& filter = {}) {
+  void ExpectContinuous(const FeedClient& client, const store::v1::EventFilter& filter = {}) {
     ContinuityChecker checker(filter);
     for (const SubscribeResponse& message : client.messages) {
       const absl::Status status = checker.Check(message);
@@ -501,7 +500,7 @@ class HandOver : public SubscriptionTest {
   }
 
   std::mt19937_64 random_;
-  EventFilter filter_;
+  store::v1::EventFilter filter_;
   std::optional<ContinuityChecker> checker_;
   std::shared_ptr<FeedClient> client_;
   std::size_t taken_ = 0;
@@ -519,7 +518,7 @@ TEST(SubscriptionHandOver, AThousandSessionsHaveNoGapAndNoRepeatWhateverIsLost) 
 // What the server sends, with a fault of the test's own in between.
 class Continuity : public SubscriptionTest {
  protected:
-  std::vector<core::v1::RecordedEvent> Events(const EventFilter& filter) {
+  std::vector<core::v1::RecordedEvent> Events(const store::v1::EventFilter& filter) {
     for (int i = 0; i < 10; ++i) {
       Append("room-oak", 2);
       Append("order-1", 1);
@@ -537,7 +536,7 @@ class Continuity : public SubscriptionTest {
     return events;
   }
   std::string FaultIn(const std::vector<core::v1::RecordedEvent>& events,
-                      const EventFilter& filter) {
+                      const store::v1::EventFilter& filter) {
     ContinuityChecker checker(filter);
     EXPECT_TRUE(checker.Check(started_).ok());
     for (const auto& event : events) {
@@ -550,9 +549,9 @@ class Continuity : public SubscriptionTest {
 };
 
 TEST_F(Continuity, APlantedSkipDuplicateAndSwapAreFoundWhereTheyAre) {
-  EventFilter room;
+  store::v1::EventFilter room;
   room.add_categories("room");
-  for (const EventFilter& filter : {EventFilter(), room}) {
+  for (const store::v1::EventFilter& filter : {store::v1::EventFilter(), room}) {
     const auto events = Events(filter);
     ASSERT_GE(events.size(), 10u);
     EXPECT_EQ(FaultIn(events, filter), "");

@@ -15,11 +15,9 @@
 namespace leftfold::fuzz {
 namespace {
 
-using store::v1::AppendRequest;
-
 Surface TheAppends() {
   Surface surface;
-  surface.requests = {AppendRequest::descriptor(), nullptr};
+  surface.requests = {store::v1::AppendRequest::descriptor(), nullptr};
   surface.words = {"note-1"};
   surface.records_max = 7;
   surface.payloads = {&orders::v1::PlaceOrderRequest::default_instance()};
@@ -90,7 +88,7 @@ TEST(FuzzMutator, EveryFieldIsSetAtSomeTimeAndMostInputsParse) {
   const google::protobuf::LogSilencer silencer;  // Invalid UTF-8 is meant.
   const Surface surface = TheAppends();
   std::set<std::string> expected;
-  CollectAll(*AppendRequest::descriptor(), expected);
+  CollectAll(*store::v1::AppendRequest::descriptor(), expected);
   std::set<std::string> seen;
   bool packed = false;
   int parsed = 0;
@@ -102,7 +100,7 @@ TEST(FuzzMutator, EveryFieldIsSetAtSomeTimeAndMostInputsParse) {
     ASSERT_LE(records.size(), 7U);
     for (const Record& record : records) {
       if (record.choice % 2 != 0) continue;
-      AppendRequest request;
+      store::v1::AppendRequest request;
       ++all;
       if (!request.ParseFromString(record.bytes)) continue;
       ++parsed;
@@ -121,7 +119,7 @@ TEST(FuzzMutator, NowAndThenAMessageHasAFieldThatItsTypeDoesNotKnow) {
   const Surface surface = TheAppends();
   int unknown = 0;
   for (unsigned seed = 1; seed <= 1'000; ++seed) {
-    AppendRequest request;
+    store::v1::AppendRequest request;
     Mutator(surface, seed, nullptr).Mutate(request);
     if (!request.GetReflection()->GetUnknownFields(request).empty()) ++unknown;
   }

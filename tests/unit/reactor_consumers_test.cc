@@ -28,7 +28,7 @@ class ConsumersOfAGroup : public ::testing::Test {
     group.mutable_retry()->set_jitter(0);
     EXPECT_TRUE(w_.groups().Create(group).ok());
   }
-  void Settle() { w_.scheduler().RunFor(kIntakeRest); }
+  void Settle() { w_.scheduler().RunFor(kIntakeRestMin); }
   void RunFor(int seconds) { w_.scheduler().RunFor(absl::Seconds(seconds)); }
   static std::string Only(const Client& client) {
     EXPECT_THAT(client.held, SizeIs(1));

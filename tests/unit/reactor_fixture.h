@@ -264,7 +264,7 @@ class ReactorFixture {
   }
 
   // All that can be done is done, also by reactors that rest.
-  void Settle() { scheduler_.RunFor(kIntakeRest); }
+  void Settle() { scheduler_.RunFor(kIntakeRestMin); }
   // Returns how many tasks ran.
   std::int64_t RunFor(absl::Duration time) { return scheduler_.RunFor(time); }
 

@@ -108,9 +108,9 @@ TEST(Reactors, RestBeforeTheyLookForEventsAgain) {
   const Position first = f.store().GetHead().position;
   EXPECT_EQ(f.Status().checkpoint, first);
   f.Create("b", "quiet too");
-  f.RunFor(kIntakeRest / 2);
+  f.RunFor(kIntakeRestMin / 2);
   EXPECT_EQ(f.Status().checkpoint, first);
-  f.RunFor(kIntakeRest / 2);
+  f.RunFor(kIntakeRestMin / 2);
   EXPECT_EQ(f.Status().checkpoint, f.store().GetHead().position);
 }
 
