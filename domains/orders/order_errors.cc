@@ -139,6 +139,8 @@ void OrderErrors::On(const core::v1::RetryRequested& event, const EventMeta& met
 }
 
 void OrderErrors::On(const core::v1::SkipRequested& event, const EventMeta& meta, WriteTx& tx) {
+  const std::optional<Row> row = FindError(event.delivery_id(), tx);
+  if (!row || row->error.state() != v1::ERROR_STATE_OPEN) return;  // The reactor did nothing.
   SetState(event.delivery_id(), v1::ERROR_STATE_SKIPPED, meta, tx);
 }
 
