@@ -130,6 +130,26 @@ TEST_F(OrderErrorsTest, AStuckRefundIsOpenUntilItIsBack) {
   EXPECT_THAT(List(), ElementsAre("o1/refund refund 0 RESOLVED"));
 }
 
+TEST_F(OrderErrorsTest, ARefundThatFailsIsCountedWhileItIsTriedAgain) {
+  auto failed = Parse<payments::v1::RefundFailed>(
+      "refund_id: 'r1' attempt_no: 5 error: 'no_answer' purpose { kind: 'order' ref_id: 'o1' }");
+  view_.FoldOf("payment", "p1", failed);
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RETRIED"));
+  EXPECT_EQ(First().order_id(), "o1");
+  EXPECT_EQ(First().last_error(), "Attempt 5 to give the money back failed (no_answer)");
+  view_.Fold("o1", Parse<v1::RefundStuck>("refund_id: 'r1' error: 'no_answer'"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 OPEN"));
+  auto succeeded = Parse<payments::v1::RefundSucceeded>(
+      "refund_id: 'r1' purpose { kind: 'order' ref_id: 'o1' }");
+  view_.FoldOf("payment", "p1", succeeded);
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RESOLVED"));
+  failed.mutable_purpose()->set_kind("recipe");
+  failed.mutable_purpose()->set_ref_id("o2");
+  succeeded.mutable_purpose()->set_kind("recipe");
+  view_.FoldOf("payment", "p2", failed).FoldOf("payment", "p2", succeeded);
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RESOLVED"));
+}
+
 TEST_F(OrderErrorsTest, TellWhereAnOrderFailed) {
   view_.Fold("o1", v1::ApprovalTimedOut())
       .Fold("o2", Parse<v1::NoAgentAvailable>("tried: 'bo' tried: 'cy'"))

@@ -127,4 +127,9 @@ std::string TextOf(const v1::RefundStuck& event) {
   return fmt::format("The money could not be paid back{}", InBrackets(event.error()));
 }
 
+std::string TextOf(const payments::v1::RefundFailed& event) {
+  return fmt::format("Attempt {} to give the money back failed{}", event.attempt_no(),
+                     InBrackets(event.error()));
+}
+
 }  // namespace leftfold::orders
