@@ -1,6 +1,7 @@
 #include "core/money.h"
 
 #include <absl/strings/ascii.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <string>
@@ -21,6 +22,16 @@ constexpr std::string_view kCurrencies =
     "MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR "
     "SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS "
     "UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG";
+
+// Of these, those whose minor unit is not a hundredth.
+constexpr std::string_view kWithoutMinorUnit =
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+constexpr std::string_view kWithThousandths = "BHD IQD JOD KWD LYD OMR TND";
+
+bool IsIn(std::string_view codes, std::string_view code) {
+  return code.size() == 3 && code.find(' ') == std::string_view::npos &&
+         codes.find(code) != std::string_view::npos;
+}
 
 bool IsDecimal(char c) { return c >= '0' && c <= '9'; }
 
@@ -57,9 +68,14 @@ bool HasCardNumberIn(const std::vector<std::string>& groups) {
 
 }  // namespace
 
-bool IsCurrency(std::string_view code) {
-  return code.size() == 3 && code.find(' ') == std::string_view::npos &&
-         kCurrencies.find(code) != std::string_view::npos;
+bool IsCurrency(std::string_view code) { return IsIn(kCurrencies, code); }
+
+std::string MoneyText(std::int64_t amount_minor, std::string_view currency) {
+  if (IsIn(kWithoutMinorUnit, currency)) return fmt::format("{} {}", amount_minor, currency);
+  const int digits = IsIn(kWithThousandths, currency) ? 3 : 2;
+  const std::string text = fmt::format("{:0{}}", amount_minor, digits + 1);
+  const std::size_t point = text.size() - static_cast<std::size_t>(digits);
+  return fmt::format("{}.{} {}", text.substr(0, point), text.substr(point), currency);
 }
 
 bool HasCardNumber(std::string_view text) {

@@ -2,6 +2,8 @@
 #define CORE_MONEY_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 // What money is paid in and with, the same for every domain that lets somebody pay: what one takes
@@ -15,6 +17,8 @@ inline constexpr std::string_view kPaymentTokenRule =
 
 // An active code of ISO 4217, in capitals.
 bool IsCurrency(std::string_view code);
+// "20.50 EUR", "950 JPY": for people, of a currency whose code IsCurrency.
+std::string MoneyText(std::int64_t amount_minor, std::string_view currency);
 // Groups of digits, one blank or dash between two of them, some of which have together 13 to 19
 // digits with a right check digit (Luhn); or a longer group with such a part.
 bool HasCardNumber(std::string_view text);

@@ -147,6 +147,12 @@ void ReactorOutbox::Park(const sql::OutboxRow& row) {
   lanes_.Park(row.id);
 }
 
+void ReactorOutbox::ParkingIsInLog(sql::OutboxRow row) {
+  if (row.state != sql::RowState::kParking) return;
+  row.state = sql::RowState::kParked;
+  sql::UpdateRow(connection_, row);
+}
+
 void ReactorOutbox::TakeDue(absl::Time now) {
   for (ReactorTimers::Timer& timer : timers_.TakeDue(now)) {
     lanes_.Add(timer.id, timer.key, false);

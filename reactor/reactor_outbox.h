@@ -48,6 +48,8 @@ class ReactorOutbox {
   void CancelTimer(std::string_view timer, std::int64_t cause);
   // Its key waits for an operator; a timer's name is free.
   void Park(const sql::OutboxRow& row);
+  // An operator's decision counts from now on, if the row is parked.
+  void ParkingIsInLog(sql::OutboxRow row);
   // Timers whose time has come wait for their turn like other rows.
   void TakeDue(absl::Time now);
   // A parked row is tried again.

@@ -180,7 +180,8 @@ absl::Status ReactorRunner::Load() {
        outbox_.Load([this](std::int64_t row) { return under_way_.contains(row); })) {
     const auto row = outbox_.Read(id);
     if (!row.ok()) return row.status();
-    row->state == sql::RowState::kDelivered ? TellDelivered(*row) : TellParked(*row);
+    if (row->state == sql::RowState::kDelivered) TellDelivered(*row);
+    if (row->state == sql::RowState::kParking) to_tell_.push_back(TellsParked(*row));
   }
   for (const std::int64_t id : delayed) {
     if (outbox_.lanes().Has(id)) outbox_.lanes().Delay(id);
@@ -319,14 +320,13 @@ ReactorRunner::Called ReactorRunner::Call(Code code) {
 }
 
 absl::Status ReactorRunner::TakeInTold() {
-  for (const auto& [id, round] : std::exchange(told_, {})) {
+  for (const auto& [id, round, position] : std::exchange(told_, {})) {
     LEFTFOLD_RETURN_IF_ERROR(Begin());
-    auto row = sql::ReadRow(*connection_, id);
+    const auto row = sql::ReadRow(*connection_, id);
     if (!row || row->round != round) continue;
     if (row->state == sql::RowState::kDelivered) outbox_.Remove(*row);
-    if (row->state != sql::RowState::kParking) continue;
-    row->state = sql::RowState::kParked;
-    sql::UpdateRow(*connection_, *row);
+    // Else it is still to come.
+    if (position <= checkpoint_.position) outbox_.ParkingIsInLog(*row);
   }
   return connection_->status();
 }
@@ -411,24 +411,39 @@ absl::Status ReactorRunner::TakeInOne(const RecordedEvent& event) {
 absl::Status ReactorRunner::TakeInControl(const RecordedEvent& event) {
   absl::Status taken;
   auto take = [&]<class E>(const E& control) {
+    if constexpr (std::is_same_v<E, core::v1::DeliveryParked>) {
+      taken = TakeInParked(control.delivery_id(), event);
+    }
     if constexpr (std::is_same_v<E, core::v1::RetryRequested>) taken = Retry(control.key());
     if constexpr (std::is_same_v<E, core::v1::SkipRequested>) {
       taken = Skip(control.delivery_id(), event);
     }
   };
-  using Controls = Types<core::v1::RetryRequested, core::v1::SkipRequested>;
+  using Controls =
+      Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested>;
   const absl::StatusOr<bool> decoded = internal::Dispatch<Controls>(event, take);
   return decoded.ok() ? taken : decoded.status();
 }
 
-absl::Status ReactorRunner::Retry(std::string_view key) {
-  const std::int64_t id = outbox_.lanes().ParkedRow(key);
-  if (id == 0) return absl::OkStatus();
+absl::Status ReactorRunner::TakeInParked(std::string_view delivery_id,
+                                         const RecordedEvent& parked) {
   LEFTFOLD_RETURN_IF_ERROR(Begin());
-  auto row = outbox_.Read(id);
-  if (!row.ok()) return row.status();
-  outbox_.Retry(*std::move(row));
+  const auto row = FindParked(delivery_id);
+  const std::string command_id = EventMeta{parked}.metadata().command_id();
+  if (row && command_id == TellsParked(*row).command_id) outbox_.ParkingIsInLog(*row);
   return connection_->status();
+}
+
+absl::Status ReactorRunner::Retry(std::string_view key) {
+  LEFTFOLD_RETURN_IF_ERROR(Begin());
+  auto row = FindParkedOfKey(key);
+  if (row && row->state == sql::RowState::kParked) outbox_.Retry(*std::move(row));
+  return connection_->status();
+}
+
+std::optional<sql::OutboxRow> ReactorRunner::FindParkedOfKey(std::string_view key) {
+  const std::int64_t id = outbox_.lanes().ParkedRow(key);
+  return id == 0 ? std::nullopt : sql::ReadRow(*connection_, id);
 }
 
 std::optional<sql::OutboxRow> ReactorRunner::FindParked(std::string_view delivery_id) {
@@ -445,9 +460,19 @@ std::optional<sql::OutboxRow> ReactorRunner::FindParked(std::string_view deliver
   return row;
 }
 
-absl::StatusOr<bool> ReactorRunner::IsParked(std::string_view delivery_id) {
-  const bool found = FindParked(delivery_id).has_value();
-  if (connection_->status().ok()) return found;
+absl::StatusOr<std::optional<ReactorRunner::ToTell>> ReactorRunner::ParkingOfKey(
+    std::string_view key) {
+  return ParkingOf(FindParkedOfKey(key));
+}
+
+absl::StatusOr<std::optional<ReactorRunner::ToTell>> ReactorRunner::ParkingOf(
+    std::string_view delivery_id) {
+  return ParkingOf(FindParked(delivery_id));
+}
+
+absl::StatusOr<std::optional<ReactorRunner::ToTell>> ReactorRunner::ParkingOf(
+    const std::optional<sql::OutboxRow>& row) {
+  if (connection_->status().ok()) return row ? std::optional(TellsParked(*row)) : std::nullopt;
   const absl::Status failure = connection_->status();
   connection_->ClearStatus();
   return failure;
@@ -456,7 +481,7 @@ absl::StatusOr<bool> ReactorRunner::IsParked(std::string_view delivery_id) {
 absl::Status ReactorRunner::Skip(std::string_view delivery_id, const RecordedEvent& decision) {
   LEFTFOLD_RETURN_IF_ERROR(Begin());
   const auto row = FindParked(delivery_id);
-  if (!row) return connection_->status();
+  if (!row || row->state != sql::RowState::kParked) return connection_->status();
   outbox_.lanes().Unpark(row->key);
   if (row->kind == DeliveryKind::kCommand) {
     const std::string actor = EventMeta{decision}.metadata().actor();
@@ -534,15 +559,15 @@ absl::Status ReactorRunner::Park(sql::OutboxRow row, const absl::Status& failure
     row.key.insert(0, kHookKeyPrefix);
     LEFTFOLD_RETURN_IF_ERROR(Enqueue(row, std::move(called.entries)));
   }
-  TellParked(*whole);
+  to_tell_.push_back(TellsParked(*whole));
   return connection_->status();
 }
 
-void ReactorRunner::TellParked(const sql::OutboxRow& row) {
-  to_tell_.push_back({.id = row.id,
-                      .round = row.round,
-                      .command_id = fmt::format("{}:parked:{}", IdOf(row), row.round),
-                      .event = ParkedOf(row)});
+ReactorRunner::ToTell ReactorRunner::TellsParked(const sql::OutboxRow& row) const {
+  return {.id = row.id,
+          .round = row.round,
+          .command_id = fmt::format("{}:parked:{}", IdOf(row), row.round),
+          .event = ParkedOf(row)};
 }
 
 void ReactorRunner::TellDelivered(const sql::OutboxRow& row) {

@@ -110,13 +110,18 @@ class ReactorRunner {
     std::variant<core::v1::DeliveryParked, core::v1::DeliveredAfterParking> event;
   };
   std::vector<ToTell> TakeToTell() { return std::exchange(to_tell_, {}); }
-  // The log has it; taken in by the next step.
-  void Told(const ToTell& told) { told_.emplace_back(told.id, told.round); }
+  // The log has it, up to there; taken in by the next step.
+  void Told(const ToTell& told, Position position) {
+    told_.push_back({told.id, told.round, position});
+  }
 
   // Parked rows after the row `after`, in their order, with what waits behind each in the file.
   absl::StatusOr<std::vector<ParkedDelivery>> ListParked(std::int64_t after, std::size_t limit);
-  bool IsKeyParked(std::string_view key) const { return outbox_.lanes().ParkedRow(key) != 0; }
-  absl::StatusOr<bool> IsParked(std::string_view delivery_id);
+  // What the log is told, and may not have yet, of what is parked: of a key, or a delivery. An
+  // operator's decision counts from there on: one that stands before it in the log was about an
+  // earlier parking. nullopt when it is not parked.
+  absl::StatusOr<std::optional<ToTell>> ParkingOfKey(std::string_view key);
+  absl::StatusOr<std::optional<ToTell>> ParkingOf(std::string_view delivery_id);
   // Deliveries stop, and events are taken in up to kRunnableRowsMax, until Resume, over restarts
   // too. Resume also lets a stopped reactor try again.
   absl::Status Pause(std::string_view why);
@@ -159,6 +164,10 @@ class ReactorRunner {
   absl::Status Retry(std::string_view key);
   // nullopt also when it waits behind another one.
   std::optional<sql::OutboxRow> FindParked(std::string_view delivery_id);
+  std::optional<sql::OutboxRow> FindParkedOfKey(std::string_view key);
+  absl::StatusOr<std::optional<ToTell>> ParkingOf(const std::optional<sql::OutboxRow>& row);
+  // The log tells that it is parked: from here on operators decide.
+  absl::Status TakeInParked(std::string_view delivery_id, const RecordedEvent& parked);
   // A command that is given up has CANCELLED as its result.
   absl::Status Skip(std::string_view delivery_id, const RecordedEvent& decision);
   // A row without payload, and its delivery.
@@ -185,7 +194,7 @@ class ReactorRunner {
                     std::optional<absl::Duration> delay = std::nullopt);
   // Calls the error hook.
   absl::Status Park(sql::OutboxRow row, const absl::Status& failure);
-  void TellParked(const sql::OutboxRow& row);
+  ToTell TellsParked(const sql::OutboxRow& row) const;
   void TellDelivered(const sql::OutboxRow& row);
   core::v1::DeliveryParked ParkedOf(const sql::OutboxRow& row) const;
   Delivery DeliveryOf(const sql::OutboxRow& row) const;
@@ -215,8 +224,13 @@ class ReactorRunner {
   ReactorOutbox outbox_;
   absl::flat_hash_map<std::int64_t, UnderWay> under_way_;
   std::deque<std::pair<std::int64_t, DeliveryOutcome>> finished_;
-  std::deque<std::pair<std::int64_t, int>> told_;  // Rows and rounds.
-  std::deque<std::int64_t> local_;                 // Rows that a step delivers itself.
+  struct HasTold {
+    std::int64_t id;
+    int round;
+    Position position;
+  };
+  std::deque<HasTold> told_;
+  std::deque<std::int64_t> local_;  // Rows that a step delivers itself.
   std::vector<Delayed> delayed_;
   std::vector<ToTell> to_tell_;
   std::unique_ptr<Counts> counts_ = std::make_unique<Counts>();

@@ -30,6 +30,21 @@ AppendRequest AppendOfEngine(std::string_view reactor, const Event& event, const
   return request;
 }
 
+// Of what a reactor tells: it is in the log once, whoever appends it.
+AppendRequest AppendOf(const std::string& reactor, const ReactorRunner::ToTell& told) {
+  core::v1::EventMetadata metadata;
+  metadata.set_actor("reactor:" + reactor);
+  metadata.set_command_id(told.command_id);
+  AppendRequest request = std::visit(
+      [&](const auto& event) {
+        return AppendOfEngine(reactor, event, DerivedUuid(told.command_id, 0), metadata);
+      },
+      told.event);
+  request.command =
+      CommandRecord{.command_id = told.command_id, .aggregate_id = reactor, .created_id = ""};
+  return request;
+}
+
 }  // namespace
 
 struct Reactors::Context {
@@ -72,7 +87,7 @@ struct Reactors::Slot {
   // What came since the last step.
   struct Inbox {
     std::vector<std::pair<std::int64_t, DeliveryOutcome>> finished;
-    std::vector<ReactorRunner::ToTell> told;
+    std::vector<std::pair<ReactorRunner::ToTell, Position>> told;
     std::vector<std::int64_t> undelayed;
   };
   Mutex inbox_mu;
@@ -115,7 +130,7 @@ struct Reactors::Slot {
       std::swap(came, inbox);
     }
     for (auto& [id, outcome] : came.finished) runner->Finished(id, std::move(outcome));
-    for (const auto& each : came.told) runner->Told(each);
+    for (const auto& [told, position] : came.told) runner->Told(told, position);
     for (const std::int64_t id : came.undelayed) runner->Undelay(id);
   }
 
@@ -331,29 +346,21 @@ void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const S
 
 void Reactors::Context::Tell(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                              const ReactorRunner::ToTell& told) {
-  core::v1::EventMetadata metadata;
-  metadata.set_actor("reactor:" + slot->reactor.name);
-  metadata.set_command_id(told.command_id);
-  AppendRequest request = std::visit(
-      [&](const auto& event) {
-        return AppendOfEngine(slot->reactor.name, event, DerivedUuid(told.command_id, 0), metadata);
-      },
-      told.event);
-  request.command = CommandRecord{
-      .command_id = told.command_id, .aggregate_id = slot->reactor.name, .created_id = ""};
-  context->parts.store.Append(
-      std::move(request), [context, slot, told](const absl::StatusOr<Receipt>& receipt) {
-        if (!receipt.ok()) {
-          return context->parts.executor.PostAfter(kReactorRetryDelay, [context, slot, told] {
-            if (!context->stopped && !slot->Ended()) Tell(context, slot, told);
-          });
-        }
-        {
-          MutexLock lock(slot->inbox_mu);
-          slot->inbox.told.push_back(told);
-        }
-        Wake(context, slot);
-      });
+  context->parts.store.Append(AppendOf(slot->reactor.name, told),
+                              [context, slot, told](const absl::StatusOr<Receipt>& receipt) {
+                                if (!receipt.ok()) {
+                                  return context->parts.executor.PostAfter(
+                                      kReactorRetryDelay, [context, slot, told] {
+                                        if (!context->stopped && !slot->Ended())
+                                          Tell(context, slot, told);
+                                      });
+                                }
+                                {
+                                  MutexLock lock(slot->inbox_mu);
+                                  slot->inbox.told.emplace_back(told, receipt->position);
+                                }
+                                Wake(context, slot);
+                              });
 }
 
 std::vector<ReactorStatus> Reactors::List() {
@@ -418,12 +425,12 @@ absl::Status Reactors::Resume(std::string_view reactor) {
   return absl::OkStatus();
 }
 
-template <class Event, class Parked>
+template <class Event, class Parking>
 void Reactors::Record(std::string_view reactor, const Event& event, const std::string& actor,
-                      Parked parked, Recorded done) {
-  const absl::StatusOr<bool> is_parked = OnRunner(reactor, parked);
-  if (!is_parked.ok()) return done(is_parked.status());
-  if (!*is_parked) {
+                      Parking parking, Recorded done) {
+  const absl::StatusOr<std::optional<ReactorRunner::ToTell>> parked = OnRunner(reactor, parking);
+  if (!parked.ok()) return done(parked.status());
+  if (!*parked) {
     return done(Reject(core::v1::ERROR_REASON_NOT_PARKED,
                        fmt::format("{} has nothing of that kind parked; ListParkedDeliveries shows "
                                    "all",
@@ -432,12 +439,18 @@ void Reactors::Record(std::string_view reactor, const Event& event, const std::s
   }
   core::v1::EventMetadata metadata;
   metadata.set_actor(actor);
-  context_->parts.store.Append(
-      AppendOfEngine(reactor, event, NewUuidV7(context_->parts.clock.Now()), metadata),
-      [done = std::move(done)](const absl::StatusOr<Receipt>& receipt) {
-        if (!receipt.ok()) return done(receipt.status());
-        done(receipt->position);
-      });
+  AppendRequest decision =
+      AppendOfEngine(reactor, event, NewUuidV7(context_->parts.clock.Now()), metadata);
+  context_->parts.store.Append(AppendOf(std::string(reactor), **parked),
+                               [context = context_, decision = std::move(decision),
+                                done = std::move(done)](const absl::StatusOr<Receipt>& told) {
+                                 if (!told.ok()) return done(told.status());
+                                 context->parts.store.Append(
+                                     decision, [done](const absl::StatusOr<Receipt>& receipt) {
+                                       if (!receipt.ok()) return done(receipt.status());
+                                       done(receipt->position);
+                                     });
+                               });
 }
 
 void Reactors::Retry(std::string_view reactor, std::string_view key, const std::string& actor,
@@ -446,8 +459,7 @@ void Reactors::Retry(std::string_view reactor, std::string_view key, const std::
   event.set_reactor(std::string(reactor));
   event.set_key(std::string(key));
   Record(
-      reactor, event, actor,
-      [key](ReactorRunner& runner) -> absl::StatusOr<bool> { return runner.IsKeyParked(key); },
+      reactor, event, actor, [key](ReactorRunner& runner) { return runner.ParkingOfKey(key); },
       std::move(done));
 }
 
@@ -459,7 +471,7 @@ void Reactors::Skip(std::string_view reactor, std::string_view delivery_id, std:
   event.set_why(std::string(why));
   Record(
       reactor, event, actor,
-      [delivery_id](ReactorRunner& runner) { return runner.IsParked(delivery_id); },
+      [delivery_id](ReactorRunner& runner) { return runner.ParkingOf(delivery_id); },
       std::move(done));
 }
 

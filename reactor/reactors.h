@@ -130,10 +130,10 @@ class Reactors {
   template <class Work>
   auto OnRunner(std::string_view reactor, Work work)
       -> decltype(work(std::declval<ReactorRunner&>()));
-  // Appends `event` to the reactor's stream, if `parked` says that it makes sense.
-  template <class Event, class Parked>
-  void Record(std::string_view reactor, const Event& event, const std::string& actor, Parked parked,
-              Recorded done);
+  // Appends `event` to the reactor's stream, behind what `parking` finds that it is about.
+  template <class Event, class Parking>
+  void Record(std::string_view reactor, const Event& event, const std::string& actor,
+              Parking parking, Recorded done);
 
   const std::shared_ptr<Context> context_;
   Mutex mu_;

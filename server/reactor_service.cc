@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/reject.h"
+#include "reactor/consumer_group.h"
 #include "rpc/status.h"
 #include "server/operator.h"
 #include "server/parked_page.h"
@@ -58,6 +59,15 @@ std::optional<admin::v1::WatchErrorsResponse> ToProto(const RecordedEvent& event
   const absl::StatusOr<bool> known = internal::Dispatch<Told>(event, take);
   if (!known.ok() || !*known) return std::nullopt;
   return told;
+}
+
+absl::Status TooManyErrorWatches() {
+  return WithRetryAfter(
+      Reject(core::v1::ERROR_REASON_QUEUE_FULL,
+             fmt::format("{} watches of errors are open already; end one, or retry later",
+                         kErrorWatchesMax),
+             {{"maximum", fmt::to_string(kErrorWatchesMax)}}),
+      kWatchErrorsLook);
 }
 
 // Rings when the store goes on. The store is asked once until it has rung: it keeps who waits.
@@ -187,20 +197,38 @@ grpc::Status ReactorService::WatchErrors(
     grpc::ServerWriter<admin::v1::WatchErrorsResponse>* writer) {
   const auto reacting = GetReacting(data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
+  EventStore& store = (*reacting)->store;
+  Position after = store.GetHead().position;
+  if (request->has_after_position()) {
+    Violations violations;
+    CheckStart(request->after_position(), after, "after_position", violations);
+    if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
+    after = Position{request->after_position()};
+  }
+  const bool admitted = error_watches_.fetch_add(1) < kErrorWatchesMax;
+  const grpc::Status ended =
+      admitted ? TellErrors(store, after, *context, *writer) : rpc::ToGrpc(TooManyErrorWatches());
+  error_watches_.fetch_sub(1);
+  return ended;
+}
+
+grpc::Status ReactorService::TellErrors(EventStore& store, Position after,
+                                        const grpc::ServerContext& context,
+                                        ErrorWriter& writer) const {
+  writer.SendInitialMetadata();
   ReadAllOptions options;
-  options.from = request->has_after_position() ? Position{request->after_position()}
-                                               : (*reacting)->store.GetHead().position;
+  options.from = after;
   options.filter.categories = {std::string(kReactionCategory)};
   Bell bell;
-  while (!context->IsCancelled()) {
+  while (!context.IsCancelled()) {
     if (stopping_) return rpc::ToGrpc(ServerStopping());
-    const auto read = (*reacting)->store.ReadAll(options);
+    const auto read = store.ReadAll(options);
     if (!read.ok()) return ToOperator(read.status());
     for (const RecordedEvent& event : read->events) {
       const auto told = ToProto(event);
-      if (told && !writer->Write(*told)) return grpc::Status::OK;
+      if (told && !writer.Write(*told)) return grpc::Status::OK;
     }
-    if (read->through == options.from) bell.AwaitPast((*reacting)->store, options.from);
+    if (read->through == options.from) bell.AwaitPast(store, options.from);
     options.from = read->through;
   }
   return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");

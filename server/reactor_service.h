@@ -17,6 +17,8 @@ namespace leftfold {
 
 // How often a WatchErrors that has nothing to say looks whether its client is still there.
 inline constexpr absl::Duration kWatchErrorsLook = absl::Seconds(1);
+// Open calls of WatchErrors; each has a thread of its own. Beyond: QUEUE_FULL with RetryInfo.
+inline constexpr int kErrorWatchesMax = 64;
 
 // What the role react has, once its log is open.
 struct Reacting {
@@ -62,8 +64,14 @@ class ReactorService final : public admin::v1::ReactorService::Service {
                            grpc::ServerWriter<admin::v1::WatchErrorsResponse>* writer) override;
 
  private:
+  using ErrorWriter = grpc::ServerWriter<admin::v1::WatchErrorsResponse>;
+  // Until the client is gone, or Stop.
+  grpc::Status TellErrors(EventStore& store, Position after, const grpc::ServerContext& context,
+                          ErrorWriter& writer) const;
+
   const std::string data_;
   const ReactingNow* const now_;
+  std::atomic<int> error_watches_ = 0;
   std::atomic<bool> stopping_ = false;
 };
 

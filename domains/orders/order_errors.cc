@@ -8,6 +8,7 @@
 #include "core/timestamp.h"
 #include "domains/orders/documents.h"
 #include "domains/orders/order_words.h"
+#include "domains/orders/start_charge.h"
 
 namespace leftfold::orders {
 namespace {
@@ -81,18 +82,28 @@ void SetStateOf(std::string_view stage, v1::ErrorState state, const EventMeta& m
   SetState(IdOf(meta.aggregate_id(), stage), state, meta, tx);
 }
 
-// A stage of an order went wrong, perhaps again; `attempts` 0 leaves those that are known.
-void Fail(std::string_view stage, v1::ErrorState state, std::string why, int attempts,
+struct FailedStage {
+  std::string_view order_id;
+  std::string_view stage;
+};
+
+// It went wrong, perhaps again; `attempts` 0 leaves those that are known.
+void Fail(const FailedStage& failed, v1::ErrorState state, std::string why, int attempts,
           const EventMeta& meta, WriteTx& tx) {
-  const std::string error_id = IdOf(meta.aggregate_id(), stage);
+  const std::string error_id = IdOf(failed.order_id, failed.stage);
   Row row = FindError(error_id, tx).value_or(Row());
   row.error.set_error_id(error_id);
-  row.error.set_stage(std::string(stage));
-  row.error.set_order_id(std::string(meta.aggregate_id()));
+  row.error.set_stage(std::string(failed.stage));
+  row.error.set_order_id(std::string(failed.order_id));
   row.error.set_last_error(std::move(why));
   row.error.set_state(state);
   if (attempts > 0) row.error.set_attempts(attempts);
   Store(std::move(row), meta, tx);
+}
+
+void Fail(std::string_view stage, v1::ErrorState state, std::string why, int attempts,
+          const EventMeta& meta, WriteTx& tx) {
+  Fail(FailedStage{meta.aggregate_id(), stage}, state, std::move(why), attempts, meta, tx);
 }
 
 // Position, id and document of what `request` (a query or watch) is about.
@@ -139,6 +150,8 @@ void OrderErrors::On(const core::v1::RetryRequested& event, const EventMeta& met
 }
 
 void OrderErrors::On(const core::v1::SkipRequested& event, const EventMeta& meta, WriteTx& tx) {
+  const std::optional<Row> row = FindError(event.delivery_id(), tx);
+  if (!row || row->error.state() != v1::ERROR_STATE_OPEN) return;  // The reactor did nothing.
   SetState(event.delivery_id(), v1::ERROR_STATE_SKIPPED, meta, tx);
 }
 
@@ -192,6 +205,18 @@ void OrderErrors::On(const v1::RefundRequested&, const EventMeta& meta, WriteTx&
 
 void OrderErrors::On(const v1::OrderRefunded&, const EventMeta& meta, WriteTx& tx) {
   SetStateOf("refund", v1::ERROR_STATE_RESOLVED, meta, tx);
+}
+
+void OrderErrors::On(const payments::v1::RefundFailed& event, const EventMeta& meta, WriteTx& tx) {
+  if (event.purpose().kind() != kOrderPurpose) return;
+  Fail({event.purpose().ref_id(), "refund"}, v1::ERROR_STATE_RETRIED, TextOf(event),
+       event.attempt_no(), meta, tx);
+}
+
+void OrderErrors::On(const payments::v1::RefundSucceeded& event, const EventMeta& meta,
+                     WriteTx& tx) {
+  if (event.purpose().kind() != kOrderPurpose) return;
+  SetState(IdOf(event.purpose().ref_id(), "refund"), v1::ERROR_STATE_RESOLVED, meta, tx);
 }
 
 absl::StatusOr<v1::ListErrorsResponse> OrderErrors::Answer(const v1::ListErrorsRequest& query,

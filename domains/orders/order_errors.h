@@ -11,6 +11,7 @@
 #include "leftfold/core/v1/reactions.pb.h"
 #include "leftfold/orders/v1/events.pb.h"
 #include "leftfold/orders/v1/queries.pb.h"
+#include "leftfold/payments/v1/events.pb.h"
 
 namespace leftfold::orders {
 
@@ -18,7 +19,7 @@ namespace leftfold::orders {
 // (the engine's events, in `reaction-<reactor>`), and stages of an order that failed.
 struct OrderErrors {
   static constexpr std::string_view kName = "order_errors";
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   static constexpr std::string_view kSchema = R"(
     CREATE TABLE error (
       position INTEGER PRIMARY KEY,  -- Of the event with which it began.
@@ -36,7 +37,7 @@ struct OrderErrors {
             core::v1::DeliveredAfterParking, v1::OrderPaymentDeclined, v1::OrderPaymentFailed,
             v1::OrderPaid, v1::ApprovalTimedOut, v1::NoAgentAvailable, v1::DeliveryFailed,
             v1::OrderExpired, v1::OrderCancelled, v1::RefundStuck, v1::RefundRequested,
-            v1::OrderRefunded>;
+            v1::OrderRefunded, payments::v1::RefundFailed, payments::v1::RefundSucceeded>;
   using Queries = Types<v1::ListErrorsRequest>;
   using Watches = Types<v1::WatchErrorsRequest>;
   static constexpr Poison kOnPoison = Poison::kParkStream;
@@ -56,6 +57,8 @@ struct OrderErrors {
   static void On(const v1::RefundStuck& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::RefundRequested& event, const EventMeta& meta, WriteTx& tx);
   static void On(const v1::OrderRefunded& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const payments::v1::RefundFailed& event, const EventMeta& meta, WriteTx& tx);
+  static void On(const payments::v1::RefundSucceeded& event, const EventMeta& meta, WriteTx& tx);
 
   static absl::StatusOr<v1::ListErrorsResponse> Answer(const v1::ListErrorsRequest& query,
                                                        ReadTx& tx);

@@ -43,6 +43,16 @@ class OrderErrorsTest : public ::testing::Test {
     retry.set_key(key);
     view_.FoldOf("reaction", "charge_payment", retry);
   }
+  void Skip(const std::string& delivery_id) {
+    auto skip = Parse<core::v1::SkipRequested>("reactor: 'charge_payment' why: 'paid'");
+    skip.set_delivery_id(delivery_id);
+    view_.FoldOf("reaction", "charge_payment", skip);
+  }
+  void Deliver(const std::string& delivery_id) {
+    auto delivered = Parse<core::v1::DeliveredAfterParking>("reactor: 'charge_payment'");
+    delivered.set_delivery_id(delivery_id);
+    view_.FoldOf("reaction", "charge_payment", delivered);
+  }
   testing::ViewFixture<OrderErrors> view_{"order"};
 };
 
@@ -61,9 +71,7 @@ TEST_F(OrderErrorsTest, ShowWhatAReactorCouldNotDeliverUntilItIsRetried) {
   EXPECT_EQ(First().created_at().seconds() + 2, First().updated_at().seconds());
   Park("charge_payment", 12);
   EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 12 OPEN"));
-  view_.FoldOf("reaction", "charge_payment",
-               Parse<core::v1::SkipRequested>(
-                   "reactor: 'charge_payment' delivery_id: 'lf:charge_payment:9:0' why: 'paid'"));
+  Skip("lf:charge_payment:9:0");
   EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 12 SKIPPED"));
 }
 
@@ -71,11 +79,19 @@ TEST_F(OrderErrorsTest, AreResolvedOnceARetriedDeliveryWasMade) {
   Park("charge_payment", 6);
   Park("charge_payment", 6, "9:1");
   Retry("payment-p1");
-  view_.FoldOf("reaction", "charge_payment",
-               Parse<core::v1::DeliveredAfterParking>(
-                   "reactor: 'charge_payment' delivery_id: 'lf:charge_payment:9:0'"));
+  Deliver("lf:charge_payment:9:0");
   EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 6 RESOLVED",
                                   "lf:charge_payment:9:1 payment 6 RETRIED"));
+}
+
+TEST_F(OrderErrorsTest, ASkipThatComesBehindARetryChangesNothing) {
+  Park("charge_payment", 6);
+  Retry("payment-p1");
+  Skip("lf:charge_payment:9:0");
+  EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 6 RETRIED"));
+  Deliver("lf:charge_payment:9:0");
+  Skip("lf:charge_payment:9:0");
+  EXPECT_THAT(List(), ElementsAre("lf:charge_payment:9:0 payment 6 RESOLVED"));
 }
 
 TEST_F(OrderErrorsTest, LeaveOutReactorsOfOthers) {
@@ -112,6 +128,26 @@ TEST_F(OrderErrorsTest, AStuckRefundIsOpenUntilItIsBack) {
   EXPECT_THAT(List(), ElementsAre("o1/refund refund 0 RETRIED"));
   view_.Fold("o1", v1::OrderRefunded());
   EXPECT_THAT(List(), ElementsAre("o1/refund refund 0 RESOLVED"));
+}
+
+TEST_F(OrderErrorsTest, ARefundThatFailsIsCountedWhileItIsTriedAgain) {
+  auto failed = Parse<payments::v1::RefundFailed>(
+      "refund_id: 'r1' attempt_no: 5 error: 'no_answer' purpose { kind: 'order' ref_id: 'o1' }");
+  view_.FoldOf("payment", "p1", failed);
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RETRIED"));
+  EXPECT_EQ(First().order_id(), "o1");
+  EXPECT_EQ(First().last_error(), "Attempt 5 to give the money back failed (no_answer)");
+  view_.Fold("o1", Parse<v1::RefundStuck>("refund_id: 'r1' error: 'no_answer'"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 OPEN"));
+  auto succeeded = Parse<payments::v1::RefundSucceeded>(
+      "refund_id: 'r1' purpose { kind: 'order' ref_id: 'o1' }");
+  view_.FoldOf("payment", "p1", succeeded);
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RESOLVED"));
+  failed.mutable_purpose()->set_kind("recipe");
+  failed.mutable_purpose()->set_ref_id("o2");
+  succeeded.mutable_purpose()->set_kind("recipe");
+  view_.FoldOf("payment", "p2", failed).FoldOf("payment", "p2", succeeded);
+  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RESOLVED"));
 }
 
 TEST_F(OrderErrorsTest, TellWhereAnOrderFailed) {

@@ -14,11 +14,10 @@
 
 namespace leftfold::orders {
 
-// What happened to each order: one row an event, appended in the log's order. Amounts are in minor
-// units.
+// What happened to each order: one row an event, appended in the log's order.
 struct OrderTimeline {
   static constexpr std::string_view kName = "order_timeline";
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;
   static constexpr std::string_view kSchema = R"(
     CREATE TABLE entry (
       position INTEGER PRIMARY KEY,

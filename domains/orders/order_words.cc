@@ -3,6 +3,7 @@
 #include <absl/time/time.h>
 #include <fmt/format.h>
 
+#include "core/money.h"
 #include "core/timestamp.h"
 
 namespace leftfold::orders {
@@ -31,12 +32,14 @@ std::string WordsOf(const v1::OrderInvalidated& event) {
 }
 
 std::string TextOf(const v1::OrderPlaced& event) {
-  return fmt::format("{} placed the order at {}, {} lines, for {}", event.customer_id(),
-                     event.restaurant_id(), event.lines_size(), event.address());
+  return fmt::format("{} placed the order at {}, {} line{}, for {}", event.customer_id(),
+                     event.restaurant_id(), event.lines_size(), event.lines_size() == 1 ? "" : "s",
+                     event.address());
 }
 
 std::string TextOf(const v1::OrderValidated& event) {
-  return fmt::format("The order is valid and costs {} {}", event.total_minor(), event.currency());
+  return fmt::format("The order is valid and costs {}",
+                     MoneyText(event.total_minor(), event.currency()));
 }
 
 std::string TextOf(const v1::OrderInvalidated& event) {
@@ -45,13 +48,11 @@ std::string TextOf(const v1::OrderInvalidated& event) {
 
 std::string TextOf(const v1::PaymentRequested& event) {
   const std::string card = event.card_last4().empty() ? "" : " ending in " + event.card_last4();
-  return fmt::format("Attempt {} to pay {} {} by {}{}", event.attempt_no(), event.amount_minor(),
-                     event.currency(), event.method_type(), card);
+  return fmt::format("Attempt {} to pay {} by {}{}", event.attempt_no(),
+                     MoneyText(event.amount_minor(), event.currency()), event.method_type(), card);
 }
 
-std::string TextOf(const v1::OrderPaid& event) {
-  return fmt::format("Paid: {}", event.amount_minor());
-}
+std::string TextOf(const v1::OrderPaid&) { return "The order is paid"; }
 
 std::string TextOf(const v1::OrderPaymentDeclined& event) {
   return fmt::format("Attempt {} to pay was declined{}, {} left", event.attempt_no(),
@@ -91,7 +92,7 @@ std::string TextOf(const v1::AgentUnassigned& event) {
 }
 
 std::string TextOf(const v1::NoAgentAvailable& event) {
-  return fmt::format("No agent was found in time, {} were tried", event.tried_size());
+  return fmt::format("No agent was found in time; tried: {}", event.tried_size());
 }
 
 std::string TextOf(const v1::FoodPickedUp& event) {
@@ -116,7 +117,7 @@ std::string TextOf(const v1::OrderExpired& event) {
 }
 
 std::string TextOf(const v1::RefundRequested& event) {
-  return fmt::format("Attempt {} to pay back {} ({})", event.attempt_no(), event.amount_minor(),
+  return fmt::format("Attempt {} to give the money back ({})", event.attempt_no(),
                      WordsOf(event.cause()));
 }
 
@@ -124,6 +125,11 @@ std::string TextOf(const v1::OrderRefunded&) { return "The money is back with th
 
 std::string TextOf(const v1::RefundStuck& event) {
   return fmt::format("The money could not be paid back{}", InBrackets(event.error()));
+}
+
+std::string TextOf(const payments::v1::RefundFailed& event) {
+  return fmt::format("Attempt {} to give the money back failed{}", event.attempt_no(),
+                     InBrackets(event.error()));
 }
 
 }  // namespace leftfold::orders

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "leftfold/orders/v1/events.pb.h"
+#include "leftfold/payments/v1/events.pb.h"
 
 // Events and their values in words, for people.
 namespace leftfold::orders {
@@ -54,6 +55,7 @@ std::string TextOf(const v1::OrderExpired& event);
 std::string TextOf(const v1::RefundRequested& event);
 std::string TextOf(const v1::OrderRefunded& event);
 std::string TextOf(const v1::RefundStuck& event);
+std::string TextOf(const payments::v1::RefundFailed& event);
 
 }  // namespace leftfold::orders
 #endif  // DOMAINS_ORDERS_ORDER_WORDS_H_

@@ -42,6 +42,7 @@ struct Case {
   std::vector<std::string> points;
   std::string card = "tok_visa";
   bool fails = false;  // The food does not arrive; the money goes back.
+  bool pays_all = false;
 };
 void PrintTo(const Case& one, std::ostream* out) { *out << one.reactor; }
 
@@ -158,10 +159,14 @@ class KillPoints : public ::testing::TestWithParam<Case> {
               "order_id: 'o1' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
               "lines { item_id: 'pizza' qty: 2 }") &&
            Await(ORDER_STATUS_AWAITING_PAYMENT) &&
-           Do(*orders_, &Orders::PayForOrder,
-              fmt::format("order_id: 'o1' customer_id: 'ada' payment_id: 'p1' "
-                          "method_type: 'card' payment_token: '{}' amount_minor: 1800",
-                          one.card)) &&
+           (one.pays_all ? Do(*orders_, &Orders::PayAllOrders,
+                              "bulk_payment_id: 'all' customer_id: 'ada' method_type: 'card' "
+                              "payment_token: 'tok_visa'")
+                         : Do(*orders_, &Orders::PayForOrder,
+                              fmt::format("order_id: 'o1' customer_id: 'ada' payment_id: 'p1' "
+                                          "method_type: 'card' payment_token: '{}' "
+                                          "amount_minor: 1800",
+                                          one.card))) &&
            Await(ORDER_STATUS_AGENT_ASSIGNED) &&
            Do(*orders_, &Orders::ConfirmPickup, "order_id: 'o1' agent_id: 'bo'") &&
            (one.fails ? Do(*orders_, &Orders::ReportDeliveryFailed,
@@ -219,6 +224,7 @@ TEST_P(KillPoints, WhereverItIsKilledTheOrderEndsAsItShould) {
   ASSERT_TRUE(Order(one));
   Stop();
   auto events = Events();
+  EXPECT_EQ(events["orders.v1.BulkPaymentBegun"], one.pays_all ? 1 : 0);
   EXPECT_EQ(events["payments.v1.PaymentInitiated"], 1);
   EXPECT_EQ(events["payments.v1.PaymentSucceeded"], 1);
   EXPECT_EQ(events["payments.v1.RefundSucceeded"], one.fails ? 1 : 0);
@@ -254,7 +260,13 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"notify_customer",
                            {"intake_begun", "intake_committed", "delivery_taken", "answered",
                             "result_begun", "result_committed"}},
-                      Case{"deadlines", {"intake_begun", "intake_committed"}}),
+                      Case{"deadlines", {"intake_begun", "intake_committed"}},
+                      // Pays, then tells how many orders that were.
+                      Case{.reactor = "pay_all_orders",
+                           .points = {"intake_begun", "intake_committed", "delivery_taken",
+                                      "command_accepted", "result_begun", "result_committed",
+                                      "command_accepted", "result_begun", "result_committed"},
+                           .pays_all = true}),
     [](const auto& one) { return one.param.reactor; });
 
 TEST(KillPoint, WhatIsNoPointIsToldWithAllThatThereAre) {

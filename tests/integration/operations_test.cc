@@ -15,6 +15,8 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <memory>
+#include <optional>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -32,6 +34,7 @@
 #include "leftfold/store/v1/consumers.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "server/metrics.h"
+#include "server/reactor_service.h"
 #include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/consumer_client.h"
@@ -286,6 +289,40 @@ TEST_F(OperationsOfReactors, MetricsTellWhatReactorsDo) {
     EXPECT_EQ(values.at(name), value) << name;
   }
   EXPECT_GT(values.at(Of("attempt_duration_seconds_sum", "validate_order")), 0);
+}
+
+TEST_F(OperationsOfReactors, WatchesOfErrorsBeginInTheLogAndAreFew) {
+  ServeOrders();
+  struct Watch {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<admin::v1::WatchErrorsResponse>> reader;
+  };
+  const auto open = [this](std::optional<std::int64_t> after = std::nullopt) {
+    auto watch = std::make_unique<Watch>();
+    watch->context.set_deadline(absl::ToChronoTime(absl::Now() + RoomsClient::kDeadline));
+    admin::v1::WatchErrorsRequest request;
+    if (after) request.set_after_position(*after);
+    watch->reader = reactors_->WatchErrors(&watch->context, request);
+    watch->reader->WaitForInitialMetadata();
+    return watch;
+  };
+  const auto reason_of = [](Watch& watch) {
+    return testing::ErrorOf(watch.reader->Finish()).reason;
+  };
+  EXPECT_EQ(reason_of(*open(-1)), "INVALID_FIELDS");
+  EXPECT_EQ(reason_of(*open(1'000)), "INVALID_FIELDS") << "beyond the log";
+  std::vector<std::unique_ptr<Watch>> watches;
+  while (std::ssize(watches) < kErrorWatchesMax) watches.push_back(open(0));
+  EXPECT_EQ(reason_of(*open()), "QUEUE_FULL");
+  watches.back()->context.TryCancel();
+  watches.back()->reader->Finish();
+  Place("o1");  // It looks whether its client is there when the log goes on.
+  std::unique_ptr<Watch> next;
+  do {
+    next = open();
+    next->context.TryCancel();
+  } while (reason_of(*next) == "QUEUE_FULL" && !HasFailure());
+  for (const auto& watch : watches) watch->context.TryCancel();
 }
 
 TEST_F(OperationsOfReactors, MetricsTellWhatConsumerGroupsDo) {

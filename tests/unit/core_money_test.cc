@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <limits>
+
 #include "core/money.h"
 #include "testing/no_money.h"
 
@@ -9,6 +12,15 @@ namespace {
 TEST(Money, ACurrencyIsAnActiveCode) {
   for (const char* code : {"AED", "JPY", "USD", "ZWG"}) EXPECT_TRUE(IsCurrency(code)) << code;
   for (const char* code : testing::kNoCurrencies) EXPECT_FALSE(IsCurrency(code)) << code;
+}
+
+TEST(Money, PeopleReadItInItsOwnUnit) {
+  EXPECT_EQ(MoneyText(2050, "EUR"), "20.50 EUR");
+  EXPECT_EQ(MoneyText(7, "USD"), "0.07 USD");
+  EXPECT_EQ(MoneyText(0, "USD"), "0.00 USD");
+  EXPECT_EQ(MoneyText(950, "JPY"), "950 JPY");
+  EXPECT_EQ(MoneyText(1500, "KWD"), "1.500 KWD");
+  EXPECT_EQ(MoneyText(std::numeric_limits<std::int64_t>::max(), "EUR"), "92233720368547758.07 EUR");
 }
 
 TEST(Money, ACardNumberIsSeenInAText) {

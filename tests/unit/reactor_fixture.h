@@ -329,6 +329,22 @@ class ReactorFixture {
     auto reader = sql::OpenReactorReader(folder_.path() + "/worker.db");
     return (*reader)->Value("SELECT count(*) FROM leftfold_outbox");
   }
+  // An event of the reactor's own stream, past the engine.
+  void Append(const google::protobuf::Message& event) {
+    NewEvent added;
+    added.event_id = NewUuidV7(clock_.Now());
+    added.type = event.GetDescriptor()->full_name();
+    added.payload = event.SerializeAsString();
+    AppendRequest request;
+    request.streams.push_back({.stream = "reaction-worker", .events = {added}});
+    bool done = false;
+    store_->Append(std::move(request), [&](const absl::StatusOr<Receipt>& receipt) {
+      EXPECT_TRUE(receipt.ok()) << receipt.status();
+      done = true;
+    });
+    while (!done && scheduler_.RunOne()) {
+    }
+  }
   // Types of the events in the reactor's own stream.
   std::vector<std::string> Troubles() {
     std::vector<std::string> types;

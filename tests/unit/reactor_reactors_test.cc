@@ -228,6 +228,13 @@ class ParkedKey : public ::testing::Test {
     f.Settle();
     return recorded;
   }
+  // Parks as well, while the log hears nothing of the engine.
+  void ParkUnheard() {
+    f.log().away = true;
+    f.deliverer().fail_before["counter-c"] = 3;
+    f.Create("c", "rename=7");
+    f.RunFor(absl::Seconds(10));
+  }
   ReactorFixture f;
   std::string parked_id;
 };
@@ -263,8 +270,10 @@ TEST_F(ParkedKey, GoesOnInOrderWhenAnOperatorHasItRetried) {
 }
 
 TEST_F(ParkedKey, IsToldDeliveredOnceAlsoWhenTheLogIsAwayThenAndItsProcessCrashes) {
-  f.log().away = true;  // For what the engine tells; the operator is heard.
+  f.deliverer().held["counter-a"];
   EXPECT_TRUE(Retry("counter-a").ok());
+  f.log().away = true;
+  f.deliverer().Release("counter-a");
   f.RunFor(absl::Seconds(10));
   EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
   EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "RetryRequested"));
@@ -341,23 +350,82 @@ TEST_F(ParkedKey, IsToldAgainAfterACrashWhenTheLogKnowsAnEarlierRoundOnly) {
   f.Create("c", "rename=7");
   f.RunFor(absl::Seconds(10));
   ASSERT_EQ(f.log().held.size(), 1U);
+  f.log().hold = false;
   EXPECT_TRUE(Retry("counter-c").ok());
   f.log().away = true;
   f.RunFor(absl::Seconds(10));
   f.log().held.front()();  // The answer to the first round comes in the second.
   f.Settle();
-  f.log().away = f.log().hold = false;
+  f.log().away = false;
   f.Restart();
   f.RunFor(absl::Seconds(1));
   EXPECT_THAT(f.Troubles(),
               ElementsAre("DeliveryParked", "DeliveryParked", "RetryRequested", "DeliveryParked"));
 }
 
-TEST_F(ParkedKey, IsToldNoLongerWhenTheReactorIsRemoved) {
-  f.log().away = true;
-  f.deliverer().fail_before["counter-c"] = 3;
-  f.Create("c", "rename=7");
+TEST_F(ParkedKey, IsRetriedBehindItsParkingInTheLogAlsoBeforeTheEngineHasToldIt) {
+  ParkUnheard();
+  EXPECT_FALSE(Retry("counter-c").ok());
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked")) << "that of the other key";
+  f.log().away = false;
+  EXPECT_TRUE(Retry("counter-c").ok());
+  EXPECT_THAT(f.Names("c"), ElementsAre("rename=7", "7"));
   f.RunFor(absl::Seconds(10));
+  f.Restart();
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "DeliveryParked", "RetryRequested",
+                                        "DeliveredAfterParking"));
+}
+
+TEST_F(ParkedKey, IsSkippedBehindItsParkingInTheLogAlsoBeforeTheEngineHasToldIt) {
+  ParkUnheard();
+  const std::string id = f.IdOfFirst("c");
+  EXPECT_FALSE(Skip(id).ok());
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked")) << "that of the other key";
+  f.log().away = false;
+  EXPECT_TRUE(Skip(id).ok());
+  f.RunFor(absl::Seconds(10));
+  f.Restart();
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Names("c"), ElementsAre("rename=7"));
+  EXPECT_THAT(f.Troubles(), ElementsAre("DeliveryParked", "DeliveryParked", "SkipRequested"));
+}
+
+TEST_F(ParkedKey, TakesNoDecisionThatStandsBeforeItsParkingInTheLog) {
+  ParkUnheard();
+  core::v1::RetryRequested retry;
+  retry.set_key("counter-c");
+  f.Append(retry);
+  core::v1::SkipRequested skip;
+  skip.set_delivery_id(f.IdOfFirst("c"));
+  f.Append(skip);
+  f.RunFor(absl::Seconds(10));
+  f.log().away = false;
+  f.Restart();
+  f.RunFor(absl::Seconds(10));
+  EXPECT_THAT(f.Troubles(),
+              ElementsAre("DeliveryParked", "RetryRequested", "SkipRequested", "DeliveryParked"));
+  EXPECT_THAT(f.Names("c"), ElementsAre("rename=7"));
+  EXPECT_EQ(f.Status().parked_keys, 2);
+  EXPECT_TRUE(Retry("counter-c").ok());
+  EXPECT_THAT(f.Names("c"), ElementsAre("rename=7", "7"));
+}
+
+TEST_F(ParkedKey, IsRetriedWhenItsReactorBeganAnewBehindItsParkingInTheLog) {
+  f.Crash();
+  std::filesystem::remove(f.folder() + "/worker.db");
+  f.Start();
+  f.deliverer().fail_before["counter-a"] = 3;
+  f.RunFor(absl::Seconds(10));
+  EXPECT_EQ(f.Status().parked_keys, 1);
+  EXPECT_TRUE(Retry("counter-a").ok());
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "rename=2 note=seen", "1", "2"));
+  EXPECT_THAT(f.Troubles(),
+              ElementsAre("DeliveryParked", "RetryRequested", "DeliveredAfterParking"));
+}
+
+TEST_F(ParkedKey, IsToldNoLongerWhenTheReactorIsRemoved) {
+  ParkUnheard();
   f.reactors().Remove("worker");
   f.RunFor(kReactorRetryDelay);
   const int tells = f.log().tells;
