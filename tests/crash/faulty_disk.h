@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +13,6 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <random>
 #include <string>
 #include <utility>
@@ -23,6 +21,7 @@
 #include "testing/environment.h"
 #include "testing/fault_vfs.h"
 #include "testing/temporary_folder.h"
+#include "tests/crash/separate_process.h"
 
 // Work that is done in a process of its own on a disk that fails or loses its power at some call,
 // and looked at afterwards.
@@ -104,26 +103,14 @@ class PreparedDisk {
   }
   // In a process of its own too: what it opens may end it.
   std::string Check() const {
-    const std::string result = folder_.path() + "/check";
-    const int child = fork();
-    if (child == 0) {
+    const Ended ended = InSeparateProcess([&] {
       std::ifstream answers(folder_.path() + "/answers");
-      std::ofstream(result) << work_.check(path(), seed_, answers);
-      _exit(0);
-    }
-    const int code = CodeOf(child);
-    if (code != 0) return fmt::format("the check ends with {}", code);
-    std::ifstream found(result);
-    return {std::istreambuf_iterator<char>(found), {}};
+      return work_.check(path(), seed_, answers);
+    });
+    return ended.code == 0 ? ended.text : fmt::format("{}: {}", ended.code, ended.errors);
   }
 
  private:
-  // 128 + signal when it was ended by one.
-  static int CodeOf(int child) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  }
   std::string path() const { return folder_.path() + "/disk"; }
 
   const DiskWork& work_;
