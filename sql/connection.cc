@@ -234,8 +234,9 @@ absl::Status Connection::Configure(const OpenOptions& options) {
     for (const char* name :
          {"random", "randomblob", "current_timestamp", "current_time", "current_date", "date",
           "time", "datetime", "julianday", "unixepoch", "strftime"}) {
-      sqlite3_create_function_v2(handle, name, -1, SQLITE_UTF8, nullptr, Refuse, nullptr, nullptr,
-                                 nullptr);
+      const int code = sqlite3_create_function_v2(handle, name, -1, SQLITE_UTF8, nullptr, Refuse,
+                                                  nullptr, nullptr, nullptr);
+      if (code != SQLITE_OK) Fail(code);
     }
   }
   return status_;

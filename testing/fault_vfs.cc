@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "sql/checksum_vfs.h"
 #include "sql/connection.h"
 #include "sql/vfs_shim.h"
 
@@ -391,11 +392,34 @@ int Delete(sqlite3_vfs*, const char* path, int sync_folder) {
   return code;
 }
 
+sqlite3_mem_methods memory;  // SQLite's own.
+
+void* Allocate(int size) {
+  return Enter(DiskCall::kAllocate, Changes::kNothing) == SQLITE_OK ? memory.xMalloc(size)
+                                                                    : nullptr;
+}
+void* Reallocate(void* bytes, int size) {
+  return Enter(DiskCall::kAllocate, Changes::kNothing) == SQLITE_OK ? memory.xRealloc(bytes, size)
+                                                                    : nullptr;
+}
+
+// SQLite takes another allocator only before it begins.
+void ReplaceMemory() {
+  sqlite3_shutdown();
+  sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory);
+  sqlite3_mem_methods failing = memory;
+  failing.xMalloc = Allocate;
+  failing.xRealloc = Reallocate;
+  if (sqlite3_config(SQLITE_CONFIG_MALLOC, &failing) != SQLITE_OK) Die("SQLite refuses a memory");
+}
+
 }  // namespace
 
 void Arm(const DiskFault& fault) {
-  // The VFS with checksums is registered with the first connection.
+  ReplaceMemory();
+  // The VFS with checksums is registered with the first connection. It is the default one again.
   if (!sql::Connection::OpenMemory().ok()) Die("SQLite cannot be configured");
+  sqlite3_vfs_register(sqlite3_vfs_find(sql::kChecksumVfs), /*makeDflt=*/1);
   armed = fault;
   armed.disk = fs::canonical(fault.disk);
   Tree tree;
@@ -411,6 +435,7 @@ void Arm(const DiskFault& fault) {
   vfs.xDelete = Delete;
   vfs.xSleep = [](sqlite3_vfs*, int micros) { return micros; };
   if (sqlite3_vfs_register(&vfs, /*makeDflt=*/1) != SQLITE_OK) Die("SQLite refuses a VFS");
+  calls = {};
 }
 
 void PowerMayGo() { Enter(DiskCall::kSync, Changes::kAsCheckpointsDo); }

@@ -18,9 +18,10 @@ enum class DiskCall {
   kOpen,
   kFileSize,
   kShmMap,
-  kRename
+  kRename,
+  kAllocate,  // Of SQLite's memory, which is no call of the disk.
 };
-inline constexpr int kDiskCalls = 9;
+inline constexpr int kDiskCalls = 10;
 
 struct DiskFault {
   // The folder that is the disk, with all that is in it.

@@ -77,7 +77,8 @@ class PreparedDisk {
   int Run(DiskFault fault) const {
     const int child = fork();
     if (child == 0) {
-      if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
+      if (freopen(errors().c_str(), "w", stderr) == nullptr) _exit(1);
+      setvbuf(stderr, nullptr, _IONBF, 0);
       fault.disk = path();
       fault.at_checkpoints = work_.at_checkpoints;
       Arm(fault);
@@ -92,6 +93,11 @@ class PreparedDisk {
       _exit(0);
     }
     return CodeOf(child);
+  }
+  // What the last run wrote to stderr.
+  std::string Errors() const {
+    std::ifstream file(errors());
+    return {std::istreambuf_iterator<char>(file), {}};
   }
   // Of a run that came to its end.
   Calls CallsOfRun() const {
@@ -112,6 +118,7 @@ class PreparedDisk {
 
  private:
   std::string path() const { return folder_.path() + "/disk"; }
+  std::string errors() const { return folder_.path() + "/errors"; }
 
   const DiskWork& work_;
   const std::uint64_t seed_;

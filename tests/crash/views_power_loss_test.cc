@@ -81,7 +81,7 @@ constexpr std::uint64_t kViewPointsEach = 10;
 
 class ViewsPowerLoss : public ::testing::TestWithParam<int> {
  protected:
-  static constexpr int kParts = 2;
+  static constexpr int kParts = 4;
   static std::uint64_t Part() { return Points(kViewPoints) / kParts / 2; }
 };
 
@@ -93,7 +93,7 @@ TEST_P(ViewsPowerLoss, AndFailuresOneAfterTheOtherDoNeither) {
   ForEachPoint(kRoomWorkOnFailures, Part(), kViewPointsEach, FailRepeatedly);
 }
 
-INSTANTIATE_TEST_SUITE_P(Part, ViewsPowerLoss, ::testing::Range(0, 2));
+INSTANTIATE_TEST_SUITE_P(Part, ViewsPowerLoss, ::testing::Range(0, 4));
 
 // The tests above can see.
 TEST(ViewsPowerLossControl, ADiskThatLiesAboutSyncsIsFound) {
