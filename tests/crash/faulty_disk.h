@@ -49,9 +49,9 @@ inline constexpr std::uint64_t kCheckpointPoints = 2'000;
 inline constexpr std::uint64_t kAllPoints =
     kLogPoints + kViewPoints + kBackupPoints + kMigrationPoints + kCheckpointPoints;
 
-// How many of these points are tried now: in `make test` a twentieth.
+// How many of these points are tried now: in `make test` a 25th.
 inline std::uint64_t Points(std::uint64_t of) {
-  constexpr std::uint64_t kShare = 20;
+  constexpr std::uint64_t kShare = 25;
   return Cases("LEFTFOLD_POINTS", kAllPoints, kShare) * of / kAllPoints;
 }
 

@@ -337,7 +337,8 @@ void DamageFile(const std::string& path, Kind kind, std::mt19937_64& random) {
       return;
     }
     case Kind::kClearedPage:
-      return Overwrite(path, page, std::string(std::min(size, kPageBytes), '\0'));
+      return Overwrite(path, page,
+                       std::string(static_cast<std::size_t>(std::min(size, kPageBytes)), '\0'));
     case Kind::kClearedSector:
       return Overwrite(
           path, Below(size, random) / 512 * 512,
