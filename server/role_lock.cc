@@ -7,10 +7,10 @@
 
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 
 #include "core/status.h"
+#include "sql/durable_file.h"
 
 namespace leftfold {
 namespace {
@@ -30,12 +30,7 @@ RoleLock::Holder ReadHolder(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<RoleLock>> RoleLock::Take(const std::string& data,
                                                          const std::string& role) {
-  std::error_code error;
-  std::filesystem::create_directories(data, error);
-  if (error) {
-    return Error(absl::StatusCode::kInternal, "cannot make the data folder {}: {}", data,
-                 error.message());
-  }
+  LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(data));
   const std::string path = PathOf(data, role);
   const int file = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) {

@@ -104,9 +104,27 @@ void Refuse(sqlite3_context* context, int, sqlite3_value**) {
       context, "clock and random functions are refused in a fold: take time from the event", -1);
 }
 
+// Whoever wrote last was interrupted, and who only reads cannot take back what it has begun.
+absl::Status HotJournal() {
+  return Error(
+      absl::StatusCode::kInternal,
+      "a write was interrupted and must be rolled back first: the folder must be writable");
+}
+
+// By opening it for writing. SQLite sees to it that nobody writes just now.
+void RollBack(const std::string& path) {
+  sqlite3* file = nullptr;
+  if (sqlite3_open_v2(path.c_str(), &file, SQLITE_OPEN_READWRITE, nullptr) == SQLITE_OK) {
+    sqlite3_db_config(file, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    sqlite3_exec(file, "SELECT count(*) FROM sqlite_schema", nullptr, nullptr, nullptr);
+  }
+  sqlite3_close_v2(file);
+}
+
 }  // namespace
 
 absl::Status ToStatus(int sqlite_code, std::string_view message) {
+  if (sqlite_code == SQLITE_READONLY_ROLLBACK) return HotJournal();
   switch (sqlite_code & 0xFF) {
     case SQLITE_FULL:
       return Error(absl::StatusCode::kResourceExhausted, "disk full: {}", message);
@@ -143,6 +161,14 @@ Connection::~Connection() {
 
 absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& path,
                                                              const OpenOptions& options) {
+  auto opened = OpenOnce(path, options);
+  if (opened.status() != HotJournal()) return opened;
+  RollBack(path);
+  return OpenOnce(path, options);
+}
+
+absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenOnce(const std::string& path,
+                                                                 const OpenOptions& options) {
   const int flags = options.role == Role::kWriter ? SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE
                                                   : SQLite::OPEN_READONLY;
   try {
@@ -208,8 +234,9 @@ absl::Status Connection::Configure(const OpenOptions& options) {
     for (const char* name :
          {"random", "randomblob", "current_timestamp", "current_time", "current_date", "date",
           "time", "datetime", "julianday", "unixepoch", "strftime"}) {
-      sqlite3_create_function_v2(handle, name, -1, SQLITE_UTF8, nullptr, Refuse, nullptr, nullptr,
-                                 nullptr);
+      const int code = sqlite3_create_function_v2(handle, name, -1, SQLITE_UTF8, nullptr, Refuse,
+                                                  nullptr, nullptr, nullptr);
+      if (code != SQLITE_OK) Fail(code);
     }
   }
   return status_;

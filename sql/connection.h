@@ -38,7 +38,9 @@ struct OpenOptions {
 class Connection {
  public:
   // NOT_FOUND when a reader's file is missing; a writer creates it, with page checksums
-  // (checksum_vfs.h). DATA_LOSS when it is no database, or not of this application_id.
+  // (checksum_vfs.h). DATA_LOSS when it is no database, or not of this application_id. What a power
+  // loss has left half written of a file without a write-ahead log is rolled back first, for
+  // readers too.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
                                                           const OpenOptions& options);
   // In memory, for tests and as_of queries.
@@ -83,6 +85,8 @@ class Connection {
  private:
   class Statement;
   Connection(const std::string& path, int flags);
+  static absl::StatusOr<std::unique_ptr<Connection>> OpenOnce(const std::string& path,
+                                                              const OpenOptions& options);
   absl::Status Configure(const OpenOptions& options);
   void Fail(int code);
 

@@ -1,6 +1,7 @@
 #include "sql/durable_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,10 +25,14 @@ absl::Status FromErrno(std::string_view what, const std::string& path) {
 
 absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
-  fs::create_directories(path, error);
-  if (!error) return absl::OkStatus();
-  return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", path,
-               error.message());
+  if (fs::is_directory(path, error)) return absl::OkStatus();
+  fs::path folder(path);
+  if (!folder.has_filename()) folder = folder.parent_path();  // It ended with a slash.
+  const std::string parent = folder.has_parent_path() ? folder.parent_path() : ".";
+  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(parent));
+  if (mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST)
+    return FromErrno("cannot create the folder", path);
+  return SyncFolder(parent);
 }
 
 absl::Status SyncFolder(const std::string& path) {
@@ -39,11 +44,25 @@ absl::Status SyncFolder(const std::string& path) {
   return status;
 }
 
+namespace {
+
+// A disk that is nearly full takes a part of it.
+bool WriteAll(int file, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(file, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return true;
+}
+
+}  // namespace
+
 absl::Status WriteDurably(const std::string& path, std::string_view text, mode_t mode) {
   const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (file < 0) return FromErrno("cannot write", path);
-  const bool written = write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       fsync(file) == 0;
+  const bool written = WriteAll(file, text) && fsync(file) == 0;
   const absl::Status status = written ? absl::OkStatus() : FromErrno("cannot write", path);
   close(file);
   return status;

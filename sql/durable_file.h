@@ -16,6 +16,7 @@ namespace leftfold::sql {
 
 // "what path: why", from errno.
 absl::Status FromErrno(std::string_view what, const std::string& path);
+// With those above it, where there is none; what was made is there after a power loss.
 absl::Status MakeFolder(const std::string& path);
 // What was made, renamed or removed in the folder is so after a power loss.
 absl::Status SyncFolder(const std::string& path);

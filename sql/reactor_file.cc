@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "core/status.h"
+#include "sql/durable_file.h"
 
 namespace leftfold::sql {
 namespace {
@@ -86,13 +87,7 @@ OutboxRow RowOf(const Rows& rows) {
 absl::StatusOr<std::unique_ptr<Connection>> OpenReactorWriter(const std::string& path,
                                                               const ReactorEntry& reactor,
                                                               const Checkpoint& start) {
-  const std::string folder = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) {
-    return Error(absl::StatusCode::kInternal, "cannot create the folder {}: {}", folder,
-                 error.message());
-  }
+  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(std::filesystem::path(path).parent_path()));
   auto connection = Connection::Open(path, {.role = Role::kWriter,
                                             .full_sync = true,
                                             .autocheckpoint_pages = 1'000,

@@ -13,8 +13,6 @@
 namespace leftfold::testing {
 namespace {
 
-constexpr std::uint64_t kShare = kSanitized ? 20 : 10;
-
 [[noreturn]] void Refuse(const char* variable, const char* given, const char* wanted) {
   fmt::print(stderr, "{}='{}': set it to {}, or unset it\n", variable, given, wanted);
   std::exit(2);
@@ -43,8 +41,9 @@ std::uint64_t SeedOr(std::uint64_t otherwise) {
 std::uint64_t Seed() { return SeedOr(std::random_device()()); }
 bool HasSeed() { return FromEnvironment("LEFTFOLD_SEED").has_value(); }
 
-std::uint64_t Cases(const char* variable, std::uint64_t all) {
-  return FromEnvironment(variable).value_or(AllCases() ? all : all / kShare);
+std::uint64_t Cases(const char* variable, std::uint64_t all, std::uint64_t share) {
+  const std::uint64_t usual = all / (kSanitized ? 2 * share : share);
+  return FromEnvironment(variable).value_or(AllCases() ? all : usual);
 }
 
 }  // namespace leftfold::testing

@@ -17,10 +17,10 @@ std::uint64_t Seed();
 // Whether there is a LEFTFOLD_SEED: that case is then the only one.
 bool HasSeed();
 
-// How many of `all` cases a test tries: a tenth, or under sanitizers a twentieth; all of them where
-// LEFTFOLD_CASES is "full", which is what `.ci/run deep` says; as many as `variable` says where it
-// is set.
-std::uint64_t Cases(const char* variable, std::uint64_t all);
+// How many of `all` cases a test tries: a tenth, or another share; under sanitizers half as many;
+// all of them where LEFTFOLD_CASES is "full", which is what `.ci/run deep` says; as many as
+// `variable` says where it is set.
+std::uint64_t Cases(const char* variable, std::uint64_t all, std::uint64_t share = 10);
 
 }  // namespace leftfold::testing
 #endif  // TESTING_ENVIRONMENT_H_

@@ -2,26 +2,45 @@
 #define TESTING_FAULT_VFS_H_
 
 #include <cstdint>
+#include <string>
 
-// A disk that fails, or loses its power, at a chosen call of SQLite: a VFS above the one with
-// checksums, so that what it damages is what they see. Only the files of SQLite pass here, and
-// every fsync of one of them.
+// A disk that fails, or loses its power, at a chosen call. What SQLite does comes through a VFS
+// above the one with checksums, so that what it damages is what they see; of all others it is
+// told by fsync, write, rename and renameat2, which the executable has in the place of libc's.
 namespace leftfold::testing {
 
-enum class DiskCall { kRead, kWrite, kSync, kTruncate, kDelete, kOpen, kFileSize, kShmMap };
-inline constexpr int kDiskCalls = 8;
+enum class DiskCall {
+  kRead,
+  kWrite,
+  kSync,
+  kTruncate,
+  kDelete,
+  kOpen,
+  kFileSize,
+  kShmMap,
+  kRename,
+  kAllocate,  // Of SQLite's memory, which is no call of the disk.
+};
+inline constexpr int kDiskCalls = 10;
 
 struct DiskFault {
-  // The power goes at the n-th call that changes a file, from 1: the call is not done. Of what was
-  // written and not synced since, each file keeps nothing, all, or some sectors, as the seed says;
-  // a file that was deleted may be there again unless its folder was synced, by itself or with the
-  // first sync of a new journal in it. The process ends with
-  // kPowerLost.
+  // The folder that is the disk, with all that is in it.
+  std::string disk = {};
+
+  // The power goes at the n-th call that changes something, from 1: the call is not done. Of what
+  // was written and not synced since, each file keeps nothing, all, or some sectors, as the seed
+  // says. A name that was given, changed or taken away since its folder was synced is as it was,
+  // or as it is; names that were changed together by a rename are so together. That a file was
+  // synced says nothing of its name; the first sync of a new journal of SQLite's syncs the folder.
+  // The process ends with kPowerLost.
   std::int64_t power_loss_at = 0;
   std::uint64_t seed = 0;
-  // Syncs are answered, and not made: all of them, or those of write-ahead logs, which is what
-  // SQLite leaves out with synchronous=NORMAL.
-  enum class SyncLies { kNone, kOfWals, kAll };
+  // Only calls that change a database, or make a write-ahead log smaller, are counted as changing:
+  // while there is a write-ahead log, checkpoints make them.
+  bool at_checkpoints = false;
+  // Syncs are answered, and not made: all of them, those of folders, or those of write-ahead logs,
+  // which is what SQLite leaves out with synchronous=NORMAL.
+  enum class SyncLies { kNone, kOfWals, kOfFolders, kAll };
   SyncLies sync_lies = SyncLies::kNone;
 
   // The n-th call of this kind, from 1, returns this code of SQLite's, and does nothing, or half
@@ -40,7 +59,9 @@ inline constexpr int kSectorBytes = 512;
 // For this process, from now on. What is on the disk now stays there. Once; not thread-safe, nor
 // are the calls after it.
 void Arm(const DiskFault& fault);
-// Since then: calls that change a file, and calls of a kind.
+// One call more at which the power may go, after all others.
+void PowerMayGo();
+// Since then: calls that change something, and calls of a kind.
 std::int64_t ChangingCalls();
 std::int64_t CallsOf(DiskCall call);
 

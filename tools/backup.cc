@@ -39,6 +39,7 @@ absl::Status Replace(const std::string& made, const std::string& place) {
   if (!fs::exists(made, error)) return RemoveFolder(place);
   if (!fs::exists(place, error)) return RenameFolder(made, place);
   LEFTFOLD_RETURN_IF_ERROR(ExchangeFolders(made, place));
+  LEFTFOLD_RETURN_IF_ERROR(SyncFolderOf(place));
   return RemoveFolder(made);
 }
 

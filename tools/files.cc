@@ -9,27 +9,23 @@
 #include "sql/durable_file.h"
 
 namespace leftfold::tools {
-namespace {
-
 namespace fs = std::filesystem;
 
-std::string FolderOf(const std::string& path) {
-  const std::string parent = fs::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
+absl::Status SyncFolderOf(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path();
+  return sql::SyncFolder(parent.empty() ? "." : parent);
 }
-
-}  // namespace
 
 absl::Status RenameFolder(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0)
     return sql::FromErrno("cannot rename " + from + " to", to);
-  return sql::SyncFolder(FolderOf(to));
+  return SyncFolderOf(to);
 }
 
 absl::Status ExchangeFolders(const std::string& a, const std::string& b) {
   if (renameat2(AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), RENAME_EXCHANGE) != 0)
     return sql::FromErrno("cannot exchange " + a + " with", b);
-  return sql::SyncFolder(FolderOf(b));
+  return absl::OkStatus();
 }
 
 absl::Status RemoveFolder(const std::string& path) {

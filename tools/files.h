@@ -10,8 +10,10 @@ namespace leftfold::tools {
 
 // `to` must not be there, or be an empty folder. Syncs the folder of `to`.
 absl::Status RenameFolder(const std::string& from, const std::string& to);
-// Each takes the other's name at one moment. Syncs the folder of `b`.
+// Each takes the other's name at one moment, or none does when it fails. Not synced.
 absl::Status ExchangeFolders(const std::string& a, const std::string& b);
+// Syncs the folder that `path` is in.
+absl::Status SyncFolderOf(const std::string& path);
 absl::Status RemoveFolder(const std::string& path);
 // True too when it is not there.
 absl::StatusOr<bool> IsEmptyFolder(const std::string& path);

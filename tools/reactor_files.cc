@@ -39,7 +39,8 @@ absl::StatusOr<ReactorCopy> CopyFile(const std::string& from, const std::string&
   if (!copy.ok()) return copy.status();
   if ((*copy)->Value("SELECT count(*) FROM pragma_integrity_check WHERE integrity_check <> 'ok'") !=
       0) {
-    return absl::DataLossError("its copy is damaged");
+    // All of the source could be read: this is no fault of the reactor's.
+    return Error(absl::StatusCode::kInternal, "{} was damaged while it was written", to);
   }
   const auto checkpoint = sql::ReadCheckpoint(**copy);
   if (!checkpoint.ok()) return checkpoint.status();

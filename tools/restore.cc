@@ -60,12 +60,14 @@ absl::StatusOr<CopyEnd> EndOf(LogFileReader& source, const LogExtent& extent,
   return CopyEnd{*end, *commands};
 }
 
-// "" also when the server itself will see that it is of no use.
+// "" also when the server itself will see that the file is of no use: it is damaged, or not there.
 absl::StatusOr<std::string> ViewOffTheLog(LogFileReader& log, const std::string& file) {
-  auto reader = sql::OpenViewReader(file);
-  if (!reader.ok()) return "";
-  const auto checkpoint = sql::ReadCheckpoint(**reader);
-  return checkpoint.ok() ? OffTheLog(log, *checkpoint) : "";
+  std::error_code error;
+  if (!fs::exists(file, error) && !error) return "";
+  const auto reader = sql::OpenViewReader(file);
+  const auto checkpoint = reader.ok() ? sql::ReadCheckpoint(**reader) : reader.status();
+  if (absl::IsDataLoss(checkpoint.status())) return "";
+  return checkpoint.ok() ? OffTheLog(log, *checkpoint) : checkpoint.status();
 }
 
 // The files that shall be in `data`, in `folder`; those that had gone further are in
@@ -153,6 +155,7 @@ absl::StatusOr<std::string> Switch(const std::string& partial, const std::string
       LEFTFOLD_RETURN_IF_ERROR(RenameFolder(aside, partial));
       return exchanged;
     }
+    LEFTFOLD_RETURN_IF_ERROR(SyncFolderOf(place));
   }
   steps("switch", 1, 1);
   return aside;

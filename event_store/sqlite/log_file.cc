@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <deque>
-#include <filesystem>
 #include <limits>
 #include <utility>
 
 #include "core/status.h"
 #include "event_store/sqlite/sqlite_log.h"
+#include "sql/durable_file.h"
 
 namespace leftfold {
 namespace {
@@ -366,10 +366,7 @@ absl::Status WalkLog(LogFileReader& reader, const LogRange& range, const LogVisi
 absl::StatusOr<std::unique_ptr<LogFileWriter>> LogFileWriter::Open(const std::string& folder,
                                                                    const std::string& store_id,
                                                                    std::size_t group_bytes) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return Error(absl::StatusCode::kInternal, "cannot create {}: {}", folder, error.message());
+  LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
   auto connection =
       sql::Connection::Open(folder + "/events.db", {.role = sql::Role::kWriter,
                                                     .full_sync = true,

@@ -9,6 +9,7 @@
 #include "core/reject.h"
 #include "core/status.h"
 #include "event_store/read_page.h"
+#include "sql/durable_file.h"
 
 namespace leftfold {
 namespace {
@@ -141,10 +142,7 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
                                                            std::int64_t wal_bytes_refused) {
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal_bytes_refused));
   if (options.mode == LogIndex::Mode::kWrite) {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-      return Error(absl::StatusCode::kInternal, "cannot create {}: {}", folder, error.message());
+    LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
     auto writer = sql::Connection::Open(log->path_, {.role = sql::Role::kWriter,
                                                      .full_sync = true,
                                                      .autocheckpoint_pages = kLogCheckpointPages,

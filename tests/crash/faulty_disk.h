@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -21,57 +21,125 @@
 #include "testing/environment.h"
 #include "testing/fault_vfs.h"
 #include "testing/temporary_folder.h"
+#include "tests/crash/separate_process.h"
 
 // Work that is done in a process of its own on a disk that fails or loses its power at some call,
 // and looked at afterwards.
 namespace leftfold::testing {
 
 struct DiskWork {
-  // What the process with the disk does, in a folder and by a seed. What it is answered it tells
-  // to `answers`, which outlives it.
-  std::function<void(const std::string& folder, std::uint64_t seed, std::ostream& answers)> run;
+  // What is on the disk before, by a seed; may be empty.
+  std::function<void(const std::string& disk, std::uint64_t seed)> prepare;
+  // What the process with the disk does. What it is answered it tells to `answers`, which outlives
+  // it.
+  std::function<void(const std::string& disk, std::uint64_t seed, std::ostream& answers)> run;
   // After the restart: "" or what was not kept.
-  std::function<std::string(const std::string& folder, std::uint64_t seed)> check;
+  std::function<std::string(const std::string& disk, std::uint64_t seed, std::istream& answers)>
+      check;
+  bool at_checkpoints = false;  // Only there the power goes.
 };
 
-// Runs it in a process of its own; its exit code, 128 + signal when it was ended by one.
-inline int RunOnDisk(const DiskWork& work, const std::string& folder, std::uint64_t seed,
-                     const DiskFault& fault) {
-  const int child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stderr) == nullptr) _exit(1);
-    Arm(fault);
-    std::ofstream answers(folder + "/answers", std::ios::app);
-    work.run(folder, seed, answers);
-    std::ofstream counted(folder + "/calls");
-    counted << ChangingCalls();
-    for (int call = 0; call < kDiskCalls; ++call)
-      counted << ' ' << CallsOf(static_cast<DiskCall>(call));
-    counted.close();
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+// Points at which the power goes or calls fail, as `.ci/run deep` tries them; LEFTFOLD_POINTS says
+// how many in all.
+inline constexpr std::uint64_t kLogPoints = 10'000;
+inline constexpr std::uint64_t kViewPoints = 2'000;
+inline constexpr std::uint64_t kBackupPoints = 4'000;
+inline constexpr std::uint64_t kMigrationPoints = 4'000;
+inline constexpr std::uint64_t kCheckpointPoints = 2'000;
+inline constexpr std::uint64_t kAllPoints =
+    kLogPoints + kViewPoints + kBackupPoints + kMigrationPoints + kCheckpointPoints;
+
+// How many of these points are tried now: in `make test` a 25th.
+inline std::uint64_t Points(std::uint64_t of) {
+  constexpr std::uint64_t kShare = 25;
+  return Cases("LEFTFOLD_POINTS", kAllPoints, kShare) * of / kAllPoints;
 }
 
-// Calls of a run without faults: those that change a file, and those of each kind.
+// Calls of a run: those that change something, and those of each kind.
 struct Calls {
   std::int64_t changing = 0;
   std::array<std::int64_t, kDiskCalls> of{};
 };
 
-inline Calls CallsOfARun(const DiskWork& work, std::uint64_t seed) {
-  const TemporaryFolder folder(FolderInMemory());
-  if (const int code = RunOnDisk(work, folder.path(), seed, {}); code != 0)
-    Die(fmt::format("the work of seed {} ends with {}", seed, code));
+// A disk as the work of a seed finds it.
+class PreparedDisk {
+ public:
+  PreparedDisk(const DiskWork& work, std::uint64_t seed) : work_(work), seed_(seed) {
+    std::filesystem::create_directory(path());
+    if (work.prepare) work.prepare(path(), seed);
+  }
+  PreparedDisk(const PreparedDisk& other) : work_(other.work_), seed_(other.seed_) {
+    std::filesystem::copy(other.path(), path(), std::filesystem::copy_options::recursive);
+  }
+  PreparedDisk& operator=(const PreparedDisk&) = delete;
+
+  // Runs the work in a process of its own; its exit code.
+  int Run(DiskFault fault) const {
+    const int child = fork();
+    if (child == 0) {
+      if (freopen(errors().c_str(), "w", stderr) == nullptr) _exit(1);
+      setvbuf(stderr, nullptr, _IONBF, 0);
+      fault.disk = path();
+      fault.at_checkpoints = work_.at_checkpoints;
+      Arm(fault);
+      std::ofstream answers(folder_.path() + "/answers", std::ios::app);
+      work_.run(path(), seed_, answers);
+      PowerMayGo();
+      std::ofstream counted(folder_.path() + "/calls");
+      counted << ChangingCalls();
+      for (int call = 0; call < kDiskCalls; ++call)
+        counted << ' ' << CallsOf(static_cast<DiskCall>(call));
+      counted.close();
+      _exit(0);
+    }
+    return CodeOf(child);
+  }
+  // What the last run wrote to stderr.
+  std::string Errors() const {
+    std::ifstream file(errors());
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  // Of a run that came to its end.
+  Calls CallsOfRun() const {
+    Calls calls;
+    std::ifstream counted(folder_.path() + "/calls");
+    counted >> calls.changing;
+    for (std::int64_t& of : calls.of) counted >> of;
+    return calls;
+  }
+  // In a process of its own too: what it opens may end it.
+  std::string Check() const {
+    const Ended ended = InSeparateProcess([&] {
+      std::ifstream answers(folder_.path() + "/answers");
+      return work_.check(path(), seed_, answers);
+    });
+    return ended.code == 0 ? ended.text : fmt::format("{}: {}", ended.code, ended.errors);
+  }
+
+ private:
+  std::string path() const { return folder_.path() + "/disk"; }
+  std::string errors() const { return folder_.path() + "/errors"; }
+
+  const DiskWork& work_;
+  const std::uint64_t seed_;
+  TemporaryFolder folder_{FolderInMemory()};
+};
+
+// The work of a seed, and the calls that it makes when nothing fails.
+struct Schedule {
+  PreparedDisk disk;
   Calls calls;
-  std::ifstream counted(folder.path() + "/calls");
-  counted >> calls.changing;
-  for (std::int64_t& of : calls.of) counted >> of;
-  if (const std::string wrong = work.check(folder.path(), seed); !wrong.empty())
+};
+
+inline Schedule ScheduleOf(const DiskWork& work, std::uint64_t seed) {
+  const PreparedDisk prepared(work, seed);
+  const PreparedDisk disk = prepared;
+  if (const int code = disk.Run({}); code != 0)
+    Die(fmt::format("the work of seed {} ends with {}", seed, code));
+  const Calls calls = disk.CallsOfRun();
+  if (const std::string wrong = disk.Check(); !wrong.empty())
     Die(fmt::format("seed {}: {}", seed, wrong));
-  return calls;
+  return {prepared, calls};
 }
 
 inline std::int64_t OneOf(std::int64_t calls, std::mt19937_64& random) {
@@ -86,7 +154,7 @@ inline DiskFault PowerLossAt(std::int64_t call, std::mt19937_64& random) {
 }
 
 inline DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
-  constexpr std::array<std::pair<DiskCall, int>, 10> kFailures = {{
+  constexpr std::array<std::pair<DiskCall, int>, 11> kFailures = {{
       {DiskCall::kRead, SQLITE_IOERR_READ},
       {DiskCall::kWrite, SQLITE_IOERR_WRITE},
       {DiskCall::kWrite, SQLITE_FULL},
@@ -97,6 +165,7 @@ inline DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
       {DiskCall::kFileSize, SQLITE_IOERR_FSTAT},
       {DiskCall::kShmMap, SQLITE_IOERR_SHMMAP},
       {DiskCall::kShmMap, SQLITE_FULL},
+      {DiskCall::kRename, SQLITE_IOERR},
   }};
   const auto& [call, code] = kFailures[random() % kFailures.size()];
   DiskFault fault;
@@ -115,51 +184,53 @@ void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t poin
   for (std::uint64_t tried = 0; tried < points; tried += points_each) {
     const std::uint64_t seed = Seed();
     std::mt19937_64 random(seed);
-    const Calls calls = CallsOfARun(work, seed);
+    const Schedule schedule = ScheduleOf(work, seed);
     for (std::uint64_t i = 0; i < std::min(points_each, points - tried); ++i) {
-      try_one(seed, calls, random);
+      try_one(schedule, random);
       if (::testing::Test::HasFatalFailure())
         FAIL() << "LEFTFOLD_SEED=" << seed << " tries these points again";
     }
   }
+  fmt::print("{} points\n", points);
 }
 
-// The power goes once, at any call that changes a file.
-inline void LosePowerOnce(const DiskWork& work, std::uint64_t seed, const Calls& calls,
-                          std::mt19937_64& random) {
-  const TemporaryFolder folder(FolderInMemory());
-  const DiskFault fault = PowerLossAt(OneOf(calls.changing, random), random);
-  ASSERT_EQ(RunOnDisk(work, folder.path(), seed, fault), kPowerLost);
-  ASSERT_EQ(work.check(folder.path(), seed), "")
-      << "at call " << fault.power_loss_at << " of " << calls.changing;
+inline void LosePowerAt(const Schedule& schedule, std::int64_t call, std::mt19937_64& random) {
+  const PreparedDisk disk = schedule.disk;
+  ASSERT_EQ(disk.Run(PowerLossAt(call, random)), kPowerLost);
+  ASSERT_EQ(disk.Check(), "") << "at call " << call << " of " << schedule.calls.changing;
+}
+
+// The power goes once, at any call that changes something, or after all of them.
+inline void LosePowerOnce(const Schedule& schedule, std::mt19937_64& random) {
+  const std::int64_t last = schedule.calls.changing;
+  LosePowerAt(schedule, random() % 8 == 0 ? last : OneOf(last, random), random);
 }
 
 // Calls fail, and the power goes again while what was left of the time before is put right.
-inline void FailRepeatedly(const DiskWork& work, std::uint64_t seed, const Calls& calls,
-                           std::mt19937_64& random) {
-  const TemporaryFolder folder(FolderInMemory());
+inline void FailRepeatedly(const Schedule& schedule, std::mt19937_64& random) {
+  const PreparedDisk disk = schedule.disk;
   for (std::uint64_t runs = 1 + random() % 3; runs > 0; --runs) {
-    DiskFault fault = AnyFailure(calls, random);
-    if (random() % 2 == 0) fault = PowerLossAt(OneOf(calls.changing, random), random);
-    if (random() % 2 == 0) fault.power_loss_at = OneOf(calls.changing, random);
-    const int code = RunOnDisk(work, folder.path(), seed, fault);
+    DiskFault fault = AnyFailure(schedule.calls, random);
+    if (random() % 2 == 0) fault = PowerLossAt(OneOf(schedule.calls.changing, random), random);
+    if (random() % 2 == 0) fault.power_loss_at = OneOf(schedule.calls.changing, random);
+    const int code = disk.Run(fault);
     ASSERT_TRUE(code == 0 || code == kPowerLost || code == 128 + SIGABRT) << code;
   }
-  ASSERT_EQ(work.check(folder.path(), seed), "");
+  ASSERT_EQ(disk.Check(), "");
 }
 
 // How many of so many points on a disk that only says that it has synced are found.
 inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std::uint64_t points,
                              std::uint64_t points_each) {
   int found = 0;
-  ForEachPoint(work, points, points_each,
-               [&](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-                 const TemporaryFolder folder(FolderInMemory());
-                 DiskFault fault = PowerLossAt(OneOf(calls.changing, random), random);
-                 fault.sync_lies = lies;
-                 ASSERT_EQ(RunOnDisk(work, folder.path(), seed, fault), kPowerLost);
-                 if (!work.check(folder.path(), seed).empty()) ++found;
-               });
+  ForEachPoint(work, points, points_each, [&](const Schedule& schedule, std::mt19937_64& random) {
+    const PreparedDisk disk = schedule.disk;
+    const std::int64_t last = schedule.calls.changing;
+    DiskFault fault = PowerLossAt(random() % 2 == 0 ? last : OneOf(last, random), random);
+    fault.sync_lies = lies;
+    ASSERT_EQ(disk.Run(fault), kPowerLost);
+    if (!disk.Check().empty()) ++found;
+  });
   return found;
 }
 

@@ -1,11 +1,10 @@
 // The log on a disk that loses its power at any call of SQLite that changes a file, or at which a
 // call fails: what was answered is there after the restart, what was not is there as a whole or
 // not at all, and a retry of everything brings each command into the log once.
-// LEFTFOLD_SEED gives one schedule back, LEFTFOLD_POINTS how many are tried.
+// LEFTFOLD_SEED gives one schedule back, LEFTFOLD_POINTS how many are tried in all suites.
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <iostream>
 #include <memory>
 #include <random>
@@ -54,13 +53,16 @@ AppendRequest CommandNumber(std::uint64_t seed, int n) {
 // The log of a process.
 class Log {
  public:
-  Log(const std::string& folder, std::uint64_t seed) : folder_(folder), scheduler_(seed) {}
+  Log(const std::string& folder, std::uint64_t seed,
+      std::int64_t wal_bytes_refused = kLogWalRefuseBytes)
+      : folder_(folder), wal_bytes_refused_(wal_bytes_refused), scheduler_(seed) {}
   // Closes it before, if it is open.
   absl::Status Open() {
     store_.reset();
-    auto opened = OpenSqliteEventStore(
-        folder_ + "/log",
-        {.writer = &scheduler_.Serial(), .completions = &scheduler_.Pool(), .clock = &clock_});
+    auto opened = OpenSqliteEventStore(folder_ + "/log", {.writer = &scheduler_.Serial(),
+                                                          .completions = &scheduler_.Pool(),
+                                                          .clock = &clock_,
+                                                          .wal_bytes_refused = wal_bytes_refused_});
     if (!opened.ok()) return opened.status();
     store_ = *std::move(opened);
     return absl::OkStatus();
@@ -73,6 +75,7 @@ class Log {
 
  private:
   const std::string folder_;
+  const std::int64_t wal_bytes_refused_;
   FakeClock clock_;
   VirtualScheduler scheduler_;
   std::unique_ptr<EventStore> store_;
@@ -86,10 +89,9 @@ Receipt Refusal() {
 
 // What the process with the disk does; what it is answered it tells to `answers`, which outlives
 // it.
-void Work(const std::string& folder, std::uint64_t seed, std::ostream& answers) {
+void WorkOn(Log& log, std::uint64_t seed, std::ostream& answers) {
   std::mt19937_64 random(seed);
   answers << 0 << ' ' << kBegun.value << ' ' << 0 << std::endl;
-  Log log(folder, seed);
   if (!log.Open().ok()) Die("the log cannot be opened");
   for (int n = 0; n < kCommands; ++n) {
     log.Append(CommandNumber(seed, n), [n, &answers](const absl::StatusOr<Receipt>& receipt) {
@@ -106,11 +108,22 @@ void Work(const std::string& folder, std::uint64_t seed, std::ostream& answers) 
   log.scheduler().RunUntilIdle();
 }
 
+void Work(const std::string& folder, std::uint64_t seed, std::ostream& answers) {
+  Log log(folder, seed);
+  WorkOn(log, seed, answers);
+}
+
+// The write-ahead log is copied back, and made empty, again and again.
+void WorkWithCheckpoints(const std::string& folder, std::uint64_t seed, std::ostream& answers) {
+  constexpr std::int64_t kWalBytes = 60'000;
+  Log log(folder, seed, kWalBytes);
+  WorkOn(log, seed, answers);
+}
+
 // After the restart: "" or what was not kept.
-std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
+std::string CheckAfter(const std::string& folder, std::uint64_t seed, std::istream& answers) {
   LogHistory history;
   for (int n = 0; n < kCommands; ++n) history.Asked(CommandNumber(seed, n));
-  std::ifstream answers(folder + "/answers");
   Receipt receipt;
   receipt.aggregate_id = "oak";
   receipt.created_id = "created-1";
@@ -144,30 +157,33 @@ std::string CheckAfter(const std::string& folder, std::uint64_t seed) {
   return verified->index.ok() ? "" : "the index: " + std::string(verified->index.message());
 }
 
-const DiskWork kWork = {Work, CheckAfter};
+const DiskWork kWork = {{}, Work, CheckAfter};
+const DiskWork kCheckpointWork = {{}, WorkWithCheckpoints, CheckAfter, /*at_checkpoints=*/true};
 constexpr std::uint64_t kPointsEach = 20;
 
 class PowerLoss : public ::testing::TestWithParam<int> {
  protected:
   static constexpr int kParts = 4;
-  static std::uint64_t Points() { return Cases("LEFTFOLD_POINTS", 10'000) / kParts / 2; }
+  static std::uint64_t Part() { return Points(kLogPoints) / kParts / 2; }
 };
 
 TEST_P(PowerLoss, LosesNothingThatWasAnswered) {
-  ForEachPoint(kWork, Points(), kPointsEach,
-               [](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-                 LosePowerOnce(kWork, seed, calls, random);
-               });
+  ForEachPoint(kWork, Part(), kPointsEach, LosePowerOnce);
 }
 
 TEST_P(PowerLoss, AndFailuresOneAfterTheOtherLoseNothing) {
-  ForEachPoint(kWork, Points(), kPointsEach,
-               [](std::uint64_t seed, const Calls& calls, std::mt19937_64& random) {
-                 FailRepeatedly(kWork, seed, calls, random);
-               });
+  ForEachPoint(kWork, Part(), kPointsEach, FailRepeatedly);
 }
 
 INSTANTIATE_TEST_SUITE_P(Part, PowerLoss, ::testing::Range(0, 4));
+
+TEST(PowerLossAtCheckpoints, LosesNothingThatWasAnswered) {
+  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, LosePowerOnce);
+}
+
+TEST(PowerLossAtCheckpoints, AndFailuresOneAfterTheOtherLoseNothing) {
+  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, FailRepeatedly);
+}
 
 // The tests above can see: on such disks something is lost.
 TEST(PowerLossControl, ADiskThatLiesAboutSyncsIsFound) {

@@ -11,7 +11,6 @@
 
 #include "server/role_lock.h"
 #include "server/thread_pool.h"
-#include "sql/reactor_file.h"
 #include "sql/view_file.h"
 #include "tests/integration/tools_transfer_fixture.h"
 #include "tools/backup.h"
@@ -28,35 +27,6 @@ using ::testing::HasSubstr;
 using testing::LogOnDisk;
 using ::testing::SizeIs;
 using testing::Tamper;
-
-// A reactor's file in `data`, with a row of its own and a checkpoint on the log.
-void MakeReactor(const std::string& data, const std::string& name, Position position,
-                 Position seen = kBeforeFirst) {
-  ReactorEntry reactor;
-  reactor.name = name;
-  reactor.schema = {"CREATE TABLE IF NOT EXISTS done(position INTEGER) STRICT"};
-  auto log = LogFileReader::Open(data + "/log");
-  ASSERT_TRUE(log.ok()) << log.status();
-  auto file = sql::OpenReactorWriter(fmt::format("{}/reactors/{}.db", data, name), reactor,
-                                     {kBeforeFirst, **(*log)->ChainAt(kBeforeFirst)});
-  ASSERT_TRUE(file.ok()) << file.status();
-  ASSERT_TRUE((*file)->Begin().ok());
-  sql::ConnectionWriteTx(**file).Exec("INSERT INTO done VALUES (?)", position);
-  const auto chain = (*log)->ChainAt(position);
-  sql::WriteCheckpoint(**file, {position, *chain ? **chain : Digest{}});
-  sql::WriteSeen(**file, seen);
-  ASSERT_TRUE((*file)->Commit().ok());
-}
-// What MakeReactor wrote; -1 when there is no file.
-std::int64_t DoneBy(const std::string& data, const std::string& name) {
-  const std::string path = fmt::format("{}/reactors/{}.db", data, name);
-  if (!fs::exists(path)) return -1;
-  auto file = sql::OpenReactorReader(path);
-  EXPECT_TRUE(file.ok()) << file.status();
-  const std::int64_t done = (*file)->Value("SELECT max(position) FROM done");
-  EXPECT_EQ(sql::ReadCheckpoint(**file)->position.value, done);
-  return done;
-}
 
 class Backups : public Transfer {
  protected:
@@ -415,24 +385,6 @@ class Restores : public Backups {
     }
     return found;
   }
-  // A view file that is served, with a checkpoint at a position of the log in `data`.
-  void MakeView(const std::string& data, const std::string& name, Position position) {
-    ViewEntry view;
-    view.name = name;
-    view.version = 1;
-    view.schema = "CREATE TABLE t(x) STRICT";
-    view.schema = "CREATE TABLE t(x INTEGER) STRICT";
-    auto log = LogFileReader::Open(Path(data) + "/log");
-    ASSERT_TRUE(log.ok()) << log.status();
-    const std::string views = Path(data) + "/views";
-    auto writer =
-        sql::OpenViewWriter(sql::ViewPath(views, name, {1, 1}), view, **(*log)->ChainAt({}));
-    ASSERT_TRUE(writer.ok()) << writer.status();
-    ASSERT_TRUE((*writer)->Begin().ok());
-    sql::WriteCheckpoint(**writer, {position, **(*log)->ChainAt(position)});
-    ASSERT_TRUE((*writer)->Commit().ok());
-    ASSERT_TRUE(sql::WriteCurrent(views, name, {1, 1}).ok());
-  }
   bool IsServed(const std::string& data, const std::string& name) const {
     return !sql::ListCurrent(Path(data) + "/views", name)->empty();
   }
@@ -513,9 +465,9 @@ TEST_F(Restores, AFaultyBackupIsNotRestored) {
 
 TEST_F(Restores, ViewsThatAreNotOnTheRestoredLogAreNotServed) {
   ASSERT_TRUE(RestoreInto("data").ok());
-  MakeView("data", "ahead", Position{8});
-  MakeView("data", "behind", Position{4});
-  MakeView("data", "new", Position{0});
+  MakeView(Path("data"), "ahead", Position{8});
+  MakeView(Path("data"), "behind", Position{4});
+  MakeView(Path("data"), "new", Position{0});
   const auto result = RestoreInto("data", "6", /*replace=*/true);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(IsServed("data", "ahead"));
@@ -536,7 +488,7 @@ TEST_F(Restores, ViewsOfAnotherHistoryAreNotServed) {
     (*store)->Append(AppendOf("room-a", {"another five"}), [](const auto&) {});
     pool.Stop();
   }
-  MakeView("data", "astray", Position{5});
+  MakeView(Path("data"), "astray", Position{5});
   const auto result = RestoreInto("data", "", /*replace=*/true);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(IsServed("data", "astray"));

@@ -7,11 +7,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "event_store/sqlite/verify_log_file.h"
+#include "sql/reactor_file.h"
+#include "sql/view_file.h"
 #include "testing/log_on_disk.h"
 #include "tools/log_copy.h"
 
@@ -59,6 +62,53 @@ inline absl::Status Verified(const std::string& data) {
 
 inline bool IsPrefix(const Lines& part, const Lines& whole) {
   return part.size() <= whole.size() && std::equal(part.begin(), part.end(), whole.begin());
+}
+
+// A reactor's file in `data`, with a row of its own and a checkpoint on the log.
+inline void MakeReactor(const std::string& data, const std::string& name, Position position,
+                        Position seen = kBeforeFirst) {
+  ReactorEntry reactor;
+  reactor.name = name;
+  reactor.schema = {"CREATE TABLE IF NOT EXISTS done(position INTEGER) STRICT"};
+  auto log = LogFileReader::Open(data + "/log");
+  ASSERT_TRUE(log.ok()) << log.status();
+  auto file = sql::OpenReactorWriter(fmt::format("{}/reactors/{}.db", data, name), reactor,
+                                     {kBeforeFirst, **(*log)->ChainAt(kBeforeFirst)});
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_TRUE((*file)->Begin().ok());
+  sql::ConnectionWriteTx(**file).Exec("INSERT INTO done VALUES (?)", position);
+  const auto chain = (*log)->ChainAt(position);
+  sql::WriteCheckpoint(**file, {position, *chain ? **chain : Digest{}});
+  sql::WriteSeen(**file, seen);
+  ASSERT_TRUE((*file)->Commit().ok());
+}
+// What MakeReactor wrote; -1 when there is no file.
+inline std::int64_t DoneBy(const std::string& data, const std::string& name) {
+  const std::string path = fmt::format("{}/reactors/{}.db", data, name);
+  if (!std::filesystem::exists(path)) return -1;
+  auto file = sql::OpenReactorReader(path);
+  EXPECT_TRUE(file.ok()) << file.status();
+  const std::int64_t done = (*file)->Value("SELECT max(position) FROM done");
+  EXPECT_EQ(sql::ReadCheckpoint(**file)->position.value, done);
+  return done;
+}
+
+// A view file that is served, with a checkpoint at a position of the log in `data`.
+inline void MakeView(const std::string& data, const std::string& name, Position position) {
+  ViewEntry view;
+  view.name = name;
+  view.version = 1;
+  view.schema = "CREATE TABLE t(x INTEGER) STRICT";
+  auto log = LogFileReader::Open(data + "/log");
+  ASSERT_TRUE(log.ok()) << log.status();
+  const std::string views = data + "/views";
+  auto writer =
+      sql::OpenViewWriter(sql::ViewPath(views, name, {1, 1}), view, **(*log)->ChainAt({}));
+  ASSERT_TRUE(writer.ok()) << writer.status();
+  ASSERT_TRUE((*writer)->Begin().ok());
+  sql::WriteCheckpoint(**writer, {position, **(*log)->ChainAt(position)});
+  ASSERT_TRUE((*writer)->Commit().ok());
+  ASSERT_TRUE(sql::WriteCurrent(views, name, {1, 1}).ok());
 }
 
 // A log with an empty folder beside it.
