@@ -44,7 +44,10 @@ std::uint64_t Seed() { return SeedOr(std::random_device()()); }
 bool HasSeed() { return FromEnvironment("LEFTFOLD_SEED").has_value(); }
 
 std::uint64_t Cases(const char* variable, std::uint64_t all) {
-  return FromEnvironment(variable).value_or(AllCases() ? all : all / kShare);
+  return CasesOrSome(variable, all, all / kShare);
+}
+std::uint64_t CasesOrSome(const char* variable, std::uint64_t all, std::uint64_t some) {
+  return FromEnvironment(variable).value_or(AllCases() ? all : some);
 }
 
 }  // namespace leftfold::testing

@@ -21,6 +21,8 @@ bool HasSeed();
 // LEFTFOLD_CASES is "full", which is what `.ci/run deep` says; as many as `variable` says where it
 // is set.
 std::uint64_t Cases(const char* variable, std::uint64_t all);
+// The same where a tenth would take too long: `some` of them.
+std::uint64_t CasesOrSome(const char* variable, std::uint64_t all, std::uint64_t some);
 
 }  // namespace leftfold::testing
 #endif  // TESTING_ENVIRONMENT_H_

@@ -24,8 +24,10 @@ class Environment : public ::testing::Test {
 
 TEST_F(Environment, AShareOfTheCasesIsTriedUnlessAllAreWanted) {
   EXPECT_EQ(Cases(kHowMany, 10'000), kSanitized ? 500 : 1'000);
+  EXPECT_EQ(CasesOrSome(kHowMany, 10'000, 3), 3);
   setenv("LEFTFOLD_CASES", "full", 1);
   EXPECT_EQ(Cases(kHowMany, 10'000), 10'000);
+  EXPECT_EQ(CasesOrSome(kHowMany, 10'000, 3), 10'000);
   setenv(kHowMany, "7", 1);
   EXPECT_EQ(Cases(kHowMany, 10'000), 7);
 }
