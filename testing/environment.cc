@@ -3,6 +3,7 @@
 #include <absl/strings/numbers.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -48,6 +49,11 @@ std::uint64_t Cases(const char* variable, std::uint64_t all) {
 }
 std::uint64_t CasesOrSome(const char* variable, std::uint64_t all, std::uint64_t some) {
   return FromEnvironment(variable).value_or(AllCases() ? all : some);
+}
+
+std::uint64_t CasesOfPart(std::uint64_t cases, int part, std::uint64_t of_a_part) {
+  const std::uint64_t before = std::min(cases, static_cast<std::uint64_t>(part) * of_a_part);
+  return std::min(cases - before, of_a_part);
 }
 
 }  // namespace leftfold::testing

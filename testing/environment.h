@@ -23,6 +23,8 @@ bool HasSeed();
 std::uint64_t Cases(const char* variable, std::uint64_t all);
 // The same where a tenth would take too long: `some` of them.
 std::uint64_t CasesOrSome(const char* variable, std::uint64_t all, std::uint64_t some);
+// How many of them are for part 0, 1 …: the first parts are full, the last has the rest.
+std::uint64_t CasesOfPart(std::uint64_t cases, int part, std::uint64_t of_a_part);
 
 }  // namespace leftfold::testing
 #endif  // TESTING_ENVIRONMENT_H_

@@ -19,7 +19,7 @@
 namespace {
 
 constexpr std::int64_t kNanoseconds = 1'000'000'000;
-constexpr std::int64_t kLookEvery = 5'000'000;
+constexpr std::int64_t kLookEvery = 20'000'000;
 
 using Syscall = long (*)(long, ...);
 Syscall RealSyscall() {

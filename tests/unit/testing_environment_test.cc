@@ -32,6 +32,13 @@ TEST_F(Environment, AShareOfTheCasesIsTriedUnlessAllAreWanted) {
   EXPECT_EQ(Cases(kHowMany, 10'000), 7);
 }
 
+TEST_F(Environment, CasesAreDealtOutToParts) {
+  EXPECT_EQ(CasesOfPart(2, 0, 25), 2);
+  EXPECT_EQ(CasesOfPart(2, 1, 25), 0);
+  EXPECT_EQ(CasesOfPart(40, 0, 25), 25);
+  EXPECT_EQ(CasesOfPart(40, 1, 25), 15);
+}
+
 TEST_F(Environment, ASeedGivesOneCaseBack) {
   EXPECT_FALSE(HasSeed());
   EXPECT_EQ(SeedOr(5), 5);
