@@ -32,7 +32,7 @@ suites=(
   'property|ConsumerSchedules.*|100|LEFTFOLD_SCHEDULES|schedules|own'
   'property|WholePath.*|16||stories of all engines|own'
   'property|ProjectorSchedule.*|60||lives of a projector|own'
-  'stress|EventStoreRace.*|1||races of writers|seed'
+  'stress|Stores/EventStoreRace.*|9||races of writers|seed'
 )
 
 folder=$(mktemp -d)
@@ -92,6 +92,7 @@ finish_one() {
   fi
 }
 
+printf '%s\n' "${suites[@]}" | grep -qE "${ONLY:-.}" || { echo "no suite is called $ONLY" >&2; exit 2; }
 echo "torture for $minutes min, $jobs at a time, seeds from $first (FIRST=$first gives them back)"
 while ((SECONDS < end)) && [[ ! $failed ]]; do
   round=$((round + 1))
