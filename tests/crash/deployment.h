@@ -131,7 +131,9 @@ class Deployment {
       grpc::ClientContext context;
       for (const auto& [name, value] : headers) context.AddMetadata(name, value);
       status = (stub.get()->*rpc)(&context, request, &response);
-    } while (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+      // CANCELLED: it came in the moment in which a server that stops closed its port.
+    } while ((status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+              status.error_code() == grpc::StatusCode::CANCELLED) &&
              std::chrono::steady_clock::now() < end);
     return status;
   }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -32,6 +33,8 @@ constexpr std::uint64_t kSomeDiskFills = 2;
 constexpr std::int64_t kLeft = 1 << 20;  // For the appends of a round.
 constexpr std::size_t kLarge = 100'000;
 constexpr int kAppendsMax = 1'000;  // Far more than fit.
+// Bounds what never comes.
+constexpr std::chrono::seconds kGoesOnWithin(60);
 
 class DiskFull : public ::testing::Test {
  protected:
@@ -209,11 +212,13 @@ class OrdersOnAFullDisk : public DiskFull {
     request.set_order_id(id);
     request.set_min_position(position_);
     orders::v1::GetOrderResponse response;
+    const auto end = std::chrono::steady_clock::now() + kGoesOnWithin;
     while (response.order().status() != orders::v1::ORDER_STATUS_AWAITING_PAYMENT) {
       const grpc::Status status = queries_->GetOrder(NewContext().get(), request, &response);
       const std::string reason = ErrorOf(status).reason;
       ASSERT_TRUE(status.ok() || reason == "READ_MODEL_BEHIND" || reason == "VIEW_STOPPED")
           << status.error_message();
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << id << " does not go on";
     }
   }
   int Events(const std::string& category) {
