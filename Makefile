@@ -1,14 +1,16 @@
 # The front door. Everything else is in CMakePresets.json and .ci/run.
 JOBS ?= $(shell nproc)
 DATA ?= ./data
+MINUTES ?= 10
 RELEASE := build/release
 
-.PHONY: help run test demo bench build setup format lint clean
+.PHONY: help run test demo bench build torture setup format lint clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo 'make run     set up, build, serve commands on 127.0.0.1:50051 and queries on 50052, data in ./data'
 	@echo 'make test    set up, build, run the whole suite once, a tenth of the cases where there are thousands'
+	@echo 'make torture MINUTES=10  crashes, faults, races, schedules: with new seeds for so long, or to the first failure'
 	@echo 'make demo    a scripted tour with grpcurl on fresh data'
 	@echo 'make bench   measure, print a table, write bench/results/latest.json'
 	@echo 'make build   set up and build $(RELEASE)/leftfold'
@@ -29,6 +31,9 @@ run: build
 
 test: build
 	@ctest --preset release
+
+torture: build
+	@scripts/torture.sh $(MINUTES)
 
 demo: build
 	@scripts/demo.sh

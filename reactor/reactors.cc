@@ -334,7 +334,9 @@ void Reactors::Context::Deliver(const std::shared_ptr<Context>& context, const S
             Reach(is_command ? KillPoint::kCommandAccepted : KillPoint::kAnswered,
                   slot->reactor.name);
           }
-          slot->attempt_seconds->Observe(absl::ToDoubleSeconds(context->parts.clock.Now() - begun));
+          // Clocks may be set back.
+          slot->attempt_seconds->Observe(
+              std::max(0.0, absl::ToDoubleSeconds(context->parts.clock.Now() - begun)));
           {
             MutexLock lock(slot->inbox_mu);
             slot->inbox.finished.emplace_back(row, std::move(outcome));

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
+#include <grpc/support/time.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -46,6 +47,9 @@ void SetLimits(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              Milliseconds(kClientPingPeriodMin));
+  // gRPC unfolds a message before it looks at its size: a megabyte may be a gigabyte.
+  for (const grpc_compression_algorithm folded : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
+    builder.SetCompressionAlgorithmSupportStatus(folded, false);
   // Only reflection uses the synchronous API.
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
@@ -102,6 +106,10 @@ absl::Status CannotListen(const std::string& listen) {
                listen);
 }
 
+SteadyTime After(absl::Duration duration) {
+  return std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(duration);
+}
+
 void InitProcess() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -142,7 +150,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
 }
 
 RpcServer::~RpcServer() {
-  if (server_ != nullptr) Drain(absl::Now());
+  if (server_ != nullptr) Drain(After(absl::ZeroDuration()));
 }
 
 void RpcServer::SetServing(std::string_view service, bool serving) {
@@ -154,19 +162,30 @@ void RpcServer::RefuseNew() {
   if (services_ != nullptr) services_->RefuseNew();
 }
 
-void RpcServer::AwaitCalls(absl::Time end) {
+// gRPC's own wait would turn new calls away without a reason, and wait for health watchers and idle
+// connections too.
+void RpcServer::AwaitCalls(SteadyTime end) {
   RefuseNew();
-  // gRPC's own wait would turn new calls away without a reason, and wait for health watchers and
-  // idle connections too.
+  if (services_ == nullptr) return;
   constexpr absl::Duration kPoll = absl::Milliseconds(2);
-  while (services_ != nullptr && services_->OpenCalls() > 0 && absl::Now() < end)
-    absl::SleepFor(kPoll);
+  const auto now = [] { return After(absl::ZeroDuration()); };
+  while (services_->OpenCalls() > 0 && now() < end) absl::SleepFor(kPoll);
+  end = std::min(end, After(kLastWordsMax));
+  while (now() < end && !IsQuiet(now())) absl::SleepFor(kPoll);
 }
 
-void RpcServer::Drain(absl::Time end) {
+bool RpcServer::IsQuiet(SteadyTime now) {
+  const std::int64_t started = services_->StartedCalls();
+  if (std::exchange(started_, started) != started) quiet_since_ = now;
+  return now - quiet_since_ >= absl::ToChronoNanoseconds(kQuietBeforeShutdown);
+}
+
+void RpcServer::Drain(SteadyTime end) {
   if (std::exchange(drained_, true)) return;
   AwaitCalls(end);
-  server_->Shutdown(absl::ToChronoTime(std::min(end, absl::Now() + kLastWordsMax)));
+  const auto left = std::min(end, After(kLastWordsMax)) - After(absl::ZeroDuration());
+  // A span: gRPC counts it from now.
+  server_->Shutdown(gpr_time_from_nanos(std::chrono::nanoseconds(left).count(), GPR_TIMESPAN));
 }
 
 }  // namespace leftfold::rpc

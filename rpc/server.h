@@ -6,6 +6,8 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +32,14 @@ inline constexpr absl::Duration kClientPingPeriodMin = absl::Seconds(10);
 // written, for calls that it does not count (health, reflection), and for clients to hang up: one
 // that has no call does so only when it looks.
 inline constexpr absl::Duration kLastWordsMax = absl::Seconds(1);
+// A call that comes in the moment in which gRPC shuts down never reaches a handler and ends with
+// CANCELLED, without a reason. So gRPC is shut down when no call has come for so long, because
+// clients were told STOPPING; it is not waited for beyond kLastWordsMax.
+inline constexpr absl::Duration kQuietBeforeShutdown = absl::Milliseconds(50);
+
+// A moment that does not move when the wall clock is set.
+using SteadyTime = std::chrono::steady_clock::time_point;
+SteadyTime After(absl::Duration duration);
 
 // Where to listen: "127.0.0.1:50051", "localhost:0", "[::1]:50051"; port 0 picks a free one.
 struct ListenAddress {
@@ -80,14 +90,16 @@ class RpcServer {
   // Health says NOT_SERVING from now on, and new calls of assembled services are refused
   // (STOPPING). Idempotent.
   void RefuseNew();
-  // RefuseNew; returns when no call of an assembled service is open, at the latest at `end`.
-  void AwaitCalls(absl::Time end);
+  // RefuseNew; returns when no call of an assembled service is open and none has come for
+  // kQuietBeforeShutdown, at the latest at `end`.
+  void AwaitCalls(SteadyTime end);
   // AwaitCalls, then cancels at `end`, or after kLastWordsMax, what is still there. Returns when
   // all is finished: every handler must finish its calls, cancelled ones too. Idempotent.
-  void Drain(absl::Time end);
+  void Drain(SteadyTime end);
 
  private:
   RpcServer() = default;
+  bool IsQuiet(SteadyTime now);
 
   Services* services_ = nullptr;
   std::unique_ptr<grpc::CallbackGenericService> unknown_rpcs_;
@@ -95,6 +107,8 @@ class RpcServer {
   std::string address_;
   int port_ = 0;
   bool drained_ = false;
+  std::int64_t started_ = -1;  // Calls, when it was looked last.
+  SteadyTime quiet_since_;     // No call has started.
 };
 
 }  // namespace leftfold::rpc

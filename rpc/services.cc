@@ -334,9 +334,13 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Method::ServeSessio
 }  // namespace internal
 
 absl::Duration CallFacts::TimeLeft() const {
-  const std::chrono::system_clock::time_point deadline = context_->deadline();
-  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteDuration();
-  return absl::FromChrono(deadline) - absl::Now();
+  const gpr_timespec deadline =
+      gpr_convert_clock_type(context_->raw_deadline(), GPR_CLOCK_MONOTONIC);
+  if (gpr_time_cmp(deadline, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0)
+    return absl::InfiniteDuration();
+  // Not absl::Now(), which follows the system's clock by and by when that is set.
+  const gpr_timespec left = gpr_time_sub(deadline, gpr_now(GPR_CLOCK_MONOTONIC));
+  return absl::Seconds(left.tv_sec) + absl::Nanoseconds(left.tv_nsec);
 }
 
 std::string_view CallFacts::Header(std::string_view name) const {
@@ -512,6 +516,12 @@ std::int64_t Services::OpenCalls() const {
     open += std::accumulate(method.finished.begin(), method.finished.end(), method.started,
                             std::minus<>());
   return open;
+}
+
+std::int64_t Services::StartedCalls() const {
+  std::int64_t started = 0;
+  for (const Calls& method : calls()) started += method.started;
+  return started;
 }
 
 std::vector<std::string> Services::names() const {

@@ -214,6 +214,8 @@ class Services {
   std::vector<Calls> calls() const;
   // Calls of all RPCs that are not finished. Thread-safe once the server runs.
   std::int64_t OpenCalls() const;
+  // Those that have come, finished or not, also when they were refused. Thread-safe, as above.
+  std::int64_t StartedCalls() const;
 
   // Full names of the proto services, in alphabetical order.
   std::vector<std::string> names() const;

@@ -94,11 +94,11 @@ class App::Implementation {
   ~Implementation() { Stop(); }
 
   absl::Status Start();
-  void StopWriteSide(absl::Time end);
-  void StopReadSide(absl::Time end);
+  void StopWriteSide(rpc::SteadyTime end);
+  void StopReadSide(rpc::SteadyTime end);
   void Stop();
   // The drain limit, from now.
-  absl::Time DrainEnd() const { return absl::Now() + options_.drain_limit; }
+  rpc::SteadyTime DrainEnd() const { return rpc::After(options_.drain_limit); }
 
   std::string write_address() const { return AddressOf(write_server_); }
   std::string read_address() const { return AddressOf(read_server_); }
@@ -506,12 +506,12 @@ void App::Implementation::EndReadStreams() {
   if (view_pool_ != nullptr) view_pool_->Stop();
 }
 
-void App::Implementation::StopWriteSide(absl::Time end) {
+void App::Implementation::StopWriteSide(rpc::SteadyTime end) {
   EndWriteStreams();
   if (write_server_ != nullptr) write_server_->Drain(end);
 }
 
-void App::Implementation::StopReadSide(absl::Time end) {
+void App::Implementation::StopReadSide(rpc::SteadyTime end) {
   EndReadStreams();
   if (read_server_ != nullptr) read_server_->Drain(end);
   linking_.Stop();
@@ -522,7 +522,7 @@ void App::Implementation::StopReadSide(absl::Time end) {
 
 void App::Implementation::Stop() {
   if (std::exchange(stopped_, true)) return;
-  const absl::Time end = DrainEnd();
+  const rpc::SteadyTime end = DrainEnd();
   if (admin_server_ != nullptr) admin_server_->RefuseNew();
   if (admin_ != nullptr) admin_->Stop();
   if (reactor_service_ != nullptr) reactor_service_->Stop();
@@ -537,7 +537,7 @@ void App::Implementation::Stop() {
     if (server != nullptr) server->AwaitCalls(end);
   }
   // They hang up together.
-  const absl::Time last_words = std::min(end, absl::Now() + rpc::kLastWordsMax);
+  const rpc::SteadyTime last_words = std::min(end, rpc::After(rpc::kLastWordsMax));
   StopWriteSide(last_words);
   StopReadSide(last_words);
   if (admin_server_ != nullptr) admin_server_->Drain(last_words);

@@ -100,10 +100,14 @@ double ChildProcess::CpuSeconds() const {
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-double ChildProcess::ResidentMegabytes() const {
+double ChildProcess::ResidentMegabytes() const { return StatusMegabytes("VmRSS:"); }
+double ChildProcess::PeakResidentMegabytes() const { return StatusMegabytes("VmHWM:"); }
+
+double ChildProcess::StatusMegabytes(const char* field) const {
   std::ifstream file(fmt::format("/proc/{}/status", pid_));
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("VmRSS:")) return std::stod(line.substr(6)) / 1024;
+    if (line.starts_with(field))
+      return std::stod(line.substr(std::string_view(field).size())) / 1024;
   }
   return 0;
 }
@@ -139,7 +143,8 @@ ServerProcess::ServerProcess(const std::vector<std::string>& command, MayFail) :
       {"commands listening on ", &write_address},
       {"queries listening on ", &read_address},
       {"admin listening on ", &admin_address},
-      {"metrics listening on ", &metrics_address}};
+      {"metrics listening on ", &metrics_address},
+      {"inbound listening on ", &inbound_address}};
   for (auto line = process.ReadLine(); line; line = process.ReadLine()) {
     for (const auto& [prefix, address] : addresses) {
       if (line->starts_with(prefix)) *address = line->substr(prefix.size());

@@ -39,10 +39,13 @@ class ChildProcess {
   // User and system time so far.
   double CpuSeconds() const;
   double ResidentMegabytes() const;
+  // The most that it had at any time.
+  double PeakResidentMegabytes() const;
   pid_t pid() const { return pid_; }
 
  private:
   bool ReadMore();
+  double StatusMegabytes(const char* field) const;
 
   pid_t pid_ = 0;
   int output_ = -1;
@@ -70,6 +73,7 @@ struct ServerProcess {
   std::string read_address;
   std::string admin_address;
   std::string metrics_address;
+  std::string inbound_address;  // Only where the command asks for it.
 
  private:
   struct MayFail {};

@@ -3,6 +3,7 @@
 #include <absl/strings/numbers.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -42,8 +43,15 @@ std::uint64_t Seed() { return SeedOr(std::random_device()()); }
 bool HasSeed() { return FromEnvironment("LEFTFOLD_SEED").has_value(); }
 
 std::uint64_t Cases(const char* variable, std::uint64_t all, std::uint64_t share) {
-  const std::uint64_t usual = all / (kSanitized ? 2 * share : share);
-  return FromEnvironment(variable).value_or(AllCases() ? all : usual);
+  return CasesOrSome(variable, all, all / (kSanitized ? 2 * share : share));
+}
+std::uint64_t CasesOrSome(const char* variable, std::uint64_t all, std::uint64_t some) {
+  return FromEnvironment(variable).value_or(AllCases() ? all : some);
+}
+
+std::uint64_t CasesOfPart(std::uint64_t cases, int part, std::uint64_t of_a_part) {
+  const std::uint64_t before = std::min(cases, static_cast<std::uint64_t>(part) * of_a_part);
+  return std::min(cases - before, of_a_part);
 }
 
 }  // namespace leftfold::testing

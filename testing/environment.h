@@ -21,6 +21,10 @@ bool HasSeed();
 // all of them where LEFTFOLD_CASES is "full", which is what `.ci/run deep` says; as many as
 // `variable` says where it is set.
 std::uint64_t Cases(const char* variable, std::uint64_t all, std::uint64_t share = 10);
+// The same where a tenth would take too long: `some` of them.
+std::uint64_t CasesOrSome(const char* variable, std::uint64_t all, std::uint64_t some);
+// How many of them are for part 0, 1 …: the first parts are full, the last has the rest.
+std::uint64_t CasesOfPart(std::uint64_t cases, int part, std::uint64_t of_a_part);
 
 }  // namespace leftfold::testing
 #endif  // TESTING_ENVIRONMENT_H_

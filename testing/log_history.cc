@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <optional>
 #include <utility>
 
 #include "core/status.h"
 #include "event_store/verify.h"
+#include "leftfold/core/v1/event.pb.h"
 
 namespace leftfold::testing {
 namespace {
@@ -36,7 +36,13 @@ bool SameAnswer(const Receipt& a, const Receipt& b) {
 }  // namespace
 
 void LogHistory::Asked(const AppendRequest& request) {
-  asks_.try_emplace(request.command->command_id, Ask{request, {}, false});
+  asks_.try_emplace(request.command->command_id, Ask{request, {}, false, false});
+}
+
+void LogHistory::AskedToDecide(const std::string& command_id) {
+  AppendRequest request;
+  request.command = CommandRecord{command_id, {}, "", ""};
+  asks_.try_emplace(command_id, Ask{std::move(request), {}, false, true});
 }
 
 void LogHistory::Answered(const std::string& command_id, const Receipt& receipt) {
@@ -52,46 +58,59 @@ void LogHistory::ForgetRefusals() {
 std::string LogHistory::Check(EventStore& store) const {
   const absl::Status sound = VerifyLog(store, [](std::int64_t, std::int64_t) {});
   if (!sound.ok()) return std::string(sound.message());
-  const auto log = ReadWhole(store);
-  if (!log.ok()) return std::string(log.status().message());
-  std::map<Uuid, std::size_t> places;
-  for (std::size_t i = 0; i < log->size(); ++i) {
-    if (!places.emplace((*log)[i].event_id, i).second)
-      return fmt::format("position {}: the event is there twice", (*log)[i].position.value);
+  auto read = ReadWhole(store);
+  if (!read.ok()) return std::string(read.status().message());
+  Content log{*std::move(read), {}, {}};
+  for (std::size_t i = 0; i < log.events.size(); ++i) {
+    if (!log.places.emplace(log.events[i].event_id, i).second)
+      return fmt::format("position {}: the event is there twice", log.events[i].position.value);
+    core::v1::EventMetadata metadata;
+    if (metadata.ParseFromString(log.events[i].metadata) && !metadata.command_id().empty())
+      log.of_command[metadata.command_id()].push_back(i);
   }
   std::size_t known = 0;
   for (const auto& [id, ask] : asks_) {
-    const std::string wrong = CheckOne(ask, *log, places, store);
+    const std::string wrong = CheckOne(ask, log, store);
     if (!wrong.empty()) return fmt::format("command {}: {}", id, wrong);
-    for (const StreamAppend& stream : ask.request.streams) {
-      for (const NewEvent& event : stream.events) known += places.count(event.event_id);
-    }
+    known += FindEvents(ask, log).places.size();
   }
-  if (known != log->size())
-    return fmt::format("{} events are there that nobody asked for", log->size() - known);
+  if (!others_ && known != log.events.size())
+    return fmt::format("{} events are there that nobody asked for", log.events.size() - known);
   return "";
 }
 
-std::string LogHistory::CheckOne(const Ask& ask, const std::vector<RecordedEvent>& log,
-                                 const std::map<Uuid, std::size_t>& places,
-                                 EventStore& store) const {
-  std::size_t asked = 0;
-  std::size_t there = 0;
-  std::optional<std::size_t> expected;
+LogHistory::Found LogHistory::FindEvents(const Ask& ask, const Content& log) {
+  Found found;
+  if (ask.decided_there) {
+    const auto places = log.of_command.find(ask.request.command->command_id);
+    if (places != log.of_command.end()) found.places = places->second;
+    found.asked = found.places.size();
+  }
   for (const StreamAppend& stream : ask.request.streams) {
     for (const NewEvent& event : stream.events) {
-      ++asked;
-      const auto place = places.find(event.event_id);
-      if (place == places.end()) continue;
-      ++there;
-      if (expected && place->second != *expected) return "its events do not stand together";
-      expected = place->second + 1;
-      if (!IsAsAsked(log[place->second], stream, event, ask.request)) {
-        return fmt::format("its event at position {} has other bytes",
-                           log[place->second].position.value);
+      ++found.asked;
+      const auto place = log.places.find(event.event_id);
+      if (place == log.places.end()) continue;
+      found.places.push_back(place->second);
+      if (!IsAsAsked(log.events[place->second], stream, event, ask.request)) {
+        found.wrong = fmt::format("its event at position {} has other bytes",
+                                  log.events[place->second].position.value);
+        return found;
       }
     }
   }
+  for (std::size_t i = 1; i < found.places.size(); ++i) {
+    if (found.places[i] != found.places[i - 1] + 1)
+      found.wrong = "its events do not stand together";
+  }
+  return found;
+}
+
+std::string LogHistory::CheckOne(const Ask& ask, const Content& log, EventStore& store) const {
+  const Found found = FindEvents(ask, log);
+  if (!found.wrong.empty()) return found.wrong;
+  const std::size_t asked = found.asked;
+  const std::size_t there = found.places.size();
   if (there != 0 && there != asked)
     return fmt::format("{} of its {} events are there", there, asked);
   const auto command = store.FindCommand(ask.request.command->command_id);
@@ -102,15 +121,17 @@ std::string LogHistory::CheckOne(const Ask& ask, const std::vector<RecordedEvent
   if (asked > 0 && stored != (there > 0))
     return stored ? "its receipt is there without its events" : "its events are there without it";
   if (!stored) return "";
-  if ((*command)->request_hash != ask.request.command->request_hash)
+  if (!ask.decided_there && (*command)->request_hash != ask.request.command->request_hash)
     return "it has another request hash";
   const Receipt& receipt = (*command)->receipt;
   for (const Receipt& answered : ask.receipts) {
     if (!SameAnswer(answered, receipt)) return "it was answered another receipt";
   }
-  if (there > 0 && log[*expected - 1].position != receipt.position)
+  if (there == 0) return "";
+  const RecordedEvent& last = log.events[found.places.back()];
+  if (last.position != receipt.position)
     return "its receipt has another position than its last event";
-  if (there > 0 && ask.request.streams.size() == 1 && log[*expected - 1].version != receipt.version)
+  if (ask.request.streams.size() == 1 && last.version != receipt.version)
     return "its receipt has another version than its last event";
   return "";
 }

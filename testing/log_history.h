@@ -17,6 +17,10 @@ class LogHistory {
  public:
   // Each has a command id of its own and gives its events their ids.
   void Asked(const AppendRequest& request);
+  // A command whose events the server decided on: those that carry its id.
+  void AskedToDecide(const std::string& command_id);
+  // Others write too, what nobody told of here.
+  void AllowOthers() { others_ = true; }
   void Answered(const std::string& command_id, const Receipt& receipt);
   // Nothing of it was stored, the log said.
   void Refused(const std::string& command_id);
@@ -31,11 +35,25 @@ class LogHistory {
     AppendRequest request;
     std::vector<Receipt> receipts;
     bool refused = false;
+    bool decided_there = false;  // `request` has nothing but the command id.
   };
-  std::string CheckOne(const Ask& ask, const std::vector<RecordedEvent>& log,
-                       const std::map<Uuid, std::size_t>& places, EventStore& store) const;
+  // A log, and where in it what stands.
+  struct Content {
+    std::vector<RecordedEvent> events;
+    std::map<Uuid, std::size_t> places;
+    std::map<std::string, std::vector<std::size_t>> of_command;  // By the id in their metadata.
+  };
+  // "" and where the events of an ask stand, how many of `asked`, or what is wrong with them.
+  struct Found {
+    std::string wrong;
+    std::size_t asked = 0;
+    std::vector<std::size_t> places;
+  };
+  static Found FindEvents(const Ask& ask, const Content& log);
+  std::string CheckOne(const Ask& ask, const Content& log, EventStore& store) const;
 
   std::map<std::string, Ask> asks_;  // By command id.
+  bool others_ = false;
 };
 
 }  // namespace leftfold::testing

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 
 #include "core/status.h"
@@ -71,11 +72,16 @@ std::vector<std::string> SmallDisk::Inside(const std::vector<std::string>& comma
 }
 
 void SmallDisk::Fill(std::int64_t left) {
-  const std::int64_t bytes = SpaceOf(seen_).free - left;
-  if (bytes <= 0) return;
   const int file = open((seen_ + "/ballast").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-  const off_t size = file < 0 ? 0 : lseek(file, 0, SEEK_END);
-  if (file < 0 || posix_fallocate(file, size, bytes) != 0) Die("cannot fill the small disk");
+  if (file < 0) Die("cannot fill the small disk");
+  // Others may take what is left meanwhile; then it is looked again.
+  constexpr int kLooksMax = 1'000;
+  int failure = ENOSPC;
+  for (int look = 0; look < kLooksMax && failure == ENOSPC; ++look) {
+    const std::int64_t bytes = SpaceOf(seen_).free - left;
+    failure = bytes <= 0 ? 0 : posix_fallocate(file, lseek(file, 0, SEEK_END), bytes);
+  }
+  if (failure != 0) Die("cannot fill the small disk");
   close(file);
 }
 

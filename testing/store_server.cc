@@ -40,7 +40,7 @@ StoreServer::StoreServer(EventStore& store, const std::string& listen)
 StoreServer::~StoreServer() { Kill(); }
 
 void StoreServer::Kill() {
-  if (server_ != nullptr) server_->Drain(absl::Now());
+  if (server_ != nullptr) server_->Drain(rpc::After(absl::ZeroDuration()));
   server_ = nullptr;
   // All sessions are over. Its lock tells the thread sanitizer so, which does not see into gRPC.
   if (sessions_.open() != 0) Die("a session outlives its server");
@@ -50,7 +50,7 @@ void StoreServer::Kill() {
 void StoreServer::Stop() {
   sessions_.Stop();
   feeds_.Stop();
-  if (server_ != nullptr) server_->Drain(absl::Now() + absl::Seconds(10));
+  if (server_ != nullptr) server_->Drain(rpc::After(absl::Seconds(10)));
   Kill();
 }
 

@@ -20,112 +20,22 @@
 #include <vector>
 
 #include "leftfold/orders/v1/commands.grpc.pb.h"
-#include "testing/child_process.h"
 #include "testing/environment.h"
 #include "testing/parse.h"
 #include "testing/rooms_client.h"
-#include "testing/temporary_folder.h"
+#include "tests/crash/deployment.h"
 #include "tools/simulate_payments.h"
 
 namespace leftfold {
 namespace {
 
+using testing::Deployment;
+using testing::kPatience;
+using testing::Layout;
 using testing::RoomsClient;
-using testing::ServerProcess;
 
 constexpr int kRoleKills = 8;
 constexpr int kRenamedRooms = 5;
-// Bounds a test whose condition never comes.
-constexpr std::chrono::seconds kPatience(60);
-
-struct Part {
-  std::string roles;
-  std::string folder;
-  bool log_elsewhere = false;
-};
-struct Layout {
-  std::string name;
-  std::vector<Part> parts;
-};
-void PrintTo(const Layout& layout, std::ostream* out) { *out << layout.name; }
-
-// The processes of a layout. Thread-safe.
-class Deployment {
- public:
-  explicit Deployment(const Layout& layout) : parts_(layout.parts), processes_(parts_.size()) {}
-
-  std::size_t size() const { return parts_.size(); }
-  bool Has(std::size_t part, const std::string& role) const {
-    return parts_[part].roles.find(role) != std::string::npos;
-  }
-  std::size_t PartWith(const std::string& role) const {
-    std::size_t part = 0;
-    while (!Has(part, role)) ++part;
-    return part;
-  }
-  std::string FolderOf(std::size_t part) const { return root_.path() + "/" + parts_[part].folder; }
-  bool IsUp(std::size_t part) {
-    const std::lock_guard lock(mu_);
-    return processes_[part] != nullptr;
-  }
-
-  void Start(std::size_t part) {
-    auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, FolderOf(part), parts_[part].roles);
-    // Whoever has the log's address has it for ever.
-    if (Has(part, "write") && !log_.empty())
-      *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log_;
-    if (parts_[part].log_elsewhere) command.insert(command.end(), {"--log", log_});
-    std::unique_ptr<ServerProcess> process;
-    // The port may be in use for a moment, by what is left of the process before.
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (process == nullptr && std::chrono::steady_clock::now() < end)
-      process = ServerProcess::TryStart(command);
-    ASSERT_NE(process, nullptr) << parts_[part].roles << " does not start";
-    const std::lock_guard lock(mu_);
-    if (Has(part, "write")) log_ = process->write_address;
-    processes_[part] = std::move(process);
-    changed_.notify_all();
-  }
-  // With SIGKILL, or with SIGTERM, upon which it ends by itself.
-  void Stop(std::size_t part, int signal) {
-    std::unique_ptr<ServerProcess> process;
-    {
-      const std::lock_guard lock(mu_);
-      process = std::move(processes_[part]);
-    }
-    process->process.Kill(signal);
-    EXPECT_EQ(process->process.Wait(), signal == SIGKILL ? 128 + SIGKILL : 0);
-  }
-
-  // Of what is up, as soon as there is something; "" at the end.
-  std::string AddressOf(const std::string& role) {
-    const std::size_t part = PartWith(role);
-    std::unique_lock lock(mu_);
-    changed_.wait(lock, [&] { return over_ || processes_[part] != nullptr; });
-    if (over_) return "";
-    const ServerProcess& process = *processes_[part];
-    return role == "write" ? process.write_address : process.read_address;
-  }
-  // nullptr at the end.
-  std::unique_ptr<RoomsClient> Connect(const std::string& role) {
-    const std::string address = AddressOf(role);
-    return address.empty() ? nullptr : std::make_unique<RoomsClient>(address, address);
-  }
-  void End() {
-    const std::lock_guard lock(mu_);
-    over_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  const testing::TemporaryFolder root_;
-  const std::vector<Part> parts_;
-  std::mutex mu_;
-  std::condition_variable changed_;
-  std::vector<std::unique_ptr<ServerProcess>> processes_;
-  std::string log_;
-  bool over_ = false;
-};
 
 // What one writer was acknowledged, and what one watch was told. Thread-safe.
 class Rooms {
@@ -297,28 +207,16 @@ class OrdersKill : public ::testing::Test {
   static constexpr int kOrders = 6;
   static constexpr int kOrderRounds = 6;
 
-  // Until it is answered by whatever process is there; commands that were decided before are not
-  // decided again.
+  // Each command is sent until it is answered.
   template <class Stub, class Request, class Response>
-  void Do(std::unique_ptr<Stub> (*connect)(const std::shared_ptr<grpc::ChannelInterface>&,
-                                           const grpc::StubOptions&),
+  void Do(Deployment::Connector<Stub> connect,
           grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
           const std::string& text) {
     auto request = testing::Parse<Request>(text);
     request.set_command_id("test-" + std::to_string(commands_++));
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    grpc::Status status;
-    do {
-      const auto stub = connect(
-          grpc::CreateChannel(deployment_.AddressOf("write"), grpc::InsecureChannelCredentials()),
-          {});
-      grpc::ClientContext context;
-      Response response;
-      status = (stub.get()->*rpc)(&context, request, &response);
-      if (status.ok()) return;
-    } while (status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-             std::chrono::steady_clock::now() < end);
-    ADD_FAILURE() << text << ": " << status.error_message();
+    Response response;
+    const grpc::Status status = deployment_.Do("write", connect, rpc, request, response);
+    EXPECT_TRUE(status.ok()) << text << ": " << status.error_message();
   }
   // Events of the type in the log.
   int Count(const std::string& type) {

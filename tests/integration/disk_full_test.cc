@@ -1,12 +1,21 @@
 // A real server whose disk is really full, and then is not.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <iostream>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
+#include <vector>
 
 #include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "leftfold/orders/v1/commands.grpc.pb.h"
+#include "leftfold/orders/v1/queries.grpc.pb.h"
+#include "testing/environment.h"
 #include "testing/grpc_error.h"
+#include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "testing/small_disk.h"
 #include "testing/store_client.h"
@@ -19,13 +28,19 @@ using testing::GrpcError;
 using testing::JsonRecord;
 using testing::NewContext;
 
-constexpr int kDiskFills = 2;
-constexpr std::int64_t kLeft = 6 << 20;  // For the appends of a round.
+constexpr std::uint64_t kDiskFills = 10;
+constexpr std::uint64_t kSomeDiskFills = 2;
+constexpr std::int64_t kLeft = 1 << 20;  // For the appends of a round.
 constexpr std::size_t kLarge = 100'000;
 constexpr int kAppendsMax = 1'000;  // Far more than fit.
+// Bounds what never comes.
+constexpr std::chrono::seconds kGoesOnWithin(60);
 
 class DiskFull : public ::testing::Test {
  protected:
+  static std::uint64_t Fills() {
+    return testing::CasesOrSome("LEFTFOLD_DISK_FILLS", kDiskFills, kSomeDiskFills);
+  }
   grpc::Status Append(std::size_t bytes) {
     store::v1::AppendRequest request;
     const std::string json =
@@ -93,6 +108,25 @@ class DiskFull : public ::testing::Test {
     return response.room().name();
   }
 
+  // Nothing is wrong with any of its files.
+  void ExpectEndsWhole() {
+    // The server's end waits for connections to close, which those without calls never see to.
+    store_ = nullptr;
+    admin_ = nullptr;
+    rooms_ = nullptr;
+    server_.process.Kill(SIGTERM);
+    EXPECT_EQ(server_.process.Wait(), 0);
+    const std::string data = disk_.path() + "/data";
+    for (const std::vector<std::string>& tool :
+         {std::vector<std::string>{"verify"}, {"replay", "--all", "--verify"}}) {
+      std::vector<std::string> command = {LEFTFOLD_BINARY};
+      command.insert(command.end(), tool.begin(), tool.end());
+      command.insert(command.end(), {"--data", data});
+      const testing::Ran ran = testing::ChildProcess(disk_.Inside(command)).Finish();
+      EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    }
+  }
+
   testing::SmallDisk disk_;
   testing::ServerProcess server_{
       disk_.Inside(testing::ServerProcess::CommandOf(LEFTFOLD_BINARY, disk_.path() + "/data"))};
@@ -112,7 +146,7 @@ TEST_F(DiskFull, AppendsAreRefusedReadsGoOnAndSpaceBringsAppendsBack) {
   rooms::v1::CreateRoomResponse created;
   ASSERT_TRUE(rooms_->Call(create, &created).ok());
   ASSERT_EQ(NameOfRoom(created.receipt().position()), "Oak");
-  for (int round = 0; round < kDiskFills; ++round) {
+  for (std::uint64_t round = 0; round < Fills(); ++round) {
     SCOPED_TRACE(round);
     disk_.Fill(kLeft);
     AppendUntilFull(kLarge);
@@ -137,16 +171,108 @@ TEST_F(DiskFull, AppendsAreRefusedReadsGoOnAndSpaceBringsAppendsBack) {
     EXPECT_EQ(NameOfRoom(renamed.receipt().position()), "Oak");
     ExpectWhatWasAcknowledged();
   }
-  testing::Ran verified = testing::ChildProcess(disk_.Inside({LEFTFOLD_BINARY, "verify", "--data",
-                                                              disk_.path() + "/data"}))
-                              .Finish();
-  EXPECT_EQ(verified.exit_code, 0) << verified.output;
-  // The server's end waits for connections to close, which those without calls never see to.
-  store_ = nullptr;
-  admin_ = nullptr;
-  rooms_ = nullptr;
-  server_.process.Kill(SIGTERM);
-  EXPECT_EQ(server_.process.Wait(), 0);
+  ExpectEndsWhole();
+}
+
+// Which of them meets the full disk first is up to what is left.
+class OrdersOnAFullDisk : public DiskFull {
+ protected:
+  template <class Stub, class Request, class Response>
+  grpc::Status Send(Stub& stub,
+                    grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
+                    const std::string& text) {
+    Response response;
+    const grpc::Status status =
+        (stub.*rpc)(NewContext().get(), testing::Parse<Request>(text), &response);
+    if (status.ok()) position_ = response.receipt().position();
+    return status;
+  }
+  void OpenShop() {
+    using Stub = orders::v1::RestaurantCommandService::Stub;
+    const auto stub = orders::v1::RestaurantCommandService::NewStub(Channel(server_.write_address));
+    for (const grpc::Status& status :
+         {Send(*stub, &Stub::RegisterRestaurant,
+               "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' "
+               "approval_mode: APPROVAL_MODE_AUTO"),
+          Send(*stub, &Stub::AddMenuItem,
+               "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900"),
+          Send(*stub, &Stub::OpenRestaurant, "restaurant_id: 'roma'")}) {
+      ASSERT_TRUE(status.ok()) << status.error_message();
+    }
+  }
+  grpc::Status Place(const std::string& id) {
+    return Send(*orders_, &orders::v1::OrderCommandService::Stub::PlaceOrder,
+                fmt::format("order_id: '{0}' customer_id: 'ada' restaurant_id: 'roma' address: "
+                            "'here' lines {{ item_id: 'pizza' qty: 1 }} command_id: 'place-{0}'",
+                            id));
+  }
+  // A reactor has validated it, and the view tells.
+  void AwaitValid(const std::string& id) {
+    orders::v1::GetOrderRequest request;
+    request.set_order_id(id);
+    request.set_min_position(position_);
+    orders::v1::GetOrderResponse response;
+    const auto end = std::chrono::steady_clock::now() + kGoesOnWithin;
+    while (response.order().status() != orders::v1::ORDER_STATUS_AWAITING_PAYMENT) {
+      const grpc::Status status = queries_->GetOrder(NewContext().get(), request, &response);
+      const std::string reason = ErrorOf(status).reason;
+      ASSERT_TRUE(status.ok() || reason == "READ_MODEL_BEHIND" || reason == "VIEW_STOPPED")
+          << status.error_message();
+      ASSERT_LT(std::chrono::steady_clock::now(), end) << id << " does not go on";
+    }
+  }
+  int Events(const std::string& category) {
+    store::v1::ReadAllRequest request;
+    if (!category.empty()) request.mutable_filter()->add_categories(category);
+    const auto context = NewContext();
+    const auto reader = store_->ReadAll(context.get(), request);
+    int events = 0;
+    for (store::v1::ReadAllResponse response; reader->Read(&response);) {
+      for (const auto& event : response.events()) events += event.stream().starts_with("order-");
+    }
+    EXPECT_TRUE(reader->Finish().ok());
+    return events;
+  }
+  static std::shared_ptr<grpc::Channel> Channel(const std::string& address) {
+    return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+  }
+
+  std::unique_ptr<orders::v1::OrderCommandService::Stub> orders_ =
+      orders::v1::OrderCommandService::NewStub(Channel(server_.write_address));
+  std::unique_ptr<orders::v1::OrderQueryService::Stub> queries_ =
+      orders::v1::OrderQueryService::NewStub(Channel(server_.read_address));
+  std::string position_;  // Of the last command.
+};
+
+TEST_F(OrdersOnAFullDisk, LogReactorsViewsAndIndexGoOnByThemselvesWhenThereIsSpace) {
+  constexpr std::uint64_t kLeftMax = 300'000;
+  const std::uint64_t seed = testing::Seed();
+  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
+  std::mt19937_64 random(seed);
+  ASSERT_NO_FATAL_FAILURE(OpenShop());
+  std::vector<std::string> placed;
+  for (std::uint64_t round = 0; round < Fills() / 2 && !HasFailure(); ++round) {
+    SCOPED_TRACE(round);
+    disk_.Fill(static_cast<std::int64_t>(random() % kLeftMax));
+    grpc::Status status;
+    std::string id;
+    for (int i = 0; i < kAppendsMax && status.ok(); ++i) {
+      id = fmt::format("o{}-{}", round, i);
+      status = Place(id);
+      if (status.ok()) placed.push_back(id);
+    }
+    ExpectDiskFull(status);
+    disk_.Empty();
+    status = Place(id);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    placed.push_back(id);
+    for (const std::string& order : placed) ASSERT_NO_FATAL_FAILURE(AwaitValid(order));
+    EXPECT_EQ(Events("order"), 2 * static_cast<int>(placed.size()));
+    EXPECT_EQ(Events(""), 2 * static_cast<int>(placed.size()));
+  }
+  orders_ = nullptr;
+  queries_ = nullptr;
+  ExpectEndsWhole();
 }
 
 }  // namespace

@@ -611,6 +611,22 @@ TEST(ReactorTimers, NoticeAJumpOfTheClock) {
   EXPECT_THAT(f.Results(), ElementsAre("woken t"));
 }
 
+TEST(ReactorRetries, WaitForTheirDelayWhateverTheClockDoes) {
+  ReactorFixture f;
+  f.deliverer().fail_before["counter-a"] = 2;
+  f.deliverer().held["counter-b"];
+  f.Create("a", "rename=1");
+  f.Create("b", "rename=2");
+  f.Settle();
+  f.clock().jump = -absl::Hours(5);
+  f.deliverer().Release("counter-b");
+  f.RunFor(absl::Minutes(1));
+  EXPECT_EQ(f.Status().parked_keys, 0);
+  EXPECT_THAT(f.Names("a"), ElementsAre("rename=1", "1"));
+  EXPECT_THAT(f.Names("b"), ElementsAre("rename=2", "2"));
+  EXPECT_GE(f.Status().attempt_seconds->Sum(), 0) << "an attempt took less than nothing";
+}
+
 // Jumps by hours, forward and back, and restarts: never before the clock says so, never more than
 // a look after it says so, never twice.
 TEST(ReactorTimers, GoOffOnceWhateverTheClockDoes) {

@@ -184,8 +184,8 @@ TEST_F(RpcServerTest, DrainIsIdempotentAndFreesThePort) {
   auto first = Start("127.0.0.1:0");
   ASSERT_TRUE(first.ok());
   const std::string address = (*first)->address();
-  (*first)->Drain(absl::Now() + absl::Seconds(1));
-  (*first)->Drain(absl::Now() + absl::Seconds(1));
+  (*first)->Drain(After(absl::Seconds(1)));
+  (*first)->Drain(After(absl::Seconds(1)));
   first->reset();
   const auto second = RpcServer::Start({.listen = address, .services = nullptr, .generated = {}});
   EXPECT_TRUE(second.ok()) << second.status();

@@ -356,7 +356,7 @@ TEST_F(RpcServices, DrainCancelsStreamsThatDoNotEnd) {
   grpc::ClientContext context;
   const auto reader = Open(context, "");
   open.Take();
-  server_->Drain(absl::Now());  // Returns: nothing is left over.
+  server_->Drain(After(absl::ZeroDuration()));  // Returns: nothing is left over.
   RebuildViewResponse response;
   EXPECT_FALSE(reader->Read(&response));
   EXPECT_FALSE(reader->Finish().ok());
@@ -368,7 +368,7 @@ TEST_F(RpcServices, DrainLetsCallsInFlightEnd) {
   grpc::Status status(grpc::StatusCode::UNKNOWN, "");
   std::jthread client([&] { status = Send(""); });
   const std::shared_ptr<UnaryCall> call = calls.Take();
-  std::jthread drain([&] { server_->Drain(absl::Now() + absl::Seconds(60)); });
+  std::jthread drain([&] { server_->Drain(After(absl::Seconds(60))); });
   call->Finish(ListViewsResponse());
   drain.join();
   client.join();

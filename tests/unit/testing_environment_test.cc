@@ -24,10 +24,19 @@ class Environment : public ::testing::Test {
 
 TEST_F(Environment, AShareOfTheCasesIsTriedUnlessAllAreWanted) {
   EXPECT_EQ(Cases(kHowMany, 10'000), kSanitized ? 500 : 1'000);
+  EXPECT_EQ(CasesOrSome(kHowMany, 10'000, 3), 3);
   setenv("LEFTFOLD_CASES", "full", 1);
   EXPECT_EQ(Cases(kHowMany, 10'000), 10'000);
+  EXPECT_EQ(CasesOrSome(kHowMany, 10'000, 3), 10'000);
   setenv(kHowMany, "7", 1);
   EXPECT_EQ(Cases(kHowMany, 10'000), 7);
+}
+
+TEST_F(Environment, CasesAreDealtOutToParts) {
+  EXPECT_EQ(CasesOfPart(2, 0, 25), 2);
+  EXPECT_EQ(CasesOfPart(2, 1, 25), 0);
+  EXPECT_EQ(CasesOfPart(40, 0, 25), 25);
+  EXPECT_EQ(CasesOfPart(40, 1, 25), 15);
 }
 
 TEST_F(Environment, ASeedGivesOneCaseBack) {

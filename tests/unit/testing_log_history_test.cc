@@ -10,6 +10,7 @@
 
 #include "core/ids.h"
 #include "event_store/memory/memory_event_store.h"
+#include "leftfold/core/v1/event.pb.h"
 #include "testing/event_store_contract.h"
 #include "testing/forwarding_store.h"
 #include "testing/log_history.h"
@@ -186,6 +187,70 @@ TEST_F(History, FindsWhatWasRefusedAndIsThere) {
   EXPECT_THAT(CheckWith([](FaultyStore&) {}), HasSubstr("command d: it was refused and is there"));
   history_.ForgetRefusals();
   EXPECT_EQ(CheckWith([](FaultyStore&) {}), "");
+}
+
+// Of a command that the server decided, the events are known by its id in their metadata.
+class DecidedHistory : public History {
+ protected:
+  DecidedHistory() {
+    const auto receipt = store_.Append(Decided("f", {"one", "two"}));
+    history_.AskedToDecide("f");
+    history_.Answered("f", *receipt);
+    history_.AskedToDecide("g");
+  }
+  static AppendRequest Decided(const std::string& id, const std::vector<std::string>& payloads) {
+    AppendRequest request = CommandOf(AppendOf("room-9", payloads), id);
+    core::v1::EventMetadata metadata;
+    metadata.set_command_id(id);
+    request.metadata = metadata.SerializeAsString();
+    return request;
+  }
+  static RecordedEvent AnotherEvent(RecordedEvent event) {
+    event.event_id = DerivedUuid("x", 0);
+    return event;
+  }
+  std::string CheckWith(const std::function<void(FaultyStore&)>& fault) {
+    FaultyStore store(store_.store(), {"a", "b", "c", "d", "e", "f", "g"});
+    fault(store);
+    store.Fit();
+    return history_.Check(store);
+  }
+};
+
+TEST_F(DecidedHistory, FindsNothingWhereAllIsKept) {
+  EXPECT_EQ(CheckWith([](FaultyStore&) {}), "");
+  ASSERT_TRUE(store_.Append(Decided("g", {"three"})).ok());
+  EXPECT_EQ(CheckWith([](FaultyStore&) {}), "");
+}
+
+TEST_F(DecidedHistory, FindsWhatIsLostDecidedTwiceOrTakenApart) {
+  EXPECT_THAT(CheckWith([](FaultyStore& store) {
+                store.events.resize(3);
+                store.commands.erase("f");
+              }),
+              HasSubstr("command f: it was answered and is not there"));
+  EXPECT_THAT(CheckWith([](FaultyStore& store) { store.commands.erase("f"); }),
+              HasSubstr("command f: it was answered and is not there"));
+  EXPECT_THAT(CheckWith([](FaultyStore& store) { store.events.pop_back(); }),
+              HasSubstr("command f: its receipt has another position than its last event"));
+  EXPECT_THAT(CheckWith([](FaultyStore& store) {
+                store.events.push_back(store.events.back());
+                store.events.back().event_id = DerivedUuid("x", 0);
+              }),
+              HasSubstr("command f: its receipt has another position than its last event"));
+  EXPECT_THAT(
+      CheckWith([](FaultyStore& store) { store.commands["f"].receipt.version = Version{7}; }),
+      HasSubstr("command f: it was answered another receipt"));
+}
+
+TEST_F(DecidedHistory, KnowsEventsOfOthersOnlyWhereTheyAreAllowed) {
+  ASSERT_TRUE(store_.Append(AppendOf("room-8", {"of others"})).ok());
+  EXPECT_THAT(CheckWith([](FaultyStore&) {}),
+              HasSubstr("1 events are there that nobody asked for"));
+  history_.AllowOthers();
+  EXPECT_EQ(CheckWith([](FaultyStore&) {}), "");
+  EXPECT_THAT(CheckWith([](FaultyStore& store) { store.commands.erase("a"); }),
+              HasSubstr("command a: it was answered and is not there"));
 }
 
 TEST_F(History, FindsABrokenChain) {
