@@ -173,7 +173,6 @@ ViewStatus StatusOf(ViewSlot& slot, Position head) {
   status.lag_events = std::max<std::int64_t>(0, head.value - slot.checkpoint.value);
   status.parked_events = slot.parked;
   status.duplicates_ignored = slot.duplicates_ignored;
-  const bool near = status.lag_events < static_cast<std::int64_t>(kBatchEventsMax);
   if (!slot.paused_for.ok()) {
     status.state = ViewState::kPaused;
     status.reason = std::string(slot.paused_for.message());
@@ -184,27 +183,34 @@ ViewStatus StatusOf(ViewSlot& slot, Position head) {
   } else if (slot.rebuilding) {
     status.state = ViewState::kRebuilding;
   } else {
-    status.state = slot.served && near ? ViewState::kLive : ViewState::kCatchingUp;
+    status.state = slot.served ? ServedState(status.lag_events) : ViewState::kCatchingUp;
   }
   return status;
 }
 
 }  // namespace
 
+ViewState ServedState(std::int64_t lag_events) {
+  const bool near = lag_events < static_cast<std::int64_t>(kBatchEventsMax);
+  return near ? ViewState::kLive : ViewState::kCatchingUp;
+}
+
+void AddOldestUnapplied(EventStore& log, std::vector<ViewStatus>& views) {
+  for (ViewStatus& view : views) {
+    if (view.lag_events == 0) continue;
+    const auto next = log.ReadAll({.from = view.checkpoint, .events_max = 1});
+    if (!next.ok()) return;  // Each view would wait for a store that is away.
+    if (!next->events.empty()) view.oldest_unapplied = next->events.front().recorded_at;
+  }
+}
+
 std::vector<ViewStatus> Projector::ListViews() {
   const Position head = context_->store.GetHead().position;
   std::vector<ViewStatus> statuses;
-  bool readable = true;  // Else each view would wait for a store that is away.
   for (const auto& slot : slots_) {
-    ViewStatus& status = statuses.emplace_back(StatusOf(*slot, head));
-    AddFiles(*slot, status);
-    if (status.lag_events == 0 || !readable) continue;
-    const auto next = context_->store.ReadAll({.from = status.checkpoint, .events_max = 1});
-    readable = next.ok();
-    if (next.ok() && !next->events.empty()) {
-      status.oldest_unapplied = next->events.front().recorded_at;
-    }
+    AddFiles(*slot, statuses.emplace_back(StatusOf(*slot, head)));
   }
+  AddOldestUnapplied(context_->store, statuses);
   std::sort(statuses.begin(), statuses.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return statuses;

@@ -30,6 +30,7 @@ enum class ViewState {
   kStopped,     // It stays at its checkpoint, because of `reason`.
   kRebuilding,  // As kCatchingUp or kLive, and another generation is built beside it.
   kPaused,      // It stays at its checkpoint, because an operator said so.
+  kServed,      // Served by a process that cannot see the log: whether it is behind is not known.
 };
 
 struct ViewStatus {
@@ -39,7 +40,8 @@ struct ViewStatus {
   ViewState state = ViewState::kCatchingUp;
   Position checkpoint;
   std::int64_t lag_events = 0;
-  std::string reason;  // With the position of the event; "" unless stopped or paused.
+  bool lag_unknown = false;  // The process cannot see the log.
+  std::string reason;        // With the position of the event; "" unless stopped or paused.
   std::int64_t duplicates_ignored = 0;
   absl::Time oldest_unapplied = absl::InfiniteFuture();  // When it was recorded; of lag_events > 0.
   std::int64_t bytes = 0;                                // Of the served file on the disk.
@@ -47,6 +49,12 @@ struct ViewStatus {
   std::vector<std::int64_t> other_generations;  // That NewSwitch can serve.
   std::int64_t previous_generation = 0;         // That NewRollback serves; 0: none.
 };
+
+// Of a view that is served and goes on: kLive or kCatchingUp.
+ViewState ServedState(std::int64_t lag_events);
+// When the first of the events that each view lags behind was recorded; no time where the log
+// cannot be read.
+void AddOldestUnapplied(EventStore& log, std::vector<ViewStatus>& views);
 
 // Runs every view of the registry, each by itself: a slow or stopped one delays no other. A view
 // whose version has no served file yet is built, and served once it has reached the head that the

@@ -194,9 +194,13 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
   if (compares_) {
     const auto done = Compare();
     if (!done.ok()) return done.status();
+    RebuildProgress comparing = compared_;
+    comparing.done = so_far.done;
+    comparing.total = so_far.total;
+    comparing.comparing = comparison_ != nullptr;
     if (*done) EndComparison();
     if (*done && action_ == RebuildAction::kVerify) return FinishedAt(runner_->checkpoint());
-    return so_far;
+    return comparing;
   }
   const bool follows = action_ == RebuildAction::kSwitch || action_ == RebuildAction::kPrepare;
   if (follows && !durable_) {
@@ -209,25 +213,34 @@ absl::StatusOr<RebuildProgress> Rebuild::Step() {
   return Finish();
 }
 
+absl::StatusOr<bool> Rebuild::CompareRows() {
+  if (snapshot_ == nullptr) {
+    LEFTFOLD_RETURN_IF_ERROR(BeginToCompare());
+    return false;  // Now it is folded to where that is.
+  }
+  if (comparison_ == nullptr) {
+    LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*snapshot_, true));
+    comparison_ = std::make_unique<sql::ContentReader>(snapshot_.get(), runner_->connection());
+  }
+  if (!counted_) {
+    const auto counted = comparison_->Count(kCountRowsMax);
+    if (!counted.ok()) return counted;
+    counted_ = *counted;
+    compared_.rows_to_compare = comparison_->rows_counted();
+    return false;
+  }
+  const auto through = comparison_->Step(kCompareRowsMax);
+  compared_.compared_rows = comparison_->rows_read();
+  if (!through.ok() || !*through) return through;
+  compared_.difference = comparison_->difference();
+  compared_.equal = compared_.difference.empty();
+  compared_.content_hash = comparison_->Hash();
+  Reach(KillPoint::kRebuildCompared, slot_->view.name);
+  return true;
+}
+
 absl::StatusOr<bool> Rebuild::Compare() {
-  const auto compare = [this]() -> absl::StatusOr<bool> {
-    if (snapshot_ == nullptr) {
-      LEFTFOLD_RETURN_IF_ERROR(BeginToCompare());
-      return false;  // Now it is folded to where that is.
-    }
-    if (comparison_ == nullptr) {
-      LEFTFOLD_RETURN_IF_ERROR(TakeDecisions(*snapshot_, true));
-      comparison_ = std::make_unique<sql::ContentReader>(snapshot_.get(), runner_->connection());
-    }
-    const auto through = comparison_->Step(kCompareRowsMax);
-    if (!through.ok() || !*through) return through;
-    compared_.difference = comparison_->difference();
-    compared_.equal = compared_.difference.empty();
-    compared_.content_hash = comparison_->Hash();
-    Reach(KillPoint::kRebuildCompared, slot_->view.name);
-    return true;
-  };
-  auto done = compare();
+  auto done = CompareRows();
   if (done.ok() || action_ == RebuildAction::kVerify) return done;
   // A switch is what mends a file that cannot be read.
   compared_ = {.not_compared = std::string(done.status().message())};

@@ -25,6 +25,10 @@ enum class RebuildAction {
 struct RebuildProgress {
   std::int64_t done = 0;   // Events folded.
   std::int64_t total = 0;  // Events to fold; grows while others write.
+  // Its rows are being compared with those of the view that is served.
+  bool comparing = false;
+  std::int64_t compared_rows = 0;
+  std::int64_t rows_to_compare = 0;  // Grows while they are counted, before any is compared.
   bool finished = false;
   // The rest once finished.
   Position position = kBeforeFirst;
@@ -39,8 +43,9 @@ struct RebuildProgress {
   std::string file = "";  // Of kKeep; nobody removes it but its owner.
 };
 
-// Rows that one step compares at the most.
+// Rows that one step compares, or counts, at the most.
 inline constexpr std::int64_t kCompareRowsMax = 10'000;
+inline constexpr std::int64_t kCountRowsMax = 10 * kCompareRowsMax;
 
 // Builds a new generation of a view beside the one that is served, or lets an old one catch up. The
 // caller steps it; while it folds and compares it holds nothing of the live view, which pauses
@@ -91,6 +96,7 @@ class Rebuild {
   absl::Status FoldTo(Position position);
   // One step of the comparison; true when it is done, or there is nothing to compare with.
   absl::StatusOr<bool> Compare();
+  absl::StatusOr<bool> CompareRows();
   absl::Status BeginToCompare();
   void EndComparison();
   absl::StatusOr<RebuildProgress> Finish();
@@ -113,6 +119,7 @@ class Rebuild {
   bool compares_ = false;                      // It is to compare, or is just comparing.
   std::unique_ptr<sql::Connection> snapshot_;  // Of the live view, in a transaction.
   std::unique_ptr<sql::ContentReader> comparison_;
+  bool counted_ = false;      // What it is to read.
   RebuildProgress compared_;  // What is known of the comparison.
   bool durable_ = false;
   bool keep_file_ = false;

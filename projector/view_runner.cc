@@ -149,15 +149,18 @@ ViewRunner::Progress ViewRunner::CloseGap() {
 
 ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked,
                                       const Clock* clock) {
+  std::optional<Until> until;
+  if (clock != nullptr) until.emplace(Until{*clock, clock->Now() + kBatchTimeMax});
   while (true) {
-    Attempt attempt = FoldTransaction(events, linked, clock);
+    Attempt attempt = FoldTransaction(events, linked, until ? &*until : nullptr);
     if (attempt.status.ok()) return Progress::kFolded;
     if (attempt.can_be_parked && view_.on_poison == Poison::kParkStream) {
       const std::size_t passed = *attempt.culprit + 1;
       attempt = FoldTransaction(events.first(passed), linked, nullptr, &attempt.status);
       events = events.subspan(passed);
       linked -= std::min(linked, passed);
-      if (attempt.status.ok() && events.empty()) return Progress::kFolded;
+      const bool ends = events.empty() || (until && until->Passed());
+      if (attempt.status.ok() && ends) return Progress::kFolded;
       if (attempt.status.ok()) continue;
     } else if (attempt.culprit.value_or(0) > 0) {
       // What came before the event that cannot be folded counts.
@@ -169,16 +172,15 @@ ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std
 }
 
 ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
-                                                std::size_t linked, const Clock* clock,
+                                                std::size_t linked, const Until* until,
                                                 const absl::Status* poison) {
-  const absl::Time begun = clock != nullptr ? clock->Now() : absl::Time();
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
   parking_.clear();
   took_some_ = false;
   Attempt attempt{connection_->Begin(), std::nullopt};
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
-    if (i > 0 && clock != nullptr && clock->Now() - begun >= kBatchTimeMax) break;
+    if (i > 0 && until != nullptr && until->Passed()) break;
     const RecordedEvent& event = events[i];
     if (i == 0 || i >= linked) attempt.status = CheckFollows({next.position, next.chain}, event);
     if (attempt.status.ok()) {

@@ -29,7 +29,8 @@ inline constexpr std::size_t kBatchEventsMax = 5'000;
 inline constexpr std::size_t kBuildBatchEventsMax = 10'000;
 inline constexpr std::size_t kBatchBytesMax = 16 << 20;
 // How long a live transaction folds; what is left of the batch is the next one's. A slow view tells
-// of what it has folded at least so often, gives its thread to the others, and ends soon.
+// of what it has folded at least so often, gives its thread to the others, and ends soon. What was
+// folded before an event that is parked is folded again, for at most as long.
 inline constexpr absl::Duration kBatchTimeMax = absl::Milliseconds(100);
 // Events beyond a gap that wait for it to be closed; more are dropped, for the store has them.
 inline constexpr std::size_t kHeldBackMax = 10'000;
@@ -127,16 +128,23 @@ class ViewRunner {
     bool can_be_parked = false;
   };
 
+  // When live events are to be committed; those that are left are the next step's.
+  struct Until {
+    const Clock& clock;
+    absl::Time end;
+    bool Passed() const { return clock.Now() >= end; }
+  };
+
   ViewRunner(const ViewEntry& view, EventStore& store, std::string path, Mode mode)
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
   // Takes checkpoint and parking from the file.
   absl::Status ReadProgress();
   // So many events from the first on are known to follow one another (see BatchReader).
   Progress Fold(std::span<const RecordedEvent> events, std::size_t linked, const Clock* clock);
-  // The last event is parked for `poison`, if that is given, instead of folded. With a clock it may
-  // fold the first events only.
+  // The last event is parked for `poison`, if that is given, instead of folded. With a time it may
+  // fold the first events only, but one at the least.
   Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked,
-                          const Clock* clock, const absl::Status* poison = nullptr);
+                          const Until* until, const absl::Status* poison = nullptr);
   absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, bool& refused);
   absl::Status Park(const RecordedEvent& event, std::string_view reason);
   bool IsSkipped(const RecordedEvent& event) const;

@@ -84,10 +84,22 @@ ViewSlot::Turn ViewSlot::OpenAgain(EventStore& store) {
     TellIfPaused();
     return {Turn::Next::kStep};
   }
+  if (TellsOfAStoreAway(opened)) {
+    MutexLock lock(status_mu);
+    stopped = opened;
+    log_is_away = true;
+    return {Turn::Next::kStep, kStoreAwayDelay};
+  }
   Tell(opened);
-  if (opens_again) return {Turn::Next::kStep, kResumeDelay};
-  resting = true;
-  return {};
+  return opens_again ? Turn{Turn::Next::kStep, kResumeDelay} : StayFor(opened);
+}
+
+ViewSlot::Turn ViewSlot::StayFor(const absl::Status& reason) {
+  RecordStopped(reason);
+  resting = recorded == reason;
+  unrecorded = resting ? absl::OkStatus() : reason;
+  if (resting) return {};
+  return {Turn::Next::kStep, kResumeDelay};
 }
 
 absl::Status ViewSlot::OpenFile(EventStore& store) {
@@ -162,6 +174,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
     resting = true;
     return {};
   }
+  if (!unrecorded.ok()) return StayFor(unrecorded);
   if (runner == nullptr) {
     if (opens_again) return OpenAgain(store);
     resting = true;
@@ -178,7 +191,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
       Tell(begun);
       return {Turn::Next::kStep, kResumeDelay};
     }
-  } else if (progress == ViewRunner::Progress::kFolded) {
+  } else if (progress == ViewRunner::Progress::kFolded || CountsAsStopped()) {
     Publish();
   }
   RecordStopped(absl::OkStatus());
@@ -209,13 +222,15 @@ ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {
     if (begun.ok()) return {Turn::Next::kStep};
     Tell(begun);
     opens_again = MayPass(begun);
-    if (opens_again) return {Turn::Next::kStep, kResumeDelay};
-    resting = true;
-    return {};
+    return opens_again ? Turn{Turn::Next::kStep, kResumeDelay} : StayFor(begun);
   }
   if (MayPass(runner->stopped())) return {Turn::Next::kStep, kResumeDelay};
-  resting = true;
-  return {};
+  return StayFor(runner->stopped());
+}
+
+bool ViewSlot::CountsAsStopped() {
+  MutexLock lock(status_mu);
+  return !stopped.ok();
 }
 
 void ViewSlot::Tell(const absl::Status& reason) {
@@ -232,8 +247,9 @@ void ViewSlot::Tell(const absl::Status& reason) {
 }
 
 void ViewSlot::RecordStopped(const absl::Status& reason) {
+  if (reason.ok()) unrecorded = reason;
   if (recorded == reason) return;
-  // A disk that is full does not take it; it is tried again with the next reason.
+  // A disk that is full does not take it: it is tried again.
   const absl::Status written = sql::WriteStopped(views, view.name, view.version, reason);
   recorded = written.ok() ? std::optional(reason) : std::nullopt;
 }

@@ -31,7 +31,8 @@ inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
 inline constexpr absl::Duration kBatchRestOthers = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
-// After this a view that stopped for lack of space, or of the store, tries again.
+// After this a view that stopped for lack of space, or of the store, tries again; and to write
+// down why it has stopped.
 inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);
 // After this a view whose store is away for the moment asks it again. It has not stopped: it is
 // behind, and its listener is told nothing.
@@ -69,6 +70,8 @@ struct ViewSlot {
   std::string told ABSL_GUARDED_BY(mu);          // The reason that was last printed.
   // What the folder says of why it stays where it is; not known at first.
   std::optional<absl::Status> recorded ABSL_GUARDED_BY(mu);
+  // Why it stays where it is for good, where the folder could not be told.
+  absl::Status unrecorded ABSL_GUARDED_BY(mu);
 
   // Who waits for events that are in the log ends a rest, without waiting for a fold: of the view's
   // task and of who hurries it, who takes the number out runs it.
@@ -136,7 +139,10 @@ struct ViewSlot {
   absl::Status BeginServing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn OpenAgain(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   Turn AfterStop(EventStore& store) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  // It goes on when somebody says so; until then the folder is told, where it was not.
+  Turn StayFor(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void Tell(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
+  bool CountsAsStopped();
   // For processes that only read; OK: it goes on.
   void RecordStopped(const absl::Status& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   void TellIfPaused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);

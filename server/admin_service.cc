@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
+#include <tuple>
 #include <utility>
 
 #include "core/page.h"
@@ -25,6 +27,8 @@ admin::v1::ViewStatus::State ToProto(ViewState state) {
       return admin::v1::ViewStatus::STATE_REBUILDING;
     case ViewState::kPaused:
       return admin::v1::ViewStatus::STATE_PAUSED;
+    case ViewState::kServed:
+      return admin::v1::ViewStatus::STATE_SERVED;
   }
   return admin::v1::ViewStatus::STATE_UNSPECIFIED;
 }
@@ -45,12 +49,24 @@ absl::StatusOr<RebuildAction> ActionOf(const admin::v1::RebuildViewRequest& requ
   return violations.ToStatus();
 }
 
+// Of RebuildView and VerifyView.
+template <class Response>
+void AddComparison(const RebuildProgress& progress, Response& response) {
+  if (!progress.finished) {
+    response.set_phase(progress.comparing ? admin::v1::REBUILD_PHASE_COMPARING
+                                          : admin::v1::REBUILD_PHASE_FOLDING);
+  }
+  response.set_compared_rows(progress.compared_rows);
+  response.set_rows_to_compare(progress.rows_to_compare);
+}
+
 // Of RebuildView, VerifyView, SwitchView and RollbackView.
 template <class Response>
 Response ToProto(const RebuildProgress& progress) {
   Response response;
   response.set_done(progress.done);
   response.set_total(progress.total);
+  if constexpr (requires { response.phase(); }) AddComparison(progress, response);
   if (!progress.finished) return response;
   auto* outcome = response.mutable_outcome();
   outcome->set_position(progress.position.value);
@@ -112,6 +128,7 @@ grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::List
     view->set_state(ToProto(status.state));
     view->set_checkpoint(status.checkpoint.value);
     view->set_lag_events(status.lag_events);
+    view->set_lag_unknown(status.lag_unknown);
     view->set_reason(status.reason);
     view->set_duplicates_ignored(status.duplicates_ignored);
     if (status.oldest_unapplied < absl::InfiniteFuture()) {
@@ -170,15 +187,16 @@ grpc::Status AdminService::Run(grpc::ServerContext& context,
                                absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
                                grpc::ServerWriter<Response>& writer) {
   if (!rebuild.ok()) return ToOperator(rebuild.status());
-  std::int64_t told = -1;
+  std::optional<std::tuple<std::int64_t, bool, std::int64_t, std::int64_t>> told;
   while (true) {
     if (context.IsCancelled())
       return grpc::Status(grpc::StatusCode::CANCELLED, "the rebuild is abandoned");
     if (stopping_) return rpc::ToGrpc(ServerStopping());
     const auto progress = (*rebuild)->Step();
     if (!progress.ok()) return ToOperator(progress.status());
-    // A comparison is many steps at one place.
-    if (std::exchange(told, progress->done) == progress->done && !progress->finished) continue;
+    const std::tuple now(progress->done, progress->comparing, progress->compared_rows,
+                         progress->rows_to_compare);
+    if (std::exchange(told, now) == now && !progress->finished) continue;
     if (!writer.Write(ToProto<Response>(*progress)))
       return grpc::Status(grpc::StatusCode::CANCELLED, "the client is gone");
     if (progress->finished) return grpc::Status::OK;
@@ -230,6 +248,9 @@ grpc::Status AdminService::RetryParked(grpc::ServerContext*,
                                        admin::v1::RetryParkedResponse* response) {
   const auto projector = GetProjector();
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
+  Violations violations;
+  if (request->stream().empty()) violations.Add("stream", "must be given");
+  if (!violations.empty()) return rpc::ToGrpc(violations.ToStatus());
   const auto retried = (*projector)->RetryParked(request->view(), request->stream());
   if (!retried.ok()) return ToOperator(retried.status());
   response->set_folded(retried->folded);

@@ -411,7 +411,7 @@ absl::Status App::Implementation::StartInbound() {
 std::vector<ViewStatus> App::Implementation::ListViews() {
   if (Projector* projector = projecting_now_; projector != nullptr) return projector->ListViews();
   if (view_pool_ == nullptr) return {};
-  return ListServedViews(registry_, *view_pool_, views());
+  return ListServedViews(registry_, *view_pool_, views(), log_now_);
 }
 
 absl::Status App::Implementation::StartAdmin() {

@@ -42,11 +42,9 @@ constexpr std::array<const char*, rpc::kStatusCodes> kCodeNames = {
     "DATA_LOSS", "UNAUTHENTICATED"};
 
 constexpr std::pair<ViewState, const char*> kViewStates[] = {
-    {ViewState::kCatchingUp, "catching_up"},
-    {ViewState::kLive, "live"},
-    {ViewState::kStopped, "stopped"},
-    {ViewState::kRebuilding, "rebuilding"},
-    {ViewState::kPaused, "paused"}};
+    {ViewState::kCatchingUp, "catching_up"}, {ViewState::kLive, "live"},
+    {ViewState::kStopped, "stopped"},        {ViewState::kRebuilding, "rebuilding"},
+    {ViewState::kPaused, "paused"},          {ViewState::kServed, "served"}};
 
 constexpr std::pair<ReactorState, const char*> kReactorStates[] = {
     {ReactorState::kCatchingUp, "catching_up"},
@@ -119,8 +117,11 @@ void AddLog(const MetricSources& sources, Families& out) {
   out.Gauge("leftfold_log_position", "Position of the last event of the log.",
             static_cast<double>(sources.store->GetHead().position.value));
   out.Gauge("leftfold_log_file_bytes", "Size of the log's file.", BytesOf(events));
-  out.Gauge("leftfold_log_wal_bytes", "Size of the log's write-ahead file.",
-            BytesOf(events + "-wal"));
+  for (const char* file : {"events", "index", "snapshots"}) {
+    out.Gauge("leftfold_log_wal_bytes",
+              "Size of the write-ahead files of the log, its index and its snapshots.",
+              BytesOf(fmt::format("{}/log/{}.db-wal", sources.data, file)), {{"file", file}});
+  }
   const LogMetrics* log = sources.store->metrics();
   if (log == nullptr) return;
   out.Count("leftfold_log_events_total", "Events that were appended.",
@@ -217,6 +218,10 @@ void AddReactors(const MetricSources& sources, Families& out) {
                 "Deliveries that will be made, are being made, and wait for an operator.",
                 static_cast<double>(rows), with("state", state));
     }
+    const std::string file = fmt::format("{}/reactors/{}.db", sources.data, reactor.name);
+    out.Gauge("leftfold_reactor_file_bytes", "Size of the reactor's file.", BytesOf(file), labels);
+    out.Gauge("leftfold_reactor_wal_bytes", "Size of the reactor's write-ahead file.",
+              BytesOf(file + "-wal"), labels);
     out.Gauge("leftfold_reactor_timers", "Timers that wait for their time.",
               static_cast<double>(reactor.timers), labels);
     for (const auto& [outcome, count] :

@@ -10,11 +10,11 @@
 
 namespace leftfold {
 
-// What a process that reads serves, for operators, in the order of names: the log is not there, so
-// nothing is known of what a view lags behind, and one that is served counts as live. `views` is
-// the folder of all views.
+// What a process that reads serves, for operators, in the order of names, as its files tell. What a
+// view lags behind is known only where the process has the log, for another role; else `log` is
+// nullptr. `views` is the folder of all views.
 std::vector<ViewStatus> ListServedViews(const Registry& registry, const read_api::ViewPool& pool,
-                                        const std::string& views);
+                                        const std::string& views, EventStore* log);
 
 }  // namespace leftfold
 #endif  // SERVER_SERVED_VIEWS_H_

@@ -35,7 +35,7 @@ std::string ProgressBar::Line() const {
   const double seconds = absl::ToDoubleSeconds(clock_.Now() - start_);
   const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
   const double left = rate > 0 ? static_cast<double>(total_ - done_) / rate : 0;
-  return fmt::format("{} [{}{}] {}/{} {:.0f} events/s {:.0f}s left", title_,
+  return fmt::format("{} [{}{}] {}/{} {:.0f}/s {:.0f}s left", title_,
                      std::string(static_cast<std::size_t>(full), '#'),
                      std::string(static_cast<std::size_t>(kBarWidth - full), '-'), done_, total_,
                      rate, left);

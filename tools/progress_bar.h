@@ -11,9 +11,9 @@
 
 namespace leftfold::tools {
 
-// "room_directory [#####-----] 5000/10000 12000 events/s 0s left": on a terminal one line that is
-// written over, at most ten times a second; elsewhere plain lines, at most one a second, and the
-// last. The rate is that since the construction. Not thread-safe.
+// "room_directory [#####-----] 5000/10000 12000/s 0s left": on a terminal one line that is written
+// over, at most ten times a second; elsewhere plain lines, at most one a second, and the last. The
+// rate is that since the construction. Not thread-safe.
 class ProgressBar {
  public:
   // Clock and file must outlive it.

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/log.h"
@@ -44,7 +46,37 @@ admin::v1::RebuildViewRequest::Action ToProto(RebuildAction action) {
   return admin::v1::RebuildViewRequest::ACTION_UNSPECIFIED;
 }
 
-using ShowProgress = std::function<void(std::int64_t done, std::int64_t total)>;
+using ShowProgress = std::function<void(const RebuildProgress&)>;
+
+// A bar of the events that are folded, then one of the rows that are compared.
+class RebuildBars {
+ public:
+  explicit RebuildBars(const std::string& view) : view_(view) { Begin(view); }
+
+  void Show(const RebuildProgress& progress) {
+    const bool compares = progress.comparing && progress.rows_to_compare > 0;
+    if (compares && !std::exchange(compares_, true)) {
+      bar_->Finish();
+      Begin(view_ + ", rows compared");
+    }
+    if (!compares_) {
+      bar_->Show(progress.done, progress.total);
+    } else if (progress.rows_to_compare > 0) {
+      bar_->Show(progress.compared_rows, progress.rows_to_compare);
+    }
+  }
+  void Finish() { bar_->Finish(); }
+
+ private:
+  void Begin(const std::string& title) {
+    bar_.reset();  // Ends its line.
+    bar_.emplace(title, clock_, stdout, isatty(STDOUT_FILENO) == 1);
+  }
+  const std::string view_;
+  SystemClock clock_;
+  bool compares_ = false;
+  std::optional<ProgressBar> bar_;
+};
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return {static_cast<absl::StatusCode>(status.error_code()), status.error_message()};
@@ -62,7 +94,12 @@ absl::StatusOr<RebuildProgress> ByServer(admin::v1::AdminService::Stub& stub,
   admin::v1::RebuildViewResponse response;
   RebuildProgress result;
   while (reader->Read(&response)) {
-    show(response.done(), response.total());
+    result.done = response.done();
+    result.total = response.total();
+    result.comparing = response.phase() == admin::v1::REBUILD_PHASE_COMPARING;
+    result.compared_rows = response.compared_rows();
+    result.rows_to_compare = response.rows_to_compare();
+    show(result);
     if (!response.has_outcome()) continue;
     const auto& outcome = response.outcome();
     result.finished = true;
@@ -89,7 +126,7 @@ absl::StatusOr<RebuildProgress> ToTheEnd(absl::StatusOr<std::unique_ptr<Rebuild>
   while (true) {
     auto progress = (*rebuild)->Step();
     if (!progress.ok()) return progress;
-    show(progress->done, progress->total);
+    show(*progress);
     if (progress->finished) return progress;
   }
 }
@@ -132,14 +169,13 @@ int Report(const std::string& view, const ReplayOptions& options,
 int ForEach(const std::vector<std::string>& views, const ReplayOptions& options,
             const std::function<absl::StatusOr<RebuildProgress>(const std::string&,
                                                                 const ShowProgress&)>& rebuild) {
-  const SystemClock clock;
   int worst = 0;
   for (const std::string& view : views) {
     absl::StatusOr<RebuildProgress> result;
     {
-      ProgressBar bar(view, clock, stdout, isatty(STDOUT_FILENO) == 1);
-      result = rebuild(view, [&](std::int64_t done, std::int64_t total) { bar.Show(done, total); });
-      if (result.ok()) bar.Finish();
+      RebuildBars bars(view);
+      result = rebuild(view, [&](const RebuildProgress& progress) { bars.Show(progress); });
+      if (result.ok()) bars.Finish();
     }
     worst = std::max(worst, Report(view, options, result));
   }

@@ -30,9 +30,12 @@ int Views(const std::string& data) {
   for (const auto& view : response.views()) {
     const std::string state =
         admin::v1::ViewStatus::State_Name(view.state()).substr(std::string_view("STATE_").size());
-    Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8} {:>10.1f} {:>7} {:>10}  {}\n", view.name(),
-          view.version(), view.generation(), state, view.checkpoint(), view.lag_events(),
-          view.lag_seconds(), view.parked_events(), view.bytes() / 1024, view.reason());
+    const bool known = !view.lag_unknown();
+    Print("{:<28} {:>7} {:>10} {:<12} {:>12} {:>8} {:>10} {:>7} {:>10}  {}\n", view.name(),
+          view.version(), view.generation(), state, view.checkpoint(),
+          known ? fmt::to_string(view.lag_events()) : "?",
+          known ? fmt::format("{:.1f}", view.lag_seconds()) : "?", view.parked_events(),
+          view.bytes() / 1024, view.reason());
   }
   return 0;
 }

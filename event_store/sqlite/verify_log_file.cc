@@ -64,7 +64,10 @@ class Verification {
         extent_(extent),
         options_(options),
         events_(extent.store_id),
-        index_(folder, reader, extent, options.at_rest) {}
+        index_(folder, reader, extent,
+               {.at_rest = options.at_rest,
+                .progress = options.index_progress,
+                .long_read = options.long_read}) {}
 
   absl::Status Run() {
     if (options_.progress) options_.progress(0, extent_.head.position.value);
@@ -82,7 +85,7 @@ class Verification {
     if (options_.at_rest) LEFTFOLD_RETURN_IF_ERROR(CheckAtRest());
     return index_.Finish();
   }
-  const absl::Status& index_fault() const { return index_.fault(); }
+  const IndexChecker& index() const { return index_; }
 
  private:
   absl::Status Add(const RecordedEvent& event) {
@@ -185,11 +188,13 @@ class Verification {
 
   absl::Status CheckAtRest() {
     sql::Connection& connection = reader_.connection();
+    if (options_.long_read) options_.long_read("command ids");
     LEFTFOLD_RETURN_IF_ERROR(NoneOf(connection,
                                     "SELECT command_id || ' (numbers ' || min(number) || ' and ' "
                                     "|| max(number) || ')' FROM commands "
                                     "GROUP BY command_id HAVING count(*) > 1 LIMIT 1",
                                     "there are two records of command"));
+    if (options_.long_read) options_.long_read("pages of the log");
     return NoneOf(connection,
                   "SELECT integrity_check FROM pragma_integrity_check(1) WHERE integrity_check <> "
                   "'ok'",
@@ -216,7 +221,8 @@ absl::StatusOr<VerifiedLog> VerifyLogFile(const std::string& folder,
   if (!extent.ok()) return extent.status();
   Verification verification(folder, **reader, *extent, options);
   LEFTFOLD_RETURN_IF_ERROR(verification.Run());
-  return VerifiedLog{*std::move(extent), verification.index_fault()};
+  const IndexChecker& index = verification.index();
+  return VerifiedLog{*std::move(extent), index.status(), index.is_there(), index.position()};
 }
 
 }  // namespace leftfold

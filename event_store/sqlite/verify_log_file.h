@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "core/event.h"
 #include "event_store/sqlite/log_file.h"
@@ -19,15 +20,23 @@ struct VerifyLogFileOptions {
   bool at_rest = true;
   // What else must be true of an event; nullptr: nothing.
   std::function<absl::Status(const RecordedEvent&)> payload = nullptr;
-  // At the start and after each page.
+  // Of the log's events: at the start and after each page.
   std::function<void(std::int64_t done, std::int64_t total)> progress = nullptr;
+  // Of the rows of the index, which are counted after that.
+  std::function<void(std::int64_t done, std::int64_t total)> index_progress = nullptr;
+  // Before each read, of what it names, that says nothing until its end.
+  std::function<void(std::string_view what)> long_read = nullptr;
 };
 
 // What was found of a log without a fault.
 struct VerifiedLog {
   LogExtent extent;
-  // Of index.db, which can be made again from the log: DATA_LOSS with its first fault.
+  // Of index.db, which can be made again from the log. DATA_LOSS: its first fault. Other errors: it
+  // could not be read, and was not compared to its end.
   absl::Status index;
+  bool has_index = false;
+  // Up to where it was compared with the log: how far it reaches, and not beyond the extent.
+  Position index_position;
 };
 
 // Checks a log's file as far as it reaches at the start, whatever its state:

@@ -72,9 +72,9 @@ void WalkIds(sql::Connection& index, const Visit& visit) {
 }  // namespace
 
 IndexChecker::IndexChecker(const std::string& folder, LogFileReader& log, const LogExtent& extent,
-                           bool at_rest)
+                           Options options)
     : log_(log),
-      at_rest_(at_rest),
+      options_(std::move(options)),
       position_(extent.head.position),
       command_(extent.command_number) {
   Start(folder);
@@ -82,10 +82,9 @@ IndexChecker::IndexChecker(const std::string& folder, LogFileReader& log, const 
 
 // What is wrong with the file itself comes first: then it does not say what its rows are.
 void IndexChecker::Fault(std::string what) {
-  if (!fault_.ok()) return;
-  if (index_ != nullptr && !index_->status().ok())
-    what = std::string(ToStd(index_->status().message()));
-  fault_ = Error(absl::StatusCode::kDataLoss, "{}", what);
+  if (!status_.ok()) return;
+  const bool readable = index_ == nullptr || index_->status().ok();
+  status_ = readable ? Error(absl::StatusCode::kDataLoss, "{}", what) : index_->status();
 }
 
 void IndexChecker::TakeStatus() {
@@ -95,10 +94,18 @@ void IndexChecker::TakeStatus() {
 void IndexChecker::Start(const std::string& folder) {
   const std::string path = folder + "/index.db";
   std::error_code error;
-  if (!std::filesystem::exists(path, error)) return;
+  there_ = std::filesystem::exists(path, error);
+  position_ = there_ ? position_ : kBeforeFirst;
+  if (!there_) return;
   auto opened = sql::Connection::Open(path, {.application_id = kIndexApplicationId});
-  if (!opened.ok()) return Fault(std::string(ToStd(opened.status().message())));
+  status_ = opened.status();
+  if (!status_.ok()) return;
   index_ = *std::move(opened);
+  for (const char* table : {"progress", "stream_events", "postings", "command_ids"}) {
+    const std::int64_t tables =
+        index_->Value(fmt::format("SELECT count(*) FROM sqlite_schema WHERE name = '{}'", table));
+    if (tables == 0) return Fault(fmt::format("there is no such table: {}", table));
+  }
   const IndexProgress progress = ReadIndexProgress(*index_);
   if (!index_->status().ok()) return TakeStatus();
   const auto chain = log_.ChainAt(progress.position);
@@ -193,7 +200,8 @@ absl::Status IndexChecker::Finish() {
   if (done()) return absl::OkStatus();
   CheckCommands();
   if (!done()) LEFTFOLD_RETURN_IF_ERROR(CheckSurplus());
-  if (!at_rest_ || done()) return absl::OkStatus();
+  if (!options_.at_rest || done()) return absl::OkStatus();
+  if (options_.long_read) options_.long_read("pages of the index");
   {
     Rows rows(
         index_->Prepare("SELECT integrity_check FROM pragma_integrity_check(1) "
@@ -209,20 +217,26 @@ absl::Status IndexChecker::Finish() {
 absl::Status IndexChecker::CheckSurplus() {
   std::int64_t places = 0, postings = 0, ids = 0;
   const auto counts = [this](std::int64_t at, std::int64_t through) {
-    return at_rest_ || at <= through;
+    return options_.at_rest || at <= through;
   };
-  WalkPlaces(*index_, [&](auto, auto, std::int64_t position) {
-    places += counts(position, position_.value) ? 1 : 0;
+  const std::int64_t total = position_.value + postings_expected_ + command_;
+  std::int64_t walked = 0;
+  const auto count = [&](std::int64_t& rows, std::int64_t at, std::int64_t through) {
+    rows += counts(at, through) ? 1 : 0;
+    const bool page_ends = ++walked % kIndexPageRows == 0;
+    if (page_ends && options_.progress) options_.progress(std::min(walked, total), total);
     return true;
+  };
+  if (options_.progress) options_.progress(0, total);
+  WalkPlaces(*index_, [&](auto, auto, std::int64_t position) {
+    return count(places, position, position_.value);
   });
   WalkPostings(*index_, [&](auto, std::int64_t position) {
-    postings += counts(position, position_.value) ? 1 : 0;
-    return true;
+    return count(postings, position, position_.value);
   });
-  WalkIds(*index_, [&](const std::string&, std::int64_t number) {
-    ids += counts(number, command_) ? 1 : 0;
-    return true;
-  });
+  WalkIds(*index_,
+          [&](const std::string&, std::int64_t number) { return count(ids, number, command_); });
+  if (options_.progress) options_.progress(total, total);
   TakeStatus();
   absl::StatusOr<std::string> found = std::string();
   const auto go_on = [&] { return found.ok() && found->empty(); };

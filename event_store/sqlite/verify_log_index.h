@@ -4,8 +4,10 @@
 #include <absl/status/status.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,13 +22,19 @@ namespace leftfold {
 // and no row leads to anything else. Needs memory for one page. Not thread-safe.
 //
 // A fault of the index is no fault of the log: the first one is kept, and then nothing more is
-// looked at. What the calls return is that the log could not be read.
+// looked at; so is that it cannot be read. What the calls return is that the log could not be read.
 class IndexChecker {
  public:
+  struct Options {
+    bool at_rest = true;  // Else rows of what came after the start are left alone.
+    // Of its rows, while Finish counts them; and before a read that says nothing until its end.
+    std::function<void(std::int64_t done, std::int64_t total)> progress;
+    std::function<void(std::string_view what)> long_read;
+  };
   // Where there is no file, nothing is checked. `log` and `extent`, how far it reaches, must
-  // outlive it. Beside a writer, rows of what came after the start are left alone.
+  // outlive it.
   IndexChecker(const std::string& folder, LogFileReader& log, const LogExtent& extent,
-               bool at_rest);
+               Options options);
 
   // In the order of WalkLog; EndPage after each of its pages.
   void Add(const RecordedEvent& event);
@@ -35,12 +43,15 @@ class IndexChecker {
   // After the last page: what is left, and rows that lead to nothing.
   absl::Status Finish();
 
-  // DATA_LOSS that names position or key, and says what to do.
-  const absl::Status& fault() const { return fault_; }
+  bool is_there() const { return there_; }
+  // Up to where it is compared.
+  Position position() const { return position_; }
+  // DATA_LOSS that names position or key; another error when the file could not be read.
+  const absl::Status& status() const { return status_; }
 
  private:
   void Start(const std::string& folder);
-  bool done() const { return index_ == nullptr || !fault_.ok(); }
+  bool done() const { return index_ == nullptr || !status_.ok(); }
   void Fault(std::string what);
   // Keeps what went wrong with the file itself.
   void TakeStatus();
@@ -54,9 +65,10 @@ class IndexChecker {
   absl::StatusOr<std::string> CommandFault(const std::string& id, std::int64_t number);
 
   LogFileReader& log_;
-  const bool at_rest_;
+  const Options options_;
+  bool there_ = false;
   std::unique_ptr<sql::Connection> index_;
-  absl::Status fault_;
+  absl::Status status_;
   // How far the file reaches, and not beyond the extent.
   Position position_;
   std::int64_t command_ = 0;

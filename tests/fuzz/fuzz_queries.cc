@@ -44,20 +44,7 @@ std::vector<Choice> Choices() {
   return choices;
 }
 
-class Sink final : public read_api::WatchSink {
- public:
-  void Write(std::string_view) override {
-    if (writing || finished != 0) Die("a write while another is outstanding, or after the end");
-    writing = true;
-  }
-  void Finish(const absl::Status& status) override {
-    if (writing) Die("the end while a write is outstanding");
-    ++finished;
-    if (status.code() != absl::StatusCode::kCancelled) ExpectReason(status);
-  }
-  bool writing = false;
-  int finished = 0;
-};
+using Sink = StreamSink<read_api::WatchSink, std::string_view>;
 
 // Made once: views do not change by being asked.
 class ReadSide {

@@ -25,20 +25,7 @@ constexpr std::uint8_t kEngineFields =
     0x04;                          // Else they are taken away, so that most appends pass.
 constexpr int kWritesMax = 1'000;  // Of a feed in one run; more would never end.
 
-class Sink final : public FeedSink {
- public:
-  void Write(std::string) override {
-    if (writing || finished != 0) Die("a write while another is outstanding, or after the end");
-    writing = true;
-  }
-  void Finish(const absl::Status& status) override {
-    if (writing) Die("the end while a write is outstanding");
-    ++finished;
-    if (status.code() != absl::StatusCode::kCancelled) ExpectReason(status);
-  }
-  bool writing = false;
-  int finished = 0;
-};
+using Sink = StreamSink<FeedSink, std::string>;
 
 class AppendClient final : public SessionSink {
  public:

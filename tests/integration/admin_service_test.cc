@@ -53,8 +53,24 @@ class Admin : public ProjectorViews {
     const auto reader = (stub_.get()->*rpc)(&context, request);
     Response response;
     outcome_.Clear();
-    while (reader->Read(&response)) outcome_ = response.outcome();
+    progress_.clear();
+    while (reader->Read(&response)) {
+      outcome_ = response.outcome();
+      progress_.push_back(Progress(response));
+    }
     return testing::ErrorOf(reader->Finish());
+  }
+  // "FOLDING 2/3, 0/0": of events, then of rows.
+  template <class Response>
+  static std::string Progress(const Response& response) {
+    const std::string events = fmt::format("{}/{}", response.done(), response.total());
+    if constexpr (requires { response.phase(); }) {
+      return fmt::format("{} {}, {}/{}",
+                         admin::v1::RebuildPhase_Name(response.phase())
+                             .substr(std::string_view("REBUILD_PHASE_").size()),
+                         events, response.compared_rows(), response.rows_to_compare());
+    }
+    return events;
   }
   testing::GrpcError Rebuild(admin::v1::RebuildViewRequest::Action action) {
     admin::v1::RebuildViewRequest request;
@@ -75,6 +91,7 @@ class Admin : public ProjectorViews {
   std::unique_ptr<rpc::RpcServer> server_;
   std::unique_ptr<Stub> stub_;
   admin::v1::RebuildOutcome outcome_;
+  std::vector<std::string> progress_;  // Of the messages.
 };
 
 TEST_F(Admin, AFullDiskIsNamed) {
@@ -154,6 +171,7 @@ TEST_F(Admin, ParkedEventsArePagedSkippedAndRetried) {
   admin::v1::RetryParkedRequest retry;
   admin::v1::RetryParkedResponse retried;
   retry.set_view("trails");
+  EXPECT_EQ(Call(&Stub::RetryParked, retry, retried).reason, "INVALID_FIELDS");
   retry.set_stream("room-a");
   ASSERT_EQ(Call(&Stub::RetryParked, retry, retried).code, grpc::StatusCode::OK);
   EXPECT_EQ(retried.folded(), 1);
@@ -177,6 +195,8 @@ TEST_F(Admin, AViewIsVerifiedAndNothingIsSaidOfWhatWasNotCompared) {
   EXPECT_TRUE(outcome_.equal()) << outcome_.difference();
   EXPECT_EQ(outcome_.compared_position(), 3);
   EXPECT_EQ(outcome_.content_hash().size(), 64U);
+  EXPECT_THAT(progress_,
+              ElementsAre("FOLDING 3/3, 0/0", "COMPARING 3/3, 0/1", "UNSPECIFIED 3/3, 1/1"));
   {
     auto raw = sql::Connection::Open(listener_.files["trails"], {.role = sql::Role::kWriter});
     ASSERT_TRUE((*raw)->Run("DELETE FROM trail").ok()) << (*raw)->status();

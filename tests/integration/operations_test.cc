@@ -197,12 +197,15 @@ TEST_F(Operations, MetricsTellWhatHappened) {
     EXPECT_EQ(values.at(name), value) << name;
   }
   for (const char* name :
-       {"leftfold_log_file_bytes", "leftfold_log_wal_bytes", "leftfold_disk_free_bytes",
-        "leftfold_view_file_bytes{view=\"room_facts\"}", "leftfold_append_duration_seconds_sum",
-        "process_resident_memory_bytes", "process_open_fds", "process_threads"}) {
+       {"leftfold_log_file_bytes", "leftfold_log_wal_bytes{file=\"events\"}",
+        "leftfold_disk_free_bytes", "leftfold_view_file_bytes{view=\"room_facts\"}",
+        "leftfold_append_duration_seconds_sum", "process_resident_memory_bytes", "process_open_fds",
+        "process_threads"}) {
     ASSERT_TRUE(values.contains(name)) << name;
     EXPECT_GT(values.at(name), 0) << name;
   }
+  for (const std::string file : {"index", "snapshots"})
+    EXPECT_TRUE(values.contains("leftfold_log_wal_bytes{file=\"" + file + "\"}")) << file;
   context.TryCancel();
 }
 
@@ -270,6 +273,8 @@ TEST_F(OperationsOfReactors, MetricsTellWhatReactorsDo) {
      "payment_token: 'tok_visa' amount_minor: 900");
   AwaitMetric(Of("outbox_rows", "charge_payment", "state=\"parked\""), 1);
   AwaitMetric(Of("lag_events", "charge_payment"), 0);
+  EXPECT_GT(Metric(Of("file_bytes", "charge_payment")), 0);
+  EXPECT_GT(Metric(Of("wal_bytes", "charge_payment")), 0);
   const std::map<std::string, double> values = Scrape();
   for (const auto& [name, value] : std::map<std::string, double>{
            {Of("state", "validate_order", "state=\"paused\""), 0},

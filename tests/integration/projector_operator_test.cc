@@ -4,6 +4,8 @@
 #include <sqlite3.h>
 
 #include "core/reject.h"
+#include "read_api/view_pool.h"
+#include "server/served_views.h"
 #include "testing/forwarding_store.h"
 #include "tests/integration/projector_views_fixture.h"
 #include "tests/unit/projector_parking_fixture.h"
@@ -276,6 +278,38 @@ TEST_F(ProjectorOperator, ListViewsTellsLagSizeParkedAndRebuilding) {
     EXPECT_EQ(StatusOf("trails").state, ViewState::kRebuilding);
   }
   EXPECT_EQ(StatusOf("trails").state, ViewState::kLive);
+}
+
+TEST_F(ProjectorOperator, AProcessThatOnlyReadsTellsWhatItCanKnow) {
+  StartAndRun();
+  ASSERT_TRUE(RebuildTrails(RebuildAction::kSwitch).ok());
+  RenameAndRun({"a:poison", "b:1"});
+  read_api::ViewPool pool(registry_, executor_);
+  const auto trails = [&](EventStore* log) {
+    return ListServedViews(registry_, pool, folder_.path(), log).back();  // By name.
+  };
+  EXPECT_EQ(trails(nullptr).state, ViewState::kCatchingUp) << "nothing is served yet";
+  pool.OnServing("trails", listener_.files["trails"]);
+  pool.OnApplied("trails", Position{2}, {});
+  ViewStatus status = trails(nullptr);
+  EXPECT_EQ(status.name, "trails");
+  EXPECT_EQ(status.state, ViewState::kServed);
+  EXPECT_TRUE(status.lag_unknown);
+  EXPECT_EQ(status.lag_events, 0);
+  EXPECT_EQ(status.checkpoint, Position{2});
+  EXPECT_EQ(status.parked_events, 1);
+  EXPECT_EQ(status.generation, 2);
+  EXPECT_EQ(status.previous_generation, 1);
+  Rename(store_, {"b:2", "b:3"});
+  status = trails(&store_);
+  EXPECT_EQ(status.state, ViewState::kLive);
+  EXPECT_FALSE(status.lag_unknown);
+  EXPECT_EQ(status.lag_events, 2);
+  EXPECT_EQ(status.oldest_unapplied, store_.events[2].recorded_at);
+  pool.OnStopped("trails", absl::InvalidArgumentError("stopped at position 3"));
+  status = trails(nullptr);
+  EXPECT_EQ(status.state, ViewState::kStopped);
+  EXPECT_EQ(status.reason, "stopped at position 3");
 }
 
 TEST_F(ProjectorOperator, ParkedEventsAreListedSkippedAndRetried) {

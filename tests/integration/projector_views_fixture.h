@@ -61,6 +61,13 @@ class ProjectorViews : public ::testing::Test {
     }
     return files;
   }
+  // What was "b" before.
+  void ForgeRow2(int generation) {
+    auto raw = sql::Connection::Open(PathOf(generation), {.role = sql::Role::kWriter});
+    ASSERT_TRUE((*raw)->Run("UPDATE name SET name = 'forged' WHERE position = 2").ok());
+  }
+  static constexpr const char* kForgedRow2 =
+      "table name, row position = 2, column name: live forged, rebuilt b";
   // What processes that only read are told of the view Names.
   absl::Status WhyStopped(int version) {
     absl::Status why;

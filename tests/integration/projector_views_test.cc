@@ -105,6 +105,38 @@ TEST_F(ProjectorViews, WhyAViewHasStoppedIsWrittenDownUntilItGoesOn) {
   EXPECT_TRUE(WhyStopped(2).ok()) << "another version";
 }
 
+TEST_F(ProjectorViews, WhyAViewHasStoppedIsWrittenDownOnceTheDiskTakesIt) {
+  namespace fs = std::filesystem;
+  StartAndRun();
+  const fs::path in_its_way = fs::path(folder_.path()) / "names" / "1.stopped.new";
+  fs::create_directory(in_its_way);
+  const RecordedEvent lost = store_.Add("room-a", rooms::v1::RoomCreated());
+  Write({"b"});
+  store_.Remove(lost.position);
+  Run();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_TRUE(WhyStopped(1).ok()) << "it cannot be written";
+  listener_.lines.clear();
+  executor_.Advance(kResumeDelay);
+  EXPECT_TRUE(WhyStopped(1).ok());
+  fs::remove(in_its_way);
+  executor_.Advance(kResumeDelay);
+  EXPECT_EQ(std::string(WhyStopped(1).message()), StatusOf("names").reason);
+  EXPECT_THAT(listener_.lines, IsEmpty()) << "it stays as it was told";
+  EXPECT_EQ(executor_.size(), 0U);
+  // It can be resumed before that, too.
+  fs::create_directory(in_its_way);
+  ASSERT_TRUE(projector_->ResumeView("names").ok());
+  Run();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_TRUE(WhyStopped(1).ok()) << "it cannot be written";
+  store_.events.insert(store_.events.begin(), lost);  // Restored from a backup.
+  ASSERT_TRUE(projector_->ResumeView("names").ok());
+  executor_.Advance(kResumeDelay);
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(executor_.size(), 0U);
+}
+
 TEST_F(ProjectorViews, APoisonEventStopsAViewThatIsStillBuilt) {
   store_.AddNames({"a", "poison"});
   StartAndRun();
@@ -218,6 +250,26 @@ TEST_F(ProjectorViews, GoOnWithoutAWordWhenTheStoreWasAwayForAMoment) {
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
 }
 
+TEST_F(ProjectorViews, GoOnWhenTheStoreIsBackAndHasNothingNew) {
+  for (const absl::Status& failure :
+       {Reject(core::v1::ERROR_REASON_STOPPING, "the server of the log is stopping"),
+        absl::UnavailableError("no route")}) {
+    SCOPED_TRACE(failure);
+    StartAndRun();
+    Write({"a"});
+    executor_.Advance(absl::ZeroDuration());
+    store_.failure = failure;
+    executor_.Advance(kBatchRestMin);  // They look whether there is more.
+    EXPECT_NE(StatusOf("names").reason, "");
+    store_.failure = absl::OkStatus();
+    listener_.lines.clear();
+    executor_.Advance(kResumeDelay);
+    EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+    EXPECT_EQ(StatusOf("names").reason, "");
+    EXPECT_EQ(listener_.lines.front().substr(0, 7), "applied");
+  }
+}
+
 TEST_F(ProjectorViews, AreOpenedLaterWhereTheStoreCannotBeReachedAtFirst) {
   store_.AddNames({"a"});
   StartAndRun();
@@ -229,6 +281,22 @@ TEST_F(ProjectorViews, AreOpenedLaterWhereTheStoreCannotBeReachedAtFirst) {
   executor_.Advance(kResumeDelay);
   EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
   EXPECT_EQ(StatusOf("names").generation, 1);
+}
+
+TEST_F(ProjectorViews, AreOpenedLaterWithoutAWordWhenTheStoreWasAwayForAMoment) {
+  store_.AddNames({"a"});
+  StartAndRun();
+  projector_.reset();
+  listener_.lines.clear();
+  store_.failure = Reject(core::v1::ERROR_REASON_STOPPING, "the server of the log is stopping");
+  StartAndRun();
+  EXPECT_THAT(listener_.lines, IsEmpty()) << "nobody is told that it needs an operator";
+  EXPECT_EQ(StatusOf("names").state, ViewState::kCatchingUp);
+  EXPECT_THAT(StatusOf("names").reason, HasSubstr("the server of the log is stopping"));
+  store_.failure = absl::OkStatus();
+  executor_.Advance(kStoreAwayDelay);
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(Served(), "1: a");
 }
 
 TEST_F(ProjectorViews, KeepTheirFilesWhereItCannotBeReadWhichIsServed) {
@@ -427,15 +495,11 @@ TEST_F(ProjectorRebuild, VerifyFindsTheViewEqualAndLeavesNothing) {
 TEST_F(ProjectorRebuild, VerifyNamesThePlantedDifference) {
   store_.AddNames({"a", "b", "c"});
   StartAndRun();
-  {
-    auto raw = sql::Connection::Open(PathOf(1), {.role = sql::Role::kWriter});
-    ASSERT_TRUE((*raw)->Run("UPDATE name SET name = 'forged' WHERE position = 2").ok());
-  }
+  ForgeRow2(1);
   const auto result = DoRebuild(RebuildAction::kVerify);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->equal, false);
-  EXPECT_EQ(result->difference,
-            "table name, row position = 2, column name: live forged, rebuilt b");
+  EXPECT_EQ(result->difference, kForgedRow2);
   EXPECT_EQ(Served(), "3: a forged c");
 }
 
@@ -458,21 +522,25 @@ TEST_F(ProjectorRebuild, VerifyComparesAtOnePositionWhileTheLiveViewGoesOn) {
   StartAndRun();
   const auto rebuild = NewRebuild(RebuildAction::kVerify);
   int comparing = 0;
-  std::int64_t done = 0;
+  std::int64_t compared = 0;
   while (true) {
     const auto progress = rebuild->Step();
     ASSERT_TRUE(progress.ok()) << progress.status();
-    if (std::exchange(done, progress->done) == progress->done) ++comparing;
+    if (progress->comparing) ++comparing;
+    EXPECT_GE(progress->compared_rows, std::exchange(compared, progress->compared_rows));
+    EXPECT_LE(compared, progress->rows_to_compare);
     Write({fmt::format("more{}", store_.events.size())});
     Run();
     ASSERT_EQ(StatusOf("names").checkpoint, store_.GetHead().position) << "it is held back";
     if (!progress->finished) continue;
     EXPECT_EQ(progress->equal, true) << progress->difference;
     EXPECT_EQ(progress->position, progress->compared_at);
+    EXPECT_GT(compared, kCompareRowsMax);
+    EXPECT_EQ(compared, progress->rows_to_compare);
     EXPECT_LT(progress->compared_at.value + comparing, store_.GetHead().position.value);
     break;
   }
-  EXPECT_GE(comparing, 2) << "more rows than one step compares";
+  EXPECT_GE(comparing, 2) << "they are counted, and are more than one step compares";
 }
 
 TEST_F(ProjectorRebuild, SwitchTellsWhatItComparedAndServesItAllTheSame) {
@@ -483,15 +551,11 @@ TEST_F(ProjectorRebuild, SwitchTellsWhatItComparedAndServesItAllTheSame) {
   EXPECT_EQ(result->equal, true) << result->difference;
   EXPECT_EQ(result->compared_at, Position{2});
   EXPECT_EQ(result->content_hash, DoRebuild(RebuildAction::kVerify)->content_hash);
-  {
-    auto raw = sql::Connection::Open(PathOf(2), {.role = sql::Role::kWriter});
-    ASSERT_TRUE((*raw)->Run("UPDATE name SET name = 'forged' WHERE position = 2").ok());
-  }
+  ForgeRow2(2);
   result = DoRebuild(RebuildAction::kSwitch);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->equal, false);
-  EXPECT_EQ(result->difference,
-            "table name, row position = 2, column name: live forged, rebuilt b");
+  EXPECT_EQ(result->difference, kForgedRow2);
   EXPECT_EQ(Served(), "2: a b");
 }
 

@@ -219,8 +219,10 @@ TEST_F(Follower, AStoppedViewIsListedAndItsServiceDoesNotServe) {
   const auto writer = Build(1, 3);
   Switch(1);
   follower.Start();
-  const auto listed = [&] { return ListServedViews(registry_, *pool_, folder_.path()).at(0); };
-  EXPECT_EQ(listed().state, ViewState::kLive);
+  const auto listed = [&] {
+    return ListServedViews(registry_, *pool_, folder_.path(), nullptr).at(0);
+  };
+  EXPECT_EQ(listed().state, ViewState::kServed);
   const std::string service = "leftfold.rooms.v1.RoomQueryService";
   EXPECT_TRUE(serving.at(service));
   const std::string why = "stopped at position 4: SQLite error 1299: NOT NULL constraint failed";
@@ -238,7 +240,7 @@ TEST_F(Follower, AStoppedViewIsListedAndItsServiceDoesNotServe) {
       sql::WriteStopped(folder_.path(), HandMade::kName, HandMade::kVersion, absl::OkStatus())
           .ok());
   executor_.Advance(kFollowInterval);
-  EXPECT_EQ(listed().state, ViewState::kLive);
+  EXPECT_EQ(listed().state, ViewState::kServed);
   EXPECT_TRUE(serving.at(service));
 }
 

@@ -236,7 +236,10 @@ TEST_F(RolesTest, EachRoleAnswersItsOwnAdministrationAndNamesWhoHasTheOther) {
   const v1::ViewStatus served = DirectoryOf(*read);
   EXPECT_EQ(served.name(), "room_directory");
   EXPECT_EQ(served.generation(), 2);
-  EXPECT_EQ(served.state(), v1::ViewStatus::STATE_LIVE);
+  EXPECT_EQ(served.state(), v1::ViewStatus::STATE_SERVED) << "it cannot know whether it is live";
+  EXPECT_TRUE(served.lag_unknown());
+  EXPECT_FALSE(DirectoryOf(*project).lag_unknown());
+  EXPECT_EQ(served.previous_generation(), 1);
   EXPECT_EQ(std::to_string(served.checkpoint()), position);
   EXPECT_GT(served.bytes(), 0);
   const std::string next = Create(*write, "elm");
@@ -402,7 +405,7 @@ TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
   Kill(views);
   views = StartOn("views", "project,read", {"--log", log});
   EXPECT_EQ(Get(*views, "oak", position).code, grpc::StatusCode::OK);
-  EXPECT_EQ(DirectoryOf(*views).state(), v1::ViewStatus::STATE_LIVE);
+  EXPECT_EQ(DirectoryOf(*views).state(), v1::ViewStatus::STATE_SERVED);
   v1::ResumeViewRequest resume;
   resume.set_view("room_directory");
   EXPECT_EQ(Ask(*views, &v1::AdminService::Stub::ResumeView, resume).reason, "LOG_UNREACHABLE");

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -41,14 +42,19 @@ inline std::int64_t Threads() {
 // test steps. It goes as a crashed process does: what is on its way is dropped unfinished.
 class WholePath {
  public:
+  // What the engines are given in place of the log; it passes calls on.
+  using Through = std::function<std::unique_ptr<EventStore>(EventStore& log, Executor& executor)>;
+
   // Registry and clock must outlive it.
   WholePath(const Registry& registry, const Clock& clock, const std::string& folder,
-            std::uint64_t seed)
+            std::uint64_t seed, const Through& through = nullptr)
       : registry_(registry),
         scheduler_(seed),
-        store_(Must(OpenSqliteEventStore(
+        log_(Must(OpenSqliteEventStore(
             folder + "/log",
             {.writer = &scheduler_.Serial(), .completions = &scheduler_.Pool(), .clock = &clock}))),
+        through_(through != nullptr ? through(*log_, scheduler_.Pool()) : nullptr),
+        store_(through_ != nullptr ? through_.get() : log_.get()),
         snapshots_(std::make_unique<SqliteSnapshots>(folder + "/log")),
         snapshotter_(std::make_unique<Snapshotter>(*store_, *snapshots_, scheduler_.Pool())),
         commands_(std::make_unique<CommandHandler>(registry, *store_, clock, scheduler_.Pool(),
@@ -102,7 +108,7 @@ class WholePath {
   }
 
   VirtualScheduler& scheduler() { return scheduler_; }
-  EventStore& store() { return *store_; }
+  EventStore& store() { return *log_; }
   Projector& projector() { return *projector_; }
   read_api::WatchHub& watches() { return *watches_; }
 
@@ -115,7 +121,9 @@ class WholePath {
 
   const Registry& registry_;
   VirtualScheduler scheduler_;
-  std::unique_ptr<EventStore> store_;
+  std::unique_ptr<EventStore> log_;
+  std::unique_ptr<EventStore> through_;
+  EventStore* const store_;
   std::unique_ptr<SnapshotStore> snapshots_;
   std::unique_ptr<Snapshotter> snapshotter_;
   std::unique_ptr<CommandHandler> commands_;

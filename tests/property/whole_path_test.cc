@@ -1,8 +1,11 @@
 // All engines together on one thread: command, log, views, query and watch, stepped by the test in
 // an order that a seed decides.
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <deque>
 #include <filesystem>
 #include <iterator>
@@ -25,6 +28,7 @@
 #include "testing/environment.h"
 #include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
+#include "tests/property/historic_bugs.h"
 #include "tests/property/whole_path_fixture.h"
 
 namespace leftfold {
@@ -410,6 +414,8 @@ class WholePathStory {
   struct Options {
     bool ids_always = false;  // Without ids of commands those of events are random.
     int switches = 0;         // So many views are rebuilt and rolled back, and 100 clients watch.
+    WholePath::Through through = nullptr;
+    bool* away = nullptr;  // Between each start and the end the log may be away.
   };
   // All below `folder`; `start` is the data to begin with.
   WholePathStory(std::uint64_t seed, std::string folder, std::string start, Options options)
@@ -433,6 +439,7 @@ class WholePathStory {
       Act();
     }
     stepped_.reset();
+    if (options_.away != nullptr) *options_.away = false;
     Settle();
     const Fold fold(path_->store());
     for (const auto& client : clients_) ExpectUpToDate(*client, fold);
@@ -463,7 +470,11 @@ class WholePathStory {
   std::uint64_t Pick(std::uint64_t n) { return random_() % n; }
   bool Chance(std::uint64_t one_in) { return Pick(one_in) == 0; }
 
-  void Open() { path_ = std::make_unique<WholePath>(Rooms(), clock_, data_, random_()); }
+  void Open() {
+    if (options_.away != nullptr) *options_.away = false;
+    path_ = std::make_unique<WholePath>(Rooms(), clock_, data_, random_(), options_.through);
+    if (options_.away != nullptr) *options_.away = true;
+  }
   void Crash() {
     ++crashes_;
     if (Chance(2)) {
@@ -681,13 +692,14 @@ class WholePathStory {
     const RebuildAction action = Chance(3) ? RebuildAction::kVerify : RebuildAction::kSwitch;
     const auto done = [this, view, action](const absl::StatusOr<RebuildProgress>& progress) {
       trace_.push_back(fmt::format("rebuilt {}", view));
+      if (options_.away != nullptr && ReasonOf(progress.status()) == "STORE_UNREACHABLE") return;
       ASSERT_TRUE(progress.ok()) << view << ": " << progress.status();
       EXPECT_EQ(progress->difference, "") << view;
       if (action == RebuildAction::kSwitch) ++switched_;
     };
     const auto started = path_->projector().StartRebuild(view, action, kBeforeFirst,
                                                          {[](const RebuildProgress&) {}, done});
-    if (!started.ok()) {
+    if (!started.ok() && !(options_.away != nullptr && absl::IsUnavailable(started.status()))) {
       EXPECT_EQ(ReasonOf(started.status()), "REBUILD_RUNNING") << started.status();
     }
   }
@@ -872,13 +884,75 @@ class WholePathStory {
 
 TEST(WholePath, AcknowledgedMeansOnceInLogViewsAndWatches) {
   const std::uint64_t first = testing::Seed();
-  const std::uint64_t stories = testing::HasSeed() ? 1 : 12;
+  const std::uint64_t stories = testing::HasSeed() ? 1 : testing::Cases("LEFTFOLD_STORIES", 200);
   for (std::uint64_t seed = first; seed < first + stories && !HasFailure(); ++seed) {
     SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
-    const TemporaryFolder folder;
+    const TemporaryFolder folder(testing::FolderInMemory());
     WholePathStory story(seed, folder.path(), folder.path() + "/first", {});
     story.Live();
   }
+}
+
+TEST(WholePath, ALogThatIsAwayNowAndThenLosesNothing) {
+  const std::uint64_t first = testing::Seed();
+  const std::uint64_t stories = testing::HasSeed() ? 1 : testing::Cases("LEFTFOLD_STORIES", 50);
+  for (std::uint64_t seed = first; seed < first + stories && !HasFailure(); ++seed) {
+    SCOPED_TRACE("LEFTFOLD_SEED=" + std::to_string(seed));
+    const TemporaryFolder folder(testing::FolderInMemory());
+    bool away = true;
+    const auto through = [&](EventStore& log, Executor& executor) {
+      return std::make_unique<testing::GoesAway>(log, executor, seed, away);
+    };
+    WholePathStory story(seed, folder.path(), folder.path() + "/first",
+                         {.through = through, .away = &away});
+    story.Live();
+  }
+}
+
+// Whether the story of a seed is found to go wrong; in a process of its own, which says so by how
+// it ends.
+bool GoesWrong(std::uint64_t seed, const WholePath::Through& through) {
+  const TemporaryFolder folder(testing::FolderInMemory());
+  const int child = fork();
+  if (child == 0) {
+    if (freopen("/dev/null", "w", stdout) == nullptr ||
+        freopen("/dev/null", "w", stderr) == nullptr)
+      _exit(0);
+    WholePathStory story(seed, folder.path(), folder.path() + "/first", {.through = through});
+    story.Live();
+    _exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return status != 0;
+}
+
+template <class Bug>
+WholePath::Through With(std::uint64_t seed) {
+  return [seed](EventStore& log, Executor& executor) {
+    return std::make_unique<Bug>(log, executor, seed);
+  };
+}
+
+// Bugs that others have had are found, by as many stories as `make test` tells.
+TEST(WholePath, HistoricBugsThatAreBuiltInAreFound) {
+  constexpr std::uint64_t kStories = 10;
+  const auto found = [](const auto& with) {
+    std::uint64_t seed = 1;
+    while (seed <= kStories && !GoesWrong(seed, with(seed))) ++seed;
+    return seed <= kStories;
+  };
+  // All before the first expectation: a failure of this test would be one of the stories, too.
+  const bool without_bug = GoesWrong(1, With<testing::StoreWithABug>(1));
+  const bool skipped = found(With<testing::SkipsEvents>);
+  const bool lost = found(With<testing::LosesAppends>);
+  const bool forgotten = found(With<testing::ForgetsCommands>);
+  const bool not_woken = found(With<testing::LosesWakeUps>);
+  EXPECT_FALSE(without_bug);
+  EXPECT_TRUE(skipped);
+  EXPECT_TRUE(lost);
+  EXPECT_TRUE(forgotten);
+  EXPECT_TRUE(not_woken);
 }
 
 // While commands, queries and watches go on, and the process is killed at any moment.

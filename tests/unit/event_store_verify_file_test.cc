@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -19,6 +22,7 @@
 #include "sql/checksum_vfs.h"
 #include "testing/damage.h"
 #include "testing/environment.h"
+#include "testing/fault_vfs.h"
 #include "testing/log_on_disk.h"
 #include "tools/payload_check.h"
 
@@ -29,9 +33,11 @@ namespace fs = std::filesystem;
 using testing::AppendOf;
 using testing::ContentOf;
 using testing::DecidedCommand;
+using ::testing::ElementsAre;
 using testing::FlipBit;
 using ::testing::HasSubstr;
 using testing::LogOnDisk;
+using ::testing::MatchesRegex;
 using testing::Overwrite;
 using testing::Tamper;
 using ::testing::UnorderedElementsAre;
@@ -283,8 +289,9 @@ class VerifyIndex : public VerifyFile {
     const auto log = VerifyLogFile(folder, {.at_rest = at_rest});
     EXPECT_TRUE(log.ok()) << log.status();
     if (!log.ok()) return "";
-    EXPECT_TRUE(log->index.ok() || absl::IsDataLoss(log->index)) << log->index;
-    return std::string(log->index.message());
+    const absl::Status& index = log->index;
+    EXPECT_TRUE(index.ok() || absl::IsDataLoss(index)) << index;
+    return std::string(index.message());
   }
   // SQL for a term of one event, of which there is no other.
   std::string TermSql(const std::vector<Term>& of, const std::vector<Term>& others) {
@@ -400,6 +407,65 @@ TEST_F(VerifyIndex, AFileThatIsNoIndexIsNamedAndTheFaultOfTheLogComesFirst) {
   const std::string both = CopyWithIndex("DELETE FROM stream_events WHERE position = 1");
   Tamper(both, "DELETE FROM events WHERE position = 9");
   EXPECT_THAT(std::string(Verify(both).message()), HasSubstr("at position 9: "));
+}
+
+TEST_F(VerifyIndex, TellsHowFarItWasComparedAndWhetherItIsThere) {
+  auto log = VerifyLogFile(Copy(), {});
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_FALSE(log->has_index);
+  const auto chain = (*LogFileReader::Open(log_.log()))->ChainAt(Position{3});
+  const std::string behind = CopyWithIndex(fmt::format(
+      "DELETE FROM stream_events WHERE position > 3; DELETE FROM postings WHERE position > 3; "
+      "DELETE FROM command_ids WHERE number > 2; UPDATE progress SET position = 3, command = 2, "
+      "chain = x'{}'",
+      ToHex(AsBytes(**chain))));
+  log = VerifyLogFile(behind, {});
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_TRUE(log->has_index);
+  EXPECT_EQ(log->index_position, Position{3});
+  EXPECT_EQ(log->index, absl::OkStatus());
+}
+
+TEST_F(VerifyIndex, TellsOfItsProgressAndBeforeEachLongRead) {
+  std::vector<std::string> told;
+  const auto progress = [&](std::int64_t done, std::int64_t total) {
+    told.push_back(fmt::format("{}/{}", done, total));
+  };
+  const auto log = VerifyLogFile(
+      CopyWithIndex("UPDATE progress SET id = 1"),
+      {.index_progress = progress, .long_read = [&](auto what) { told.emplace_back(what); }});
+  ASSERT_TRUE(log.ok()) << log.status();
+  EXPECT_THAT(told, ElementsAre("command ids", "pages of the log", MatchesRegex("0/[0-9]+"),
+                                MatchesRegex("([0-9]+)/[0-9]+"), "pages of the index"));
+  EXPECT_EQ(told[3], fmt::format("{0}/{0}", told[2].substr(2)));
+}
+
+// What comes of it when the n-th read of a file fails.
+enum Outcome { kAllIsRead, kToldThatItCannotRead, kToldOfAFault };
+int VerifyWithAFailingRead(const std::string& folder, std::int64_t n) {
+  const int child = fork();
+  if (child == 0) {
+    testing::Arm({.fail_at = n, .fails = testing::DiskCall::kRead, .code = SQLITE_IOERR_READ});
+    const auto log = VerifyLogFile(folder, {});
+    const absl::Status found = log.ok() ? log->index : log.status();
+    _exit(found.ok()                ? kAllIsRead
+          : absl::IsDataLoss(found) ? kToldOfAFault
+                                    : kToldThatItCannotRead);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+TEST_F(VerifyIndex, AReadThatFailsIsNoFaultOfTheLogNorOfTheIndex) {
+  const std::string folder = CopyWithIndex("UPDATE progress SET id = 1");
+  constexpr int kReadsMin = 20;
+  int n = 1;
+  for (int outcome = kToldThatItCannotRead; outcome != kAllIsRead; ++n) {
+    outcome = VerifyWithAFailingRead(folder, n);
+    ASSERT_NE(outcome, kToldOfAFault) << "read " << n;
+  }
+  EXPECT_GT(n, kReadsMin);
 }
 
 TEST_F(VerifyIndex, WhatComesMeanwhileIsNoFault) {

@@ -67,12 +67,33 @@ TEST_F(ProjectorViewRunner, CommitsWhatItHasFoldedWhenTheTimeOfABatchIsOver) {
     return Rows();
   };
   EXPECT_EQ(step(), "4: a b c d");
-  EXPECT_EQ(step(), "8: a b c d e f g") << "the time begins anew behind what is parked";
+  EXPECT_EQ(step(), "8: a b c d e f g") << "what is parked ends no batch before its time";
   EXPECT_EQ((*runner)->parked_events(), 1);
   EXPECT_EQ(store_.reads, reads + 1) << "what is left of the batch is read by nobody again";
   store_.AddNames({"h", "i", "j", "k"});
   EXPECT_EQ((*runner)->Step(), Progress::kFolded) << "a rebuild, which nobody waits for";
   EXPECT_EQ((*runner)->checkpoint(), Position{12});
+}
+
+TEST_F(ProjectorViewRunner, ABatchOfManyEventsThatAreParkedEndsInTimeToo) {
+  constexpr int kPoison = 10;
+  rooms::v1::RoomCreated poison;
+  poison.set_name("poison");
+  store_.AddNames({"a", "b"});
+  for (int i = 0; i < kPoison; ++i) {
+    store_.Add(fmt::format("room-poison{}", i), poison);
+    if (i > kPoison / 2) store_.AddNames({fmt::format("c{}", i), fmt::format("d{}", i)});
+  }
+  BatchReader reader(store_);
+  auto runner = ViewRunner::Open(EntryOf<SlowNames>(), store_, path_, Mode::kServing);
+  ASSERT_TRUE(runner.ok()) << runner.status();
+  while ((*runner)->checkpoint() < store_.GetHead().position) {
+    const absl::Time begun = SlowNames::clock.Now();
+    ASSERT_EQ((*runner)->Step(reader, SlowNames::clock), Progress::kFolded);
+    EXPECT_LE(SlowNames::clock.Now() - begun, 2 * kBatchTimeMax)
+        << "at position " << (*runner)->checkpoint().value;
+  }
+  EXPECT_EQ((*runner)->parked_events(), kPoison);
 }
 
 TEST_F(ProjectorViewRunner, FoldsInOrderAndRestsAtTheHead) {

@@ -24,6 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::ChildProcess;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using testing::Ran;
@@ -222,6 +223,7 @@ TEST_F(Subcommands, ReplayIsAClientOfTheServerThatRunsAndWorksWithoutIt) {
     const Ran same = Leftfold(WithData("replay --all --verify"));
     EXPECT_EQ(same.exit_code, 0) << same.output;
     EXPECT_THAT(same.output, HasSubstr("room_search: equal at position 2"));
+    EXPECT_THAT(same.output, ContainsRegex("room_facts, rows compared .* 2/2 "));
     const Ran switched = Leftfold(WithData("replay room_directory"));
     EXPECT_EQ(switched.exit_code, 0) << switched.output;
     EXPECT_THAT(switched.output,
@@ -290,7 +292,14 @@ TEST_F(Subcommands, VerifyNamesAFaultOfTheIndexAndTheNextStartMakesItAgain) {
   server_ = std::make_unique<testing::ServerProcess>(LEFTFOLD_BINARY, data());
   StopServer();
   EXPECT_TRUE(std::filesystem::exists(index));
-  EXPECT_EQ(Leftfold(WithData("verify")).exit_code, 0);
+  const Ran whole = Leftfold(WithData("verify"));
+  EXPECT_EQ(whole.exit_code, 0);
+  EXPECT_THAT(whole.output, HasSubstr("log/index.db compared up to position 2 of 2\n"));
+  EXPECT_THAT(whole.output, HasSubstr("pages of the index …\n"));
+  std::filesystem::remove(index);
+  const Ran without = Leftfold(WithData("verify"));
+  EXPECT_EQ(without.exit_code, 0);
+  EXPECT_THAT(without.output, HasSubstr("there is no log/index.db: the next start"));
 }
 
 TEST_F(Subcommands, VerifyNamesTheFaultOfALogThatTheServerRefusesToOpen) {

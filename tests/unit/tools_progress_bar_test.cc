@@ -53,8 +53,7 @@ TEST_F(ProgressBarTest, ShowsDoneTotalRateAndTimeLeft) {
   ProgressBar bar("view", clock_, screen_.file(), false);
   clock_.Advance(absl::Seconds(2));
   bar.Show(1'000, 4'000);
-  EXPECT_EQ(screen_.text(),
-            "view [#######-----------------------] 1000/4000 500 events/s 6s left\n");
+  EXPECT_EQ(screen_.text(), "view [#######-----------------------] 1000/4000 500/s 6s left\n");
 }
 
 TEST_F(ProgressBarTest, PlainLinesComeOnceASecondAndTheLastOnce) {
