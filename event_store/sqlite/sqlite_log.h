@@ -25,9 +25,9 @@ namespace leftfold {
 // Terms that are frequent apart and never stand together take many.
 inline constexpr std::int64_t kConditionLookupsMax = 4'000;
 inline constexpr std::int64_t kReadLookupsMax = 20'000;
-// Pages that the write-ahead log holds before the writer copies them back: fewer and longer
-// checkpoints cost less.
-inline constexpr int kLogCheckpointPages = 4'000;
+// Pages that the write-ahead log holds before the writer copies them back, and commands wait: long
+// checkpoints cost less, short ones hold up less (docs/adr/0038-the-head-in-memory.md).
+inline constexpr int kLogCheckpointPages = 1'000;
 // So many bytes the write-ahead log has while there are moments without a reader (a group's, if
 // that is more). Beyond, and again after each kLogWalStep, the writer waits for the end of all
 // reads that run, at most kLogRestartWaitMs, so that it can begin again at its start.

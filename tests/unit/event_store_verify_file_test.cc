@@ -445,7 +445,10 @@ enum Outcome { kAllIsRead, kToldThatItCannotRead, kToldOfAFault };
 int VerifyWithAFailingRead(const std::string& folder, std::int64_t n) {
   const int child = fork();
   if (child == 0) {
-    testing::Arm({.fail_at = n, .fails = testing::DiskCall::kRead, .code = SQLITE_IOERR_READ});
+    testing::Arm({.disk = folder,
+                  .fail_at = n,
+                  .fails = testing::DiskCall::kRead,
+                  .code = SQLITE_IOERR_READ});
     const auto log = VerifyLogFile(folder, {});
     const absl::Status found = log.ok() ? log->index : log.status();
     _exit(found.ok()                ? kAllIsRead
