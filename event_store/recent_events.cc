@@ -37,7 +37,7 @@ void RecentEvents::Add(std::vector<RecordedEvent> events) {
 
 std::optional<RecentEvents::Groups> RecentEvents::After(Position position, std::size_t events_max) {
   MutexLock lock(mu_);
-  if (groups_.empty() || position.Next() < groups_.front()->events.front().position)
+  if (groups_.empty() || position.value < groups_.front()->events.front().position.value - 1)
     return std::nullopt;
   auto group = std::partition_point(groups_.begin(), groups_.end(), [&](const auto& before) {
     return before->events.back().position <= position;

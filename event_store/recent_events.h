@@ -14,7 +14,7 @@ namespace leftfold {
 
 // What a server keeps at the most: beyond either, the oldest group goes.
 inline constexpr std::size_t kRecentEventsMax = 16'384;
-inline constexpr std::size_t kRecentBytesMax = 8 << 20;  // Of payloads, metadata, names and tags.
+inline constexpr std::size_t kRecentBytesMax = 8 << 20;  // As they lie in memory.
 
 // The newest events of a log, as they were committed: views, reactors and subscriptions that
 // follow the head are shown them from memory, and leave the file to those that catch up.

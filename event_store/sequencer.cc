@@ -318,6 +318,7 @@ void SequencedStore::Step() {
     Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
   GroupBuilder builder(*this, clock_.Now());
   for (Queued& queued : taken) builder.Add(queued);
+  committing_ = true;
   committed = log_->Commit(builder.group());
   std::vector<Answered> answered = builder.TakeAnswered();
   if (committed.ok()) {
@@ -330,7 +331,9 @@ void SequencedStore::Step() {
       stream_heads_[stream] = version;
     Count(taken, builder.group());
     recent_.Add(builder.TakeEvents());
+    committing_ = false;
   } else if (absl::IsResourceExhausted(committed)) {
+    committing_ = false;
     stream_heads_.clear();
     const absl::Status refusal = ReasonOf(committed).empty() ? DiskFull() : committed;
     // Rejections that were judged on events which do not come true are not told either.
@@ -421,7 +424,9 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
 }
 absl::StatusOr<Position> SequencedStore::VisitAll(const ReadAllOptions& options, TakeEvent take) {
   LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
-  if (const auto through = recent_.Visit(options, take)) return *through;
+  const bool all_is_recent = !committing_;  // Looked at before memory is.
+  const std::optional<Position> through = recent_.Visit(options, take);
+  if (through && (all_is_recent || *through != options.from)) return *through;
   return log_->VisitAll(options, take);
 }
 absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) {

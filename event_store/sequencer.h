@@ -3,6 +3,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -88,6 +89,7 @@ class SequencedStore final : public EventStore {
   const std::string store_id_;
   LogMetrics metrics_;
   RecentEvents recent_;
+  std::atomic<bool> committing_ = false;  // What readers of the log see may not be in recent_ yet.
 
   // The writer's own: touched by Step alone.
   Head tail_;

@@ -298,6 +298,7 @@ absl::StatusOr<bool> ViewSlot::Resume() {
     MutexLock status(status_mu);
     paused_for = absl::OkStatus();
   }
+  unrecorded = absl::OkStatus();
   if (taken) return false;          // Who took the runner out wakes the view.
   RecordStopped(absl::OkStatus());  // Before readers see it go on; it is written again if not.
   if (runner == nullptr) {

@@ -67,9 +67,6 @@ struct Reactors::Context {
                          absl::Time due);
   static void AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                           Position checkpoint);
-  static void Rest(const std::shared_ptr<Context>& context, const SlotPtr& slot,
-                   absl::Duration rest);
-  static void EndWait(const std::shared_ptr<Context>& context, const SlotPtr& slot);
 };
 
 struct Reactors::Slot {
@@ -94,7 +91,7 @@ struct Reactors::Slot {
   Inbox inbox ABSL_GUARDED_BY(inbox_mu);
 
   std::atomic<bool> posted = false;       // It has a task.
-  std::atomic<bool> waiting = false;      // The store, or the end of a rest, will wake it.
+  std::atomic<bool> waiting = false;      // The store will wake it.
   std::atomic<bool> wakes_later = false;  // WakeAfter will.
 
   Mutex status_mu;
@@ -289,24 +286,17 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
   if (next == ReactorRunner::Next::kLater) return WakeAfter(context, slot, kReactorRetryDelay);
   if (next != ReactorRunner::Next::kWait) return;
   if (taken_in == 0) return AwaitEvents(context, slot, checkpoint);
-  Rest(context, slot, std::clamp(kIntakeRestPerEvent * taken_in, kIntakeRestMin, kIntakeRestMax));
+  WakeAfter(context, slot,
+            std::clamp(kIntakeRestPerEvent * taken_in, kIntakeRestMin, kIntakeRestMax));
 }
 
 void Reactors::Context::AwaitEvents(const std::shared_ptr<Context>& context, const SlotPtr& slot,
                                     Position checkpoint) {
   if (slot->waiting.exchange(true)) return;
-  context->parts.store.WaitPast(checkpoint, [context, slot] { EndWait(context, slot); });
-}
-
-void Reactors::Context::Rest(const std::shared_ptr<Context>& context, const SlotPtr& slot,
-                             absl::Duration rest) {
-  if (slot->waiting.exchange(true)) return;
-  context->parts.executor.PostAfter(rest, [context, slot] { EndWait(context, slot); });
-}
-
-void Reactors::Context::EndWait(const std::shared_ptr<Context>& context, const SlotPtr& slot) {
-  slot->waiting = false;
-  Wake(context, slot);
+  context->parts.store.WaitPast(checkpoint, [context, slot] {
+    slot->waiting = false;
+    Wake(context, slot);
+  });
 }
 
 void Reactors::Context::AwaitTimer(const std::shared_ptr<Context>& context, const SlotPtr& slot,

@@ -174,7 +174,8 @@ class RequestParser {
   std::unique_ptr<Shapes> shapes_;
 };
 
-// Handlers run on gRPC threads and must not block: what waits goes to an executor.
+// Handlers run on gRPC threads and must not block: what waits goes to an executor, but for the
+// commit of one command that comes alone (server/run_by_caller.h).
 using UnaryHandler = std::function<void(UnaryCall)>;
 using StreamHandler = std::function<void(ServerStream&)>;
 using SessionHandler = std::function<void(SessionStream&)>;

@@ -111,7 +111,7 @@ class Outcomes {
   std::atomic<int> open_;
 };
 
-void ServeBatch(CommandHandler& handler, const BatchEntry& entry, const std::string& bearer,
+void ServeBatch(Commands& all, const BatchEntry& entry, const std::string& bearer,
                 rpc::UnaryCall call) {
   const absl::StatusOr<Caller> caller = SenderOf(call, bearer);
   if (!caller.ok()) return call.Finish(caller.status());
@@ -129,6 +129,7 @@ void ServeBatch(CommandHandler& handler, const BatchEntry& entry, const std::str
   auto outcomes =
       std::make_shared<Outcomes>(std::move(call), std::move(response), size, caller->traceparent);
   const pb::FieldDescriptor* id = entry.command->request->FindFieldByName("command_id");
+  all.open += size;
   for (int i = 0; i < size; ++i) {
     const pb::Message& sent = reflection.GetRepeatedMessage(*batch, commands, i);
     rpc::MessagePtr command(sent.New());
@@ -136,11 +137,12 @@ void ServeBatch(CommandHandler& handler, const BatchEntry& entry, const std::str
     if (!batch_id.empty() && command->GetReflection()->GetString(*command, id).empty()) {
       command->GetReflection()->SetString(command.get(), id, fmt::format("{}/{}", batch_id, i));
     }
-    handler.Handle(*entry.command, std::move(command), *caller,
-                   [outcomes, n = static_cast<std::size_t>(i)](
-                       const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
-                     outcomes->Set(n, receipt);
-                   });
+    all.handler.Handle(*entry.command, std::move(command), *caller,
+                       [&all, outcomes, n = static_cast<std::size_t>(i)](
+                           const absl::StatusOr<core::v1::CommandReceipt>& receipt) {
+                         --all.open;
+                         outcomes->Set(n, receipt);
+                       });
   }
 }
 
@@ -157,8 +159,8 @@ absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, Ru
   }
   for (const BatchEntry& entry : registry.batches()) {
     LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
-        *entry.request, [&handler, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {
-          ServeBatch(handler, entry, bearer, std::move(call));
+        *entry.request, [commands, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {
+          ServeBatch(*commands, entry, bearer, std::move(call));
         }));
   }
   return absl::OkStatus();

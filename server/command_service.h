@@ -23,7 +23,7 @@ inline constexpr std::size_t kBatchCommandIdBytesMax = kCommandIdBytesMax - 4;
 // order, and each is durable or refused for itself, whatever becomes of the others and of the call.
 // server/caller.h says which headers go into its events, and
 // which are refused.
-// A command that comes while no other is open is committed by the thread that brought it.
+// A command that comes while no other of these is open is committed by the thread that brought it.
 // All arguments but `token` must outlive the services.
 absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, RunByCaller& writer,
                            const std::string& token, rpc::Services& services);

@@ -89,7 +89,7 @@ void ThreadPool::Run() {
     std::function<void()> task = std::move(tasks_.front());
     tasks_.pop_front();
     // Others do what else has come due, and one waits for the next timer.
-    std::size_t helpers = due > 1 ? due - 1 : 0;
+    std::size_t helpers = std::min(due, tasks_.size());
     if (!timers_.empty() && timers_.begin()->first < waited_for_) ++helpers;
     for (int n = 0; n < idle_ && helpers > 0; ++n, --helpers) wake_.notify_one();
     lock.unlock();

@@ -28,11 +28,11 @@ absl::Status MakeFolder(const std::string& path) {
   if (fs::is_directory(path, error)) return absl::OkStatus();
   fs::path folder(path);
   if (!folder.has_filename()) folder = folder.parent_path();  // It ended with a slash.
-  const std::string parent = folder.has_parent_path() ? folder.parent_path() : ".";
-  LEFTFOLD_RETURN_IF_ERROR(MakeFolder(parent));
-  if (mkdir(folder.c_str(), 0777) != 0 && errno != EEXIST)
+  if (folder.has_parent_path()) LEFTFOLD_RETURN_IF_ERROR(MakeFolder(folder.parent_path()));
+  // Another one may have made it since; a file of that name is none.
+  if (mkdir(folder.c_str(), 0777) != 0 && !(errno == EEXIST && fs::is_directory(path, error)))
     return FromErrno("cannot create the folder", path);
-  return SyncFolder(parent);
+  return SyncFolder(folder.has_parent_path() ? folder.parent_path() : ".");
 }
 
 absl::Status SyncFolder(const std::string& path) {

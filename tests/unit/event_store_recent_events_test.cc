@@ -1,10 +1,15 @@
 // What is read from memory is what the log would say; where it cannot be known, the log is asked.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <random>
 
 #include "event_store/recent_events.h"
+#include "event_store/sqlite/sqlite_event_store.h"
 #include "testing/environment.h"
+#include "testing/event_store_contract.h"
+#include "testing/temporary_folder.h"
+#include "testing/virtual_scheduler.h"
 
 namespace leftfold {
 namespace {
@@ -101,6 +106,43 @@ TEST(RecentEvents, AreBoundInBytes) {
   EXPECT_TRUE(Read(recent, {.from = Position{3}}).through);
   recent.Add(EventsAt(5, 9, kLarge));  // Too many for themselves.
   EXPECT_FALSE(Read(recent, {.from = Position{9}}).through);
+}
+
+// Tells whenever it is asked for the time.
+class TellingClock final : public Clock {
+ public:
+  absl::Time Now() const override {
+    if (tell) tell();
+    return absl::UnixEpoch();
+  }
+  std::function<void()> tell;
+};
+
+// The log has a group a moment before memory has it; the sequencer asks for the time in between.
+TEST(RecentEvents, WhoHasSeenAnEventInTheLogIsNotToldThatThereIsNone) {
+  const testing::TemporaryFolder folder;
+  testing::VirtualScheduler scheduler(1);
+  TellingClock clock;
+  auto store = OpenSqliteEventStore(folder.path(), {.writer = &scheduler.Serial(),
+                                                    .completions = &scheduler.Pool(),
+                                                    .clock = &clock,
+                                                    .recent_events = 100});
+  ASSERT_TRUE(store.ok()) << store.status();
+  std::vector<std::int64_t> heads;  // What a reader saw, each time.
+  const auto append = [&] {
+    (*store)->Append(testing::AppendOf("room-a", {"x"}),
+                     [](const auto& receipt) { EXPECT_TRUE(receipt.ok()) << receipt.status(); });
+    scheduler.RunUntilIdle();
+  };
+  append();
+  clock.tell = [&] {
+    const auto read = (*store)->ReadAll({.from = Position{1}});
+    ASSERT_TRUE(read.ok()) << read.status();
+    heads.push_back(read->through.value);
+  };
+  append();
+  ASSERT_FALSE(heads.empty());
+  EXPECT_EQ(heads.back(), 2);
 }
 
 TEST(RecentEvents, OneThatIsRefusedIsReadAgain) {

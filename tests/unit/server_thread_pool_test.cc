@@ -1,7 +1,9 @@
 // Threads of a pool: none waits for another's task, and timers find one that is free.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <latch>
+#include <thread>
 #include <vector>
 
 #include "server/thread_pool.h"
@@ -30,6 +32,31 @@ TEST(ThreadPoolTest, ATimerDoesNotWaitForATaskWhereAThreadIsFree) {
     ended.count_down();
   });
   ended.wait();
+}
+
+// The thread that waits for the timer may be the one that a task wakes, at the moment when the
+// timer is due.
+TEST(ThreadPoolTest, ATimerDoesNotWaitForATaskThatCameJustBefore) {
+  constexpr int kRounds = 200;
+  ThreadPool pool("test", 2);
+  for (int round = 0; round < kRounds; ++round) {
+    std::latch other_is_free(1), fired(1), ended(1);
+    pool.Post([&] { other_is_free.wait(); });
+    const auto due = std::chrono::ceil<TimerGrain>(std::chrono::steady_clock::now() +
+                                                   std::chrono::milliseconds(1));
+    pool.PostAfter(absl::FromChrono(due - std::chrono::steady_clock::now()),
+                   [&] { fired.count_down(); });
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    other_is_free.count_down();
+    const auto just_before = due - std::chrono::microseconds(round % 40);
+    while (std::chrono::steady_clock::now() < just_before) {
+    }
+    pool.Post([&] {
+      fired.wait();
+      ended.count_down();
+    });
+    ended.wait();
+  }
 }
 
 TEST(ThreadPoolTest, AnEarlierTimerGoesOffBeforeALaterOne) {
