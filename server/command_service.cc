@@ -32,6 +32,7 @@ const pb::Message* ResponseTo(const pb::Descriptor& request) {
 
 // Commands that are not answered yet, and where their appends are committed.
 struct Commands {
+  Commands(CommandHandler& all, RunByCaller& executor) : handler(all), writer(executor) {}
   CommandHandler& handler;
   RunByCaller& writer;
   std::atomic<int> open = 0;
