@@ -89,6 +89,23 @@ TEST_F(ValidateOrderTest, LetsARestaurantHaveOnlySoManyOpenOrders) {
               ElementsAre(::testing::StartsWith("ConfirmOrderValidRequest")));
 }
 
+TEST_F(ValidateOrderTest, AnOrderThatHasEndedFreesItsPlace) {
+  using Ended =
+      Types<v1::OrderDelivered, v1::DeliveryFailed, v1::OrderRejected, v1::ApprovalTimedOut,
+            v1::NoAgentAvailable, v1::OrderCancelled, v1::OrderExpired, v1::OrderPaymentFailed>;
+  reactor.React("order-o1", Placed());
+  std::string last = "order-o2";
+  reactor.React(last, Placed());
+  Ended::ForEach([&]<class Event>() {
+    const std::string name = Event::descriptor()->name();
+    reactor.React(last, Event());
+    last = "order-after." + name;
+    EXPECT_THAT(reactor.React(last, Placed()),
+                ElementsAre(::testing::StartsWith("ConfirmOrderValidRequest")))
+        << name;
+  });
+}
+
 TEST_F(ValidateOrderTest, WaitsForALogThatCannotBeRead) {
   ReactorFixture<ValidateOrder> blind;
   blind.HoldsNoMore();
