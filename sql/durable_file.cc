@@ -29,9 +29,12 @@ absl::Status MakeFolder(const std::string& path) {
   fs::path folder(path);
   if (!folder.has_filename()) folder = folder.parent_path();  // It ended with a slash.
   if (folder.has_parent_path()) LEFTFOLD_RETURN_IF_ERROR(MakeFolder(folder.parent_path()));
-  // Another one may have made it since; a file of that name is none.
-  if (mkdir(folder.c_str(), 0777) != 0 && !(errno == EEXIST && fs::is_directory(path, error)))
-    return FromErrno("cannot create the folder", path);
+  if (mkdir(folder.c_str(), 0777) != 0) {
+    const bool is_there = errno == EEXIST;
+    const bool made_since = is_there && fs::is_directory(path, error);
+    if (is_there) errno = ENOTDIR;
+    if (!made_since) return FromErrno("cannot create the folder", path);
+  }
   return SyncFolder(folder.has_parent_path() ? folder.parent_path() : ".");
 }
 

@@ -451,7 +451,7 @@ TEST_F(Subcommands, APortInUseIsOneLine) {
 TEST(CommandsWithoutData, AFolderThatCannotBeMadeIsNamed) {
   const Ran ran = Leftfold("serve --data /dev/null/data");
   EXPECT_EQ(ran.exit_code, 1);
-  EXPECT_THAT(ran.output, HasSubstr("cannot create the folder /dev/null/data: Not a directory"));
+  EXPECT_THAT(ran.output, HasSubstr("cannot create the folder /dev/null: Not a directory"));
 }
 
 TEST(CommandsWithoutData, AMistypedFolderIsNamedAndNotMade) {
