@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
@@ -133,11 +134,11 @@ struct Schedule {
 
 inline Schedule ScheduleOf(const DiskWork& work, std::uint64_t seed) {
   const PreparedDisk prepared(work, seed);
-  const PreparedDisk disk = prepared;
-  if (const int code = disk.Run({}); code != 0)
+  const auto disk = std::make_unique<PreparedDisk>(prepared);
+  if (const int code = disk->Run({}); code != 0)
     Die(fmt::format("the work of seed {} ends with {}", seed, code));
-  const Calls calls = disk.CallsOfRun();
-  if (const std::string wrong = disk.Check(); !wrong.empty())
+  const Calls calls = disk->CallsOfRun();
+  if (const std::string wrong = disk->Check(); !wrong.empty())
     Die(fmt::format("seed {}: {}", seed, wrong));
   return {prepared, calls};
 }

@@ -369,7 +369,7 @@ std::string TryDamage(const Store& store, std::uint64_t seed) {
   const std::string data = folder.path() + "/data";
   fs::copy(store.Path(killed ? "killed" : "closed"), data, fs::copy_options::recursive);
   const std::vector<std::string> files = FilesIn(data);
-  const std::string name = files[random() % files.size()];
+  const std::string& name = files[random() % files.size()];
   if (kind != Kind::kEarlierFile) {
     DamageFile(data + "/" + name, kind, random);
   } else if (fs::exists(store.Path("early/" + name))) {
