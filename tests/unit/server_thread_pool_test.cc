@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <latch>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -40,22 +41,25 @@ TEST(ThreadPoolTest, ATimerDoesNotWaitForATaskThatCameJustBefore) {
   constexpr int kRounds = 200;
   ThreadPool pool("test", 2);
   for (int round = 0; round < kRounds; ++round) {
-    std::latch other_is_free(1), fired(1), ended(1);
-    pool.Post([&] { other_is_free.wait(); });
+    struct Latches {
+      std::latch other_is_free{1}, fired{1}, ended{1};
+    };
+    const auto of = std::make_shared<Latches>();  // The pool's threads may be in them at the end.
+    pool.Post([of] { of->other_is_free.wait(); });
     const auto due = std::chrono::ceil<TimerGrain>(std::chrono::steady_clock::now() +
                                                    std::chrono::milliseconds(1));
     pool.PostAfter(absl::FromChrono(due - std::chrono::steady_clock::now()),
-                   [&] { fired.count_down(); });
+                   [of] { of->fired.count_down(); });
     std::this_thread::sleep_for(std::chrono::microseconds(200));
-    other_is_free.count_down();
+    of->other_is_free.count_down();
     const auto just_before = due - std::chrono::microseconds(round % 40);
     while (std::chrono::steady_clock::now() < just_before) {
     }
-    pool.Post([&] {
-      fired.wait();
-      ended.count_down();
+    pool.Post([of] {
+      of->fired.wait();
+      of->ended.count_down();
     });
-    ended.wait();
+    of->ended.wait();
   }
 }
 
