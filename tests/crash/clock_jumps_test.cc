@@ -53,7 +53,7 @@ class JumpingClock {
     close(file);
   }
   ~JumpingClock() { munmap(offset_, sizeof(std::int64_t)); }
-  void Jump(absl::Duration by) { *offset_ += absl::ToInt64Nanoseconds(by); }
+  void JumpTo(absl::Duration offset) { *offset_ = absl::ToInt64Nanoseconds(offset); }
   std::vector<std::string> With(const std::vector<std::string>& command) const {
     std::vector<std::string> with = {"/usr/bin/env", "LD_PRELOAD=" LEFTFOLD_CLOCK_SHIM,
                                      "LEFTFOLD_CLOCK_FILE=" + path()};
@@ -149,14 +149,14 @@ TEST_F(ClockJumps, ChangeNeitherOrderNorMemoryNorWhatIsWaitedFor) {
   });
   const auto jumps = testing::CasesOrSome("LEFTFOLD_CLOCK_JUMPS", kJumps, kSomeJumps);
   for (std::uint64_t jump = 0; jump < jumps && !HasFailure(); ++jump) {
-    const absl::Duration by[] = {absl::Hours(24),       -absl::Hours(24),  -absl::Hours(1),
-                                 absl::Seconds(1),      -absl::Seconds(1), absl::Hours(24 * 400),
-                                 -absl::Hours(24 * 400)};
-    clock_.Jump(by[random() % std::size(by)]);
+    const absl::Duration offsets[] = {
+        absl::Hours(24),   -absl::Hours(24),      -absl::Hours(1),       absl::Seconds(1),
+        -absl::Seconds(1), absl::Hours(24 * 400), -absl::Hours(24 * 400)};
+    clock_.JumpTo(offsets[random() % std::size(offsets)]);
     Create(fmt::format("room{}", jump));
   }
   // The same command is known for ever.
-  clock_.Jump(absl::Hours(24 * 4'000));
+  clock_.JumpTo(absl::Hours(24 * 4'000));
   EXPECT_EQ(Create("first").position(), first.position());
   EXPECT_TRUE(Create("first").duplicate());
   Create("last");
@@ -176,7 +176,7 @@ TEST_F(ClockJumps, ChangeNeitherOrderNorMemoryNorWhatIsWaitedFor) {
   subscription->Finish().IgnoreError();
   store_ = nullptr;
   client_ = nullptr;
-  clock_.Jump(-absl::Hours(24));
+  clock_.JumpTo(-absl::Hours(24));
   server_->process.Kill(SIGTERM);
   EXPECT_EQ(AwaitEnd(), 0);
   const testing::Ran verified =
@@ -200,7 +200,7 @@ TEST_F(ClockJumps, BackDoNotKeepAServerFromItsEnd) {
   }
   server_->process.Kill(SIGTERM);
   server_->process.ValueAfter("stopping: ");
-  clock_.Jump(-absl::Hours(24));
+  clock_.JumpTo(-absl::Hours(24));
   EXPECT_EQ(AwaitEnd(), 0) << "it waits for its wall clock";
   context->TryCancel();
   stuck->Finish().IgnoreError();
