@@ -20,7 +20,7 @@ namespace {
 using testing::RoomsClient;
 using testing::ServerProcess;
 
-constexpr int kServerKills = 5;
+constexpr int kServerKills = 3;
 constexpr int kClients = 8;
 
 struct Acknowledged {
