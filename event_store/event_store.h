@@ -120,8 +120,9 @@ struct StoreStatus {
 };
 
 struct Head {
-  Position position;  // Of the last event; 0 when the log is empty.
-  Digest chain{};     // Chain value there.
+  Position position;       // Of the last event; 0 when the log is empty.
+  Digest chain{};          // Chain value there.
+  bool last_told = false;  // The store cannot be asked now: there may be more.
 };
 
 enum class Direction { kForward, kBackward };
@@ -229,6 +230,7 @@ class EventStore {
   // Position of the last event that was recorded before `time`; 0 when there is none.
   virtual absl::StatusOr<Position> PositionBefore(absl::Time time) = 0;
 
+  // Asks a store elsewhere.
   virtual Head GetHead() = 0;
   virtual std::string StoreId() = 0;
   // Of the store that writes the log; all 0 in others.

@@ -163,14 +163,15 @@ void AddFiles(const ViewSlot& slot, ViewStatus& status) {
   if (before.ok() && *before) status.previous_generation = (*before)->number;
 }
 
-ViewStatus StatusOf(ViewSlot& slot, Position head) {
+ViewStatus StatusOf(ViewSlot& slot, const Head& head) {
   MutexLock lock(slot.status_mu);
   ViewStatus status;
   status.name = slot.view.name;
   status.version = slot.view.version;
   status.generation = slot.generation_number;
   status.checkpoint = slot.checkpoint;
-  status.lag_events = std::max<std::int64_t>(0, head.value - slot.checkpoint.value);
+  status.lag_events = std::max<std::int64_t>(0, head.position.value - slot.checkpoint.value);
+  status.lag_unknown = head.last_told;
   status.parked_events = slot.parked;
   status.duplicates_ignored = slot.duplicates_ignored;
   if (!slot.paused_for.ok()) {
@@ -183,21 +184,22 @@ ViewStatus StatusOf(ViewSlot& slot, Position head) {
   } else if (slot.rebuilding) {
     status.state = ViewState::kRebuilding;
   } else {
-    status.state = slot.served ? ServedState(status.lag_events) : ViewState::kCatchingUp;
+    status.state = slot.served ? ServedState(status) : ViewState::kCatchingUp;
   }
   return status;
 }
 
 }  // namespace
 
-ViewState ServedState(std::int64_t lag_events) {
-  const bool near = lag_events < static_cast<std::int64_t>(kBatchEventsMax);
+ViewState ServedState(const ViewStatus& view) {
+  if (view.lag_unknown) return ViewState::kServed;
+  const bool near = view.lag_events < static_cast<std::int64_t>(kBatchEventsMax);
   return near ? ViewState::kLive : ViewState::kCatchingUp;
 }
 
 void AddOldestUnapplied(EventStore& log, std::vector<ViewStatus>& views) {
   for (ViewStatus& view : views) {
-    if (view.lag_events == 0) continue;
+    if (view.lag_unknown || view.lag_events == 0) continue;
     const auto next = log.ReadAll({.from = view.checkpoint, .events_max = 1});
     if (!next.ok()) return;  // Each view would wait for a store that is away.
     if (!next->events.empty()) view.oldest_unapplied = next->events.front().recorded_at;
@@ -205,7 +207,7 @@ void AddOldestUnapplied(EventStore& log, std::vector<ViewStatus>& views) {
 }
 
 std::vector<ViewStatus> Projector::ListViews() {
-  const Position head = context_->store.GetHead().position;
+  const Head head = context_->store.GetHead();
   std::vector<ViewStatus> statuses;
   for (const auto& slot : slots_) {
     AddFiles(*slot, statuses.emplace_back(StatusOf(*slot, head)));

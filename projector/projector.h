@@ -51,7 +51,7 @@ struct ViewStatus {
 };
 
 // Of a view that is served and goes on: kLive or kCatchingUp.
-ViewState ServedState(std::int64_t lag_events);
+ViewState ServedState(const ViewStatus& view);
 // When the first of the events that each view lags behind was recorded; no time where the log
 // cannot be read.
 void AddOldestUnapplied(EventStore& log, std::vector<ViewStatus>& views);

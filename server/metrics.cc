@@ -174,8 +174,10 @@ void AddViews(const MetricSources& sources, Families& out) {
     out.Gauge("leftfold_view_generation", "Generation of the view's file.",
               static_cast<double>(view.generation), labels);
     if (sources.follows_log) {
-      out.Gauge("leftfold_view_lag_events", "Events of the log that the view has not folded yet.",
-                static_cast<double>(view.lag_events), labels);
+      if (!view.lag_unknown) {
+        out.Gauge("leftfold_view_lag_events", "Events of the log that the view has not folded yet.",
+                  static_cast<double>(view.lag_events), labels);
+      }
       out.Gauge("leftfold_view_parked_events",
                 "Events that the view could not fold and has parked.",
                 static_cast<double>(view.parked_events), labels);

@@ -12,7 +12,7 @@ namespace {
 ViewState StateOf(const read_api::ViewCondition& condition, const ViewStatus& status) {
   switch (condition.state) {
     case read_api::ViewCondition::State::kServing:
-      return status.lag_unknown ? ViewState::kServed : ServedState(status.lag_events);
+      return ServedState(status);
     case read_api::ViewCondition::State::kStopped:
       return ReasonOf(condition.reason) == "VIEW_PAUSED" ? ViewState::kPaused : ViewState::kStopped;
     case read_api::ViewCondition::State::kStarting:
@@ -35,15 +35,15 @@ void AddParked(const std::string& file, ViewStatus& status) {
 std::vector<ViewStatus> ListServedViews(const Registry& registry, const read_api::ViewPool& pool,
                                         const std::string& views, EventStore* log) {
   std::vector<ViewStatus> statuses;
-  const Position head = log != nullptr ? log->GetHead().position : kBeforeFirst;
+  const Head head = log != nullptr ? log->GetHead() : Head{{}, {}, /*last_told=*/true};
   for (const ViewEntry& view : registry.views()) {
     const read_api::ViewCondition condition = pool.ConditionOf(view);
     ViewStatus& status = statuses.emplace_back();
     status.name = view.name;
     status.version = view.version;
     status.checkpoint = condition.applied;
-    status.lag_unknown = log == nullptr;
-    status.lag_events = std::max<std::int64_t>(0, head.value - condition.applied.value);
+    status.lag_unknown = head.last_told;
+    status.lag_events = std::max<std::int64_t>(0, head.position.value - condition.applied.value);
     status.state = StateOf(condition, status);
     status.reason = std::string(condition.reason.message());
     const auto current = sql::ReadCurrent(views, view.name, view.version);

@@ -4,6 +4,9 @@
 #include <absl/strings/str_cat.h>
 #include <absl/strings/str_replace.h>
 #include <sqlite3.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "core/status.h"
 #include "sql/checksum_vfs.h"
@@ -146,7 +149,7 @@ absl::Status ToStatus(int sqlite_code, std::string_view message) {
     case SQLITE_TOOBIG:
       return Error(absl::StatusCode::kInvalidArgument, "SQLite error {}: {}", sqlite_code, message);
     case SQLITE_CANTOPEN:
-      return Error(absl::StatusCode::kNotFound, "cannot open: {}", message);
+      return Error(absl::StatusCode::kUnavailable, "cannot open: {}", message);
     default:
       return Error(absl::StatusCode::kInternal, "SQLite error {}: {}", sqlite_code, message);
   }
@@ -176,6 +179,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::OpenOnce(const std::stri
     LEFTFOLD_RETURN_IF_ERROR(connection->Configure(options));
     return connection;
   } catch (const SQLite::Exception& e) {
+    if (e.getErrorCode() == SQLITE_CANTOPEN && access(path.c_str(), F_OK) != 0 && errno == ENOENT)
+      return Error(absl::StatusCode::kNotFound, "{}: there is no such file", path);
     return ToStatus(e.getExtendedErrorCode(), fmt::format("{}: {}", path, e.what()));
   }
 }

@@ -37,10 +37,10 @@ struct OpenOptions {
 // and makes everything after it fail too, until ClearStatus(). Not thread-safe.
 class Connection {
  public:
-  // NOT_FOUND when a reader's file is missing; a writer creates it, with page checksums
-  // (checksum_vfs.h). DATA_LOSS when it is no database, or not of this application_id. What a power
-  // loss has left half written of a file without a write-ahead log is rolled back first, for
-  // readers too.
+  // NOT_FOUND when a reader's file is missing, UNAVAILABLE when it cannot be opened now; a writer
+  // creates it, with page checksums (checksum_vfs.h). DATA_LOSS when it is no database, or not of
+  // this application_id. What a power loss has left half written of a file without a write-ahead
+  // log is rolled back first, for readers too.
   static absl::StatusOr<std::unique_ptr<Connection>> Open(const std::string& path,
                                                           const OpenOptions& options);
   // In memory, for tests and as_of queries.

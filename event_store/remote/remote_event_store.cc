@@ -699,11 +699,11 @@ Head RemoteEventStore::Core::GetHead() {
   const auto response = Call<v1::GetHeadResponse>(&Stub::GetHead, v1::GetHeadRequest(),
                                                   /*wait_for_server=*/false);
   MutexLock lock(mu_);
-  if (response.ok() && response->store_id() == store_id_) {
-    const Head head = HeadOf(*response);
-    if (head.position > head_.position) head_ = head;
-    RaiseHead(head.position);
-  }
+  head_.last_told = !response.ok() || response->store_id() != store_id_;
+  if (head_.last_told) return head_;
+  const Head head = HeadOf(*response);
+  if (head.position > head_.position) head_ = head;
+  RaiseHead(head.position);
   return head_;
 }
 

@@ -175,6 +175,26 @@ TEST_F(ProjectorViews, AreBuiltAnewWhereTheirFileIsMissingOrDamaged) {
   EXPECT_EQ(StatusOf("count").generation, 1);
 }
 
+TEST_F(ProjectorViews, WaitForAFileThatIsThereAndCannotBeOpened) {
+  store_.AddNames({"a", "b"});
+  StartAndRun();
+  projector_.reset();
+  const std::string away = folder_.path() + "/away";
+  std::filesystem::rename(PathOf(1), away);
+  std::filesystem::create_symlink(PathOf(1), PathOf(1));
+  listener_.lines.clear();
+  StartAndRun();
+  EXPECT_EQ(StatusOf("names").state, ViewState::kStopped);
+  EXPECT_THAT(StatusOf("names").reason, HasSubstr("cannot open"));
+  std::filesystem::remove(PathOf(1));
+  std::filesystem::rename(away, PathOf(1));
+  executor_.Advance(kResumeDelay);
+  EXPECT_EQ(StatusOf("names").state, ViewState::kLive);
+  EXPECT_EQ(StatusOf("names").generation, 1);
+  EXPECT_FALSE(listener_.Has("building names"));
+  EXPECT_EQ(Served(), "2: a b");
+}
+
 TEST_F(ProjectorViews, AreBuiltAnewWhereAPageTurnsOutToBeDamaged) {
   store_.AddNames({"a", "b"});
   StartAndRun();

@@ -401,6 +401,9 @@ TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
   EXPECT_EQ(Get(*views, "oak", "2").reason, "READ_MODEL_BEHIND") << "not stopped";
   EXPECT_THAT(Health(views->read_address, "leftfold.rooms.v1.RoomQueryService"),
               Not(HasSubstr("NOT_SERVING")));
+  // How far it is behind it does not know.
+  EXPECT_EQ(DirectoryOf(*views).state(), v1::ViewStatus::STATE_SERVED);
+  EXPECT_TRUE(DirectoryOf(*views).lag_unknown());
   // Restarted without its log it serves the files that it has.
   Kill(views);
   views = StartOn("views", "project,read", {"--log", log});
