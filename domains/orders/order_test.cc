@@ -223,6 +223,22 @@ TEST(Order, APaymentTakesItsIdForAllOrders) {
   EXPECT_EQ(made.decided().claims.at(0).value, made.decided().created_id);
 }
 
+TEST(Order, CostsNoMoreThanOnePaymentTakes) {
+  v1::ConfirmOrderValidRequest command = Confirm();
+  command.clear_priced_lines();
+  for (int i = 0; i < 20; ++i) {
+    *command.add_priced_lines() = Parse<v1::PricedLine>(
+        fmt::format("item_id: 'i{}' name: 'i' qty: 50 unit_price_minor: {}", i, kPriceMinorMax));
+  }
+  command.set_total_minor(kAmountMinorMax);
+  Given<Order>().When(command).ThenRejected("ORDER_NOT_FOUND");
+  *command.add_priced_lines() =
+      Parse<v1::PricedLine>("item_id: 'mint' name: 'Mint' qty: 1 unit_price_minor: 1");
+  command.set_total_minor(kAmountMinorMax + 1);
+  const auto refusal = Given<Order>().When(command).ThenInvalid("INVALID_TOTAL");
+  EXPECT_EQ(refusal.metadata("maximum"), "1000000000000");
+}
+
 TEST(Order, AnOutcomeIsOneOfTwo) {
   ExpectInvalid(
       Record("p1", v1::PAYMENT_OUTCOME_SUCCEEDED), [](auto& c) { c.clear_outcome(); },
