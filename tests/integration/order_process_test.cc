@@ -284,6 +284,35 @@ TEST_F(OrderProcessOverGrpc, APaymentIdIsOfOneOrder) {
   EXPECT_EQ((*provider)->stats().charges_succeeded(), 2);
 }
 
+TEST_F(OrderProcessOverGrpc, WritesEachMailOfAnOrderOnce) {
+  testing::SmtpServer mails;
+  const SmtpOptions smtp = {.url = mails.url(), .from = "orders@example.org"};
+  auto provider = StartWithProvider(smtp);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  Do(*customers_, &orders::v1::CustomerCommandService::Stub::RegisterCustomer,
+     "customer_id: 'ada' username: 'ada' email: 'ada@example.org'");
+  OpenAndOrder();
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
+  Deliver();
+  Settled();
+  app_.reset();
+  provider = StartWithProvider(smtp);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  Settled();
+  std::vector<std::string> texts;
+  for (const testing::TakenMail& mail : mails.taken()) {
+    EXPECT_THAT(mail.to, HasSubstr("<ada@example.org>"));
+    EXPECT_THAT(mail.data, HasSubstr("Subject: Your order o1\r\n"));
+    texts.push_back(mail.data.substr(mail.data.find("\r\n\r\n") + 4));
+  }
+  EXPECT_THAT(texts, ElementsAre(HasSubstr("is paid"), HasSubstr("approved the order"),
+                                 HasSubstr("Agent bo has the order"),
+                                 HasSubstr("picked up the food"), HasSubstr("delivered the food")));
+  app_.reset();
+}
+
 TEST_F(OrderProcessOverGrpc, DoesNothingAnewWhenViewsAreRebuilt) {
   const auto provider = StartWithProvider();
   ASSERT_TRUE(provider.ok()) << provider.status();
