@@ -319,6 +319,19 @@ TEST_F(Refunding, IsStuckWhenThePaymentRefusesIt) {
                                                  "refund_id: \"r1\" error: \"SKIPPED\"}"));
 }
 
+TEST_F(Refunding, LeavesPaymentsForSomethingElseAlone) {
+  for (const int attempt : {1, kRefundAttemptsMax}) {
+    auto failed = Failed(attempt);
+    failed.mutable_purpose()->set_kind("recipe");
+    EXPECT_THAT(reactor.React("payment-p2", failed), IsEmpty()) << attempt;
+  }
+  EXPECT_THAT(reactor.React("payment-p2",
+                            Parse<pay::RefundSucceeded>("refund_id: 'r1' "
+                                                        "purpose { kind: 'recipe' ref_id: 'o1' }")),
+              IsEmpty());
+  EXPECT_TRUE(reactor.status().ok()) << reactor.status();
+}
+
 TEST_F(Refunding, ParksWhatNoOrderShows) {
   const auto sent =
       Parse<v1::MarkRefundStuckRequest>("order_id: 'o1' refund_id: 'r1' error: 'card_closed'");
