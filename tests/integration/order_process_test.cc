@@ -284,6 +284,64 @@ TEST_F(OrderProcessOverGrpc, APaymentIdIsOfOneOrder) {
   EXPECT_EQ((*provider)->stats().charges_succeeded(), 2);
 }
 
+// A customer takes an order back at the moment at which the restaurant takes it.
+TEST_F(OrderProcessOverGrpc, OfACancellationAndAnApprovalAtOnceOneWinsAndNoMoneyIsLost) {
+  constexpr int kOrders = 20;
+  const auto provider = StartWithProvider();
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  OpenAndOrder("MANUAL");
+  std::vector<std::string> ids = {"o1"};
+  for (int i = 2; i <= kOrders; ++i) {
+    ids.push_back("o" + std::to_string(i));
+    Place(ids.back());
+  }
+  for (const std::string& id : ids) Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT, id);
+  PayForAll();
+  for (const std::string& id : ids) Await(orders::v1::ORDER_STATUS_AWAITING_APPROVAL, id);
+  int cancelled = 0;
+  bool cancel_is_first = false;
+  for (const std::string& id : ids) {
+    const auto cancel = [&] {
+      return Try(*orders_, &orders::v1::OrderCommandService::Stub::CancelOrder,
+                 "order_id: '" + id + "' customer_id: 'ada'");
+    };
+    const auto approve = [&] {
+      return Try(*orders_, &orders::v1::OrderCommandService::Stub::ApproveOrder,
+                 "order_id: '" + id + "' restaurant_id: 'roma'");
+    };
+    cancel_is_first = !cancel_is_first;  // By a moment, if at all.
+    std::latch both(2);
+    auto other = std::async(std::launch::async, [&] {
+      both.arrive_and_wait();
+      return cancel_is_first ? approve() : cancel();
+    });
+    both.arrive_and_wait();
+    const grpc::Status here = cancel_is_first ? cancel() : approve();
+    const grpc::Status there = other.get();
+    const grpc::Status& cancellation = cancel_is_first ? here : there;
+    const grpc::Status& approval = cancel_is_first ? there : here;
+    ASSERT_NE(cancellation.ok(), approval.ok()) << id;
+    const testing::GrpcError lost = testing::ErrorOf(approval.ok() ? cancellation : approval);
+    EXPECT_EQ(lost.code, grpc::StatusCode::FAILED_PRECONDITION) << id;
+    EXPECT_EQ(lost.reason, approval.ok() ? "TOO_LATE_TO_CANCEL" : "NOT_AWAITING_APPROVAL") << id;
+    cancelled += cancellation.ok();
+    Await(
+        approval.ok() ? orders::v1::ORDER_STATUS_AGENT_ASSIGNED : orders::v1::ORDER_STATUS_REFUNDED,
+        id);
+    if (approval.ok()) Deliver(id);
+  }
+  const tools::v1::SimulatorStats money = (*provider)->stats();
+  EXPECT_EQ(money.charges_succeeded(), kOrders);
+  EXPECT_EQ(money.captured_minor(), kOrders * 1'800);
+  EXPECT_EQ(money.refunded_minor(), cancelled * 1'800);
+  const auto ledger = Ask(*reports_, &orders::v1::OrderReportQueryService::Stub::GetLedger,
+                          "group: LEDGER_GROUP_RESTAURANT");
+  ASSERT_EQ(ledger.rows_size(), 1);
+  EXPECT_EQ(ledger.rows(0).delivered_minor(), (kOrders - cancelled) * 1'800);
+  ASSERT_EQ(ledger.checks_size(), 1);
+  EXPECT_EQ(ledger.checks(0).difference_minor(), 0);
+}
+
 TEST_F(OrderProcessOverGrpc, WritesEachMailOfAnOrderOnce) {
   testing::SmtpServer mails;
   const SmtpOptions smtp = {.url = mails.url(), .from = "orders@example.org"};
