@@ -10,6 +10,8 @@
 // the other takes as well.
 namespace leftfold {
 
+// Of one payment, in minor units: so that the sum of its refunds fits 64 bits.
+inline constexpr std::int64_t kAmountMinorMax = 1'000'000'000'000;
 inline constexpr std::size_t kPaymentTokenBytesMax = 128;
 inline constexpr std::string_view kPaymentTokenRule =
     "must be the provider's reference to a means of payment: 1 to 128 characters of A-Z a-z 0-9 _, "

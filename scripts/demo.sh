@@ -53,6 +53,43 @@ expect() { grep -qF -- "$1" output || { echo "demo: expected '$1'" >&2; exit 1; 
 # The text of a field in the last output.
 field() { sed -nE "s/.*\"$1\": \"([^\"]*)\".*/\1/p" output | head -n 1; }
 
+# watch LINES COMMAND: begins a watch beside what follows; LINES makes one line of each message, which is printed as it arrives.
+watch() {
+  echo "\$ $2 &"
+  : >watch.log
+  eval "exec $(with_real_ports <<<"$2")" </dev/null > >("$1" | tee -a watch.log) 2>&1 &
+  watcher=$!
+}
+end_watch() {
+  kill "$watcher"
+  wait "$watcher" 2>/dev/null || true
+  watcher=
+}
+room_lines() {
+  local line version=
+  while IFS= read -r line; do
+    [[ $line =~ ^\ *\"version\":\ \"([0-9]+)\" ]] && version=${BASH_REMATCH[1]}
+    [[ $line =~ ^\ *\"name\":\ \"(.*)\" ]] && echo "# watch: ${BASH_REMATCH[1]}, version $version"
+  done
+}
+# When an order came to its status, and the stages that are new.
+order_lines() {
+  local line status= at= new=
+  declare -A stages=()
+  while IFS= read -r line; do
+    [[ $line =~ \"status\":\ \"ORDER_STATUS_(.*)\" ]] && status=${BASH_REMATCH[1]}
+    [[ $line =~ \"updated_at\":\ \".*T(.*)Z\" ]] && at=${BASH_REMATCH[1]:0:12}
+    if [[ $line =~ \"(.*)\":\ \"STAGE_STATE_(RUNNING|DONE|FAILED)\" && ${stages[${BASH_REMATCH[1]}]-} != "${BASH_REMATCH[2]}" ]]; then
+      stages[${BASH_REMATCH[1]}]=${BASH_REMATCH[2]}
+      new+="${new:+, }${BASH_REMATCH[1]} ${BASH_REMATCH[2],,}"
+    fi
+    if [[ $line == "}" && $new ]]; then
+      printf '# watch: %-12s  %-18s  %s\n' "$at" "$status" "$new"
+      new=
+    fi
+  done
+}
+
 : >server.log
 : >watch.log
 : >provider.log
@@ -109,18 +146,11 @@ query '2030-01-07T09:00:00Z' ListUpcomingSessions \
   "{\"from\": \"2030-01-01T00:00:00Z\", \"to\": \"2030-01-15T00:00:00Z\", \"min_position\": \"$position\"}"
 
 say "A watch delivers the state now and every later one."
-watch="grpcurl -plaintext -d '{\"room_id\": \"blue\"}' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/WatchRoom"
-echo "\$ $watch &"
-eval "exec $(with_real_ports <<<"$watch")" </dev/null >>watch.log 2>&1 &
-watcher=$!
-wait_for watch.log '"Blue hall"'
+watch room_lines "grpcurl -plaintext -d '{\"room_id\": \"blue\"}' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/WatchRoom"
+wait_for watch.log "Blue hall"
 send '"version": "4"' RenameRoom '{"room_id": "blue", "name": "Green hall", "command_id": "rename-2"}'
-wait_for watch.log '"Green hall"'
-kill "$watcher"
-wait "$watcher" 2>/dev/null || true
-watcher=
-echo "# what the watch printed:"
-cat watch.log
+wait_for watch.log "Green hall"
+end_watch
 
 say "A retry with the same command id gets the stored receipt; nothing is appended."
 send '"duplicate": true' RenameRoom '{"room_id": "blue", "name": "Green hall", "command_id": "rename-2"}'
@@ -145,23 +175,15 @@ say "An order: each command is one decision; reactors bring it to the next. A wa
 orders '"receipt"' OrderCommandService/PlaceOrder \
   '{"order_id": "o-1", "customer_id": "ada", "restaurant_id": "roma", "address": "1 Main Street", "lines": [{"item_id": "pizza", "qty": 2}]}'
 position=$(field position)
-: >watch.log
-watch="grpcurl -plaintext -d '{\"order_id\": \"o-1\", \"min_position\": \"$position\"}' 127.0.0.1:50052 leftfold.orders.v1.OrderQueryService/WatchOrder"
-echo "\$ $watch &"
-eval "exec $(with_real_ports <<<"$watch")" </dev/null >>watch.log 2>&1 &
-watcher=$!
-wait_for watch.log '"ORDER_STATUS_AWAITING_PAYMENT"'
+watch order_lines "grpcurl -plaintext -d '{\"order_id\": \"o-1\", \"min_position\": \"$position\"}' 127.0.0.1:50052 leftfold.orders.v1.OrderQueryService/WatchOrder"
+wait_for watch.log AWAITING_PAYMENT
 orders '"receipt"' OrderCommandService/PayForOrder \
   '{"order_id": "o-1", "customer_id": "ada", "payment_id": "pay-1", "method_type": "card", "payment_token": "tok_late", "amount_minor": "1900", "card_last4": "4242"}'
-wait_for watch.log '"ORDER_STATUS_AGENT_ASSIGNED"'
+wait_for watch.log AGENT_ASSIGNED
 orders '"receipt"' OrderCommandService/ConfirmPickup '{"order_id": "o-1", "agent_id": "bo"}'
 orders '"receipt"' OrderCommandService/ConfirmDelivery '{"order_id": "o-1", "agent_id": "bo"}'
-wait_for watch.log '"ORDER_STATUS_DELIVERED"'
-kill "$watcher"
-wait "$watcher" 2>/dev/null || true
-watcher=
-echo "# the stages that the watch printed:"
-grep -oE '"ORDER_STATUS_[A-Z_]+"' watch.log | uniq
+wait_for watch.log DELIVERED
+end_watch
 leftfold tail --data data --type leftfold.payments.v1.PaymentSucceeded >output
 expect '"actor":"webhook"'
 run '"webhooks_delivered":"1"' \
@@ -183,7 +205,7 @@ for ((n = 1; n <= 1000; n++)); do
   echo "AgentGoOnlineRequest \"agent_id\": \"agent-$n\""
 done | session agents
 
-say "A thousand orders in one call; the funnel counts them as reactors bring them on."
+say "A thousand orders in one call; the funnel, which has o-1 too, counts them as reactors bring them on."
 { printf '{"orders": ['
   for ((n = 1; n <= 1000; n++)); do
     ((n == 1)) || printf ', '

@@ -18,6 +18,24 @@ absl::Status NotifyCustomer::React(const v1::OrderPlaced& event, const EventMeta
   return absl::OkStatus();
 }
 
+absl::Status NotifyCustomer::React(const v1::OrderCancelled& event, const EventMeta& meta,
+                                   OwnTables& tables, Outbox& outbox) {
+  const auto order = tables.Load<Order>(meta.aggregate_id());
+  if (!order.ok()) return order.status();
+  if (event.by() != order->customer_id()) Tell(TextOf(event), meta, tables, outbox);
+  ForgetUnlessPaid(*order, meta, tables);
+  return absl::OkStatus();
+}
+
+absl::Status NotifyCustomer::React(const v1::OrderExpired& event, const EventMeta& meta,
+                                   OwnTables& tables, Outbox& outbox) {
+  const auto order = tables.Load<Order>(meta.aggregate_id());
+  if (!order.ok()) return order.status();
+  Tell(TextOf(event), meta, tables, outbox);
+  ForgetUnlessPaid(*order, meta, tables);
+  return absl::OkStatus();
+}
+
 void NotifyCustomer::Tell(const std::string& text, const EventMeta& meta, OwnTables& tables,
                           Outbox& outbox) {
   Rows rows = tables.Query("SELECT email FROM addressee WHERE order_id = ?", meta.aggregate_id());
@@ -29,15 +47,13 @@ void NotifyCustomer::Forget(const EventMeta& meta, OwnTables& tables) {
   tables.Exec("DELETE FROM addressee WHERE order_id = ?", meta.aggregate_id());
 }
 
-absl::Status NotifyCustomer::ForgetUnlessPaid(const EventMeta& meta, OwnTables& tables) {
-  const auto order = tables.Load<Order>(meta.aggregate_id());
-  if (!order.ok()) return order.status();
-  const auto& attempts = order->attempts();
+void NotifyCustomer::ForgetUnlessPaid(const v1::OrderState& order, const EventMeta& meta,
+                                      OwnTables& tables) {
+  const auto& attempts = order.attempts();
   const bool paid = std::any_of(attempts.begin(), attempts.end(), [](const auto& attempt) {
     return attempt.outcome() != v1::PAYMENT_OUTCOME_DECLINED;
   });
   if (!paid) Forget(meta, tables);
-  return absl::OkStatus();
 }
 
 }  // namespace leftfold::orders

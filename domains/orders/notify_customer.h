@@ -9,6 +9,7 @@
 #include "core/reactor.h"
 #include "domains/orders/order_words.h"
 #include "leftfold/orders/v1/events.pb.h"
+#include "leftfold/orders/v1/state.pb.h"
 
 namespace leftfold::orders {
 
@@ -27,23 +28,25 @@ struct NotifyCustomer {
   // After these there is nothing to tell.
   using Ending =
       Types<v1::OrderInvalidated, v1::OrderPaymentFailed, v1::OrderDelivered, v1::OrderRefunded>;
-  using Telling =
-      Concat<Types<v1::OrderPaid, v1::OrderPaymentDeclined, v1::OrderApproved, v1::OrderRejected,
-                   v1::ApprovalTimedOut, v1::AgentAssigned, v1::NoAgentAvailable, v1::FoodPickedUp,
-                   v1::DeliveryFailed, v1::OrderExpired>,
-             Ending>;
-  // After these there is, where money is to be given back. What the customer did is not told.
-  using Closing = Types<v1::OrderCancelled, v1::OrderExpired>;
-  using Reacting = Concat<Types<v1::OrderPlaced, v1::OrderCancelled>, Telling>;
+  using Telling = Concat<Types<v1::OrderPaid, v1::OrderPaymentDeclined, v1::OrderApproved,
+                               v1::OrderRejected, v1::ApprovalTimedOut, v1::AgentAssigned,
+                               v1::NoAgentAvailable, v1::FoodPickedUp, v1::DeliveryFailed>,
+                         Ending>;
+  using Reacting = Concat<Types<v1::OrderPlaced, v1::OrderCancelled, v1::OrderExpired>, Telling>;
 
   static absl::Status React(const v1::OrderPlaced& event, const EventMeta& meta, OwnTables& tables,
                             Outbox& outbox);
+  // What the customer did is not told.
+  static absl::Status React(const v1::OrderCancelled& event, const EventMeta& meta,
+                            OwnTables& tables, Outbox& outbox);
+  static absl::Status React(const v1::OrderExpired& event, const EventMeta& meta, OwnTables& tables,
+                            Outbox& outbox);
   template <class Event>
-  requires(Telling::kContains<Event> || Closing::kContains<Event>) static absl::Status
-      React(const Event& event, const EventMeta& meta, OwnTables& tables, Outbox& outbox) {
-    if constexpr (Telling::kContains<Event>) Tell(TextOf(event), meta, tables, outbox);
+  requires Telling::kContains<Event>
+  static absl::Status React(const Event& event, const EventMeta& meta, OwnTables& tables,
+                            Outbox& outbox) {
+    Tell(TextOf(event), meta, tables, outbox);
     if constexpr (Ending::kContains<Event>) Forget(meta, tables);
-    if constexpr (Closing::kContains<Event>) return ForgetUnlessPaid(meta, tables);
     return absl::OkStatus();
   }
 
@@ -51,8 +54,9 @@ struct NotifyCustomer {
   static void Tell(const std::string& text, const EventMeta& meta, OwnTables& tables,
                    Outbox& outbox);
   static void Forget(const EventMeta& meta, OwnTables& tables);
-  // Also while a payment is on its way.
-  static absl::Status ForgetUnlessPaid(const EventMeta& meta, OwnTables& tables);
+  // There is more to tell where money is to be given back, also of a payment that is on its way.
+  static void ForgetUnlessPaid(const v1::OrderState& order, const EventMeta& meta,
+                               OwnTables& tables);
 };
 
 }  // namespace leftfold::orders

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "domains/orders/customer.h"
+#include "domains/orders/order.h"
 #include "domains/orders/test_events.h"
 #include "testing/given_reactor.h"
 
@@ -66,6 +67,32 @@ TEST_F(NotifyCustomerTest, ForgetsTheAddressOfAnOrderThatIsOverAndNothingWasPaid
                      Parse<v1::OrderState>("attempts { outcome: PAYMENT_OUTCOME_SUCCEEDED }"));
   reactor.React("order-late", v1::OrderCancelled());
   EXPECT_THAT(refunded("late"), SizeIs(1));
+}
+
+TEST_F(NotifyCustomerTest, TellsOfACancellationThatIsNotTheCustomersOwn) {
+  reactor.Holds<Customer>("ada", Registered("ada@example.org"));
+  reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested(), Paid());
+  reactor.Holds<Order>("o2", Placed());
+  const auto cancelled = [&](const std::string& stream, const std::string& by) {
+    reactor.React(stream, Placed());
+    return reactor.React(stream, Parse<v1::OrderCancelled>("reason: 'no gas' by: '" + by + "'"));
+  };
+  EXPECT_THAT(cancelled(kOrderStream, "ann"), ElementsAre(kMail));
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderRefunded()), ElementsAre(kMail));
+  EXPECT_THAT(cancelled("order-o2", "ann"), SizeIs(1));
+  EXPECT_THAT(reactor.React("order-o2", v1::OrderRefunded()), IsEmpty()) << "nothing was paid";
+  reactor.Holds<Order>("o3", Placed());
+  EXPECT_THAT(cancelled("order-o3", "ada"), IsEmpty());
+}
+
+TEST_F(NotifyCustomerTest, WaitsForALogThatCannotBeReadBeforeItTellsOfAnEnd) {
+  reactor.Holds<Customer>("ada", Registered("ada@example.org"));
+  reactor.React(kOrderStream, Placed());
+  reactor.HoldsNoMore();
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderExpired()), IsEmpty());
+  EXPECT_TRUE(absl::IsUnavailable(reactor.status())) << reactor.status();
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderCancelled()), IsEmpty());
+  EXPECT_TRUE(absl::IsUnavailable(reactor.status())) << reactor.status();
 }
 
 TEST_F(NotifyCustomerTest, WaitsWhileTheMailServerIsAway) {

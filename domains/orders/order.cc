@@ -109,6 +109,14 @@ const v1::PaymentAttempt* FindAttempt(const State& state, const std::string& pay
   return it == attempts.end() ? nullptr : &*it;
 }
 
+absl::Status PaymentExists(std::string_view whose, const std::string& payment_id,
+                           const CommandContext& context) {
+  return Reject(v1::ERROR_REASON_PAYMENT_EXISTS,
+                fmt::format("{} has a payment {} already; take another id or leave it empty", whose,
+                            payment_id),
+                {{"order_id", context.aggregate_id}, {"payment_id", payment_id}});
+}
+
 // The attempt that succeeded, nullptr when the order is not paid.
 const v1::PaymentAttempt* PaidAttempt(const State& state) {
   const auto& attempts = state.attempts();
@@ -261,12 +269,8 @@ Order::Decision Order::Decide(const v1::PayForOrderRequest& command, const State
   LEFTFOLD_RETURN_IF_ERROR(CheckPayable(state, context));
   const std::string payment_id =
       command.payment_id().empty() ? context.NewId(0) : command.payment_id();
-  if (FindAttempt(state, payment_id) != nullptr) {
-    return Reject(v1::ERROR_REASON_PAYMENT_EXISTS,
-                  fmt::format("order {} had a payment {} before; take another id",
-                              context.aggregate_id, payment_id),
-                  {{"order_id", context.aggregate_id}, {"payment_id", payment_id}});
-  }
+  if (FindAttempt(state, payment_id) != nullptr)
+    return PaymentExists("this order", payment_id, context);
   if (command.amount_minor() != state.total_minor()) {
     return Refuse(v1::ERROR_REASON_AMOUNT_MISMATCH, state, context,
                   fmt::format("it costs {} in minor units of {}, not {}", state.total_minor(),
@@ -282,7 +286,10 @@ Order::Decision Order::Decide(const v1::PayForOrderRequest& command, const State
   requested.set_card_last4(command.card_last4());
   requested.set_currency(state.currency());
   requested.set_payment_token(command.payment_token());
-  return Accept(std::move(requested)).Created(payment_id);
+  return Accept(std::move(requested))
+      .Take(std::string(kPaymentScope), payment_id,
+            PaymentExists("another order", payment_id, context))
+      .Created(payment_id);
 }
 
 Order::Decision Order::Decide(const v1::CancelOrderRequest& command, const State& state,

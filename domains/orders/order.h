@@ -19,6 +19,8 @@ inline constexpr std::size_t kDeclineCodeBytesMax = 200;
 inline constexpr int kInvalidReasonsMax = 100;
 inline constexpr int kPrepMinutesMax = 24 * 60;
 inline constexpr int kTriedAgentsMax = 1'000;
+// Of the claims that make a payment's id unique over all orders.
+inline constexpr std::string_view kPaymentScope = "order_payment";
 
 // An order on its way from the customer's wish to the food or the money back:
 //

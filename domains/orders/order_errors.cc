@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/timestamp.h"
+#include "domains/orders/compensate.h"
 #include "domains/orders/documents.h"
 #include "domains/orders/order_words.h"
 #include "domains/orders/start_charge.h"
@@ -38,6 +39,11 @@ std::string_view StageOf(std::string_view reactor) {
 
 std::string IdOf(std::string_view order_id, std::string_view stage) {
   return fmt::format("{}/{}", order_id, stage);
+}
+
+// One order may have two: of its own money, and of money that it did not take.
+std::string RefundErrorIdOf(std::string_view order_id, std::string_view refund_id) {
+  return IdOf(order_id, fmt::format("refund/{}", refund_id));
 }
 
 struct Row {
@@ -83,6 +89,7 @@ void SetStateOf(std::string_view stage, v1::ErrorState state, const EventMeta& m
 }
 
 struct FailedStage {
+  std::string error_id;
   std::string_view order_id;
   std::string_view stage;
 };
@@ -90,9 +97,8 @@ struct FailedStage {
 // It went wrong, perhaps again; `attempts` 0 leaves those that are known.
 void Fail(const FailedStage& failed, v1::ErrorState state, std::string why, int attempts,
           const EventMeta& meta, WriteTx& tx) {
-  const std::string error_id = IdOf(failed.order_id, failed.stage);
-  Row row = FindError(error_id, tx).value_or(Row());
-  row.error.set_error_id(error_id);
+  Row row = FindError(failed.error_id, tx).value_or(Row());
+  row.error.set_error_id(failed.error_id);
   row.error.set_stage(std::string(failed.stage));
   row.error.set_order_id(std::string(failed.order_id));
   row.error.set_last_error(std::move(why));
@@ -103,7 +109,12 @@ void Fail(const FailedStage& failed, v1::ErrorState state, std::string why, int 
 
 void Fail(std::string_view stage, v1::ErrorState state, std::string why, int attempts,
           const EventMeta& meta, WriteTx& tx) {
-  Fail(FailedStage{meta.aggregate_id(), stage}, state, std::move(why), attempts, meta, tx);
+  Fail({IdOf(meta.aggregate_id(), stage), meta.aggregate_id(), stage}, state, std::move(why),
+       attempts, meta, tx);
+}
+
+FailedStage FailedRefund(std::string_view order_id, std::string_view refund_id) {
+  return {RefundErrorIdOf(order_id, refund_id), order_id, "refund"};
 }
 
 // Position, id and document of what `request` (a query or watch) is about.
@@ -196,27 +207,33 @@ void OrderErrors::On(const v1::OrderCancelled&, const EventMeta& meta, WriteTx& 
 }
 
 void OrderErrors::On(const v1::RefundStuck& event, const EventMeta& meta, WriteTx& tx) {
-  Fail("refund", v1::ERROR_STATE_OPEN, TextOf(event), 0, meta, tx);
+  Fail(FailedRefund(meta.aggregate_id(), event.refund_id()), v1::ERROR_STATE_OPEN, TextOf(event), 0,
+       meta, tx);
 }
 
-void OrderErrors::On(const v1::RefundRequested&, const EventMeta& meta, WriteTx& tx) {
-  SetStateOf("refund", v1::ERROR_STATE_RETRIED, meta, tx);
+void OrderErrors::On(const v1::RefundRequested& event, const EventMeta& meta, WriteTx& tx) {
+  SetState(RefundErrorIdOf(meta.aggregate_id(), event.refund_id()), v1::ERROR_STATE_RETRIED, meta,
+           tx);
 }
 
-void OrderErrors::On(const v1::OrderRefunded&, const EventMeta& meta, WriteTx& tx) {
-  SetStateOf("refund", v1::ERROR_STATE_RESOLVED, meta, tx);
+void OrderErrors::On(const v1::OrderRefunded& event, const EventMeta& meta, WriteTx& tx) {
+  SetState(RefundErrorIdOf(meta.aggregate_id(), event.refund_id()), v1::ERROR_STATE_RESOLVED, meta,
+           tx);
 }
 
 void OrderErrors::On(const payments::v1::RefundFailed& event, const EventMeta& meta, WriteTx& tx) {
   if (event.purpose().kind() != kOrderPurpose) return;
-  Fail({event.purpose().ref_id(), "refund"}, v1::ERROR_STATE_RETRIED, TextOf(event),
-       event.attempt_no(), meta, tx);
+  const bool last = event.attempt_no() % kRefundAttemptsMax == 0;
+  Fail(FailedRefund(event.purpose().ref_id(), event.refund_id()),
+       last ? v1::ERROR_STATE_OPEN : v1::ERROR_STATE_RETRIED, TextOf(event), event.attempt_no(),
+       meta, tx);
 }
 
 void OrderErrors::On(const payments::v1::RefundSucceeded& event, const EventMeta& meta,
                      WriteTx& tx) {
   if (event.purpose().kind() != kOrderPurpose) return;
-  SetState(IdOf(event.purpose().ref_id(), "refund"), v1::ERROR_STATE_RESOLVED, meta, tx);
+  SetState(RefundErrorIdOf(event.purpose().ref_id(), event.refund_id()), v1::ERROR_STATE_RESOLVED,
+           meta, tx);
 }
 
 absl::StatusOr<v1::ListErrorsResponse> OrderErrors::Answer(const v1::ListErrorsRequest& query,

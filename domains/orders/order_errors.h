@@ -19,7 +19,7 @@ namespace leftfold::orders {
 // (the engine's events, in `reaction-<reactor>`), and stages of an order that failed.
 struct OrderErrors {
   static constexpr std::string_view kName = "order_errors";
-  static constexpr int kVersion = 2;
+  static constexpr int kVersion = 3;
   static constexpr std::string_view kSchema = R"(
     CREATE TABLE error (
       position INTEGER PRIMARY KEY,  -- Of the event with which it began.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "domains/orders/compensate.h"
 #include "domains/orders/test_events.h"
 #include "testing/given.h"
 
@@ -52,6 +53,18 @@ class OrderErrorsTest : public ::testing::Test {
     auto delivered = Parse<core::v1::DeliveredAfterParking>("reactor: 'charge_payment'");
     delivered.set_delivery_id(delivery_id);
     view_.FoldOf("reaction", "charge_payment", delivered);
+  }
+  static payments::v1::RefundFailed RefundFailed(const std::string& refund_id, int attempt_no) {
+    auto failed = Parse<payments::v1::RefundFailed>(
+        "error: 'no_answer' purpose { kind: 'order' ref_id: 'o1' }");
+    failed.set_refund_id(refund_id);
+    failed.set_attempt_no(attempt_no);
+    return failed;
+  }
+  static payments::v1::RefundSucceeded RefundSucceeded(const std::string& refund_id) {
+    auto succeeded = Parse<payments::v1::RefundSucceeded>("purpose { kind: 'order' ref_id: 'o1' }");
+    succeeded.set_refund_id(refund_id);
+    return succeeded;
   }
   testing::ViewFixture<OrderErrors> view_{"order"};
 };
@@ -122,32 +135,58 @@ TEST_F(OrderErrorsTest, AStuckRefundIsOpenUntilItIsBack) {
   view_.Fold("o1", RefundRequested(v1::REFUND_CAUSE_REJECTED));
   EXPECT_THAT(List(), IsEmpty());
   view_.Fold("o1", Parse<v1::RefundStuck>("refund_id: 'r1' error: 'account closed'"));
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 0 OPEN"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 0 OPEN"));
   EXPECT_THAT(First().last_error(), ::testing::HasSubstr("account closed"));
   view_.Fold("o1", RefundRequested(v1::REFUND_CAUSE_REJECTED, 2));
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 0 RETRIED"));
-  view_.Fold("o1", v1::OrderRefunded());
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 0 RESOLVED"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 0 RETRIED"));
+  view_.Fold("o1", Parse<v1::OrderRefunded>("refund_id: 'r1'"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 0 RESOLVED"));
 }
 
 TEST_F(OrderErrorsTest, ARefundThatFailsIsCountedWhileItIsTriedAgain) {
-  auto failed = Parse<payments::v1::RefundFailed>(
-      "refund_id: 'r1' attempt_no: 5 error: 'no_answer' purpose { kind: 'order' ref_id: 'o1' }");
-  view_.FoldOf("payment", "p1", failed);
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RETRIED"));
+  view_.FoldOf("payment", "p1", RefundFailed("r1", 4));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 4 RETRIED"));
   EXPECT_EQ(First().order_id(), "o1");
-  EXPECT_EQ(First().last_error(), "Attempt 5 to give the money back failed (no_answer)");
+  EXPECT_EQ(First().last_error(), "Attempt 4 to give the money back failed (no_answer)");
+  view_.FoldOf("payment", "p1", RefundFailed("r1", 5));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 5 OPEN"));
   view_.Fold("o1", Parse<v1::RefundStuck>("refund_id: 'r1' error: 'no_answer'"));
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 OPEN"));
-  auto succeeded = Parse<payments::v1::RefundSucceeded>(
-      "refund_id: 'r1' purpose { kind: 'order' ref_id: 'o1' }");
-  view_.FoldOf("payment", "p1", succeeded);
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RESOLVED"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 5 OPEN"));
+  view_.FoldOf("payment", "p1", RefundSucceeded("r1"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 5 RESOLVED"));
+}
+
+TEST_F(OrderErrorsTest, LeaveOutRefundsOfPaymentsForSomethingElse) {
+  view_.FoldOf("payment", "p1", RefundFailed("r1", 1));
+  auto failed = RefundFailed("r1", 2);
   failed.mutable_purpose()->set_kind("recipe");
-  failed.mutable_purpose()->set_ref_id("o2");
+  auto succeeded = RefundSucceeded("r1");
   succeeded.mutable_purpose()->set_kind("recipe");
   view_.FoldOf("payment", "p2", failed).FoldOf("payment", "p2", succeeded);
-  EXPECT_THAT(List(), ElementsAre("o1/refund refund 5 RESOLVED"));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/r1 refund 1 RETRIED"));
+}
+
+// Beside its own money an order may have some to give back that it did not take.
+TEST_F(OrderErrorsTest, TellTwoRefundsOfAnOrderApart) {
+  view_.FoldOf("payment", "p1", RefundFailed("r1", 5));
+  view_.Fold("o1", Parse<v1::RefundStuck>("refund_id: 'r1' error: 'no_answer'"));
+  view_.FoldOf("payment", "p2", RefundFailed("not-taken", 1));
+  EXPECT_THAT(List(),
+              ElementsAre("o1/refund/r1 refund 5 OPEN", "o1/refund/not-taken refund 1 RETRIED"));
+  view_.FoldOf("payment", "p2", RefundSucceeded("not-taken"));
+  EXPECT_THAT(List(),
+              ElementsAre("o1/refund/r1 refund 5 OPEN", "o1/refund/not-taken refund 1 RESOLVED"));
+  view_.Fold("o1", RefundRequested(v1::REFUND_CAUSE_REJECTED, 2));
+  view_.Fold("o1", Parse<v1::OrderRefunded>("refund_id: 'r1'"));
+  EXPECT_THAT(List(v1::ERROR_STATE_OPEN), IsEmpty());
+}
+
+// No order shows a refund of money that none took.
+TEST_F(OrderErrorsTest, ARefundThatNobodyTriesAgainIsOpen) {
+  view_.FoldOf("payment", "p2", RefundFailed("not-taken", kRefundAttemptsMax));
+  EXPECT_THAT(List(v1::ERROR_STATE_OPEN), ElementsAre("o1/refund/not-taken refund 5 OPEN"));
+  view_.FoldOf("payment", "p2", RefundFailed("not-taken", kRefundAttemptsMax + 1));
+  EXPECT_THAT(List(), ElementsAre("o1/refund/not-taken refund 6 RETRIED"));
 }
 
 TEST_F(OrderErrorsTest, TellWhereAnOrderFailed) {

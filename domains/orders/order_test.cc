@@ -1,9 +1,12 @@
 #include "domains/orders/order.h"
 
+#include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
+#include "core/money.h"
 #include "core/timestamp.h"
 #include "domains/orders/checks.h"
 #include "domains/orders/test_events.h"
@@ -203,6 +206,37 @@ TEST(Order, MayBePaidThreeTimes) {
       past.When(Pay(id)).ThenRejected("PAYMENT_EXISTS");
     }
   }
+}
+
+TEST(Order, APaymentTakesItsIdForAllOrders) {
+  const auto paid = Given<Order>(Placed(), Validated()).As("o1").When(Pay("p1"));
+  ASSERT_EQ(paid.decided().claims.size(), 1U);
+  const Claim& claim = paid.decided().claims[0];
+  EXPECT_EQ(claim.kind, Claim::Kind::kTake);
+  EXPECT_EQ(claim.scope, "order_payment");
+  EXPECT_EQ(claim.value, "p1");
+  EXPECT_EQ(ReasonOf(claim.taken), "PAYMENT_EXISTS");
+  EXPECT_EQ(MetadataOf(claim.taken, "order_id"), "o1");
+  EXPECT_EQ(MetadataOf(claim.taken, "payment_id"), "p1");
+  EXPECT_THAT(std::string(claim.taken.message()), ::testing::HasSubstr("take another id"));
+  const auto made = Given<Order>(Placed(), Validated()).When(Pay(""));
+  EXPECT_EQ(made.decided().claims.at(0).value, made.decided().created_id);
+}
+
+TEST(Order, CostsNoMoreThanOnePaymentTakes) {
+  v1::ConfirmOrderValidRequest command = Confirm();
+  command.clear_priced_lines();
+  for (int i = 0; i < 20; ++i) {
+    *command.add_priced_lines() = Parse<v1::PricedLine>(
+        fmt::format("item_id: 'i{}' name: 'i' qty: 50 unit_price_minor: {}", i, kPriceMinorMax));
+  }
+  command.set_total_minor(kAmountMinorMax);
+  Given<Order>().When(command).ThenRejected("ORDER_NOT_FOUND");
+  *command.add_priced_lines() =
+      Parse<v1::PricedLine>("item_id: 'mint' name: 'Mint' qty: 1 unit_price_minor: 1");
+  command.set_total_minor(kAmountMinorMax + 1);
+  const auto refusal = Given<Order>().When(command).ThenInvalid("INVALID_TOTAL");
+  EXPECT_EQ(refusal.metadata("maximum"), "1000000000000");
 }
 
 TEST(Order, AnOutcomeIsOneOfTwo) {

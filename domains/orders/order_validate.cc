@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "core/money.h"
 #include "core/text.h"
 #include "domains/orders/checks.h"
 #include "domains/orders/order.h"
@@ -106,11 +107,18 @@ void Order::Validate(const v1::ConfirmOrderValidRequest& command, Violations& vi
     summable = violations.empty();
     if (summable) total += line.qty() * line.unit_price_minor();
   }
-  if (!summable || total == command.total_minor()) return;
-  violations.Add(v1::ERROR_REASON_INVALID_TOTAL, "total_minor",
-                 fmt::format("must be what the lines add up to, {}", total),
-                 {{"total_minor", fmt::to_string(command.total_minor())},
-                  {"expected", fmt::to_string(total)}});
+  if (!summable) return;
+  if (total != command.total_minor()) {
+    violations.Add(v1::ERROR_REASON_INVALID_TOTAL, "total_minor",
+                   fmt::format("must be what the lines add up to, {}", total),
+                   {{"total_minor", fmt::to_string(command.total_minor())},
+                    {"expected", fmt::to_string(total)}});
+  } else if (total > kAmountMinorMax) {
+    violations.Add(
+        v1::ERROR_REASON_INVALID_TOTAL, "total_minor",
+        fmt::format("must be at most {}, what one payment takes", kAmountMinorMax),
+        {{"total_minor", fmt::to_string(total)}, {"maximum", fmt::to_string(kAmountMinorMax)}});
+  }
 }
 
 void Order::Validate(const v1::MarkOrderInvalidRequest& command, Violations& violations) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "domains/orders/apply_payment_result.h"
+#include "domains/orders/checks.h"
 #include "domains/orders/compensate.h"
 #include "domains/orders/deadlines.h"
 #include "domains/orders/order.h"
@@ -76,6 +77,27 @@ TEST_F(ValidateOrderTest, FindsNoRestaurantThatWasNotRegisteredBefore) {
   EXPECT_THAT(reactor.React(kOrderStream, placed),
               ElementsAre("MarkOrderInvalidRequest {order_id: \"o1\" "
                           "reasons { code: INVALID_REASON_RESTAURANT_NOT_FOUND }}"));
+}
+
+TEST_F(ValidateOrderTest, FindsAnOrderInvalidThatCostsMoreThanOnePaymentTakes) {
+  testing::Past<Restaurant> dear;
+  dear.Add(RegisteredWith());
+  dear.Add(v1::RestaurantOpened());
+  auto placed = Placed();
+  placed.clear_lines();
+  for (int i = 0; i < 20; ++i) {
+    const std::string id = "i" + std::to_string(i);
+    dear.Add(Item(id, kPriceMinorMax));
+    *placed.add_lines() = Parse<v1::OrderLine>("qty: 50 item_id: '" + id + "'");
+  }
+  dear.Add(Item("mint", 1));
+  reactor.HoldsState("restaurant-roma", dear.state());
+  EXPECT_THAT(reactor.React(kOrderStream, placed),
+              ElementsAre(::testing::EndsWith("total_minor: 1000000000000 currency: \"EUR\"}")));
+  *placed.add_lines() = Parse<v1::OrderLine>("qty: 1 item_id: 'mint'");
+  EXPECT_THAT(reactor.React("order-o2", placed),
+              ElementsAre("MarkOrderInvalidRequest {order_id: \"o2\" "
+                          "reasons { code: INVALID_REASON_TOTAL_TOO_LARGE }}"));
 }
 
 TEST_F(ValidateOrderTest, LetsARestaurantHaveOnlySoManyOpenOrders) {
@@ -295,6 +317,19 @@ TEST_F(Refunding, IsStuckWhenThePaymentRefusesIt) {
                           "error: \"NOTHING_TO_REFUND\"}"));
   EXPECT_THAT(reactor.Skipped(sent), ElementsAre("MarkRefundStuckRequest {order_id: \"o1\" "
                                                  "refund_id: \"r1\" error: \"SKIPPED\"}"));
+}
+
+TEST_F(Refunding, LeavesPaymentsForSomethingElseAlone) {
+  for (const int attempt : {1, kRefundAttemptsMax}) {
+    auto failed = Failed(attempt);
+    failed.mutable_purpose()->set_kind("recipe");
+    EXPECT_THAT(reactor.React("payment-p2", failed), IsEmpty()) << attempt;
+  }
+  EXPECT_THAT(reactor.React("payment-p2",
+                            Parse<pay::RefundSucceeded>("refund_id: 'r1' "
+                                                        "purpose { kind: 'recipe' ref_id: 'o1' }")),
+              IsEmpty());
+  EXPECT_TRUE(reactor.status().ok()) << reactor.status();
 }
 
 TEST_F(Refunding, ParksWhatNoOrderShows) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "core/money.h"
 #include "domains/orders/checks.h"
 #include "domains/orders/restaurant.h"
 #include "leftfold/orders/v1/commands.pb.h"
@@ -54,6 +55,7 @@ void Price(const v1::OrderPlaced& order, const v1::RestaurantState& restaurant,
     priced.set_unit_price_minor(item->price_minor());
     total += item->price_minor() * line.qty();
   }
+  if (total > kAmountMinorMax) Add(reasons, v1::INVALID_REASON_TOTAL_TOO_LARGE);
   valid.set_total_minor(total);
 }
 

@@ -12,8 +12,6 @@
 
 namespace leftfold::payments {
 
-// So that the sum of a payment's refunds fits 64 bits.
-inline constexpr std::int64_t kAmountMinorMax = 1'000'000'000'000;
 inline constexpr int kRefundsMax = 100;           // Of one payment.
 inline constexpr std::size_t kWordBytesMax = 64;  // Codes of the provider.
 inline constexpr std::size_t kKindBytesMax = 32;  // Kinds of purposes and methods.

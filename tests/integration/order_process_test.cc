@@ -7,9 +7,11 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <latch>
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/registry.h"
 #include "core/webhook_signature.h"
@@ -20,14 +22,17 @@
 #include "server/app.h"
 #include "server/http_client.h"
 #include "server/inbound_server.h"
+#include "testing/grpc_error.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
+#include "tests/integration/smtp_server.h"
 #include "tests/integration/started_app.h"
 #include "tools/simulate_payments.h"
 
 namespace leftfold {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::Parse;
 
@@ -35,13 +40,15 @@ class OrderProcessOverGrpc : public ::testing::Test {
  protected:
   OrderProcessOverGrpc() { RegisterAllDomains(registry_); }
 
-  void Start(const HttpServices& services) {
+  void Start(const HttpServices& services, const SmtpOptions& smtp = {}) {
     ServeOptions options = testing::OptionsOn(folder_.path());
+    options.smtp = smtp;
     options.inbound_listen = "127.0.0.1:0";
     options.services = services;
     app_ = testing::StartedApp(registry_, options);
     const auto credentials = grpc::InsecureChannelCredentials();
     const auto write = grpc::CreateChannel(app_->write_address(), credentials);
+    customers_ = orders::v1::CustomerCommandService::NewStub(write);
     restaurants_ = orders::v1::RestaurantCommandService::NewStub(write);
     agents_ = orders::v1::AgentCommandService::NewStub(write);
     orders_ = orders::v1::OrderCommandService::NewStub(write);
@@ -57,12 +64,12 @@ class OrderProcessOverGrpc : public ::testing::Test {
   }
 
   // Serves with a payment provider beside it.
-  auto StartWithProvider() {
+  auto StartWithProvider(const SmtpOptions& smtp = {}) {
     tools::SimulatePaymentsOptions options;
     options.listen = "127.0.0.1:0";
     options.hold = absl::ZeroDuration();
     auto provider = tools::PaymentsServer::Start(options);
-    if (provider.ok()) Start({{"payments", {"http://" + (*provider)->address(), "sk_test"}}});
+    if (provider.ok()) Start({{"payments", {"http://" + (*provider)->address(), "sk_test"}}}, smtp);
     return provider;
   }
 
@@ -70,15 +77,27 @@ class OrderProcessOverGrpc : public ::testing::Test {
     context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
   }
   template <class Service, class Request, class Response>
-  void Do(Service& service,
-          grpc::Status (Service::*rpc)(grpc::ClientContext*, const Request&, Response*),
-          const std::string& text) {
+  static grpc::Status Try(Service& service,
+                          grpc::Status (Service::*rpc)(grpc::ClientContext*, const Request&,
+                                                       Response*),
+                          const std::string& text, core::v1::CommandReceipt* receipt = nullptr) {
     grpc::ClientContext context;
     SetDeadline(context);
     Response response;
     const grpc::Status status = (service.*rpc)(&context, Parse<Request>(text), &response);
-    ASSERT_TRUE(status.ok()) << text << ": " << status.error_message();
-    position_ = response.receipt().position();
+    if (receipt != nullptr) *receipt = response.receipt();
+    return status;
+  }
+  template <class Service, class Request, class Response>
+  core::v1::CommandReceipt Do(Service& service,
+                              grpc::Status (Service::*rpc)(grpc::ClientContext*, const Request&,
+                                                           Response*),
+                              const std::string& text) {
+    core::v1::CommandReceipt receipt;
+    const grpc::Status status = Try(service, rpc, text, &receipt);
+    EXPECT_TRUE(status.ok()) << text << ": " << status.error_message();
+    if (status.ok()) position_ = receipt.position();
+    return receipt;
   }
   // What the query answers at the position of the last command, or later.
   template <class Service, class Request, class Response>
@@ -127,21 +146,29 @@ class OrderProcessOverGrpc : public ::testing::Test {
     Do(*agents_, &orders::v1::AgentCommandService::Stub::RegisterAgent,
        "agent_id: 'bo' name: 'Bo'");
     Do(*agents_, &orders::v1::AgentCommandService::Stub::AgentGoOnline, "agent_id: 'bo'");
+    Place("o1");
+  }
+  void Place(const std::string& order_id) {
     Do(*orders_, &orders::v1::OrderCommandService::Stub::PlaceOrder,
-       "order_id: 'o1' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
-       "lines { item_id: 'pizza' qty: 2 }");
+       "order_id: '" + order_id +
+           "' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
+           "lines { item_id: 'pizza' qty: 2 }");
   }
   void Pay() {
     Do(*orders_, &orders::v1::OrderCommandService::Stub::PayForOrder,
        "order_id: 'o1' customer_id: 'ada' payment_id: 'p1' method_type: 'card' "
        "payment_token: 'tok_charged_no_answer' amount_minor: 1800");
   }
+  void PayForAll() {
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::PayAllOrders,
+       "bulk_payment_id: 'b1' customer_id: 'ada' method_type: 'card' payment_token: 'tok_visa'");
+  }
   // Waits until the order is there.
-  void Await(orders::v1::OrderStatus status) {
+  void Await(orders::v1::OrderStatus status, const std::string& order_id = "o1") {
     grpc::ClientContext context;
     SetDeadline(context);
     orders::v1::WatchOrderRequest request;
-    request.set_order_id("o1");
+    request.set_order_id(order_id);
     request.set_min_position(position_);
     const auto watch = queries_->WatchOrder(&context, request);
     orders::v1::WatchOrderResponse response;
@@ -149,17 +176,16 @@ class OrderProcessOverGrpc : public ::testing::Test {
     while (seen != status && watch->Read(&response)) {
       if (response.has_order()) seen = response.order().status();
     }
-    EXPECT_EQ(OrderStatus_Name(seen), OrderStatus_Name(status));
+    EXPECT_EQ(OrderStatus_Name(seen), OrderStatus_Name(status)) << order_id;
     if (seen == status) position_ = response.position();
     context.TryCancel();
   }
 
-  void Deliver() {
-    Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmPickup,
-       "order_id: 'o1' agent_id: 'bo'");
-    Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmDelivery,
-       "order_id: 'o1' agent_id: 'bo'");
-    Await(orders::v1::ORDER_STATUS_DELIVERED);
+  void Deliver(const std::string& order_id = "o1") {
+    const std::string tour = "order_id: '" + order_id + "' agent_id: 'bo'";
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmPickup, tour);
+    Do(*orders_, &orders::v1::OrderCommandService::Stub::ConfirmDelivery, tour);
+    Await(orders::v1::ORDER_STATUS_DELIVERED, order_id);
   }
   // The head of the log, and what each reactor delivered, once all of them are done.
   std::map<std::string, std::int64_t> Settled() {
@@ -196,6 +222,7 @@ class OrderProcessOverGrpc : public ::testing::Test {
   testing::TemporaryFolder folder_;
   Registry registry_;
   std::unique_ptr<App> app_;
+  std::unique_ptr<orders::v1::CustomerCommandService::Stub> customers_;
   std::unique_ptr<orders::v1::RestaurantCommandService::Stub> restaurants_;
   std::unique_ptr<orders::v1::AgentCommandService::Stub> agents_;
   std::unique_ptr<orders::v1::OrderCommandService::Stub> orders_;
@@ -219,6 +246,129 @@ TEST_F(OrderProcessOverGrpc, BringsAnOrderFromPlacingToDelivery) {
   Deliver();
   EXPECT_EQ((*provider)->stats().charges_succeeded(), 1);
   EXPECT_EQ((*provider)->stats().captured_minor(), 1800);
+}
+
+TEST_F(OrderProcessOverGrpc, APaymentIdIsOfOneOrder) {
+  const auto provider = StartWithProvider();
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  OpenAndOrder("MANUAL");
+  Place("o2");
+  const auto pay = [](const std::string& order_id, const std::string& payment_id,
+                      const std::string& token) {
+    return "order_id: '" + order_id + "' customer_id: 'ada' payment_id: '" + payment_id +
+           "' method_type: 'card' amount_minor: 1800 payment_token: '" + token +
+           "' command_id: 'pay-" + order_id + "-" + payment_id + "'";
+  };
+  for (const char* order_id : {"o1", "o2"})
+    Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT, order_id);
+  constexpr auto kPay = &orders::v1::OrderCommandService::Stub::PayForOrder;
+  const auto receipt = Do(*orders_, kPay, pay("o1", "p1", "tok_declined_insufficient_funds"));
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  const testing::GrpcError taken =
+      testing::ErrorOf(Try(*orders_, kPay, pay("o2", "p1", "tok_visa")));
+  EXPECT_EQ(taken.code, grpc::StatusCode::ALREADY_EXISTS);
+  EXPECT_EQ(taken.reason, "PAYMENT_EXISTS");
+  EXPECT_THAT(taken.message, HasSubstr("take another id"));
+  EXPECT_EQ(Ask(*queries_, &orders::v1::OrderQueryService::Stub::GetOrder, "order_id: 'o2'")
+                .order()
+                .attempts(),
+            0);
+  auto again = Do(*orders_, kPay, pay("o1", "p1", "tok_declined_insufficient_funds"));
+  EXPECT_TRUE(again.duplicate());
+  again.set_duplicate(false);
+  EXPECT_EQ(again.ShortDebugString(), receipt.ShortDebugString());
+  Do(*orders_, kPay, pay("o1", "p2", "tok_visa"));
+  PayForAll();
+  for (const char* order_id : {"o1", "o2"})
+    Await(orders::v1::ORDER_STATUS_AWAITING_APPROVAL, order_id);
+  EXPECT_EQ((*provider)->stats().charges_succeeded(), 2);
+}
+
+// A customer takes an order back at the moment at which the restaurant takes it.
+TEST_F(OrderProcessOverGrpc, OfACancellationAndAnApprovalAtOnceOneWinsAndNoMoneyIsLost) {
+  constexpr int kOrders = 20;
+  const auto provider = StartWithProvider();
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  OpenAndOrder("MANUAL");
+  std::vector<std::string> ids = {"o1"};
+  for (int i = 2; i <= kOrders; ++i) {
+    ids.push_back("o" + std::to_string(i));
+    Place(ids.back());
+  }
+  for (const std::string& id : ids) Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT, id);
+  PayForAll();
+  for (const std::string& id : ids) Await(orders::v1::ORDER_STATUS_AWAITING_APPROVAL, id);
+  int cancelled = 0;
+  bool cancel_is_first = false;
+  for (const std::string& id : ids) {
+    const auto cancel = [&] {
+      return Try(*orders_, &orders::v1::OrderCommandService::Stub::CancelOrder,
+                 "order_id: '" + id + "' customer_id: 'ada'");
+    };
+    const auto approve = [&] {
+      return Try(*orders_, &orders::v1::OrderCommandService::Stub::ApproveOrder,
+                 "order_id: '" + id + "' restaurant_id: 'roma'");
+    };
+    cancel_is_first = !cancel_is_first;  // By a moment, if at all.
+    std::latch both(2);
+    auto other = std::async(std::launch::async, [&] {
+      both.arrive_and_wait();
+      return cancel_is_first ? approve() : cancel();
+    });
+    both.arrive_and_wait();
+    const grpc::Status here = cancel_is_first ? cancel() : approve();
+    const grpc::Status there = other.get();
+    const grpc::Status& cancellation = cancel_is_first ? here : there;
+    const grpc::Status& approval = cancel_is_first ? there : here;
+    ASSERT_NE(cancellation.ok(), approval.ok()) << id;
+    const testing::GrpcError lost = testing::ErrorOf(approval.ok() ? cancellation : approval);
+    EXPECT_EQ(lost.code, grpc::StatusCode::FAILED_PRECONDITION) << id;
+    EXPECT_EQ(lost.reason, approval.ok() ? "TOO_LATE_TO_CANCEL" : "NOT_AWAITING_APPROVAL") << id;
+    cancelled += cancellation.ok();
+    Await(
+        approval.ok() ? orders::v1::ORDER_STATUS_AGENT_ASSIGNED : orders::v1::ORDER_STATUS_REFUNDED,
+        id);
+    if (approval.ok()) Deliver(id);
+  }
+  const tools::v1::SimulatorStats money = (*provider)->stats();
+  EXPECT_EQ(money.charges_succeeded(), kOrders);
+  EXPECT_EQ(money.captured_minor(), kOrders * 1'800);
+  EXPECT_EQ(money.refunded_minor(), cancelled * 1'800);
+  const auto ledger = Ask(*reports_, &orders::v1::OrderReportQueryService::Stub::GetLedger,
+                          "group: LEDGER_GROUP_RESTAURANT");
+  ASSERT_EQ(ledger.rows_size(), 1);
+  EXPECT_EQ(ledger.rows(0).delivered_minor(), (kOrders - cancelled) * 1'800);
+  ASSERT_EQ(ledger.checks_size(), 1);
+  EXPECT_EQ(ledger.checks(0).difference_minor(), 0);
+}
+
+TEST_F(OrderProcessOverGrpc, WritesEachMailOfAnOrderOnce) {
+  testing::SmtpServer mails;
+  const SmtpOptions smtp = {.url = mails.url(), .from = "orders@example.org"};
+  auto provider = StartWithProvider(smtp);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  Do(*customers_, &orders::v1::CustomerCommandService::Stub::RegisterCustomer,
+     "customer_id: 'ada' username: 'ada' email: 'ada@example.org'");
+  OpenAndOrder();
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  Await(orders::v1::ORDER_STATUS_AGENT_ASSIGNED);
+  Deliver();
+  Settled();
+  app_.reset();
+  provider = StartWithProvider(smtp);
+  ASSERT_TRUE(provider.ok()) << provider.status();
+  Settled();
+  std::vector<std::string> texts;
+  for (const testing::TakenMail& mail : mails.taken()) {
+    EXPECT_THAT(mail.to, HasSubstr("<ada@example.org>"));
+    EXPECT_THAT(mail.data, HasSubstr("Subject: Your order o1\r\n"));
+    texts.push_back(mail.data.substr(mail.data.find("\r\n\r\n") + 4));
+  }
+  EXPECT_THAT(texts, ElementsAre(HasSubstr("is paid"), HasSubstr("approved the order"),
+                                 HasSubstr("Agent bo has the order"),
+                                 HasSubstr("picked up the food"), HasSubstr("delivered the food")));
+  app_.reset();
 }
 
 TEST_F(OrderProcessOverGrpc, DoesNothingAnewWhenViewsAreRebuilt) {
@@ -253,8 +403,7 @@ TEST_F(OrderProcessOverGrpc, IsSeenByEveryQueryAndWatch) {
   ASSERT_TRUE(provider.ok()) << provider.status();
   OpenAndOrder("MANUAL");
   Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
-  Do(*orders_, &orders::v1::OrderCommandService::Stub::PayAllOrders,
-     "bulk_payment_id: 'b1' customer_id: 'ada' method_type: 'card' payment_token: 'tok_visa'");
+  PayForAll();
   EXPECT_EQ(First(*queries_, &orders::v1::OrderQueryService::Stub::WatchBulkPayment,
                   "bulk_payment_id: 'b1'")
                 .bulk_payment()

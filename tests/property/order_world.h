@@ -400,13 +400,15 @@ class Town {
     Do<orders::v1::CancelOrderRequest>(fmt::format("order_id: '{}' customer_id: 'ada'", id));
   }
   void Pay(const std::string& id, const OrderState& order) {
-    const std::string card = random_.Of(kCards);
-    const std::string payment_id = fmt::format("{}-p{}", id, ++payments_);
-    cards_[payment_id] = card;
+    // Some clients take an id that there is already.
+    if (last_payment_id_.empty() || !random_.Percent(3)) {
+      last_payment_id_ = fmt::format("{}-p{}", id, ++payments_);
+      cards_[last_payment_id_] = random_.Of(kCards);
+    }
     Do<orders::v1::PayForOrderRequest>(
         fmt::format("order_id: '{}' customer_id: 'ada' payment_id: '{}' method_type: 'card' "
                     "payment_token: '{}' amount_minor: {}",
-                    id, payment_id, card, order.total_minor()));
+                    id, last_payment_id_, cards_[last_payment_id_], order.total_minor()));
   }
   // Pays for all that is to be paid, whoever pays for one of them at the same time.
   void PayAll() {
@@ -607,6 +609,8 @@ class Town {
     int charges = 0, charges_max = 1;
     bool unanswered = false;
     for (const auto& attempt : order.attempts()) {
+      const auto& payer = payers_.try_emplace(attempt.payment_id(), id).first->second;
+      if (payer != id) Wrong("orders {} and {} have payment {}", payer, id, attempt.payment_id());
       const std::string& card = cards_[attempt.payment_id()];
       unanswered = unanswered || card == "tok_never_answers";
       const tools::v1::Charge charge = ChargeOf(attempt.payment_id());
@@ -672,7 +676,9 @@ class Town {
   std::vector<std::string> open_;             // Orders of this schedule.
   std::set<std::string> given_up_;            // Payments.
   std::map<std::string, std::string> cards_;  // By payment.
-  std::map<std::string, std::int64_t> kept_;  // What is to be left of an order's money.
+  std::string last_payment_id_;
+  std::map<std::string, std::string> payers_;  // Orders by payment.
+  std::map<std::string, std::int64_t> kept_;   // What is to be left of an order's money.
   std::set<std::string> elsewhere_;  // Payments that no order took and that are hard to pay back.
   int charged_twice_ = 0;            // Orders.
   std::set<std::string> stuck_;      // Orders that were.
