@@ -177,7 +177,6 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   sql::ConnectionWriteTx tx(*connection_);
   sql::Checkpoint next = checkpoint_;
   parking_.clear();
-  took_some_ = false;
   Attempt attempt{connection_->Begin(), std::nullopt};
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
     if (i > 0 && until != nullptr && until->Passed()) break;
@@ -225,7 +224,6 @@ absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWrit
   tx.SetPosition(event.position);
   const absl::StatusOr<bool> handled = view_.fold(event, tx);
   refused = !handled.ok() || absl::IsInvalidArgument(tx.status());
-  took_some_ = took_some_ || !handled.ok() || *handled;
   return handled.ok() ? tx.status() : handled.status();
 }
 

@@ -112,8 +112,6 @@ class ViewRunner {
   // checkpoint is sent everything anew.
   absl::Status ForgetOtherFiles();
   std::int64_t duplicates_ignored() const { return duplicates_ignored_; }
-  // Whether the last batch had an event that the view takes.
-  bool took_some() const { return took_some_; }
   // Keys touched since the last call; none while the file is built, for nobody watches it.
   std::vector<std::string> TakeTouched();
   const std::string& path() const { return path_; }
@@ -170,7 +168,6 @@ class ViewRunner {
   std::map<Position, RecordedEvent> held_back_;
   std::vector<std::string> touched_;
   std::int64_t duplicates_ignored_ = 0;
-  bool took_some_ = false;
   Position changes_forgotten_;
   absl::Status stopped_;
   Position stopped_at_;

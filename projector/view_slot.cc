@@ -42,9 +42,8 @@ bool TellsOfAStoreAway(const absl::Status& failure) {
 
 absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot.mu) {
-  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) return kBatchRestMin;
-  const absl::Duration least = slot.runner->took_some() ? kBatchRestMin : kBatchRestOthers;
-  return std::clamp(kBatchRestPerEvent * events, least, kBatchRestMax);
+  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) return kBatchRestWatched;
+  return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
 
 }  // namespace

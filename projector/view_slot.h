@@ -21,16 +21,14 @@
 namespace leftfold {
 
 // A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
-// between these two limits: with few events watchers hear of them soon; beyond 1 /
-// kBatchRestPerEvent events a second the batches grow, and with them the number of events that one
-// written page serves. After events none of which it takes it rests for kBatchRestOthers at least.
-// The first event after a pause is folded at once. A view that somebody watches, or whose position
-// somebody waits for, always rests for the shortest time; not at all while the log has what is
-// waited for.
-inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(2);
-inline constexpr absl::Duration kBatchRestOthers = absl::Milliseconds(20);
+// between these two limits: beyond 1 / kBatchRestPerEvent events a second the batches grow, and
+// with them the number of events that one written page serves. The first event after a pause is
+// folded at once. A view that somebody watches always rests for kBatchRestWatched; one whose
+// position somebody waits for not at all while the log has what is waited for.
+inline constexpr absl::Duration kBatchRestWatched = absl::Milliseconds(2);
+inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
-inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(150);
+inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(400);
 // After this a view that stopped for lack of space, or of the store, tries again; and to write
 // down why it has stopped.
 inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);
