@@ -290,6 +290,7 @@ class KilledStories : public ::testing::Test {
       EXPECT_EQ(id[0], "lf");
       EXPECT_TRUE(reactor.empty() || id[1] == reactor) << id[1];
       EXPECT_TRUE(causes.contains(id[2])) << "no event has led to " << ::testing::PrintToString(id);
+      EXPECT_LE(id[3].size(), 2U) << "so much no event leads to: " << ::testing::PrintToString(id);
     };
     for (const Recorded& event : log_) {
       if (!event.actor.starts_with("reactor:")) continue;
