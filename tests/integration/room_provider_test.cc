@@ -168,7 +168,6 @@ class RoomProvider : public ::testing::Test {
 
   testing::VirtualScheduler scheduler_{1};
   CallsElsewhere http_{scheduler_};
-  std::unique_ptr<Reactors> reactors_;
 
  private:
   HttpTold Answer(const HttpSeen& seen) {
@@ -194,6 +193,7 @@ class RoomProvider : public ::testing::Test {
   std::unique_ptr<LogStateLoader> loader_;
   std::unique_ptr<ReactorDeliverer> deliverer_;
   std::deque<ReactorEntry> reactor_;
+  std::unique_ptr<Reactors> reactors_;
 };
 
 const HttpTold kAway = HttpAnswer("", "503 Service Unavailable");

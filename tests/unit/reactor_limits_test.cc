@@ -77,7 +77,6 @@ class ReactorLimits : public ::testing::Test {
   std::function<void(std::int64_t, Outbox&)> on_event = [](std::int64_t, Outbox&) {};
   std::function<void(Outbox&)> on_result = [](Outbox&) {};
   RetryPolicy& retry() { return entry_.retry; }
-  std::unique_ptr<ReactorRunner> runner;
   const testing::TemporaryFolder folder{testing::FolderInMemory()};
 
  private:
@@ -87,6 +86,9 @@ class ReactorLimits : public ::testing::Test {
   LogStateLoader loader_{f_.registry(), f_.store(), nullptr};
   ReactorEntry entry_;
   int events_ = 0;
+
+ protected:
+  std::unique_ptr<ReactorRunner> runner;
 };
 
 TEST_F(ReactorLimits, OfDeliveriesUnderWayLetTheOthersWait) {
