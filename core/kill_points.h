@@ -11,8 +11,8 @@
 // that wants to see what is on disk there: LEFTFOLD_KILL_AT=[<owner>/]<point>[:<n>] where
 // `leftfold serve` starts, for the n-th time (1) that the owner (any) comes to the point: a
 // reactor, a view, or a file by its name. Without it a point costs one relaxed load.
-// tests/crash/kill_points_test.cc kills every reactor of an order at each, and
-// tests/crash/rebuild_kill_test.cc the rebuild of a view.
+// tests/crash/kill_points_test.cc kills every reactor of an order at each, room_kill_points_test.cc
+// those of rooms, and rebuild_kill_test.cc the rebuild of a view.
 namespace leftfold {
 
 enum class KillPoint : int {

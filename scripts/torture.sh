@@ -18,6 +18,8 @@ suites=(
   'crash|Part/Drain.*|40|LEFTFOLD_DRAINS|drains|seed'
   'crash|ClockJumps.*|100|LEFTFOLD_CLOCK_JUMPS|jumps of the clock|seed'
   'crash|Kill.*|5||kills of the server|seed'
+  'crash|KillPoints.*|50|LEFTFOLD_KILL_POINTS|kills at steps of reactors|seed'
+  'crash|RoomKillPoints.*|25|LEFTFOLD_KILL_POINTS|kills at steps of reactors|seed'
   'crash|Layouts/RolesKill.*|32||rounds of killed roles|seed'
   'crash|OrdersKill.*|6||rounds of killed roles|seed'
   'crash|Processes/RebuildKill.*|42||kills of rebuilds|seed'

@@ -1,16 +1,13 @@
 // A real server whose wall clock jumps: by days, forwards and back, a second to and fro, or stands.
 // What it orders, remembers, waits for and gives up does not go by this clock.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -30,6 +27,7 @@
 #include "testing/scrape.h"
 #include "testing/store_client.h"
 #include "testing/temporary_folder.h"
+#include "tests/crash/jumping_clock.h"
 
 namespace leftfold {
 namespace {
@@ -40,33 +38,6 @@ using testing::ServerProcess;
 constexpr int kNeverSoLongMs = 60'000;
 constexpr std::uint64_t kJumps = 200;
 constexpr std::uint64_t kSomeJumps = 15;
-
-// The wall clock of processes that are started with it.
-class JumpingClock {
- public:
-  JumpingClock() {
-    const int file = open(path().c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-    EXPECT_EQ(ftruncate(file, sizeof(std::int64_t)), 0);
-    void* memory = mmap(nullptr, sizeof(std::int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    EXPECT_NE(memory, MAP_FAILED);
-    offset_ = static_cast<std::atomic<std::int64_t>*>(memory);
-    close(file);
-  }
-  ~JumpingClock() { munmap(offset_, sizeof(std::int64_t)); }
-  void JumpTo(absl::Duration offset) { *offset_ = absl::ToInt64Nanoseconds(offset); }
-  std::vector<std::string> With(const std::vector<std::string>& command) const {
-    std::vector<std::string> with = {"/usr/bin/env", "LD_PRELOAD=" LEFTFOLD_CLOCK_SHIM,
-                                     "LEFTFOLD_CLOCK_FILE=" + path()};
-    with.insert(with.end(), command.begin(), command.end());
-    return with;
-  }
-
- private:
-  std::string path() const { return folder_.path() + "/clock"; }
-
-  testing::TemporaryFolder folder_;
-  std::atomic<std::int64_t>* offset_ = nullptr;
-};
 
 class ClockJumps : public ::testing::Test {
  protected:
@@ -126,7 +97,7 @@ class ClockJumps : public ::testing::Test {
   }
 
   testing::TemporaryFolder folder_;
-  JumpingClock clock_;
+  testing::JumpingClock clock_;
   std::unique_ptr<ServerProcess> server_;
   std::unique_ptr<RoomsClient> client_;
   std::unique_ptr<store::v1::EventStoreService::Stub> store_;

@@ -1,273 +1,229 @@
 // A real server with the real payment simulator, killed at each step of each reactor that an order
-// needs (core/kill_points.h) and started again: the order ends as if nothing had been.
-#include <absl/strings/str_split.h>
-#include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <grpcpp/grpcpp.h>
-#include <gtest/gtest.h>
-#include <signal.h>
+// needs and started again: the order ends as if nothing had been.
+#include "tests/crash/kill_points.h"
 
-#include <algorithm>
-#include <iostream>
-#include <map>
-#include <memory>
-#include <string>
-#include <utility>
-#include <vector>
+#include <absl/strings/str_cat.h>
 
-#include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
-#include "leftfold/orders/v1/queries.grpc.pb.h"
-#include "testing/child_process.h"
-#include "testing/parse.h"
-#include "testing/temporary_folder.h"
+#include "testing/http_server.h"
+#include "tools/payment_simulator.h"
 
 namespace leftfold {
 namespace {
 
 using namespace orders::v1;  // NOLINT(google-build-using-namespace)
-using testing::ChildProcess;
 using ::testing::HasSubstr;
+using testing::KillCase;
 using testing::Ran;
 using testing::RunShell;
-using testing::ServerProcess;
+using testing::Stage;
 
-constexpr absl::Duration kAnswerPatience =
-    absl::Seconds(60);  // Bounds a call that is never answered.
-
-// Kill points in the order in which the reactor comes to them, each in the process after the one
-// that the point before has killed.
-struct Case {
-  std::string reactor;
-  std::vector<std::string> points;
+// What becomes of an order.
+struct OrderStory {
+  std::string ends_with;
   std::string card = "tok_visa";
-  bool fails = false;  // The food does not arrive; the money goes back.
-  bool pays_all = false;
+  bool pays = true;
+  bool refunds = false;
 };
-void PrintTo(const Case& one, std::ostream* out) { *out << one.reactor; }
+const std::map<std::string, OrderStory> kOrderStories = {
+    {"delivered", {"OrderDelivered"}},
+    {"charged late", {"OrderDelivered", "tok_late"}},
+    {"paid with all", {"OrderDelivered"}},
+    {"returned", {"OrderRefunded", "tok_visa", true, true}},
+    {"refunded late", {"OrderRefunded", "tok_refund_late", true, true}},
+    {"refunded again", {"OrderRefunded", "tok_refund_fails_1", true, true}},
+    {"without agent", {"OrderRefunded", "tok_visa", true, true}},
+    {"unpaid", {"OrderExpired", "", false}},
+};
+constexpr std::size_t kPlaced = 0, kPaid = 1, kTaken = 2;  // Stages.
 
 const std::vector<std::string> kCommandPoints = {"intake_begun",   "intake_committed",
                                                  "delivery_taken", "command_accepted",
                                                  "result_begun",   "result_committed"};
-// Of a reactor that asks the provider, which answers late, and tells the log what it said.
-const std::vector<std::string> kProviderPoints = {
-    "intake_begun",     "intake_committed", "delivery_taken", "answered",        "result_begun",
-    "result_committed", "timer_fired",      "answered",       "command_accepted"};
+const std::vector<std::string> kAskPoints = {"intake_begun",   "intake_committed",
+                                             "delivery_taken", "answered",
+                                             "result_begun",   "result_committed"};
+// Of a timer that asks the provider, which tells the log what it said.
+const std::vector<std::string> kAskAgainPoints = {"timer_fired",      "delivery_taken",
+                                                  "answered",         "result_begun",
+                                                  "result_committed", "command_accepted"};
 
-class KillPoints : public ::testing::TestWithParam<Case> {
+const std::vector<KillCase> kOrderCases = {
+    {"delivered", kPlaced, "validate_order", kCommandPoints},
+    {"delivered", kPlaced, "deadlines", {"intake_begun", "intake_committed"}},
+    {"delivered", kPaid, "deadlines", {"intake_begun", "intake_committed"}},
+    {"delivered", kPaid, "start_charge", kCommandPoints},
+    {"delivered", kPaid, "apply_payment_result", kCommandPoints},
+    {"delivered", kPaid, "restaurant_approval", kCommandPoints},
+    // Its second command reserves the agent, the third one assigns it.
+    {"delivered",
+     kPaid,
+     "agent_assignment",
+     {"intake_begun", "intake_committed", "delivery_taken:2", "command_accepted", "result_begun",
+      "result_committed", "command_accepted", "result_begun", "result_committed"}},
+    {"delivered", kTaken, "release_agent", kCommandPoints},
+    {"delivered",
+     kPaid,
+     "notify_customer",
+     {"intake_begun", "intake_committed", "delivery_taken", "file_written", "answered",
+      "result_begun", "result_committed"}},
+    {"charged late", kPaid, "charge_payment", kAskPoints},
+    {"charged late", kPaid + 1, "charge_payment", kAskAgainPoints},
+    // Pays, then tells how many orders that were.
+    {"paid with all",
+     kPaid,
+     "pay_all_orders",
+     {"intake_begun", "intake_committed", "delivery_taken", "command_accepted", "result_begun",
+      "result_committed", "command_accepted", "result_begun", "result_committed"}},
+    {"returned", kTaken, "compensate", kCommandPoints},
+    {"refunded late", kTaken, "refund_charge", kAskPoints},
+    {"refunded late", kTaken + 1, "refund_charge", kAskAgainPoints},
+    {"refunded again",
+     kTaken + 1,
+     "compensate",
+     {"timer_fired", "delivery_taken", "command_accepted", "result_begun", "result_committed"}},
+    {"without agent",
+     kPaid + 1,
+     "agent_assignment",
+     {"timer_fired", "result_begun", "delivery_taken", "command_accepted", "result_begun",
+      "result_committed"}},
+    // Once the log has the order's end, the command's result is not wanted any more.
+    {"unpaid", kPlaced + 1, "deadlines", {"timer_fired", "delivery_taken", "command_accepted"}},
+    {"unpaid", kPlaced + 1, "deadlines", {"result_begun"}},
+    {"unpaid", kPlaced + 1, "deadlines", {"result_committed"}},
+};
+
+class KillPoints : public testing::KilledStories {
  protected:
   KillPoints()
-      : provider_(
-            // Later than a restart of the server, so that it comes to wait.
-            {LEFTFOLD_BINARY, "simulate-payments", "--listen", "127.0.0.1:0", "--late-after", "5"}),
-        provider_address_(provider_.ValueAfter("payments listening on ")) {}
+      : provider_({.late_after = absl::Minutes(10)}),
+        provider_server_([this](const testing::HttpSeen& seen) {
+          const auto header = [&](const std::string& name) {
+            return seen.headers.contains(name) ? seen.headers.at(name) : "";
+          };
+          const auto answer = provider_.Handle({.method = seen.method,
+                                                .path = seen.target,
+                                                .authorization = header("authorization"),
+                                                .idempotency_key = header("idempotency-key"),
+                                                .body = seen.body},
+                                               absl::Now() + clock_.ahead());
+          return testing::HttpAnswer(answer.body, fmt::format("{} -", answer.status));
+        }) {}
 
-  // "": it is killed nowhere. Returns 0 when it serves; else how it ended before it did, since
-  // reactors go on at once.
-  int Start(const std::string& kill_at) {
-    std::vector<std::string> command = {"/usr/bin/env", "LEFTFOLD_KILL_AT=" + kill_at,
-                                        "LEFTFOLD_PAYMENTS_URL=http://" + provider_address_,
-                                        "LEFTFOLD_PAYMENTS_API_KEY=sk_test"};
-    const auto serve = ServerProcess::CommandOf(LEFTFOLD_BINARY, Data());
-    command.insert(command.end(), serve.begin(), serve.end());
-    int exit_code = 0;
-    server_ = ServerProcess::TryStart(command, &exit_code);
-    if (server_ == nullptr) return exit_code;
-    const auto credentials = grpc::InsecureChannelCredentials();
-    const auto write = grpc::CreateChannel(server_->write_address, credentials);
+  std::vector<std::string> Environment() override {
+    return {"LEFTFOLD_PAYMENTS_URL=" + provider_server_.url(), "LEFTFOLD_PAYMENTS_API_KEY=sk_test"};
+  }
+  void Connect(const std::shared_ptr<grpc::Channel>& write) override {
     customers_ = CustomerCommandService::NewStub(write);
     restaurants_ = RestaurantCommandService::NewStub(write);
     agents_ = AgentCommandService::NewStub(write);
     orders_ = OrderCommandService::NewStub(write);
-    queries_ = OrderQueryService::NewStub(grpc::CreateChannel(server_->read_address, credentials));
-    reactors_ = admin::v1::ReactorService::NewStub(
-        grpc::CreateChannel(server_->admin_address, credentials));
-    return 0;
   }
-  void Stop() {
-    server_->process.Kill(SIGTERM);
-    EXPECT_EQ(server_->process.Wait(), 0);
-  }
-  std::string Data() const { return folder_.path() + "/data"; }
-
-  static void SetDeadline(grpc::ClientContext& context) {
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kAnswerPatience));
-  }
-  // false: the server is gone. What it had decided before is not decided again.
-  template <class Stub, class Request, class Response>
-  bool Do(Stub& stub, grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
-          const std::string& text) {
-    auto request = testing::Parse<Request>(text);
-    request.set_command_id(Request::descriptor()->name());  // Each is sent once.
-    grpc::ClientContext context;
-    SetDeadline(context);
-    Response response;
-    const grpc::Status status = (stub.*rpc)(&context, request, &response);
-    EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::UNAVAILABLE)
-        << text << ": " << status.error_message();
-    if (status.ok()) position_ = response.receipt().position();
-    return status.ok();
-  }
-  // Waits until the order is there, or further on. false: the server is gone.
-  bool Await(OrderStatus least) {
-    grpc::ClientContext context;
-    SetDeadline(context);
-    WatchOrderRequest request;
-    request.set_order_id("o1");
-    request.set_min_position(position_);
-    const auto watch = queries_->WatchOrder(&context, request);
-    WatchOrderResponse response;
-    OrderStatus seen = ORDER_STATUS_UNSPECIFIED;
-    while (seen < least && watch->Read(&response)) {
-      if (response.has_order()) seen = response.order().status();
-    }
-    context.TryCancel();
-    return seen >= least;
-  }
-  // Waits until all reactors have done what there is to do. false: the server is gone.
-  bool AwaitRest() {
-    while (true) {
-      grpc::ClientContext context;
-      SetDeadline(context);
-      admin::v1::ListReactorsResponse all;
-      if (!reactors_->ListReactors(&context, {}, &all).ok()) return false;
-      if (std::all_of(all.reactors().begin(), all.reactors().end(), [](const auto& reactor) {
-            return reactor.lag_events() == 0 && reactor.waiting() == 0;
-          })) {
-        return true;
-      }
-    }
-  }
-
-  bool Open() {
-    return Do(*restaurants_, &RestaurantCommandService::Stub::RegisterRestaurant,
+  bool Prepare() override {
+    using Restaurants = RestaurantCommandService::Stub;
+    return Do(*restaurants_, &Restaurants::RegisterRestaurant, "all",
               "restaurant_id: 'roma' name: 'Roma' currency: 'EUR' "
               "approval_mode: APPROVAL_MODE_AUTO") &&
-           Do(*restaurants_, &RestaurantCommandService::Stub::AddMenuItem,
+           Do(*restaurants_, &Restaurants::AddMenuItem, "all",
               "restaurant_id: 'roma' item_id: 'pizza' name: 'Pizza' price_minor: 900") &&
-           Do(*restaurants_, &RestaurantCommandService::Stub::OpenRestaurant,
-              "restaurant_id: 'roma'") &&
-           Do(*customers_, &CustomerCommandService::Stub::RegisterCustomer,
+           Do(*restaurants_, &Restaurants::OpenRestaurant, "all", "restaurant_id: 'roma'") &&
+           Do(*customers_, &CustomerCommandService::Stub::RegisterCustomer, "all",
               "customer_id: 'ada' username: 'ada' email: 'ada@example.com'") &&
-           Do(*agents_, &AgentCommandService::Stub::RegisterAgent, "agent_id: 'bo' name: 'Bo'") &&
-           Do(*agents_, &AgentCommandService::Stub::AgentGoOnline, "agent_id: 'bo'") && AwaitRest();
+           Do(*agents_, &AgentCommandService::Stub::RegisterAgent, "all",
+              "agent_id: 'bo' name: 'Bo'") &&
+           GoOnline("all");
   }
-  // What customer and agent do, as far as they have not done it. false: the server is gone.
-  bool Order(const Case& one) {
+  bool GoOnline(const std::string& of) {
+    return Do(*agents_, &AgentCommandService::Stub::AgentGoOnline, of, "agent_id: 'bo'");
+  }
+
+  std::vector<Stage> StagesOf(const std::string& story, const std::string& id) override {
     using Orders = OrderCommandService::Stub;
-    return Do(*orders_, &Orders::PlaceOrder,
-              "order_id: 'o1' customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
-              "lines { item_id: 'pizza' qty: 2 }") &&
-           Await(ORDER_STATUS_AWAITING_PAYMENT) &&
-           (one.pays_all ? Do(*orders_, &Orders::PayAllOrders,
-                              "bulk_payment_id: 'all' customer_id: 'ada' method_type: 'card' "
-                              "payment_token: 'tok_visa'")
-                         : Do(*orders_, &Orders::PayForOrder,
-                              fmt::format("order_id: 'o1' customer_id: 'ada' payment_id: 'p1' "
-                                          "method_type: 'card' payment_token: '{}' "
-                                          "amount_minor: 1800",
-                                          one.card))) &&
-           Await(ORDER_STATUS_AGENT_ASSIGNED) &&
-           Do(*orders_, &Orders::ConfirmPickup, "order_id: 'o1' agent_id: 'bo'") &&
-           (one.fails ? Do(*orders_, &Orders::ReportDeliveryFailed,
-                           "order_id: 'o1' agent_id: 'bo' reason: 'nobody there'")
-                      : Do(*orders_, &Orders::ConfirmDelivery, "order_id: 'o1' agent_id: 'bo'")) &&
-           Await(one.fails ? ORDER_STATUS_REFUNDED : ORDER_STATUS_DELIVERED) && AwaitRest();
-  }
-
-  // How many events there are of each type.
-  std::map<std::string, int> Events() {
-    const Ran ran = RunShell(LEFTFOLD_BINARY " tail --data " + Data());
-    EXPECT_EQ(ran.exit_code, 0) << ran.output;
-    std::map<std::string, int> events;
-    for (const absl::string_view line : absl::StrSplit(ran.output, '\n', absl::SkipEmpty())) {
-      const std::pair<absl::string_view, absl::string_view> after =
-          absl::StrSplit(line, absl::MaxSplits(R"("type":"leftfold.)", 1));
-      ++events[std::string(after.second.substr(0, after.second.find('"')))];
+    const auto act = [this, id](auto rpc, const std::string& text) {
+      return [this, id, rpc, text = absl::StrCat("order_id: '", id, "' ", text)] {
+        return Do(*orders_, rpc, id, text);
+      };
+    };
+    const Stage place = {act(&Orders::PlaceOrder,
+                             "customer_id: 'ada' restaurant_id: 'roma' address: 'here' "
+                             "lines { item_id: 'pizza' qty: 2 }"),
+                         {{"deadlines", 1}}};
+    const Stage pay = {act(&Orders::PayForOrder,
+                           fmt::format("customer_id: 'ada' payment_id: 'pay-{}' method_type: "
+                                       "'card' payment_token: '{}' amount_minor: 1800",
+                                       id, kOrderStories.at(story).card))};
+    const auto take = act(&Orders::ConfirmPickup, "agent_id: 'bo'");
+    const auto bring = act(&Orders::ConfirmDelivery, "agent_id: 'bo'");
+    const auto give_back =
+        act(&Orders::ReportDeliveryFailed, "agent_id: 'bo' reason: 'nobody there'");
+    const Stage deliver = {[=] { return take() && bring(); }};
+    const Stage fail = {[=] { return take() && give_back(); }};
+    const auto waits_for = [](Stage stage, std::map<std::string, int> timers) {
+      stage.timers = std::move(timers);
+      return stage;
+    };
+    const auto after = [](absl::Duration time) { return Stage{.later = time}; };
+    if (story == "unpaid") return {place, after(absl::Minutes(31))};
+    if (story == "charged late") {
+      return {place, waits_for(pay, {{"charge_payment", 1}, {"deadlines", 1}}),
+              after(absl::Minutes(15)), deliver};
     }
-    return events;
-  }
-  std::string Statistics() {
-    return RunShell("curl -s -H 'Authorization: Bearer sk_test' http://" + provider_address_ +
-                    "/v1/stats")
-        .output;
+    if (story == "paid with all") {
+      return {place,
+              {[this, id] {
+                return Do(*orders_, &Orders::PayAllOrders, id,
+                          absl::StrCat("bulk_payment_id: '", id,
+                                       "' customer_id: 'ada' method_type: 'card' "
+                                       "payment_token: 'tok_visa'"));
+              }},
+              deliver};
+    }
+    if (story == "returned") return {place, pay, fail};
+    if (story == "refunded late")
+      return {place, pay, waits_for(fail, {{"refund_charge", 1}}), after(absl::Minutes(15))};
+    if (story == "refunded again")
+      return {place, pay, waits_for(fail, {{"compensate", 1}}), after(absl::Minutes(2))};
+    if (story == "without agent") {
+      Stage without = place;
+      without.act = [this, id, place] {
+        return Do(*agents_, &AgentCommandService::Stub::AgentGoOffline, id, "agent_id: 'bo'") &&
+               place.act();
+      };
+      return {without,
+              waits_for(pay, {{"agent_assignment", 1}}),
+              after(absl::Minutes(16)),
+              {[this, id] { return GoOnline(id); }}};
+    }
+    return {place, pay, deliver};
   }
 
-  const testing::TemporaryFolder folder_;
-  ChildProcess provider_;
-  const std::string provider_address_;
-  std::unique_ptr<ServerProcess> server_;
-  std::string position_;  // Of the last command.
+  tools::PaymentSimulator provider_;
+  testing::HttpServer provider_server_;
   std::unique_ptr<CustomerCommandService::Stub> customers_;
   std::unique_ptr<RestaurantCommandService::Stub> restaurants_;
   std::unique_ptr<AgentCommandService::Stub> agents_;
   std::unique_ptr<OrderCommandService::Stub> orders_;
-  std::unique_ptr<OrderQueryService::Stub> queries_;
-  std::unique_ptr<admin::v1::ReactorService::Stub> reactors_;
 };
 
-TEST_P(KillPoints, WhereverItIsKilledTheOrderEndsAsItShould) {
-  const Case& one = GetParam();
-  ASSERT_EQ(Start(""), 0);
-  ASSERT_TRUE(Open());
-  Stop();
-  for (const std::string& point : one.points) {
-    int ended = Start(one.reactor + "/" + point);
-    if (server_ != nullptr) {
-      ASSERT_FALSE(Order(one)) << one.reactor << " did not come to " << point;
-      server_->process.Kill(SIGTERM);  // Nothing, where it is killed.
-      ended = server_->process.Wait();
-    }
-    ASSERT_EQ(ended, 128 + SIGKILL) << point;
-  }
-  ASSERT_EQ(Start(""), 0);
-  ASSERT_TRUE(Order(one));
-  Stop();
-  auto events = Events();
-  EXPECT_EQ(events["orders.v1.BulkPaymentBegun"], one.pays_all ? 1 : 0);
-  EXPECT_EQ(events["payments.v1.PaymentInitiated"], 1);
-  EXPECT_EQ(events["payments.v1.PaymentSucceeded"], 1);
-  EXPECT_EQ(events["payments.v1.RefundSucceeded"], one.fails ? 1 : 0);
-  EXPECT_EQ(events["orders.v1.AgentReserved"], 1);
-  EXPECT_EQ(events["orders.v1.AgentAssigned"], 1);
-  EXPECT_EQ(events["orders.v1.AgentReleased"], 1);
-  EXPECT_EQ(events["orders.v1.OrderDelivered"], one.fails ? 0 : 1);
-  EXPECT_EQ(events["core.v1.DeliveryParked"], 0);
-  const std::string statistics = Statistics();
-  EXPECT_THAT(statistics, HasSubstr(R"("charges_succeeded":"1")"));
-  EXPECT_THAT(statistics, HasSubstr(R"("captured_minor":"1800")"));
-  EXPECT_THAT(statistics, HasSubstr(fmt::format(R"("refunded_minor":"{}")", one.fails ? 1800 : 0)));
-  for (const char* line : {"replay --all --verify", "verify"}) {
-    const Ran ran = RunShell(fmt::format("{} {} --data {}", LEFTFOLD_BINARY, line, Data()));
-    EXPECT_EQ(ran.exit_code, 0) << ran.output;
-  }
+TEST_F(KillPoints, WhereverItIsKilledTheOrderEndsAsItShould) {
+  const std::uint64_t seed = testing::Seed();
+  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
+  const auto points = testing::Cases("LEFTFOLD_KILL_POINTS", testing::PointsOf(kOrderCases));
+  ASSERT_NO_FATAL_FAILURE(Tell(testing::SomeOf(kOrderCases, points, seed)));
+  for (const std::string& story : Stories())
+    EXPECT_EQ(CountTold(story, "orders.v1." + kOrderStories.at(story).ends_with + " by "), 1);
+  const auto paid = CountStories([](const auto& story) { return kOrderStories.at(story).pays; });
+  const auto refunded =
+      CountStories([](const auto& story) { return kOrderStories.at(story).refunds; });
+  EXPECT_EQ(CountEvents("leftfold.payments.v1.PaymentSucceeded"), paid);
+  EXPECT_EQ(CountEvents("leftfold.payments.v1.RefundSucceeded"), refunded);
+  EXPECT_EQ(CountEvents("leftfold.orders.v1.AgentReserved"),
+            CountEvents("leftfold.orders.v1.AgentReleased"));
+  EXPECT_EQ(provider_.stats().charges_succeeded(), paid);
+  EXPECT_EQ(provider_.stats().references_charged_twice(), 0);
+  EXPECT_EQ(provider_.stats().captured_minor(), 1800 * paid);
+  EXPECT_EQ(provider_.stats().refunded_minor(), 1800 * refunded);
 }
-
-INSTANTIATE_TEST_SUITE_P(
-    Reactors, KillPoints,
-    ::testing::Values(Case{"validate_order", kCommandPoints}, Case{"start_charge", kCommandPoints},
-                      Case{"charge_payment", kProviderPoints, "tok_late"},
-                      Case{"apply_payment_result", kCommandPoints},
-                      Case{"restaurant_approval", kCommandPoints},
-                      // Its second command reserves the agent, the third one assigns it.
-                      Case{"agent_assignment",
-                           {"intake_begun", "intake_committed", "delivery_taken:2",
-                            "command_accepted", "result_begun", "result_committed",
-                            "command_accepted", "result_begun", "result_committed"}},
-                      Case{"release_agent", kCommandPoints},
-                      Case{"compensate", kCommandPoints, "tok_visa", true},
-                      Case{"refund_charge", kProviderPoints, "tok_refund_late", true},
-                      Case{"notify_customer",
-                           {"intake_begun", "intake_committed", "delivery_taken", "answered",
-                            "result_begun", "result_committed"}},
-                      Case{"deadlines", {"intake_begun", "intake_committed"}},
-                      // Pays, then tells how many orders that were.
-                      Case{.reactor = "pay_all_orders",
-                           .points = {"intake_begun", "intake_committed", "delivery_taken",
-                                      "command_accepted", "result_begun", "result_committed",
-                                      "command_accepted", "result_begun", "result_committed"},
-                           .pays_all = true}),
-    [](const auto& one) { return one.param.reactor; });
 
 TEST(KillPoint, WhatIsNoPointIsToldWithAllThatThereAre) {
   const Ran ran = RunShell("LEFTFOLD_KILL_AT=lunch " LEFTFOLD_BINARY

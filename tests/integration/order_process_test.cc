@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/registry.h"
@@ -35,6 +36,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::Parse;
+using ::testing::UnorderedElementsAre;
 
 class OrderProcessOverGrpc : public ::testing::Test {
  protected:
@@ -468,19 +470,63 @@ TEST_F(OrderProcessOverGrpc, IsSeenByEveryQueryAndWatch) {
   EXPECT_EQ(ledger.checks(0).difference_minor(), 0);
 }
 
-// A client that lost its connection goes on where it was.
+// A client that lost its connection gets what changed since, and nothing that it has.
 TEST_F(OrderProcessOverGrpc, ResumesAWatchOfAnOrder) {
   Start({});
   OpenAndOrder();
-  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
-  const auto seen =
-      First(*queries_, &orders::v1::OrderQueryService::Stub::WatchOrder, "order_id: 'o1'");
+  position_ = fmt::to_string(Settled().at("head"));
+  using Queries = orders::v1::OrderQueryService::Stub;
+  const auto seen = First(*queries_, &Queries::WatchOrder, "order_id: 'o1'");
+  Place("o2");
+  position_ = fmt::to_string(Settled().at("head"));
+  const std::string resume = "order_id: 'o1' resume_position: '" + seen.position() + "'";
+  grpc::ClientContext context;
+  SetDeadline(context);
+  const auto resumed = queries_->WatchOrder(&context, Parse<orders::v1::WatchOrderRequest>(resume));
+  // By then the server has begun with the one before.
+  EXPECT_EQ(First(*queries_, &Queries::WatchOrder, "order_id: 'o2'").order().order_id(), "o2");
   Do(*orders_, &orders::v1::OrderCommandService::Stub::CancelOrder,
      "order_id: 'o1' customer_id: 'ada' by: 'ann'");
-  const auto resumed = First(*queries_, &orders::v1::OrderQueryService::Stub::WatchOrder,
-                             "order_id: 'o1' resume_position: '" + seen.position() + "'");
-  EXPECT_GT(resumed.order().version(), seen.order().version());
-  EXPECT_EQ(resumed.order().status(), orders::v1::ORDER_STATUS_CANCELLED);
+  orders::v1::WatchOrderResponse next;
+  do {
+    ASSERT_TRUE(resumed->Read(&next));
+  } while (!next.has_order());
+  EXPECT_EQ(next.order().version(), seen.order().version() + 1);
+  EXPECT_EQ(next.order().status(), orders::v1::ORDER_STATUS_CANCELLED);
+  context.TryCancel();
+  // What changed while nobody watched is told at once.
+  position_.clear();
+  EXPECT_EQ(First(*queries_, &Queries::WatchOrder, resume).position(), next.position());
+}
+
+TEST_F(OrderProcessOverGrpc, ResumesAWatchOfACustomersOrders) {
+  Start({});
+  OpenAndOrder();
+  Place("o2");
+  position_ = fmt::to_string(Settled().at("head"));
+  // The orders of the first round.
+  const auto round = [this](const std::string& resume_position) {
+    grpc::ClientContext context;
+    SetDeadline(context);
+    orders::v1::WatchCustomerOrdersRequest request;
+    request.set_customer_id("ada");
+    request.set_resume_position(resume_position);
+    request.set_min_position(position_);
+    const auto watch = queries_->WatchCustomerOrders(&context, request);
+    std::vector<std::string> orders;
+    orders::v1::WatchCustomerOrdersResponse response;
+    do {
+      if (!watch->Read(&response)) ADD_FAILURE() << watch->Finish().error_message();
+      if (response.has_order()) orders.push_back(response.order().order_id());
+    } while (response.position().empty() && !HasFailure());
+    context.TryCancel();
+    return std::pair(orders, response.position());
+  };
+  const auto [all, position] = round("");
+  EXPECT_THAT(all, UnorderedElementsAre("o1", "o2"));
+  Do(*orders_, &orders::v1::OrderCommandService::Stub::CancelOrder,
+     "order_id: 'o2' customer_id: 'ada' by: 'ann'");
+  EXPECT_THAT(round(position).first, ElementsAre("o2"));
 }
 
 // The provider charges, but none of its answers arrives; it tells by its webhook.
