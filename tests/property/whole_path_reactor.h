@@ -200,9 +200,8 @@ class ReactorSide {
   }
 
   ReactorStatus Status() { return reactors_->List().front(); }
-  // As an operator, who also lets it go on when it has stopped.
+  // As an operator.
   void RetryAll() {
-    if (Status().state == ReactorState::kStopped) reactors_->Resume(Clerk::kName).IgnoreError();
     const auto parked = reactors_->ListParked(Clerk::kName, 0, 1'000);
     if (!parked.ok()) return;
     for (const ParkedDelivery& delivery : *parked)

@@ -1,11 +1,17 @@
 #ifndef TESTS_PROPERTY_WHOLE_PATH_STORY_H_
 #define TESTS_PROPERTY_WHOLE_PATH_STORY_H_
 
+#include <absl/strings/escaping.h>
+#include <absl/strings/str_split.h>
+#include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -21,12 +27,17 @@
 #include "domains/rooms/room.h"
 #include "domains/rooms/room_fold.h"
 #include "event_store/verify.h"
+#include "leftfold/core/v1/reactions.pb.h"
 #include "leftfold/rooms/v1/commands.pb.h"
 #include "leftfold/rooms/v1/queries.pb.h"
 #include "tests/property/whole_path_fixture.h"
 #include "tests/property/whole_path_reactor.h"
 
 // Random stories of a server and its clients, and all that must be true of them.
+namespace leftfold::rooms {
+void Register(Registry& registry);
+}
+
 namespace leftfold::whole_path {
 
 using testing::Must;
@@ -35,10 +46,26 @@ using testing::WholePath;
 inline const Registry& Rooms() {
   static const Registry* const kRegistry = [] {
     auto* registry = new Registry;
-    RegisterAllDomains(*registry);
+    rooms::Register(*registry);
     return registry;
   }();
   return *kRegistry;
+}
+
+// All events. Of operators' decisions, which have no command id, without their random ids.
+inline std::vector<std::string> LogInWords(EventStore& store) {
+  std::vector<std::string> words;
+  while (true) {
+    const auto read = Must(store.ReadAll({.from = Position{std::ssize(words)}})).events;
+    if (read.empty()) return words;
+    for (const RecordedEvent& event : read) {
+      const bool decided = event.type == core::v1::RetryRequested::descriptor()->full_name();
+      words.push_back(fmt::format(
+          "{} {} {} {} {} {} {}", event.stream, event.version.value, event.type,
+          absl::FormatTime(event.recorded_at), decided ? "" : ToString(event.event_id),
+          absl::BytesToHexString(event.payload), absl::BytesToHexString(event.metadata)));
+    }
+  }
 }
 
 // The log, folded beside the engines: each room after each of its events.
@@ -154,6 +181,39 @@ class Fold {
   Clerks clerks_;
 };
 
+// What clients know, in a file that outlives the process: lines of words.
+class Diary {
+ public:
+  using Line = std::vector<std::string>;
+
+  // With what was written before.
+  Diary(const std::string& path, std::ostream& to) : to_(to) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) past_.push_back(absl::StrSplit(line, kTab));
+  }
+  const std::vector<Line>& past() const { return past_; }
+  void Write(const Line& line) { to_ << fmt::format("{}", fmt::join(line, "\t")) << std::endl; }
+
+  static std::unique_ptr<google::protobuf::Message> Message(const std::string& type,
+                                                            const std::string& hex) {
+    const auto* found =
+        google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(type);
+    std::unique_ptr<google::protobuf::Message> message(
+        google::protobuf::MessageFactory::generated_factory()->GetPrototype(found)->New());
+    EXPECT_TRUE(message->ParseFromString(absl::HexStringToBytes(hex)));
+    return message;
+  }
+  template <class M>
+  static M Message(const std::string& hex) {
+    return static_cast<const M&>(*Message(M::descriptor()->full_name(), hex));
+  }
+
+ private:
+  static constexpr char kTab = '\t';
+  std::ostream& to_;
+  std::vector<Line> past_;
+};
+
 // A command as a client knows it, sent once or more.
 struct Sent {
   std::string label;  // In its events.
@@ -184,8 +244,13 @@ class WatchClient final : public read_api::WatchSink,
     std::optional<Position> exactly;  // A document's is of its position; a list's may be newer.
   };
 
-  WatchClient(std::string name, std::string room, std::vector<std::string>& trace)
-      : name_(std::move(name)), room_(std::move(room)), trace_(trace) {}
+  WatchClient(std::string name, std::string room, std::vector<std::string>& trace, Diary* diary,
+              bool may_fail)
+      : name_(std::move(name)),
+        room_(std::move(room)),
+        trace_(trace),
+        diary_(diary),
+        may_fail_(may_fail) {}
 
   bool open() const { return watcher_ != nullptr; }
   const std::string& room() const { return room_; }
@@ -248,7 +313,8 @@ class WatchClient final : public read_api::WatchSink,
     EXPECT_TRUE(open()) << name_ << " ended twice";
     EXPECT_FALSE(writing_) << name_ << " ended during a write";
     const bool gone = !room_.empty() && (absl::IsNotFound(status) || status.ok());
-    EXPECT_TRUE(gone || (cancelled_ && absl::IsCancelled(status))) << name_ << ": " << status;
+    EXPECT_TRUE(gone || may_fail_ || (cancelled_ && absl::IsCancelled(status)))
+        << name_ << ": " << status;
     EXPECT_FALSE(gone && documents_.contains(room_)) << name_ << " has not been told that it ends";
     gone_ = gone_ || gone;
     watcher_.reset();
@@ -287,11 +353,17 @@ class WatchClient final : public read_api::WatchSink,
     version->second = room.version();
     documents_[room.room_id()] = room.SerializeAsString();
     seen_.push_back({room, exactly});
+    if (diary_ != nullptr) {
+      diary_->Write({"seen", absl::BytesToHexString(room.SerializeAsString()),
+                     exactly ? fmt::to_string(exactly->value) : ""});
+    }
   }
 
   const std::string name_;
   const std::string room_;
   std::vector<std::string>& trace_;
+  Diary* const diary_;
+  const bool may_fail_;
   WholePath* path_ = nullptr;
   std::shared_ptr<read_api::Watcher> watcher_;
   bool writing_ = false;
@@ -313,19 +385,26 @@ class WholePathStory {
     WholePath::Through through = nullptr;
     bool* away = nullptr;  // Between each start and the end the log may be away.
     ReactorBug bug = ReactorBug::kNone;
+    // The data is on a disk that may fail, and the story is one life of several: what clients were
+    // told in all of them is in the diary.
+    Diary* diary = nullptr;
+    bool fails = false;
   };
   // All below `folder`; `start` is the data to begin with.
   WholePathStory(std::uint64_t seed, std::string folder, std::string start, Options options)
       : random_(seed), folder_(std::move(folder)), data_(std::move(start)), options_(options) {
+    if (options_.diary != nullptr) Remember(options_.diary->past());
     Open();
     for (const char* room : {"", "", "ash", "elm", "oak", "oak"}) {
-      clients_.push_back(std::make_shared<WatchClient>(
-          fmt::format("watch{}:{}", clients_.size(), room), room, trace_));
+      clients_.push_back(
+          std::make_shared<WatchClient>(fmt::format("watch{}:{}", clients_.size(), room), room,
+                                        trace_, options_.diary, options_.fails));
     }
     while (options_.switches > 0 && clients_.size() < 100) {
       const std::string room = Chance(4) ? "" : RandomRoom();
-      clients_.push_back(std::make_shared<WatchClient>(
-          fmt::format("watch{}:{}", clients_.size(), room), room, trace_));
+      clients_.push_back(
+          std::make_shared<WatchClient>(fmt::format("watch{}:{}", clients_.size(), room), room,
+                                        trace_, options_.diary, options_.fails));
     }
   }
   ~WholePathStory() { Drop(); }
@@ -335,6 +414,14 @@ class WholePathStory {
       if (::testing::Test::HasFailure()) return;
       Act();
     }
+    ExpectAll();
+  }
+  // Without an end, as a process lives until it is killed.
+  void LiveOn(int acts) {
+    while (acts-- > 0 && !::testing::Test::HasFailure()) Act();
+  }
+  // Nothing fails any more: all that was ever answered, shown or done is true.
+  void ExpectAll() {
     stepped_.reset();
     if (options_.away != nullptr) *options_.away = false;
     Settle();
@@ -346,12 +433,13 @@ class WholePathStory {
       if (!client->open()) client->Open(*path_, Chance(2));
     }
     Settle();
+    ExpectTrue(seen_before_, fold);
     for (const auto& client : clients_) {
       const bool stays =
           client->room().empty() || fold.InUseAt(client->room(), fold.head()).has_value();
       EXPECT_EQ(client->open(), stays) << "watch of '" << client->room() << "'";
       ExpectUpToDate(*client, fold);
-      ExpectTrue(*client, fold);
+      ExpectTrue(client->seen(), fold);
     }
     ExpectLogAsAcknowledged(fold);
     ExpectSameAnswersAgain(fold);
@@ -378,13 +466,14 @@ class WholePathStory {
         *path_, Rooms(), clock_, data_ + "/reactors", random_(), options_.bug,
         [this](const std::string& key, const std::string& what) {
           trace_.push_back(fmt::format("outside {} {}", key, what));
+          Tell({"done", key, what});
           outside_.Take(key, what);
         });
     if (options_.away != nullptr) *options_.away = true;
   }
   void Crash() {
     ++crashes_;
-    if (Chance(2)) {
+    if (Chance(2) && options_.diary == nullptr) {
       // The files as a killed process leaves them: nothing was closed.
       const std::string left = fmt::format("{}/left-{}", folder_, crashes_);
       std::filesystem::copy(data_, left, std::filesystem::copy_options::recursive);
@@ -541,18 +630,22 @@ class WholePathStory {
   }
   void Send(Sent& sent) {
     ++sent.unanswered;
+    Tell({"sent", sent.label, sent.room, sent.id, sent.command->GetDescriptor()->full_name(),
+          absl::BytesToHexString(sent.command->SerializeAsString())});
     Caller caller;
     caller.correlation_id = sent.label;
     path_->Command(*sent.command, caller, [this, &sent](auto answer) { Answered(sent, answer); });
   }
   void Answered(Sent& sent, const absl::StatusOr<core::v1::CommandReceipt>& answer) {
     --sent.unanswered;
+    Tell({"answered", sent.label,
+          answer.ok() ? absl::BytesToHexString(answer->SerializeAsString()) : ""});
     trace_.push_back(
         fmt::format("{} {}", sent.label,
                     answer.ok() ? answer->ShortDebugString() : ToStd(answer.status().message())));
     const std::int64_t durable = Must(path_->store().StreamVersion("room-" + sent.room)).value;
     if (!answer.ok()) {
-      EXPECT_NE(ReasonOf(answer.status()), "") << answer.status();
+      EXPECT_TRUE(options_.fails || ReasonOf(answer.status()) != "") << answer.status();
       EXPECT_FALSE(sent.receipt.has_value()) << sent.label << " was accepted: " << answer.status();
       // Nobody is refused for what may still not come true.
       if (ReasonOf(answer.status()) == "ROOM_EXISTS") {
@@ -565,14 +658,48 @@ class WholePathStory {
     const Position position{std::stoll(answer->position())};
     EXPECT_LE(position, path_->store().GetHead().position) << sent.label << " is not durable";
     EXPECT_LE(answer->version(), durable) << sent.label << " is not durable";
-    if (!sent.receipt) sent.receipt = *answer;
-    EXPECT_EQ(answer->position(), sent.receipt->position()) << sent.label;
-    EXPECT_EQ(answer->version(), sent.receipt->version()) << sent.label;
-    if (!answer->duplicate()) ++sent.firsts;
-    std::int64_t& version = versions_.try_emplace(sent.room, -1).first->second;
-    version = std::max(version, answer->version());
-    acknowledged_ = std::max(acknowledged_, position);
+    Accepted(sent, *answer);
     if (Chance(2)) Ask(sent.room, position, answer->version());
+  }
+
+  void Accepted(Sent& sent, const core::v1::CommandReceipt& receipt) {
+    if (!sent.receipt) sent.receipt = receipt;
+    EXPECT_EQ(receipt.position(), sent.receipt->position()) << sent.label;
+    EXPECT_EQ(receipt.version(), sent.receipt->version()) << sent.label;
+    if (!receipt.duplicate()) ++sent.firsts;
+    std::int64_t& version = versions_.try_emplace(sent.room, -1).first->second;
+    version = std::max(version, receipt.version());
+    acknowledged_ = std::max(acknowledged_, Position{std::stoll(receipt.position())});
+  }
+
+  // Of earlier lives.
+  void Remember(const std::vector<Diary::Line>& past) {
+    for (const Diary::Line& line : past) {
+      if (line[0] == "life") clock_.Advance(absl::Minutes(1));
+      if (line[0] == "done") outside_.Take(line[1], line[2]);
+      if (line[0] == "seen") {
+        seen_before_.push_back({Diary::Message<rooms::v1::Room>(line[1]), std::nullopt});
+        if (line[2] != "") seen_before_.back().exactly = Position{std::stoll(line[2])};
+      }
+      if (line[0] != "sent" && line[0] != "answered") continue;
+      const auto known = std::find_if(sent_.begin(), sent_.end(),
+                                      [&](const Sent& sent) { return sent.label == line[1]; });
+      Sent& sent = known != sent_.end() ? *known : sent_.emplace_back();
+      if (line[0] == "sent") {
+        sent.label = line[1];
+        sent.room = line[2];
+        sent.id = line[3];
+        sent.command = Diary::Message(line[4], line[5]);
+        ++sent.unanswered;
+      } else {
+        --sent.unanswered;
+        if (line[2] != "") Accepted(sent, Diary::Message<core::v1::CommandReceipt>(line[2]));
+      }
+    }
+    for (Sent& sent : sent_) sent.lost = std::exchange(sent.unanswered, 0) > 0;
+  }
+  void Tell(const Diary::Line& line) {
+    if (options_.diary != nullptr) options_.diary->Write(line);
   }
 
   // At `min_position` the room has at least this version.
@@ -592,8 +719,9 @@ class WholePathStory {
         asked.answer = found.room();
         asked.applied = Position{std::stoll(found.applied_position())};
         EXPECT_GE(found.room().version(), version) << room << " at " << min_position.value;
-      } else {
-        EXPECT_EQ(ReasonOf(answer.status()), "ROOM_NOT_FOUND") << answer.status();
+      } else if (ReasonOf(answer.status()) != "ROOM_NOT_FOUND") {
+        EXPECT_TRUE(options_.fails) << answer.status();
+        return;
       }
       asked_.push_back(std::move(asked));
     });
@@ -606,13 +734,15 @@ class WholePathStory {
     const auto done = [this, view, action](const absl::StatusOr<RebuildProgress>& progress) {
       trace_.push_back(fmt::format("rebuilt {}", view));
       if (options_.away != nullptr && ReasonOf(progress.status()) == "STORE_UNREACHABLE") return;
+      if (options_.fails && !progress.ok()) return;
       ASSERT_TRUE(progress.ok()) << view << ": " << progress.status();
       EXPECT_EQ(progress->difference, "") << view;
       if (action == RebuildAction::kSwitch) ++switched_;
     };
     const auto started = path_->projector().StartRebuild(view, action, kBeforeFirst,
                                                          {[](const RebuildProgress&) {}, done});
-    if (!started.ok() && !(options_.away != nullptr && absl::IsUnavailable(started.status()))) {
+    if (!started.ok() && !options_.fails &&
+        !(options_.away != nullptr && absl::IsUnavailable(started.status()))) {
       EXPECT_EQ(ReasonOf(started.status()), "REBUILD_RUNNING") << started.status();
     }
   }
@@ -684,9 +814,9 @@ class WholePathStory {
     }
     EXPECT_EQ(client.documents(), expected) << "watch of '" << client.room() << "'";
   }
-  // All that the client has ever seen was so.
-  void ExpectTrue(const WatchClient& client, const Fold& fold) {
-    for (const auto& [room, exactly] : client.seen()) {
+  // All that a client has ever seen was so.
+  void ExpectTrue(const std::vector<WatchClient::Seen>& seen, const Fold& fold) {
+    for (const auto& [room, exactly] : seen) {
       const rooms::v1::Room* folded = fold.At(room.room_id(), room.version());
       ASSERT_NE(folded, nullptr) << room.ShortDebugString();
       EXPECT_EQ(room.SerializeAsString(), folded->SerializeAsString());
@@ -824,6 +954,7 @@ class WholePathStory {
   std::vector<std::string> trace_;  // All answers, in order.
   std::deque<Sent> sent_;
   std::vector<Asked> asked_;
+  std::vector<WatchClient::Seen> seen_before_;  // In earlier lives.
   int queries_open_ = 0;
   std::map<std::string, std::int64_t> versions_;  // The newest acknowledged.
   Position acknowledged_;
