@@ -152,12 +152,11 @@ class OperatorNew : public ::testing::Test {
 
   void FailUnderLoad(ServerProcess& server) {
     FailFrom(1 + Below(kAllocationsUnderLoad), Below(2) == 0 ? 1 : kForEver);
-    {
-      std::vector<std::jthread> clients;
-      for (Renamer& renamer : renamers_)
-        clients.emplace_back([&renamer, &server] { renamer.SendOn(server); });
-    }
-    EXPECT_EQ(server.process.Wait(), kAborted);
+    std::vector<std::jthread> clients;
+    for (Renamer& renamer : renamers_)
+      clients.emplace_back([&renamer, &server] { renamer.SendOn(server); });
+    EXPECT_EQ(server.process.WaitAtMost(absl::Seconds(60)), kAborted);
+    clients.clear();
     FailNoMore();
   }
   void FailAtStart(std::int64_t allocations) {
