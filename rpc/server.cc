@@ -5,16 +5,21 @@
 #include <absl/time/clock.h>
 #include <arpa/inet.h>
 #include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/support/interceptor.h>
+#include <grpcpp/support/server_interceptor.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -78,6 +83,46 @@ class UnknownRpcs final : public grpc::CallbackGenericService {
   };
 };
 
+// gRPC parses the requests of generated services itself, and answers bytes that are none with
+// INTERNAL and nothing else.
+class TellsOfMalformed final : public grpc::experimental::Interceptor {
+ public:
+  explicit TellsOfMalformed(const google::protobuf::Descriptor& request) : request_(request) {}
+  void Intercept(grpc::experimental::InterceptorBatchMethods* batch) override {
+    using Hook = grpc::experimental::InterceptionHookPoints;
+    if (batch->QueryInterceptionHookPoint(Hook::PRE_SEND_STATUS)) {
+      const grpc::Status status = batch->GetSendStatus();
+      if (status.error_code() == grpc::StatusCode::INTERNAL && status.error_details().empty())
+        batch->ModifySendStatus(ToGrpc(MalformedRequest(request_)));
+    }
+    batch->Proceed();
+  }
+
+ private:
+  const google::protobuf::Descriptor& request_;
+};
+
+class TellsGeneratedServices final : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit TellsGeneratedServices(const std::vector<RpcServerOptions::Generated>& services) {
+    const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+    for (const RpcServerOptions::Generated& generated : services) {
+      const auto* service = pool->FindServiceByName(generated.name);
+      for (int i = 0; i < service->method_count(); ++i)
+        requests_[fmt::format("/{}/{}", generated.name, service->method(i)->name())] =
+            service->method(i)->input_type();
+    }
+  }
+  grpc::experimental::Interceptor* CreateServerInterceptor(
+      grpc::experimental::ServerRpcInfo* rpc) override {
+    const auto request = requests_.find(rpc->method());
+    return request == requests_.end() ? nullptr : new TellsOfMalformed(*request->second);
+  }
+
+ private:
+  std::map<std::string, const google::protobuf::Descriptor*, std::less<>> requests_;
+};
+
 }  // namespace
 
 absl::StatusOr<ListenAddress> ParseListen(const std::string& listen) {
@@ -135,6 +180,11 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
   if (options.services != nullptr) options.services->RegisterWith(builder);
   for (const RpcServerOptions::Generated& extra : options.generated)
     builder.RegisterService(extra.service);
+  if (!options.generated.empty()) {
+    std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> creators;
+    creators.push_back(std::make_unique<TellsGeneratedServices>(options.generated));
+    builder.experimental().SetInterceptorCreators(std::move(creators));
+  }
   server->unknown_rpcs_ = std::make_unique<UnknownRpcs>();
   builder.RegisterCallbackGenericService(server->unknown_rpcs_.get());
   server->services_ = options.services;

@@ -81,13 +81,6 @@ absl::Status CheckKnown(const pb::Message& message, const Shape& shape, int dept
   return absl::OkStatus();
 }
 
-absl::Status Malformed(const pb::Descriptor& type) {
-  return Reject(
-      core::v1::ERROR_REASON_MALFORMED_REQUEST,
-      fmt::format("the request's bytes are no {} (strings must be UTF-8)", type.full_name()),
-      {{"message", type.full_name()}});
-}
-
 absl::Status TooLarge(std::size_t size) {
   return Reject(
       core::v1::ERROR_REASON_REQUEST_TOO_LARGE,
@@ -126,6 +119,13 @@ grpc::Slice SliceOf(std::string bytes) {
 
 }  // namespace
 
+absl::Status MalformedRequest(const pb::Descriptor& type) {
+  return Reject(
+      core::v1::ERROR_REASON_MALFORMED_REQUEST,
+      fmt::format("the request's bytes are no {} (strings must be UTF-8)", type.full_name()),
+      {{"message", type.full_name()}});
+}
+
 struct RequestParser::Shapes {
   ShapeMap map;
   const Shape* root = nullptr;
@@ -142,7 +142,7 @@ RequestParser::~RequestParser() = default;
 absl::StatusOr<MessagePtr> RequestParser::Parse(std::string_view bytes) const {
   MessagePtr message(prototype_->New());
   if (!message->ParseFromArray(bytes.data(), static_cast<int>(bytes.size())))
-    return Malformed(*prototype_->GetDescriptor());
+    return MalformedRequest(*prototype_->GetDescriptor());
   LEFTFOLD_RETURN_IF_ERROR(CheckKnown(*message, *shapes_->root, 1));
   return message;
 }
@@ -184,7 +184,7 @@ absl::StatusOr<MessagePtr> Method::Parse(const grpc::ByteBuffer& bytes) const {
   grpc::Slice slice;
   // The first form copies nothing; several slices, or compressed ones, need the second.
   if (!bytes.TrySingleSlice(&slice).ok() && !bytes.DumpToSingleSlice(&slice).ok()) {
-    return Malformed(*descriptor->input_type());
+    return MalformedRequest(*descriptor->input_type());
   }
   if (slice.size() > kRequestBytesMax) return TooLarge(slice.size());
   return parser->Parse({reinterpret_cast<const char*>(slice.begin()), slice.size()});
@@ -535,6 +535,32 @@ void Services::RegisterWith(grpc::ServerBuilder& builder) {
   // threads, and how those came about the thread sanitizer does not see.
   refusing_ = false;
   for (auto& [name, service] : services_) builder.RegisterService(service.get());
+}
+
+const internal::Method& Services::At(std::string_view path) const {
+  for (const auto& [name, service] : services_) {
+    for (const internal::Method& method : service->methods()) {
+      if (method.path == path) return method;
+    }
+  }
+  Die(fmt::format("no RPC {}", path));
+}
+
+grpc::ServerUnaryReactor* Services::ServeUnary(std::string_view path,
+                                               grpc::CallbackServerContext* context,
+                                               const grpc::ByteBuffer* in,
+                                               grpc::ByteBuffer* out) const {
+  return At(path).ServeUnary(context, in, out);
+}
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* Services::ServeStream(
+    std::string_view path, grpc::CallbackServerContext* context, const grpc::ByteBuffer* in) const {
+  return At(path).ServeStream(context, in);
+}
+
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Services::ServeSession(
+    std::string_view path, grpc::CallbackServerContext* context) const {
+  return At(path).ServeSession(context);
 }
 
 }  // namespace leftfold::rpc

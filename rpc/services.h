@@ -158,6 +158,9 @@ class SessionStream {
   ~SessionStream() = default;
 };
 
+// MALFORMED_REQUEST {message}: the bytes are none of this type.
+absl::Status MalformedRequest(const google::protobuf::Descriptor& type);
+
 // Makes requests of one type from their bytes, with the checks that Services makes of all.
 // Thread-safe once made.
 class RequestParser {
@@ -221,6 +224,16 @@ class Services {
   // Full names of the proto services, in alphabetical order.
   std::vector<std::string> names() const;
   void RegisterWith(grpc::ServerBuilder& builder);
+  // What gRPC does when a call comes, for who has calls without a transport: tests. Each takes the
+  // path of an RPC that it serves, "/package.Service/Method", of its kind.
+  grpc::ServerUnaryReactor* ServeUnary(std::string_view path, grpc::CallbackServerContext* context,
+                                       const grpc::ByteBuffer* in, grpc::ByteBuffer* out) const;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* ServeStream(std::string_view path,
+                                                          grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* in) const;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* ServeSession(
+      std::string_view path, grpc::CallbackServerContext* context) const;
+
   // From now on new calls are answered UNAVAILABLE / STOPPING. Thread-safe.
   void RefuseNew() { refusing_ = true; }
 
@@ -229,6 +242,7 @@ class Services {
   class Assembled;
   enum class Kind { kUnary, kStream, kSession };
   absl::StatusOr<internal::Method*> Add(const google::protobuf::Descriptor& request, Kind kind);
+  const internal::Method& At(std::string_view path) const;
 
   std::atomic<bool> refusing_ = false;
   // One object per proto service: gRPC's reflection lists one name per object.

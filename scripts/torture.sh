@@ -25,6 +25,8 @@ suites=(
   'crash|Processes/RebuildKill.*|42||kills of rebuilds|seed'
   'crash|Part/PowerLoss.*:PowerLossAtCheckpoints.*:Part/ViewsPowerLoss.*:BackupPowerLoss.*:MigrationPowerLoss.*|1100|LEFTFOLD_POINTS|points of lost power and failed calls|own'
   'crash|Part/StoredBytes.*|200|LEFTFOLD_DAMAGES|stores with changed bytes|own'
+  'crash|WholePathDisk.*|20|LEFTFOLD_STORIES|stories of all engines on disks that fail|own'
+  'crash|OperatorNew.*|40|LEFTFOLD_NEW_FAILURES|allocations that fail|seed'
   'integration|HostileClients.*|4000|LEFTFOLD_HOSTILE|hostile connections|seed'
   'integration|DiskFull.*:OrdersOnAFullDisk.*|4|LEFTFOLD_DISK_FILLS|full disks|seed'
   'property|Part/OrderProcess.*|1000|LEFTFOLD_SCHEDULES|schedules|seed'

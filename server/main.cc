@@ -1,7 +1,27 @@
+#include <unistd.h>
+
+#include <cstdlib>
+#include <new>
+#include <string_view>
+
 #include "core/registry.h"
 #include "tools/cli.h"
 
+namespace {
+
+// ADR 0041: who catches bad_alloc, as gRPC does, would go on with what is half done. Allocates
+// nothing itself.
+[[noreturn]] void EndWithoutMemory() {
+  constexpr std::string_view kText = "leftfold: fatal: there is no memory left\n";
+  const auto written = write(STDERR_FILENO, kText.data(), kText.size());
+  static_cast<void>(written);
+  std::abort();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  std::set_new_handler(EndWithoutMemory);
   leftfold::Registry registry;
   leftfold::RegisterAllDomains(registry);
   return leftfold::Main(registry, argc, argv);

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,6 +81,14 @@ int ChildProcess::Wait() {
   waitpid(pid_, &status, 0);
   waited_ = true;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int ChildProcess::WaitAtMost(absl::Duration time) {
+  const auto process = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
+  pollfd ended{process, POLLIN, 0};
+  if (poll(&ended, 1, static_cast<int>(absl::ToInt64Milliseconds(time))) != 1) Kill(SIGKILL);
+  close(process);
+  return Wait();
 }
 
 Ran ChildProcess::Finish() {

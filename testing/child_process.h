@@ -1,6 +1,7 @@
 #ifndef TESTING_CHILD_PROCESS_H_
 #define TESTING_CHILD_PROCESS_H_
 
+#include <absl/time/time.h>
 #include <sys/types.h>
 
 #include <memory>
@@ -34,6 +35,8 @@ class ChildProcess {
   void Kill(int signal) const;
   // Its exit code, or 128 + the signal that ended it.
   int Wait();
+  // The same of one that ends by itself; it is killed when it does not in this time.
+  int WaitAtMost(absl::Duration time);
   // The rest of the output, then the exit code.
   Ran Finish();
   // User and system time so far.

@@ -2,9 +2,7 @@
 // eight bytes of the file LEFTFOLD_CLOCK_FILE say, in nanoseconds, at every moment. Whoever sleeps
 // until a time of this clock notices when it jumps, as with a kernel whose clock is set.
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -15,6 +13,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <ctime>
+
+#include "tests/crash/shim_memory.h"
 
 namespace {
 
@@ -28,14 +28,8 @@ Syscall RealSyscall() {
 }
 
 std::int64_t Offset() {
-  static const std::atomic<std::int64_t>* const offset = [] {
-    const char* path = std::getenv("LEFTFOLD_CLOCK_FILE");
-    const int file = path == nullptr ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) std::abort();
-    void* memory = mmap(nullptr, sizeof(std::int64_t), PROT_READ, MAP_SHARED, file, 0);
-    if (memory == MAP_FAILED) std::abort();
-    return static_cast<const std::atomic<std::int64_t>*>(memory);
-  }();
+  static const auto* const offset = leftfold::testing::MapShared<std::atomic<std::int64_t>>(
+      std::getenv("LEFTFOLD_CLOCK_FILE"), O_RDWR);
   return offset->load();
 }
 

@@ -83,7 +83,7 @@ class PreparedDisk {
       fault.disk = path();
       fault.at_checkpoints = work_.at_checkpoints;
       Arm(fault);
-      std::ofstream answers(folder_.path() + "/answers", std::ios::app);
+      std::ofstream answers(AnswersBeside(path()), std::ios::app);
       work_.run(path(), seed_, answers);
       PowerMayGo();
       std::ofstream counted(folder_.path() + "/calls");
@@ -94,6 +94,12 @@ class PreparedDisk {
       _exit(0);
     }
     return CodeOf(child);
+  }
+  // What runs on this disk told so far.
+  static std::string AnswersBeside(const std::string& disk) { return disk + "/../answers"; }
+  std::string Answers() const {
+    std::ifstream file(AnswersBeside(path()));
+    return {std::istreambuf_iterator<char>(file), {}};
   }
   // What the last run wrote to stderr.
   std::string Errors() const {
@@ -111,7 +117,7 @@ class PreparedDisk {
   // In a process of its own too: what it opens may end it.
   std::string Check() const {
     const Ended ended = InSeparateProcess([&] {
-      std::ifstream answers(folder_.path() + "/answers");
+      std::ifstream answers(AnswersBeside(path()));
       return work_.check(path(), seed_, answers);
     });
     return ended.code == 0 ? ended.text : fmt::format("{}: {}", ended.code, ended.errors);
@@ -208,16 +214,19 @@ inline void LosePowerOnce(const Schedule& schedule, std::mt19937_64& random) {
 }
 
 // Calls fail, and the power goes again while what was left of the time before is put right.
-inline void FailRepeatedly(const Schedule& schedule, std::mt19937_64& random) {
-  const PreparedDisk disk = schedule.disk;
+inline void FailOnAndOn(const PreparedDisk& disk, const Calls& calls, std::mt19937_64& random) {
   for (std::uint64_t runs = 1 + random() % 3; runs > 0; --runs) {
-    DiskFault fault = AnyFailure(schedule.calls, random);
-    if (random() % 2 == 0) fault = PowerLossAt(OneOf(schedule.calls.changing, random), random);
-    if (random() % 2 == 0) fault.power_loss_at = OneOf(schedule.calls.changing, random);
+    DiskFault fault = AnyFailure(calls, random);
+    if (random() % 2 == 0) fault = PowerLossAt(OneOf(calls.changing, random), random);
+    if (random() % 2 == 0) fault.power_loss_at = OneOf(calls.changing, random);
     const int code = disk.Run(fault);
     ASSERT_TRUE(code == 0 || code == kPowerLost || code == 128 + SIGABRT) << code;
   }
   ASSERT_EQ(disk.Check(), "");
+}
+inline void FailRepeatedly(const Schedule& schedule, std::mt19937_64& random) {
+  const PreparedDisk disk = schedule.disk;
+  FailOnAndOn(disk, schedule.calls, random);
 }
 
 // How many of so many points on a disk that only says that it has synced are found.

@@ -1,5 +1,5 @@
 // The operators' RPCs of a whole server in this process, over its socket: views, reactors, webhooks
-// and consumer groups. Each call ends, and a refusal has a reason. What an input changes is undone
+// and consumer groups. Each call ends as the contract wants it. What an input changes is undone
 // after it, so that inputs do not depend on each other much.
 #include <google/protobuf/descriptor.h>
 #include <grpcpp/grpcpp.h>
@@ -14,7 +14,6 @@
 #include "leftfold/store/v1/consumers.pb.h"
 #include "server/app.h"
 #include "testing/byte_buffer.h"
-#include "testing/grpc_error.h"
 #include "testing/temporary_folder.h"
 #include "tests/fuzz/world.h"
 
@@ -31,10 +30,6 @@ constexpr int kMessagesMax = 100;
 // Where webhooks of the target post to, for no fuzzer may call strangers: nobody listens there.
 constexpr char kNowhere[] = "http://127.0.0.1:1/hook";
 
-std::string PathOf(const pb::MethodDescriptor& method) {
-  return fmt::format("/{}/{}", method.service()->full_name(), method.name());
-}
-
 class Server {
  public:
   static Server& Get() {
@@ -49,15 +44,16 @@ class Server {
     std::string token;
     for (const Record& record : records) {
       const pb::MethodDescriptor& method = *methods_[record.choice % methods_.size()];
-      auto request = ParseRecord(*method.input_type(), record);
-      if (request == nullptr) continue;
       touched.insert(method.file());
-      KeepHome(*request);
-      const auto* page = method.input_type()->FindFieldByName("page_token");
-      if ((record.flags & kLastToken) != 0 && page != nullptr)
-        request->GetReflection()->SetString(request.get(), page, token);
+      std::string bytes = record.bytes;
+      Rewrite(*method.input_type(), bytes, [&](pb::Message& request) {
+        KeepHome(request);
+        const auto* page = method.input_type()->FindFieldByName("page_token");
+        if ((record.flags & kLastToken) != 0 && page != nullptr)
+          request.GetReflection()->SetString(&request, page, token);
+      });
       token.clear();
-      const auto response = Call(method, *request);
+      const auto response = Call(method, bytes);
       if (response == nullptr) continue;
       const auto* next = response->GetDescriptor()->FindFieldByName("next_page_token");
       if (next != nullptr) token = response->GetReflection()->GetString(*response, next);
@@ -84,6 +80,7 @@ class Server {
           store::v1::ConsumerGroup::descriptor()->file()}) {
       for (int i = 0; i < file->service(0)->method_count(); ++i) {
         methods_.push_back(file->service(0)->method(i));
+        HasRpc(*methods_.back());
         surface_.requests.push_back(methods_.back()->input_type());
       }
     }
@@ -106,7 +103,7 @@ class Server {
     for (const std::string& step : RoomSteps()) {
       const auto command = FromText(step);
       if (command->GetDescriptor()->name() == "LinkExternalRoomRequest") break;  // Needs the token.
-      Call(*internal::MethodTaking(*command->GetDescriptor()), *command);
+      Call(RpcTaking(*command->GetDescriptor()), command->SerializeAsString());
     }
   }
 
@@ -125,13 +122,14 @@ class Server {
 
   // The (last) answer; nullptr when it was refused.
   std::unique_ptr<pb::Message> Call(const pb::MethodDescriptor& method,
-                                    const pb::Message& request) {
+                                    const std::string& request) {
+    WasCalled(method);
     const std::string path = PathOf(method);
     const bool admin = method.service()->full_name().find(".admin.") != std::string::npos;
     grpc::Channel* channel = (admin ? admin_ : write_).get();
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(absl::Now() + kCallMax));
-    const grpc::ByteBuffer in = testing::BufferOf(request.SerializeAsString());
+    const grpc::ByteBuffer in = testing::BufferOf(request);
     grpc::ByteBuffer out;
     grpc::Status status;
     bool cancelled = false;
@@ -162,25 +160,16 @@ class Server {
       status = grpc::internal::BlockingUnaryCall(channel, rpc, &context, in, &out);
     }
     if (!status.ok()) {
-      if (!cancelled && testing::ErrorOf(status).reason.empty()) {
-        Die(fmt::format("{}: a refusal without reason: {} {}", path,
-                        static_cast<int>(status.error_code()), status.error_message()));
-      }
+      const bool our_doing = cancelled && status.error_code() == grpc::StatusCode::CANCELLED;
+      if (!our_doing) ExpectRefusal(path, status);
       return nullptr;
     }
-    std::unique_ptr<pb::Message> response(
-        pb::MessageFactory::generated_factory()->GetPrototype(method.output_type())->New());
-    grpc::Slice slice;
-    if (!out.Valid()) return response;
-    if (!out.DumpToSingleSlice(&slice).ok()) Die("no bytes");
-    if (!response->ParseFromArray(slice.begin(), static_cast<int>(slice.size())))
-      Die(path + ": an answer that does not parse");
-    return response;
+    return ExpectMessage(method, out);
   }
 
   template <class Response, class Request>
   Response Ask(const Request& request) {
-    const auto response = Call(*internal::MethodTaking(*Request::descriptor()), request);
+    const auto response = Call(RpcTaking(*Request::descriptor()), request.SerializeAsString());
     if (response == nullptr) Die("refused: " + request.ShortDebugString());
     return static_cast<const Response&>(*response);
   }
@@ -233,7 +222,7 @@ class Server {
 const Surface& TheSurface() { return Server::Get().surface(); }
 
 std::vector<Seed> Seeds() {
-  return {
+  std::vector<Seed> seeds = {
       {"views",
        kLastToken,
        {"leftfold.admin.v1.GetLogRequest {}", "leftfold.admin.v1.ListViewsRequest {}",
@@ -258,6 +247,10 @@ std::vector<Seed> Seeds() {
         "'X-Header' value: 'a'}}}",
         "leftfold.admin.v1.DeleteWebhookRequest {name: 'hook'}"}},
   };
+  std::vector<std::string> steps;
+  for (const auto* request : TheSurface().requests) AddStepsOf(*request, steps);
+  AddSeeds("each", 0, steps, TheSurface().records_max, seeds);
+  return seeds;
 }
 
 void Run(const std::vector<Record>& records) { Server::Get().Run(records); }

@@ -1,24 +1,46 @@
-// Commands of all domains, alone and in batches, through the real handler over a log in memory:
-// what comes later meets the state that came before. Each is answered once, accepted or with a
-// reason, and the log stays whole.
+// Commands of all domains, alone, in batches and in sessions, over gRPC to a server in this process
+// with a log in memory: what comes later meets the state that came before. Each is answered once,
+// as the contract wants it, and the log stays whole.
 #include <google/protobuf/descriptor.h>
 
+#include "leftfold/commands/v1/command_session.pb.h"
+#include "server/command_service.h"
+#include "server/command_session.h"
 #include "tests/fuzz/world.h"
+#include "write_api/session.h"
 
 namespace leftfold::fuzz {
 namespace {
 
-void SendBatch(LogWorld& world, CommandHandler& handler, const BatchEntry& entry,
-               const google::protobuf::Message& batch, const Caller& caller) {
-  const auto& reflection = *batch.GetReflection();
-  const auto* commands = entry.request->FindFieldByNumber(1);
-  for (int i = 0; i < reflection.FieldSize(batch, commands); ++i) {
-    const auto& sent = reflection.GetRepeatedMessage(batch, commands, i);
-    std::unique_ptr<google::protobuf::Message> command(sent.New());
-    command->CopyFrom(sent);
-    SendCommand(world, handler, *entry.command, std::move(command), caller);
+constexpr std::uint8_t kHeaders = 0x40;  // The client sends some, of which not all are taken.
+
+// The write side of a server, but for its socket and disk.
+class Server : public LogWorld {
+ public:
+  Server() {
+    const auto serve = [](const absl::Status& served) {
+      if (!served.ok()) Die(served.ToString());
+    };
+    serve(ServeCommands(AllDomains(), handler_, writer, Wire::kToken, services));
+    serve(ServeSessions(*commands::v1::CommandSessionRequest::descriptor(), sessions_, Wire::kToken,
+                        services));
   }
-}
+
+  void Take(const google::protobuf::MethodDescriptor& method, const Record& record) {
+    Wire::Asks asks{.bytes = record.bytes, .trusted = (record.flags & kTrusted) != 0};
+    if ((record.flags & kHeaders) != 0) {
+      asks.headers = {{"x-correlation-id", std::string(record.bytes.size() % 150, 's')},
+                      {"lf-meta-colour", "red"},
+                      {"lf-reactor", "reactor:r"}};
+    }
+    wire.Call(method, asks);
+  }
+
+ private:
+  CommandHandler handler_{AllDomains(), *store, clock, scheduler.Pool()};
+  CommandSessionKind kind_{AllDomains(), handler_};
+  Sessions sessions_{kind_};
+};
 
 }  // namespace
 
@@ -28,6 +50,12 @@ const Surface& TheSurface() {
     for (const CommandEntry& command : AllDomains().commands())
       made.requests.push_back(command.request);
     for (const BatchEntry& batch : AllDomains().batches()) made.requests.push_back(batch.request);
+    made.requests.push_back(commands::v1::CommandSessionRequest::descriptor());
+    for (const auto* request : made.requests) HasRpc(RpcTaking(*request));
+    for (const CommandEntry& command : AllDomains().commands()) {
+      made.payloads.push_back(
+          google::protobuf::MessageFactory::generated_factory()->GetPrototype(command.request));
+    }
     made.words = StepWords();
     return made;
   }();
@@ -35,33 +63,34 @@ const Surface& TheSurface() {
 }
 
 std::vector<Seed> Seeds() {
-  return {{"rooms", kTrusted, RoomSteps()},
-          {"orders", kTrusted, OrderSteps()},
-          {"untrusted", 0, OrderSteps()},
-          {"batch",
-           0,
-           {"leftfold.orders.v1.PlaceOrdersRequest {command_id: 'batch' orders {order_id: 'o1' "
-            "customer_id: 'ann' restaurant_id: 'luigi' address: 'Here 1' lines {item_id: 'pizza' "
-            "qty: 1}} orders {order_id: 'o1'}}"}}};
+  std::vector<Seed> seeds = {
+      {"rooms", kTrusted, RoomSteps()},
+      {"orders", kTrusted, OrderSteps()},
+      {"untrusted", 0, OrderSteps()},
+      {"batch",
+       0,
+       {"leftfold.orders.v1.PlaceOrdersRequest {command_id: 'batch' orders {order_id: 'o1' "
+        "customer_id: 'ann' restaurant_id: 'luigi' address: 'Here 1' lines {item_id: 'pizza' "
+        "qty: 1}} orders {order_id: 'o1'}}"}},
+      {"session",
+       kHeaders,
+       {"leftfold.commands.v1.CommandSessionRequest {commands {id: 1 command "
+        "{[type.googleapis.com/leftfold.rooms.v1.CreateRoomRequest] {room_id: 'oak' name: "
+        "'Oak'}}} commands {id: 2 command "
+        "{[type.googleapis.com/leftfold.rooms.v1.DeleteRoomRequest] {room_id: 'elm'}}} "
+        "commands {id: 3}}"}}};
+  std::vector<std::string> steps;
+  for (const auto* request : TheSurface().requests) AddStepsOf(*request, steps);
+  AddSeeds("each", kTrusted, steps, kRecordsMax, seeds);
+  return seeds;
 }
 
 void Run(const std::vector<Record>& records) {
-  const Registry& registry = AllDomains();
-  LogWorld world;
-  CommandHandler handler(registry, *world.store, world.clock, world.scheduler.Pool());
-  for (const Record& record : records) {
-    const std::size_t commands = registry.commands().size();
-    const std::size_t choice = record.choice % (commands + registry.batches().size());
-    auto request = ParseRecord(*TheSurface().requests[choice], record);
-    if (request == nullptr) continue;
-    if (choice < commands) {
-      SendCommand(world, handler, registry.commands()[choice], std::move(request),
-                  CallerOf(record));
-    } else {
-      SendBatch(world, handler, registry.batches()[choice - commands], *request, CallerOf(record));
-    }
-  }
-  world.ExpectWhole();
+  Server server;
+  const auto& requests = TheSurface().requests;
+  for (const Record& record : records)
+    server.Take(RpcTaking(*requests[record.choice % requests.size()]), record);
+  server.ExpectWhole();
 }
 
 }  // namespace leftfold::fuzz

@@ -66,6 +66,14 @@ std::unique_ptr<pb::Message> ParseRecord(const pb::Descriptor& type, const Recor
   return nullptr;
 }
 
+void Rewrite(const pb::Descriptor& type, std::string& bytes,
+             const std::function<void(pb::Message& request)>& change) {
+  const auto request = rpc::RequestParser(type).Parse(bytes);
+  if (!request.ok()) return;
+  change(**request);
+  bytes = (*request)->SerializeAsString();
+}
+
 std::unique_ptr<pb::Message> FromText(const std::string& step) {
   const pb::Descriptor* type = TypeOf(step);
   if (type == nullptr) Die("no request: " + step);

@@ -12,9 +12,11 @@
 #include "core/status.h"
 #include "event_store/memory/memory_event_store.h"
 #include "event_store/verify.h"
+#include "server/run_by_caller.h"
 #include "testing/fake_clock.h"
 #include "testing/virtual_scheduler.h"
 #include "tests/fuzz/target.h"
+#include "tests/fuzz/wire.h"
 #include "write_api/command_handler.h"
 
 namespace leftfold::fuzz {
@@ -38,12 +40,15 @@ inline const Registry& AllDomains() {
   return *registry;
 }
 
-// A log in memory and what steps it, new for each input. No time passes but where a target says so.
+// A log in memory and what steps it, new for each input, and the wire to what is served from it. No
+// time passes but where a target says so.
 struct LogWorld {
   testing::FakeClock clock;
   testing::VirtualScheduler scheduler{1};
-  std::unique_ptr<EventStore> store =
-      NewMemoryEventStore(scheduler.Serial(), scheduler.Serial(), clock);
+  rpc::Services services;
+  Wire wire{services, scheduler};
+  RunByCaller writer{scheduler.Serial()};
+  std::unique_ptr<EventStore> store = NewMemoryEventStore(writer, scheduler.Serial(), clock);
 
   void ExpectWhole() const {
     const absl::Status whole = VerifyLog(*store, [](std::int64_t, std::int64_t) {});
@@ -51,7 +56,7 @@ struct LogWorld {
   }
 };
 
-// Sends the command and runs until nothing happens; it is answered once, a refusal has a reason.
+// Past the wire: runs until nothing happens; it is answered once, a refusal has a reason.
 inline void SendCommand(LogWorld& world, CommandHandler& handler, const CommandEntry& entry,
                         std::unique_ptr<google::protobuf::Message> command, Caller caller) {
   int answers = 0;
@@ -132,6 +137,31 @@ inline std::vector<std::string> OrderSteps() {
       "leftfold.orders.v1.PayAllOrdersRequest {bulk_payment_id: 'b1' customer_id: 'ann' "
       "method_type: 'card' payment_token: 'tok'}",
   };
+}
+
+// A step for the type with all that names something, and one with nothing.
+inline void AddStepsOf(const google::protobuf::Descriptor& type, std::vector<std::string>& steps) {
+  static const std::pair<std::string, std::string> kValues[] = {
+      {"room_id", "'oak'"},   {"order_id", "'o1'"},         {"customer_id", "'ann'"},
+      {"agent_id", "'bo'"},   {"restaurant_id", "'luigi'"}, {"payment_id", "'p1'"},
+      {"item_id", "'pizza'"}, {"page_size", "1"},           {"bulk_payment_id", "'b1'"},
+      {"text", "'hall'"},     {"min_position", "'3'"}};
+  std::string fields;
+  for (const auto& [name, value] : kValues) {
+    if (type.FindFieldByName(name) != nullptr) fields += fmt::format("{}: {} ", name, value);
+  }
+  steps.push_back(type.full_name() + " {}");
+  steps.push_back(type.full_name() + " {" + fields + "}");
+}
+
+// These steps, so many in a seed.
+inline void AddSeeds(const std::string& name, std::uint8_t flags,
+                     const std::vector<std::string>& steps, std::size_t steps_max,
+                     std::vector<Seed>& seeds) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (i % steps_max == 0) seeds.push_back({fmt::format("{}_{}", name, i / steps_max), flags, {}});
+    seeds.back().steps.push_back(steps[i]);
+  }
 }
 
 // Ids that the steps above give.

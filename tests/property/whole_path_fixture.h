@@ -109,6 +109,9 @@ class WholePath {
 
   VirtualScheduler& scheduler() { return scheduler_; }
   EventStore& store() { return *log_; }
+  // As the engines see it.
+  EventStore& seen_store() { return *store_; }
+  CommandHandler& commands() { return *commands_; }
   Projector& projector() { return *projector_; }
   read_api::WatchHub& watches() { return *watches_; }
 

@@ -8,6 +8,7 @@
 
 #include "core/status.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "rpc/server.h"
 #include "testing/byte_buffer.h"
 #include "testing/grpc_error.h"
@@ -76,6 +77,28 @@ class RpcServerTest : public ::testing::Test {
 
   Services services_;
 };
+
+TEST_F(RpcServerTest, BytesThatAreNoRequestOfAGeneratedServiceAreRefusedWithAReason) {
+  admin::v1::ReactorService::Service generated;
+  const auto server =
+      RpcServer::Start({.listen = "127.0.0.1:0",
+                        .services = &services_,
+                        .generated = {{"leftfold.admin.v1.ReactorService", &generated}}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto channel = ChannelTo(**server);
+  for (const std::string name : {"PauseReactor", "RetryParkedDeliveries"}) {
+    const std::string path = "/leftfold.admin.v1.ReactorService/" + name;
+    const grpc::internal::RpcMethod method(path.c_str(), grpc::internal::RpcMethod::NORMAL_RPC);
+    grpc::ClientContext context;
+    grpc::ByteBuffer answer;
+    const auto error =
+        testing::ErrorOf(grpc::internal::BlockingUnaryCall<grpc::ByteBuffer, grpc::ByteBuffer>(
+            channel.get(), method, &context, testing::BufferOf("\xff"), &answer));
+    EXPECT_EQ(error.code, grpc::StatusCode::INVALID_ARGUMENT) << name;
+    EXPECT_EQ(error.reason, "MALFORMED_REQUEST") << name;
+    EXPECT_EQ(error.metadata.at("message"), "leftfold.admin.v1." + name + "Request");
+  }
+}
 
 TEST_F(RpcServerTest, PortZeroPicksAPortAndSaysWhich) {
   const auto server = Start("127.0.0.1:0");
