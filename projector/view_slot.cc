@@ -42,7 +42,8 @@ bool TellsOfAStoreAway(const absl::Status& failure) {
 
 absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot.mu) {
-  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) return kBatchRestWatched;
+  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name))
+    return kBatchRestWatched;
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
 
