@@ -136,12 +136,13 @@ struct Reactors::Slot {
     status.name = reactor.name;
     status.attempt_seconds = attempt_seconds;
     const absl::Status& stopped = runner == nullptr ? unopened : runner->stopped();
+    const bool open_later = runner == nullptr && absl::IsUnavailable(unopened);
     const bool held_up = stopped.ok() && runner != nullptr && !runner->held_up().ok();
     const absl::Status& trouble = held_up ? runner->held_up() : stopped;
     const std::string before = std::exchange(status.reason, std::string(trouble.message()));
-    status.state = !stopped.ok() ? ReactorState::kStopped
-                   : held_up     ? ReactorState::kHeldUp
-                                 : ReactorState::kLive;
+    status.state = open_later || held_up ? ReactorState::kHeldUp
+                   : !stopped.ok()       ? ReactorState::kStopped
+                                         : ReactorState::kLive;
     if (!trouble.ok() && status.reason != before) {
       LogLine("reactor {}: {}", reactor.name, status.reason);
     }

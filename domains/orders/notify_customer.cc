@@ -18,6 +18,20 @@ absl::Status NotifyCustomer::React(const v1::OrderPlaced& event, const EventMeta
   return absl::OkStatus();
 }
 
+absl::Status NotifyCustomer::React(const v1::OrderPaymentDeclined& event, const EventMeta& meta,
+                                   OwnTables& tables, Outbox& outbox) {
+  if (event.attempts_left() == 0) {
+    const auto order = tables.Load<Order>(meta.aggregate_id());
+    if (!order.ok()) return order.status();
+    if (order->status() != v1::ORDER_STATUS_PAYMENT_FAILED) {
+      Forget(meta, tables);
+      return absl::OkStatus();
+    }
+  }
+  Tell(TextOf(event), meta, tables, outbox);
+  return absl::OkStatus();
+}
+
 absl::Status NotifyCustomer::React(const v1::OrderCancelled& event, const EventMeta& meta,
                                    OwnTables& tables, Outbox& outbox) {
   const auto order = tables.Load<Order>(meta.aggregate_id());

@@ -28,14 +28,19 @@ struct NotifyCustomer {
   // After these there is nothing to tell.
   using Ending =
       Types<v1::OrderInvalidated, v1::OrderPaymentFailed, v1::OrderDelivered, v1::OrderRefunded>;
-  using Telling = Concat<Types<v1::OrderPaid, v1::OrderPaymentDeclined, v1::OrderApproved,
-                               v1::OrderRejected, v1::ApprovalTimedOut, v1::AgentAssigned,
-                               v1::NoAgentAvailable, v1::FoodPickedUp, v1::DeliveryFailed>,
-                         Ending>;
-  using Reacting = Concat<Types<v1::OrderPlaced, v1::OrderCancelled, v1::OrderExpired>, Telling>;
+  using Telling =
+      Concat<Types<v1::OrderPaid, v1::OrderApproved, v1::OrderRejected, v1::ApprovalTimedOut,
+                   v1::AgentAssigned, v1::NoAgentAvailable, v1::FoodPickedUp, v1::DeliveryFailed>,
+             Ending>;
+  using Reacting =
+      Concat<Types<v1::OrderPlaced, v1::OrderPaymentDeclined, v1::OrderCancelled, v1::OrderExpired>,
+             Telling>;
 
   static absl::Status React(const v1::OrderPlaced& event, const EventMeta& meta, OwnTables& tables,
                             Outbox& outbox);
+  // Of an order that was over before it is not told.
+  static absl::Status React(const v1::OrderPaymentDeclined& event, const EventMeta& meta,
+                            OwnTables& tables, Outbox& outbox);
   // What the customer did is not told.
   static absl::Status React(const v1::OrderCancelled& event, const EventMeta& meta,
                             OwnTables& tables, Outbox& outbox);

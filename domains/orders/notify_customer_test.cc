@@ -69,6 +69,23 @@ TEST_F(NotifyCustomerTest, ForgetsTheAddressOfAnOrderThatIsOverAndNothingWasPaid
   EXPECT_THAT(refunded("late"), SizeIs(1));
 }
 
+TEST_F(NotifyCustomerTest, SaysNothingOfAPaymentThatIsDeclinedAfterTheEndAndForgetsTheAddress) {
+  reactor.Holds<Customer>("ada", Registered("ada@example.org"));
+  auto late = Declined();
+  late.set_attempts_left(0);
+  reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested(), v1::OrderCancelled());
+  reactor.React(kOrderStream, Placed());
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderCancelled()), SizeIs(1));
+  reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested(), v1::OrderCancelled(), late);
+  EXPECT_THAT(reactor.React(kOrderStream, late), IsEmpty());
+  EXPECT_THAT(reactor.React(kOrderStream, v1::OrderRefunded()), IsEmpty());
+  reactor.Holds<Order>("o2", Placed(), Validated(), PaymentRequested(3), Declined(3),
+                       v1::OrderPaymentFailed());
+  reactor.React("order-o2", Placed());
+  EXPECT_THAT(reactor.React("order-o2", Declined(3)), SizeIs(1));
+  EXPECT_THAT(reactor.React("order-o2", v1::OrderPaymentFailed()), SizeIs(1));
+}
+
 TEST_F(NotifyCustomerTest, TellsOfACancellationThatIsNotTheCustomersOwn) {
   reactor.Holds<Customer>("ada", Registered("ada@example.org"));
   reactor.Holds<Order>("o1", Placed(), Validated(), PaymentRequested(), Paid());

@@ -631,5 +631,45 @@ TEST_F(OrderProcessOverGrpc, TellsThatWhatWasParkedIsDeliveredOnceItIsRetried) {
   context.TryCancel();
 }
 
+TEST_F(OrderProcessOverGrpc, ListsWhatIsParkedUntilAnOperatorSkipsIt) {
+  Start({});
+  OpenAndOrder();
+  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+  Pay();
+  First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
+        "state: ERROR_STATE_OPEN");
+  using Reactors = admin::v1::ReactorService::Stub;
+  const std::string reactor = "reactor: 'charge_payment' ";
+  auto listed = Ask(*reactors_, &Reactors::ListParkedDeliveries, reactor);
+  ASSERT_EQ(listed.deliveries_size(), 1);
+  const core::v1::DeliveryParked parked = listed.deliveries(0).delivery();
+  EXPECT_EQ(parked.key(), "payment-p1");
+  EXPECT_EQ(parked.what(), "http POST service:payments/v1/charges");
+  const auto skipped =
+      Ask(*reactors_, &Reactors::SkipParkedDelivery,
+          reactor + "delivery_id: '" + parked.delivery_id() + "' why: 'paid in cash' by: 'ann'");
+  EXPECT_EQ(First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
+                  "state: ERROR_STATE_SKIPPED")
+                .error()
+                .error_id(),
+            parked.delivery_id());
+  Settled();
+  listed = Ask(*reactors_, &Reactors::ListParkedDeliveries, reactor);
+  EXPECT_EQ(listed.deliveries_size(), 0);
+  grpc::ClientContext context;
+  SetDeadline(context);
+  admin::v1::WatchErrorsRequest request;
+  request.set_after_position(parked.position());
+  const auto watch = reactors_->WatchErrors(&context, request);
+  admin::v1::WatchErrorsResponse first, second;
+  ASSERT_TRUE(watch->Read(&first) && watch->Read(&second));
+  EXPECT_EQ(first.parked().delivery_id(), parked.delivery_id());
+  EXPECT_EQ(second.position(), skipped.position());
+  EXPECT_EQ(second.by(), "ann");
+  EXPECT_EQ(second.skip().delivery_id(), parked.delivery_id());
+  EXPECT_EQ(second.skip().why(), "paid in cash");
+  context.TryCancel();
+}
+
 }  // namespace
 }  // namespace leftfold

@@ -844,7 +844,7 @@ TEST(Reactors, OpenOnceTheLogIsBack) {
   f.log().unreadable = true;
   f.Start();
   f.RunFor(absl::Seconds(5));
-  EXPECT_EQ(f.Status().state, ReactorState::kStopped);
+  EXPECT_EQ(f.Status().state, ReactorState::kHeldUp);
   f.log().unreadable = false;
   f.RunFor(absl::Seconds(5));
   EXPECT_EQ(f.Status().state, ReactorState::kLive);
