@@ -126,6 +126,11 @@ absl::Status MalformedRequest(const pb::Descriptor& type) {
       {{"message", type.full_name()}});
 }
 
+absl::Status CheckKnownFields(const pb::Message& request) {
+  ShapeMap shapes;
+  return CheckKnown(request, *ShapeOf(*request.GetDescriptor(), shapes), 1);
+}
+
 struct RequestParser::Shapes {
   ShapeMap map;
   const Shape* root = nullptr;

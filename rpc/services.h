@@ -161,6 +161,10 @@ class SessionStream {
 // MALFORMED_REQUEST {message}: the bytes are none of this type.
 absl::Status MalformedRequest(const google::protobuf::Descriptor& type);
 
+// UNKNOWN_FIELD, and MALFORMED_REQUEST when it is nested too deep. For generated services that keep
+// what they are given; RequestParser makes this check of all.
+absl::Status CheckKnownFields(const google::protobuf::Message& request);
+
 // Makes requests of one type from their bytes, with the checks that Services makes of all.
 // Thread-safe once made.
 class RequestParser {

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "rpc/services.h"
 #include "rpc/status.h"
 #include "server/operator.h"
 
@@ -20,6 +21,7 @@ grpc::Status ToGrpc(absl::StatusOr<admin::v1::Webhook> webhook, Response& respon
 grpc::Status WebhookService::CreateWebhook(grpc::ServerContext*,
                                            const admin::v1::CreateWebhookRequest* request,
                                            admin::v1::CreateWebhookResponse* response) {
+  if (const auto known = rpc::CheckKnownFields(*request); !known.ok()) return rpc::ToGrpc(known);
   const auto reacting = GetReacting(data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToGrpc((*reacting)->webhooks.Create(request->webhook()), *response);
@@ -28,6 +30,7 @@ grpc::Status WebhookService::CreateWebhook(grpc::ServerContext*,
 grpc::Status WebhookService::UpdateWebhook(grpc::ServerContext*,
                                            const admin::v1::UpdateWebhookRequest* request,
                                            admin::v1::UpdateWebhookResponse* response) {
+  if (const auto known = rpc::CheckKnownFields(*request); !known.ok()) return rpc::ToGrpc(known);
   const auto reacting = GetReacting(data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToGrpc((*reacting)->webhooks.Update(request->webhook()), *response);

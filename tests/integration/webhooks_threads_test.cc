@@ -13,6 +13,7 @@
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "leftfold/admin/v1/webhooks.grpc.pb.h"
 #include "server/app.h"
+#include "testing/grpc_error.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
 #include "tests/integration/started_app.h"
@@ -122,6 +123,27 @@ TEST_F(WebhookThreads, ChangeThemWhileTheyDeliver) {
   Start();
   EXPECT_THAT(Listed(), ElementsAre("a", "b"));
   EXPECT_EQ(Reactors(), reactors);
+}
+
+using WebhooksOverGrpc = WebhookThreads;
+
+TEST_F(WebhooksOverGrpc, WithFieldsThatAreUnknownAreRefused) {
+  admin::v1::CreateWebhookRequest create;
+  *create.mutable_webhook() = Hook("a");
+  auto* webhook = create.mutable_webhook();
+  webhook->GetReflection()->MutableUnknownFields(webhook)->AddVarint(1'000, 1);
+  admin::v1::CreateWebhookResponse created;
+  grpc::ClientContext context;
+  EXPECT_EQ(testing::ErrorOf(stub_->CreateWebhook(&context, create, &created)).reason,
+            "UNKNOWN_FIELD");
+  EXPECT_THAT(Listed(), ElementsAre());
+  ASSERT_TRUE(Create("a").ok());
+  admin::v1::UpdateWebhookRequest update;
+  *update.mutable_webhook() = *webhook;
+  admin::v1::UpdateWebhookResponse updated;
+  grpc::ClientContext other;
+  EXPECT_EQ(testing::ErrorOf(stub_->UpdateWebhook(&other, update, &updated)).reason,
+            "UNKNOWN_FIELD");
 }
 
 }  // namespace
