@@ -1,9 +1,19 @@
 #include "reactor/retry_policy.h"
 
+#include <cstdint>
+
 namespace leftfold {
 
 absl::Duration DurationOf(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  constexpr std::int64_t kSecondsMax = 315'576'000'000;
+  constexpr std::int32_t kNanosMax = 999'999'999;
+  const std::int64_t seconds = duration.seconds();
+  const std::int32_t nanos = duration.nanos();
+  const bool signs_differ = (seconds < 0 && nanos > 0) || (seconds > 0 && nanos < 0);
+  const bool in_range = seconds >= -kSecondsMax && seconds <= kSecondsMax && nanos >= -kNanosMax &&
+                        nanos <= kNanosMax;
+  if (signs_differ || !in_range) return absl::InfiniteDuration();
+  return absl::Seconds(seconds) + absl::Nanoseconds(nanos);
 }
 
 void CheckDuration(absl::Duration value, absl::Duration min, absl::Duration max,

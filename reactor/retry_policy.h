@@ -18,6 +18,7 @@ inline constexpr absl::Duration kRetryDelayMin = absl::Milliseconds(1);
 inline constexpr absl::Duration kRetryDelayMax = absl::Hours(24);
 inline constexpr double kRetryMultiplierMax = 10;
 
+// Without end where the message breaks the rules of its type and has no JSON form.
 absl::Duration DurationOf(const google::protobuf::Duration& duration);
 
 // `otherwise`, but for what the message says.

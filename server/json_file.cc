@@ -37,7 +37,7 @@ absl::Status WriteJsonFile(const std::string& path, const google::protobuf::Mess
   options.add_whitespace = true;
   options.preserve_proto_field_names = true;
   if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok())
-    Die("what is to be stored has no JSON form");
+    return Error(absl::StatusCode::kInternal, "what is to be stored has no JSON form");
   return sql::ReplaceDurably(path, text, kOwnerOnly);
 }
 

@@ -351,11 +351,12 @@ TEST_F(ConsumersOverGrpc, AllThatIsWrongWithAGroupIsNamedAtOnce) {
   group.set_after_position(9);
   group.set_key(static_cast<store::v1::ConsumerGroup::Key>(9));
   group.mutable_retry()->set_attempts(0);
+  group.mutable_retry()->mutable_first_delay()->set_nanos(2'147'483'647);
   group.mutable_ack_timeout()->set_seconds(0);
   group.set_max_in_flight(kConsumerWindowMax + 1);
   const auto error = ErrorOf(Create(group));
   EXPECT_EQ(error.reason, "INVALID_FIELDS");
-  EXPECT_EQ(error.field_violations, 7) << error.message;
+  EXPECT_EQ(error.field_violations, 8) << error.message;
   EXPECT_THAT(error.message, HasSubstr("group.filter.categories"));
   EXPECT_THAT(List(), IsEmpty());
 }

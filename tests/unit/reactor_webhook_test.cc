@@ -812,6 +812,17 @@ INSTANTIATE_TEST_SUITE_P(
                      *w.mutable_retry()->mutable_first_delay() = TimeUtil::SecondsToDuration(-1);
                    },
                    "retry.first_delay: must be 1ms to 24h"},
+        // Between the limits by its value, but no duration: it has no JSON form.
+        BadWebhook{
+            "Nanoseconds",
+            [](Webhook& w) { w.mutable_retry()->mutable_first_delay()->set_nanos(1'000'000'000); },
+            "retry.first_delay"},
+        BadWebhook{"Signs",
+                   [](Webhook& w) {
+                     w.mutable_retry()->mutable_first_delay()->set_seconds(1);
+                     w.mutable_retry()->mutable_first_delay()->set_nanos(-1);
+                   },
+                   "retry.first_delay"},
         BadWebhook{"Ceiling",
                    [](Webhook& w) {
                      *w.mutable_retry()->mutable_ceiling() = TimeUtil::HoursToDuration(25);
