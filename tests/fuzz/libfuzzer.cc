@@ -2,6 +2,7 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
+#include <sanitizer/lsan_interface.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,6 +16,11 @@
 #include "tests/fuzz/target.h"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t size_max);
+
+// Of threads that gRPC begins and ends while leaks are looked for.
+const char* __lsan_default_suppressions() {
+  return "leak:grpc::ThreadManager\nleak:grpc_core::Thread::Thread\n";
+}
 
 namespace leftfold::fuzz {
 namespace {
