@@ -84,6 +84,12 @@ inline std::vector<KillCase> SomeOf(const std::vector<KillCase>& cases, std::uin
 // kills is the same.
 class KilledStories : public ::testing::Test {
  protected:
+  // So many of their points.
+  void TellSome(const std::vector<KillCase>& cases, std::uint64_t points) {
+    const std::uint64_t seed = Seed();
+    std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
+    Tell(SomeOf(cases, points, seed));
+  }
   void Tell(const std::vector<KillCase>& cases) {
     ASSERT_NO_FATAL_FAILURE(Start(""));
     ASSERT_TRUE(Prepare());

@@ -161,6 +161,15 @@ class OrderProcessOverGrpc : public ::testing::Test {
        "order_id: 'o1' customer_id: 'ada' payment_id: 'p1' method_type: 'card' "
        "payment_token: 'tok_charged_no_answer' amount_minor: 1800");
   }
+  // There is no provider.
+  void ParkACharge() {
+    Start({});
+    OpenAndOrder();
+    Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
+    Pay();
+    First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
+          "state: ERROR_STATE_OPEN");
+  }
   void PayForAll() {
     Do(*orders_, &orders::v1::OrderCommandService::Stub::PayAllOrders,
        "bulk_payment_id: 'b1' customer_id: 'ada' method_type: 'card' payment_token: 'tok_visa'");
@@ -593,12 +602,7 @@ TEST_F(OrderProcessOverGrpc, SaysWhatToSetWhereThereIsNoProvider) {
 }
 
 TEST_F(OrderProcessOverGrpc, TellsThatWhatWasParkedIsDeliveredOnceItIsRetried) {
-  Start({});
-  OpenAndOrder();
-  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
-  Pay();
-  First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
-        "state: ERROR_STATE_OPEN");
+  ParkACharge();
   app_.reset();
   const auto provider = StartWithProvider();
   ASSERT_TRUE(provider.ok()) << provider.status();
@@ -632,12 +636,7 @@ TEST_F(OrderProcessOverGrpc, TellsThatWhatWasParkedIsDeliveredOnceItIsRetried) {
 }
 
 TEST_F(OrderProcessOverGrpc, ListsWhatIsParkedUntilAnOperatorSkipsIt) {
-  Start({});
-  OpenAndOrder();
-  Await(orders::v1::ORDER_STATUS_AWAITING_PAYMENT);
-  Pay();
-  First(*errors_, &orders::v1::OrderErrorQueryService::Stub::WatchErrors,
-        "state: ERROR_STATE_OPEN");
+  ParkACharge();
   using Reactors = admin::v1::ReactorService::Stub;
   const std::string reactor = "reactor: 'charge_payment' ";
   auto listed = Ask(*reactors_, &Reactors::ListParkedDeliveries, reactor);
