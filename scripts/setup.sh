@@ -12,7 +12,7 @@ packages=(
   make cmake ninja-build g++ ccache git ca-certificates curl
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler libabsl-dev
   libsqlitecpp-dev libsqlite3-dev libfmt-dev libcli11-dev libssl-dev libcurl4-openssl-dev prometheus-cpp-dev
-  libcivetweb-dev python3
+  libcivetweb-dev libjemalloc-dev python3
   libgtest-dev libgmock-dev
 )
 
