@@ -2,6 +2,7 @@
 JOBS ?= $(shell nproc)
 DATA ?= ./data
 MINUTES ?= 10
+BENCH ?=
 RELEASE := build/release
 
 .PHONY: help run test demo bench build torture setup format lint clean
@@ -12,7 +13,7 @@ help:
 	@echo 'make test    set up, build, run the whole suite once, a tenth of the cases where there are thousands'
 	@echo 'make torture MINUTES=10  crashes, faults, races, schedules: with new seeds for so long, or to the first failure'
 	@echo 'make demo    a scripted tour with grpcurl on fresh data'
-	@echo 'make bench   measure, print a table, write bench/results/latest.json'
+	@echo 'make bench   measure, print a table, write it and plots into bench/results (BENCH=--quick: a look)'
 	@echo 'make build   set up and build $(RELEASE)/leftfold'
 	@echo 'make format  clang-format all C++ files'
 	@echo 'make lint    check the format of C++ files and the rules of the protos'
@@ -40,7 +41,7 @@ demo: build
 
 bench: build
 	@cmake --build --preset release -j $(JOBS) --target leftfold_bench
-	@$(RELEASE)/leftfold_bench --out bench/results
+	@$(RELEASE)/leftfold_bench --out bench/results $(BENCH)
 
 format:
 	@scripts/setup.sh checks

@@ -50,7 +50,7 @@ std::int64_t Fill(const std::string& folder, int events) {
 }
 
 // The server's own reactors have nothing to do any more.
-void AwaitRest(const std::string& admin) {
+void AwaitReactors(const std::string& admin) {
   const auto reactors = admin::v1::ReactorService::NewStub(
       grpc::CreateChannel(admin, grpc::InsecureChannelCredentials()));
   for (bool busy = true; busy; absl::SleepFor(absl::Milliseconds(20))) {
@@ -134,25 +134,34 @@ double SecondsOfGroup(const std::string& address, const std::string& name, int c
 
 }  // namespace
 
-void MeasureConsumers(const Options& options, std::vector<Row>& rows) {
+void MeasureConsumers(const Options& options, Report& report) {
   const std::string data = options.data + "/consumers";
   const std::int64_t events = Fill(data + "/log", std::min(options.rebuild_events, kEventsMax));
   fmt::print("consumer groups: {} events …\n", events);
   const testing::ServerProcess server(
       testing::ServerProcess::CommandOf(options.leftfold, data, "write,react"));
-  AwaitRest(server.admin_address);
+  AwaitReactors(server.admin_address);
   const auto store = Store::NewStub(Connect(server.write_address, 1).front());
-  std::vector<double> subscribed, one, four;
+  std::vector<double> subscribed, one, four, subscribed_cpu, one_cpu, four_cpu;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     const auto rate = [events](double seconds) { return static_cast<double>(events) / seconds; };
     const auto group = [repeat](std::string_view of) { return fmt::format("{}_{}", of, repeat); };
+    double cpu = server.process.CpuSeconds();
+    const auto cpu_us = [&] {
+      const double before = std::exchange(cpu, server.process.CpuSeconds());
+      return (cpu - before) * 1e6 / static_cast<double>(events);
+    };
     subscribed.push_back(rate(SecondsOfSubscribe(*store, events)));
+    subscribed_cpu.push_back(cpu_us());
     one.push_back(rate(SecondsOfGroup(server.write_address, group("one"), 1, events)));
+    one_cpu.push_back(cpu_us());
     four.push_back(rate(SecondsOfGroup(server.write_address, group("four"), 4, events)));
+    four_cpu.push_back(cpu_us());
   }
-  const double ceiling = Median(subscribed);
-  rows.push_back({"events through a group, 1 consumer", "1/s", Median(one), ceiling, "", true});
-  rows.push_back({"events through a group, 4 consumers", "1/s", Median(four), ceiling, "", true});
+  report.rows.push_back(RowOf("events through a group, 1 consumer", "1/s", one, subscribed, {},
+                              {one_cpu, subscribed_cpu}));
+  report.rows.push_back(RowOf("events through a group, 4 consumers", "1/s", four, subscribed, {},
+                              {four_cpu, subscribed_cpu}));
 }
 
 }  // namespace leftfold::bench

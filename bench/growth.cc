@@ -1,17 +1,15 @@
 #include <absl/time/clock.h>
 
-#include <algorithm>
-#include <array>
-#include <cstring>
+#include <filesystem>
+#include <map>
 #include <memory>
-#include <random>
 
+#include "bench/append_sessions.h"
+#include "bench/business.h"
+#include "bench/cheap_client.h"
 #include "bench/load.h"
 #include "bench/sections.h"
-#include "core/ids.h"
-#include "core/mutex.h"
 #include "core/status.h"
-#include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "testing/child_process.h"
 
 namespace leftfold::bench {
@@ -19,117 +17,128 @@ namespace {
 
 namespace v1 = store::v1;
 
-constexpr std::int64_t kYoungEvents = 100'000;
+constexpr std::int64_t kLogSizes[] = {100'000, 300'000, 1'000'000, 3'000'000};
 constexpr int kOrdersPerAppend = 10;
 constexpr int kOrderAppendsInFlight = 64;
-constexpr int kOrderConnections = 4;
-constexpr std::int64_t kNewestStreams = 4'096;
-constexpr std::uint64_t kSeed = 20'261'121;
-constexpr std::string_view kOrderPayload =
-    R"({"basket": "10045", "item": "margherita", "cents": 1450, "note": "no olives"})";
+constexpr int kOneEventInFlight = 256;
+constexpr int kOrderConnections = 8;
+constexpr const char* kAppend = "/leftfold.store.v1.EventStoreService/Append";
 
-enum class Ids { kRandom, kTimeOrdered };
+void GrowTo(std::int64_t events, const std::string& address, Business& business) {
+  const auto stub = v1::EventStoreService::NewStub(Connect(address, 1).front());
+  grpc::ClientContext context;
+  v1::GetHeadResponse head;
+  if (!stub->GetHead(&context, v1::GetHeadRequest(), &head).ok()) Die("the head cannot be read");
+  if (head.position() >= events) return;
+  AppendThroughSessions(
+      address,
+      [&] { return business.NextAppend(Ids::kRandom, Streams::kBusiness, kOrdersPerAppend); },
+      absl::ZeroDuration(), absl::ZeroDuration(), (events - head.position()) / kOrdersPerAppend);
+}
 
-// Appends as a business makes them: of eight, four begin a stream, three go to one of the newest
-// streams, one to any stream of the log.
-class Business {
+// Appends of one kind; the numbers are of events.
+class Appends {
  public:
-  v1::AppendRequest NextAppend(Ids ids) {
-    v1::AppendRequest request;
-    std::string stream;
-    {
-      MutexLock lock(mu_);
-      stream = fmt::format("basket-{}", NextStream());
-      request.set_command_id(ids == Ids::kRandom ? RandomUuid() : ToString(NewUuidV7(absl::Now())));
-    }
-    for (int i = 0; i < kOrdersPerAppend; ++i) {
-      v1::AppendRecord& record = *request.add_records();
-      record.set_stream(stream);
-      record.set_type("Noted");
-      record.set_json(std::string(kOrderPayload));
-    }
-    return request;
+  Appends(const testing::ServerProcess& server, Business& business, Ids ids, Streams streams,
+          int events)
+      : server_(server),
+        events_(events),
+        client_(server.write_address, kAppend, kOrderConnections,
+                [&business, ids, streams, events](std::int64_t, std::string& message) {
+                  business.NextAppend(ids, streams, events).SerializeToString(&message);
+                }) {}
+  Measured Run(const Options& options, int in_flight) {
+    Measured measured = Measure(server_.process, [&] {
+      return client_.ClosedLoop(in_flight, options.WarmUp(), options.Duration());
+    });
+    measured.load.per_second *= events_;
+    measured.cpu_us /= events_;
+    return measured;
   }
 
  private:
-  std::int64_t Below(std::int64_t end) {
-    return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(end));
-  }
-  std::int64_t NextStream() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    const std::int64_t turn = Below(8);
-    if (streams_ == 0 || turn < 4) return streams_++;
-    if (turn < 7) return streams_ - 1 - Below(std::min(streams_, kNewestStreams));
-    return Below(streams_);
-  }
-  std::string RandomUuid() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    const std::array<std::uint64_t, 2> bits = {random_(), random_()};
-    Uuid uuid;
-    std::memcpy(uuid.data(), bits.data(), uuid.size());
-    uuid[6] = static_cast<std::uint8_t>(0x40 | (uuid[6] & 0x0F));
-    uuid[8] = static_cast<std::uint8_t>(0x80 | (uuid[8] & 0x3F));
-    return ToString(uuid);
-  }
-
-  Mutex mu_;
-  std::mt19937_64 random_ ABSL_GUARDED_BY(mu_){kSeed};
-  std::int64_t streams_ ABSL_GUARDED_BY(mu_) = 0;
+  const testing::ServerProcess& server_;
+  const int events_;
+  CheapClient client_;
 };
 
-double EventsPerSecond(v1::EventStoreService::Stub& stub, Business& business, Ids ids,
-                       absl::Duration warm_up, absl::Duration duration) {
-  const LoadResult load = ClosedLoop(
-      kOrderAppendsInFlight, warm_up, duration, [&](int, std::function<void(bool)> done) {
-        struct Call {
-          grpc::ClientContext context;
-          v1::AppendRequest request;
-          v1::AppendResponse response;
-        };
-        auto call = std::make_shared<Call>();
-        call->request = business.NextAppend(ids);
-        stub.async()->Append(
-            &call->context, &call->request, &call->response,
-            [call, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
-      });
-  if (load.failures > 0) Die(fmt::format("{} appends failed", load.failures));
-  return load.per_second * kOrdersPerAppend;
+Repeats AtThisSize(const Options& options, const testing::ServerProcess& server,
+                   Business& business) {
+  AwaitRest(server.process);
+  Appends appends(server, business, Ids::kRandom, Streams::kBusiness, kOrdersPerAppend);
+  Repeats repeats;
+  for (int repeat = 0; repeat < options.repeats; ++repeat)
+    repeats.Add(appends.Run(options, kOrderAppendsInFlight));
+  return repeats;
 }
 
-void GrowTo(std::int64_t events, v1::EventStoreService::Stub& stub, Business& business) {
-  while (true) {
-    grpc::ClientContext context;
-    v1::GetHeadResponse head;
-    if (!stub.GetHead(&context, v1::GetHeadRequest(), &head).ok()) Die("the head cannot be read");
-    if (head.position() >= events) return;
-    EventsPerSecond(stub, business, Ids::kRandom, absl::ZeroDuration(), absl::Milliseconds(200));
+double StartMillis(const Options& options, const std::string& data) {
+  const absl::Time start = absl::Now();
+  const testing::ServerProcess server(options.leftfold, data);
+  return absl::ToDoubleMilliseconds(absl::Now() - start);
+}
+
+void AddGrowth(const std::map<std::int64_t, Repeats>& by_size, Report& report) {
+  const auto& [young_size, young] = *by_size.begin();
+  const auto& [old_size, old] = *by_size.rbegin();
+  report.rows.push_back(RowOf(fmt::format("append at {} events", old_size), "events/s",
+                              old.per_second, young.per_second,
+                              AtLeast(0.95, "of the rate at 100,000"), {old.cpu_us, young.cpu_us}));
+  Plot plot{"growth.svg",
+            "Appends of 10 events as the log grows",
+            "events in the log",
+            "events a second",
+            false,
+            {}};
+  Line& line = plot.lines.emplace_back();
+  line.name = "random command ids";
+  for (const auto& [size, repeats] : by_size)
+    line.points.push_back(PointAt(static_cast<double>(size), repeats.per_second));
+  report.plots.push_back(plot);
+}
+
+void AddScattered(const Options& options, const testing::ServerProcess& server, Business& business,
+                  Report& report) {
+  Appends scattered(server, business, Ids::kRandom, Streams::kAny, 1);
+  Appends recent(server, business, Ids::kTimeOrdered, Streams::kNewest, 1);
+  Repeats far, near;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    near.Add(recent.Run(options, kOneEventInFlight));
+    far.Add(scattered.Run(options, kOneEventInFlight));
   }
+  report.rows.push_back(RowOf(
+      "appends with random ids to old, scattered streams", "events/s", far.per_second,
+      near.per_second, AtLeast(0.7, "of ordered ids, recent streams"), {far.cpu_us, near.cpu_us}));
 }
 
 }  // namespace
 
-void MeasureGrowth(const Options& options, std::vector<Row>& rows) {
-  testing::ServerProcess server(options.leftfold, options.data + "/growth");
-  const auto channels = Connect(server.write_address, kOrderConnections);
-  const auto stub = v1::EventStoreService::NewStub(channels.front());
-  fmt::print("growth: appends of {} events to a log of {} and of {} events …\n", kOrdersPerAppend,
-             kYoungEvents, options.growth_events);
+void MeasureGrowth(const Options& options, Report& report) {
+  const std::string data = options.data + "/growth";
+  auto server = std::make_unique<testing::ServerProcess>(options.leftfold, data);
+  fmt::print("growth: to {} events …\n", options.growth_events);
   Business business;
-  const auto medians = [&](Ids ids) {
-    AwaitRest(server.process);
-    std::vector<double> rates;
-    for (int repeat = 0; repeat < options.repeats; ++repeat) {
-      rates.push_back(EventsPerSecond(*stub, business, ids, absl::Seconds(options.seconds / 3),
-                                      absl::Seconds(options.seconds)));
-    }
-    return Median(rates);
+  std::map<std::int64_t, Repeats> by_size;
+  const auto measure_at = [&](std::int64_t size) {
+    GrowTo(size, server->write_address, business);
+    by_size[size] = AtThisSize(options, *server, business);
   };
-  GrowTo(kYoungEvents, *stub, business);
-  const double young = medians(Ids::kRandom);
-  GrowTo(options.growth_events, *stub, business);
-  const double old = medians(Ids::kRandom);
-  const double ordered = medians(Ids::kTimeOrdered);
-  rows.push_back({fmt::format("append at {} events", options.growth_events), "events/s", old, young,
-                  ">= 0.9 of the rate at 100,000", old >= 0.9 * young});
-  rows.push_back({"append with random ids (UUIDv4)", "events/s", old, ordered, "", true});
+  for (const std::int64_t size : kLogSizes)
+    if (size < options.growth_events) measure_at(size);
+  measure_at(options.growth_events);
+  AddGrowth(by_size, report);
+  AwaitRest(server->process);
+  AddScattered(options, *server, business, report);
+  AwaitRest(server->process);
+  server.reset();
+  std::vector<double> grown, empty;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    grown.push_back(StartMillis(options, data));
+    empty.push_back(StartMillis(options, fmt::format("{}/start-{}", options.data, repeat)));
+  }
+  report.rows.push_back(RowOf(fmt::format("start with {} events", options.growth_events), "ms",
+                              grown, empty, Below(300, "ms")));
+  std::filesystem::remove_all(data);
 }
 
 }  // namespace leftfold::bench

@@ -1,10 +1,14 @@
 #include "bench/load.h"
 
 #include <absl/time/clock.h>
+#include <fmt/format.h>
 
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+
+#include "bench/report.h"
+#include "core/status.h"
 
 namespace leftfold::bench {
 namespace {
@@ -32,6 +36,7 @@ class Loop {
     for (const Seen& seen : seen_) {
       result.latencies_us.insert(result.latencies_us.end(), seen.latencies_us.begin(),
                                  seen.latencies_us.end());
+      result.calls += seen.calls;
       result.failures += seen.failures;
     }
     result.per_second = static_cast<double>(result.latencies_us.size()) / seconds;
@@ -42,6 +47,7 @@ class Loop {
  private:
   struct alignas(64) Seen {
     std::vector<double> latencies_us;
+    std::int64_t calls = 0;
     std::int64_t failures = 0;
   };
 
@@ -54,7 +60,9 @@ class Loop {
     const double start = NowMicros();
     call_(caller, [this, caller, start](bool ok) {
       Seen& seen = seen_[static_cast<std::size_t>(caller)];
-      if (counting_) ok ? seen.latencies_us.push_back(NowMicros() - start) : void(++seen.failures);
+      ++seen.calls;
+      if (!ok) ++seen.failures;
+      if (ok && counting_) seen.latencies_us.push_back(NowMicros() - start);
       Next(caller);
     });
   }
@@ -93,6 +101,33 @@ LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration dura
   const double seconds = absl::ToDoubleSeconds(absl::Now() - start);
   loop.Finish();
   return loop.Result(seconds);
+}
+
+Measured Measure(const testing::ChildProcess& server, const std::function<LoadResult()>& run) {
+  const double before = server.CpuSeconds();
+  Measured measured;
+  measured.load = run();
+  const LoadResult& load = measured.load;
+  if (load.failures > 0) Die(fmt::format("{} of {} calls failed", load.failures, load.calls));
+  measured.cpu_us = (server.CpuSeconds() - before) * 1e6 / static_cast<double>(load.calls);
+  return measured;
+}
+
+void Repeats::Add(const Measured& measured) {
+  per_second.push_back(measured.load.per_second);
+  p50_us.push_back(Percentile(measured.load.latencies_us, 0.5));
+  p99_us.push_back(Percentile(measured.load.latencies_us, 0.99));
+  p999_us.push_back(Percentile(measured.load.latencies_us, 0.999));
+  cpu_us.push_back(measured.cpu_us);
+}
+
+double OwnCpuSeconds(__rusage_who who) {
+  rusage usage;
+  getrusage(who, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 void AwaitRest(const testing::ChildProcess& server) {

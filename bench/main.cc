@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <filesystem>
 
 #include "bench/sections.h"
@@ -12,7 +13,9 @@ int main(int argc, char** argv) {
   CLI::App app("Measures Leftfold against ceilings of the same run.");
   leftfold::bench::Options options;
   bool empty_server = false;
-  app.add_option("--out", options.out, "folder for latest.json")->capture_default_str();
+  CLI::Option* out =
+      app.add_option("--out", options.out, "folder for latest.json, the page and its plots")
+          ->capture_default_str();
   app.add_option("--seconds", options.seconds, "length of one measurement")->capture_default_str();
   app.add_option("--repeats", options.repeats, "measurements of each kind; medians are reported")
       ->capture_default_str();
@@ -20,10 +23,12 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--growth-events", options.growth_events, "events in the grown log")
       ->capture_default_str();
-  app.add_option("--only", options.only, "one section, by its name; saves nothing")
-      ->check(
-          CLI::IsMember({"idle", "commands", "hot", "store", "growth", "load", "queries", "watch",
-                         "watchers", "rebuild", "views", "reactions", "consumers", "orders"}));
+  app.add_option("--only", options.only, "one section, by its name; saved where --out says so")
+      ->check(CLI::IsMember({"idle", "commands", "cheap", "hot", "store", "sessions", "growth",
+                             "load", "queries", "watch", "watchers", "rebuild", "views",
+                             "reactions", "consumers", "orders"}));
+  bool quick = false;
+  app.add_flag("--quick", quick, "in a minute or two, for a look: short, once, to 300,000 events");
   app.add_flag("--empty-server", empty_server,
                "serve RPCs that do nothing (the ceiling; started by the bench itself)");
   std::string views_data;
@@ -32,8 +37,16 @@ int main(int argc, char** argv) {
   app.add_option("--data", views_data, "folder for --run-views");
   app.add_option("--events-per-second", per_second, "that --run-views appends");
   CLI11_PARSE(app, argc, argv);
+  if (!options.only.empty() && out->count() == 0) options.out.clear();
+  if (quick) {
+    options.seconds = 0.4;
+    options.repeats = 1;
+    options.rebuild_events = 50'000;
+    options.growth_events = 300'000;
+  }
   if (views > 0) return leftfold::bench::RunViews(views_data, views, per_second);
   if (empty_server) return leftfold::bench::ServeEmpty();
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // Also into a file: who waits sees how far it is.
   const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe");
   options.self = self.string();
   options.leftfold = (self.parent_path() / "leftfold").string();

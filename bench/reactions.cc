@@ -106,7 +106,7 @@ double SecondsOfReactor(EventStore& store, Executor& executor, const std::string
 
 }  // namespace
 
-void MeasureReactions(const Options& options, std::vector<Row>& rows) {
+void MeasureReactions(const Options& options, Report& report) {
   const SystemClock clock;
   ThreadPool writer("writer", 1), completions("completions", 1), reacting("reacting", 2);
   auto store =
@@ -121,20 +121,27 @@ void MeasureReactions(const Options& options, std::vector<Row>& rows) {
                                    options.data + "/reactions-views");
   if (!projector.ok()) Die(projector.status().ToString());
   const auto events = static_cast<double>((*store)->GetHead().position.value);
-  std::vector<double> folded, reacted, delivered;
+  std::vector<double> folded, reacted, delivered, folded_cpu, reacted_cpu, delivered_cpu;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     const auto folder = [&](std::string_view of) {
       return fmt::format("{}/reactions-{}-{}", options.data, of, repeat);
     };
+    double cpu = OwnCpuSeconds(RUSAGE_SELF);
+    const auto cpu_us = [&] {
+      const double before = std::exchange(cpu, OwnCpuSeconds(RUSAGE_SELF));
+      return (cpu - before) * 1e6 / events;
+    };
     folded.push_back(events / SecondsOfProjector(**projector));
+    folded_cpu.push_back(cpu_us());
     reacted.push_back(events / SecondsOfReactor<NoReaction>(**store, reacting, folder("none")));
+    reacted_cpu.push_back(cpu_us());
     delivered.push_back(events / SecondsOfReactor<SendsCommand>(**store, reacting, folder("send")));
+    delivered_cpu.push_back(cpu_us());
   }
-  const double ceiling = Median(folded);
-  rows.push_back({"reactions that do nothing", "1/s", Median(reacted), ceiling,
-                  ">= 0.5 of a view that does so", Median(reacted) >= 0.5 * ceiling});
-  rows.push_back(
-      {"reactions with a delivery each, at once", "1/s", Median(delivered), ceiling, "", true});
+  report.rows.push_back(RowOf("reactions that do nothing", "1/s", reacted, folded,
+                              AtLeast(0.5, "of a view that does so"), {reacted_cpu, folded_cpu}));
+  report.rows.push_back(RowOf("reactions with a delivery each, at once", "1/s", delivered, folded,
+                              {}, {delivered_cpu, folded_cpu}));
   for (ThreadPool* pool : {&reacting, &writer, &completions}) pool->Stop();
 }
 

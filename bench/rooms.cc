@@ -4,9 +4,10 @@
 
 #include <atomic>
 
-#include "core/ids.h"
+#include "bench/ids.h"
 #include "core/status.h"
 #include "leftfold/rooms/v1/events.pb.h"
+#include "leftfold/rooms/v1/queries.pb.h"
 
 namespace leftfold::bench {
 namespace {
@@ -84,6 +85,25 @@ void RoomClient::Rename(int caller, const std::string& room_id, const std::strin
   stubs_[static_cast<std::size_t>(caller) % stubs_.size()]->async()->RenameRoom(
       &pending->context, &pending->request, &pending->response,
       [pending, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
+}
+
+Compose ComposeRename() {
+  return [ids = std::make_shared<IdMaker>()](std::int64_t, std::string& message) {
+    static std::int64_t serial = 0;
+    rooms::v1::RenameRoomRequest request;
+    request.set_room_id(RoomId(static_cast<int>(++serial % kRooms)));
+    request.set_name(fmt::format("Elm {}", serial));
+    request.set_command_id(ids->Next(Ids::kTimeOrdered));
+    request.SerializeToString(&message);
+  };
+}
+
+Compose ComposeGet() {
+  return [](std::int64_t n, std::string& message) {
+    rooms::v1::GetRoomRequest request;
+    request.set_room_id(RoomId(static_cast<int>(n % kRooms)));
+    request.SerializeToString(&message);
+  };
 }
 
 std::string RoomId(int room) { return fmt::format("room{}", room); }

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "bench/cheap_client.h"
 #include "bench/load.h"
 #include "bench/sections.h"
 #include "event_store/event_store.h"
@@ -30,6 +31,13 @@ class RoomClient {
 };
 
 std::string RoomId(int room);
+
+// What the cheap client calls, and what with: rooms in turn, a rename with a new name and a fresh
+// UUIDv7.
+inline constexpr const char* kRenameRoom = "/leftfold.rooms.v1.RoomCommandService/RenameRoom";
+inline constexpr const char* kGetRoom = "/leftfold.rooms.v1.RoomQueryService/GetRoom";
+Compose ComposeRename();
+Compose ComposeGet();
 
 // Every room is created, then renamed until there are enough events.
 void FillWithRooms(EventStore& store, int events);

@@ -1,42 +1,60 @@
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <array>
 #include <string_view>
+#include <utility>
 
+#include "bench/page.h"
 #include "bench/sections.h"
 
 namespace leftfold::bench {
+namespace {
+
+using Section = void (*)(const Options& options, Report& report);
+constexpr std::array<std::pair<std::string_view, Section>, 16> kSections = {
+    {{"idle", MeasureIdle},
+     {"commands", MeasureCommands},
+     {"cheap", MeasureCheapCommands},
+     {"hot", MeasureHot},
+     {"store", MeasureStore},
+     {"sessions", MeasureSessions},
+     {"growth", MeasureGrowth},
+     {"load", MeasureLoad},
+     {"queries", MeasureQueries},
+     {"watch", MeasureWatch},
+     {"watchers", MeasureWatchers},
+     {"rebuild", MeasureRebuild},
+     {"views", MeasureViews},
+     {"reactions", MeasureReactions},
+     {"consumers", MeasureConsumers},
+     {"orders", MeasureOrders}}};
+
+}  // namespace
 
 int RunAll(const Options& options) {
-  std::vector<Row> rows;
-  const auto wanted = [&](std::string_view section) {
-    return options.only.empty() || options.only == section;
-  };
-  if (wanted("idle")) MeasureIdle(options, rows);
-  if (wanted("commands")) MeasureCommands(options, rows);
-  if (wanted("hot")) MeasureHot(options, rows);
-  if (wanted("store")) MeasureStore(options, rows);
-  if (wanted("growth")) MeasureGrowth(options, rows);
-  if (wanted("load")) MeasureLoad(options, rows);
-  if (wanted("queries")) MeasureQueries(options, rows);
-  if (wanted("watch")) MeasureWatch(options, rows);
-  if (wanted("watchers")) MeasureWatchers(options, rows);
-  if (wanted("rebuild")) MeasureRebuild(options, rows);
-  if (wanted("views")) MeasureViews(options, rows);
-  if (wanted("reactions")) MeasureReactions(options, rows);
-  if (wanted("consumers")) MeasureConsumers(options, rows);
-  if (wanted("orders")) MeasureOrders(options, rows);
-  PrintTable(rows);
-  const bool hold = std::all_of(rows.begin(), rows.end(), [](const Row& row) { return row.holds; });
-  if (!options.only.empty()) return hold ? 0 : 1;
-  std::filesystem::create_directories(options.out);
-  const std::string path = options.out + "/latest.json";
-  if (!WriteJson(rows, path)) {
-    fmt::print(stderr, "cannot write {}\n", path);
+  Report report;
+  const absl::Time start = absl::Now();
+  for (const auto& [name, measure] : kSections) {
+    if (!options.only.empty() && options.only != name) continue;
+    const absl::Time begin = absl::Now();
+    measure(options, report);
+    fmt::print("  {} took {:.1f} s\n", name, absl::ToDoubleSeconds(absl::Now() - begin));
+  }
+  PrintTable(report.rows);
+  const bool hold =
+      std::all_of(report.rows.begin(), report.rows.end(), [](const Row& row) { return row.holds; });
+  const std::string measured =
+      fmt::format("{}; {} repeats of {} s; {:.0f} s in all", ThisMachine(), options.repeats,
+                  options.seconds, absl::ToDoubleSeconds(absl::Now() - start));
+  fmt::print("\n{}\n", measured);
+  if (options.out.empty()) return hold ? 0 : 1;
+  if (!Save(report, measured, options.out)) {
+    fmt::print(stderr, "cannot write to {}\n", options.out);
     return 1;
   }
-  fmt::print("\nsaved as {}\n", path);
+  fmt::print("saved in {}\n", options.out);
   return hold ? 0 : 1;
 }
 

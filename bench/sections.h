@@ -1,6 +1,8 @@
 #ifndef BENCH_SECTIONS_H_
 #define BENCH_SECTIONS_H_
 
+#include <absl/time/time.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,8 +12,8 @@
 namespace leftfold::bench {
 
 struct Options {
-  std::string out = "bench/results";
-  double seconds = 3;
+  std::string out = "bench/results";  // "" saves nothing.
+  double seconds = 1.5;
   int repeats = 3;
   int rebuild_events = 200'000;
   std::int64_t growth_events = 10'000'000;
@@ -19,26 +21,32 @@ struct Options {
   std::string self;      // This program, for the empty server.
   std::string leftfold;  // The server's binary.
   std::string data;      // A folder of this run.
+
+  absl::Duration WarmUp() const { return absl::Seconds(seconds / 3); }
+  absl::Duration Duration() const { return absl::Seconds(seconds); }
 };
 
-// Prints the table and writes latest.json. 1 when a goal does not hold, else 0.
+// Prints the table and writes latest.json, the page and its plots. 1 when a goal does not hold,
+// else 0.
 int RunAll(const Options& options);
 
 // Each adds its rows. They start and stop their own servers.
-void MeasureCommands(const Options& options, std::vector<Row>& rows);
-void MeasureHot(const Options& options, std::vector<Row>& rows);
-void MeasureStore(const Options& options, std::vector<Row>& rows);
-void MeasureGrowth(const Options& options, std::vector<Row>& rows);
-void MeasureLoad(const Options& options, std::vector<Row>& rows);
-void MeasureRebuild(const Options& options, std::vector<Row>& rows);
-void MeasureWatch(const Options& options, std::vector<Row>& rows);
-void MeasureWatchers(const Options& options, std::vector<Row>& rows);
-void MeasureQueries(const Options& options, std::vector<Row>& rows);
-void MeasureViews(const Options& options, std::vector<Row>& rows);
-void MeasureReactions(const Options& options, std::vector<Row>& rows);
-void MeasureConsumers(const Options& options, std::vector<Row>& rows);
-void MeasureOrders(const Options& options, std::vector<Row>& rows);
-void MeasureIdle(const Options& options, std::vector<Row>& rows);
+void MeasureCommands(const Options& options, Report& report);
+void MeasureCheapCommands(const Options& options, Report& report);
+void MeasureHot(const Options& options, Report& report);
+void MeasureStore(const Options& options, Report& report);
+void MeasureSessions(const Options& options, Report& report);
+void MeasureGrowth(const Options& options, Report& report);
+void MeasureLoad(const Options& options, Report& report);
+void MeasureRebuild(const Options& options, Report& report);
+void MeasureWatch(const Options& options, Report& report);
+void MeasureWatchers(const Options& options, Report& report);
+void MeasureQueries(const Options& options, Report& report);
+void MeasureViews(const Options& options, Report& report);
+void MeasureReactions(const Options& options, Report& report);
+void MeasureConsumers(const Options& options, Report& report);
+void MeasureOrders(const Options& options, Report& report);
+void MeasureIdle(const Options& options, Report& report);
 
 // Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every
 // RPC. Its watches are told of a rename from memory.

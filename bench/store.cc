@@ -1,14 +1,13 @@
 #include <absl/time/clock.h>
-#include <sys/resource.h>
 
 #include <memory>
 
+#include "bench/bare_log.h"
 #include "bench/load.h"
 #include "bench/sections.h"
-#include "core/sha256.h"
 #include "core/status.h"
-#include "event_store/sqlite/sqlite_log.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
+#include "sql/connection.h"
 #include "testing/child_process.h"
 
 namespace leftfold::bench {
@@ -16,111 +15,71 @@ namespace {
 
 namespace v1 = store::v1;
 
-constexpr int kStreams = 1'024;
 constexpr int kEventsPerAppend = 100;
 constexpr int kAppendsInFlight = 32;
 constexpr int kStoreConnections = 4;
-constexpr std::string_view kPayload =
-    R"({"sensor": "north-7", "celsius": 21.4, "humidity": 0.47, "battery": 0.93, "firmware": "4.1.7"})";
 
 v1::AppendRequest AppendTo(std::int64_t n) {
   v1::AppendRequest request;
-  const std::string stream = fmt::format("sensor-{}", n % kStreams);
+  const std::string stream = fmt::format("sensor-{}", n % kSensors);
   for (int i = 0; i < kEventsPerAppend; ++i) {
     v1::AppendRecord& record = *request.add_records();
     record.set_stream(stream);
     record.set_type("Measured");
-    record.set_json(std::string(kPayload));
+    record.set_json(std::string(kMeasurement));
   }
   return request;
 }
 
-double AppendedPerSecond(const Options& options, v1::EventStoreService::Stub& stub) {
-  std::atomic<std::int64_t> serial = 0;
-  const LoadResult load = ClosedLoop(
-      kAppendsInFlight, absl::Seconds(options.seconds / 3), absl::Seconds(options.seconds),
-      [&](int, std::function<void(bool)> done) {
-        struct Call {
-          grpc::ClientContext context;
-          v1::AppendRequest request;
-          v1::AppendResponse response;
-        };
-        auto call = std::make_shared<Call>();
-        call->request = AppendTo(++serial);
-        stub.async()->Append(
-            &call->context, &call->request, &call->response,
-            [call, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
-      });
-  if (load.failures > 0) Die(fmt::format("{} appends failed", load.failures));
-  return load.per_second * kEventsPerAppend;
+// Each call appends a hundred events; the numbers are of events.
+Measured AppendMany(const Options& options, const testing::ChildProcess& server,
+                    v1::EventStoreService::Stub& stub) {
+  static std::atomic<std::int64_t> serial = 0;
+  Measured measured = Measure(server, [&] {
+    return ClosedLoop(
+        kAppendsInFlight, options.WarmUp(), options.Duration(),
+        [&](int, std::function<void(bool)> done) {
+          struct Call {
+            grpc::ClientContext context;
+            v1::AppendRequest request;
+            v1::AppendResponse response;
+          };
+          auto call = std::make_shared<Call>();
+          call->request = AppendTo(++serial);
+          stub.async()->Append(
+              &call->context, &call->request, &call->response,
+              [call, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
+        });
+  });
+  measured.load.per_second *= kEventsPerAppend;
+  measured.cpu_us /= kEventsPerAppend;
+  return measured;
 }
 
-// The ceiling: the same rows in the log's own tables, a commit with an fsync for each append, and
-// nothing else.
-double BareRowsPerSecond(const Options& options, const std::string& path) {
-  auto writer = sql::Connection::Open(
-      path, {.role = sql::Role::kWriter, .full_sync = true, .autocheckpoint_pages = 4'000});
-  if (!writer.ok() || !MigrateLog(**writer).ok()) Die("the bare loop has no file");
-  (*writer)->Run("INSERT INTO categories VALUES (1, 'sensor', 0)").IgnoreError();
-  for (int i = 0; i < kStreams; ++i)
-    (*writer)
-        ->Run(fmt::format("INSERT INTO streams VALUES ({}, 1, 'sensor-{}')", i + 1, i))
-        .IgnoreError();
-  const std::string digest(32, 'x');
-  const std::string metadata(20, 'm');
-  const absl::Time start = absl::Now();
-  std::int64_t position = 0;
-  for (std::int64_t append = 0; absl::Now() - start < absl::Seconds(options.seconds); ++append) {
-    (*writer)->Begin().IgnoreError();
-    for (int i = 0; i < kEventsPerAppend; ++i) {
-      Cursor& insert =
-          (*writer)->Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-      insert.Bind(1, ++position);
-      insert.Bind(2, append % kStreams + 1);
-      insert.Bind(3, append / kStreams * kEventsPerAppend + i);
-      insert.Bind(4, std::int64_t{1});
-      insert.Bind(5, std::int64_t{1});
-      insert.BindBlob(6, std::string_view(digest).substr(0, 16));
-      insert.BindBlob(7, kPayload);
-      insert.BindBlob(8, metadata);
-      insert.BindNull(9);
-      insert.Bind(10, std::int64_t{1'700'000'000'000'000});
-      insert.Bind(11, position - 1);
-      insert.BindBlob(12, digest);
-      insert.BindBlob(13, digest);
-      insert.Step();
-    }
-    if (!(*writer)->Commit().ok()) Die("the bare loop cannot commit");
-  }
-  return static_cast<double>(position) / absl::ToDoubleSeconds(absl::Now() - start);
-}
+// Of one reading of the whole log.
+struct Reading {
+  double events_per_second = 0;
+  double cpu_us = 0;
+};
 
-double ThreadCpuSeconds() {
-  rusage usage;
-  getrusage(RUSAGE_THREAD, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-// Server CPU for each event of one ReadAll, in microseconds.
-double ReadMicros(const testing::ChildProcess& server, v1::EventStoreService::Stub& stub,
-                  double* events) {
+Reading ReadAll(const testing::ChildProcess& server, v1::EventStoreService::Stub& stub) {
   const double before = server.CpuSeconds();
+  const absl::Time start = absl::Now();
   grpc::ClientContext context;
   const auto reader = stub.ReadAll(&context, v1::ReadAllRequest());
-  *events = 0;
-  for (v1::ReadAllResponse response; reader->Read(&response);) *events += response.events_size();
+  double events = 0;
+  for (v1::ReadAllResponse response; reader->Read(&response);) events += response.events_size();
   if (!reader->Finish().ok()) Die("the log cannot be read");
-  return (server.CpuSeconds() - before) * 1e6 / *events;
+  return {events / absl::ToDoubleSeconds(absl::Now() - start),
+          (server.CpuSeconds() - before) * 1e6 / events};
 }
 
 // The ceiling: all columns of all rows, by one statement.
-double BareScanMicros(const std::string& path) {
+Reading ScanBare(const std::string& path) {
   auto reader = sql::Connection::Open(path, {});
   if (!reader.ok()) Die("the bare scan has no file");
-  const double before = ThreadCpuSeconds();
+  const double before = OwnCpuSeconds(RUSAGE_THREAD);
+  const absl::Time start = absl::Now();
   double rows_read = 0;
   std::size_t bytes = 0;
   Rows rows((*reader)->Prepare(
@@ -130,38 +89,49 @@ double BareScanMicros(const std::string& path) {
       "ORDER BY e.position"));
   for (; rows.Next(); ++rows_read) bytes += rows.Blob(5).size() + rows.Blob(1).size();
   if (bytes == 0) Die("the bare scan found nothing");
-  return (ThreadCpuSeconds() - before) * 1e6 / rows_read;
+  return {rows_read / absl::ToDoubleSeconds(absl::Now() - start),
+          (OwnCpuSeconds(RUSAGE_THREAD) - before) * 1e6 / rows_read};
+}
+
+void Add(const Reading& reading, std::vector<double>& per_second, std::vector<double>& cpu_us) {
+  per_second.push_back(reading.events_per_second);
+  cpu_us.push_back(reading.cpu_us);
 }
 
 }  // namespace
 
-void MeasureStore(const Options& options, std::vector<Row>& rows) {
+void MeasureStore(const Options& options, Report& report) {
   const std::string data = options.data + "/store";
   testing::ServerProcess server(options.leftfold, data);
   const auto channels = Connect(server.write_address, kStoreConnections);
   const auto stub = v1::EventStoreService::NewStub(channels.front());
   fmt::print("store: appends of {} events, {} repeats of {} s …\n", kEventsPerAppend,
              options.repeats, options.seconds);
-  std::vector<double> appended, bare, read, scanned;
+  Repeats appended;
+  std::vector<double> bare, bare_cpu, read, read_cpu, scanned, scanned_cpu;
+  CommitCounter commits(server);
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
-    appended.push_back(AppendedPerSecond(options, *stub));
-    bare.push_back(
-        BareRowsPerSecond(options, fmt::format("{}/bare-log-{}.db", options.data, repeat)));
+    appended.Add(AppendMany(options, server.process, *stub));
+    const BareLog log = RunBareLog(options, fmt::format("{}/bare-log-{}.db", options.data, repeat),
+                                   kEventsPerAppend, commits.AppendsPerCommit());
+    bare.push_back(log.events_per_second);
+    bare_cpu.push_back(log.cpu_us);
   }
   AwaitRest(server.process);
-  double events = 0;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
-    read.push_back(ReadMicros(server.process, *stub, &events));
-    scanned.push_back(BareScanMicros(data + "/log/events.db"));
+    Add(ReadAll(server.process, *stub), read, read_cpu);
+    Add(ScanBare(data + "/log/events.db"), scanned, scanned_cpu);
   }
-  const double rate = Median(appended);
-  const double ceiling = Median(bare);
-  rows.push_back({"append of 100 events a call", "events/s", rate, ceiling,
-                  ">= 0.5 of the bare SQLite loop", rate >= 0.5 * ceiling});
-  const double micros = Median(read);
-  const double scan = Median(scanned);
-  rows.push_back({"read all, server CPU an event", "us", micros, scan,
-                  "<= 1 us, or <= 3 of the bare scan", micros <= 1 || micros <= 3 * scan});
+  report.rows.push_back(RowOf("append of 100 events a call", "events/s", appended.per_second, bare,
+                              AtLeast(0.7, "of the bare SQLite loop"),
+                              {appended.cpu_us, bare_cpu}));
+  report.rows.push_back(RowOf("read all", "events/s", read, scanned,
+                              AtLeast(0.5, "of the bare scan"), {read_cpu, scanned_cpu}));
+  Row cpu = RowOf("read all, server CPU an event", "us", read_cpu, scanned_cpu, {},
+                  {read_cpu, scanned_cpu});
+  cpu.goal = "<= 1 us, or <= 3 of the bare scan";
+  cpu.holds = cpu.value <= 1 || *cpu.ratio() <= 3;
+  report.rows.push_back(cpu);
 }
 
 }  // namespace leftfold::bench

@@ -76,18 +76,20 @@ int RunViews(const std::string& data, int views, int per_second) {
   return 0;
 }
 
-void MeasureViews(const Options& options, std::vector<Row>& rows) {
+void MeasureViews(const Options& options, Report& report) {
   fmt::print("views: {} on two cores …\n", kManyViews);
   const Cost one = CostOf(options, 1, 0);
   const Cost many = CostOf(options, kManyViews, 0);
   const Cost one_follows = CostOf(options, 1, kEventsPerSecond);
   const Cost many_follow = CostOf(options, kManyViews, kEventsPerSecond);
-  rows.push_back(
-      {"CPU of 50 idle views", "cores", many.cpu, std::nullopt, "< 0.01", many.cpu < 0.01});
+  report.rows.push_back(
+      RowOf("CPU of 50 idle views", "cores", {many.cpu}, {}, Below(0.01, "cores")));
   const double each = (many.megabytes - one.megabytes) * 1'024 / (kManyViews - 1);
-  rows.push_back({"memory of an idle view", "KiB", each, std::nullopt, "", true});
-  rows.push_back({"CPU of 50 views, 1000 events/s they do not know", "cores", many_follow.cpu,
-                  one_follows.cpu, "", true});
+  report.rows.push_back(RowOf("memory of an idle view", "KiB", {each}, {}));
+  const auto micros = [](const Cost& cost) { return cost.cpu * 1e6 / kEventsPerSecond; };
+  report.rows.push_back(RowOf("CPU of 50 views, 1000 events/s they do not know", "cores",
+                              {many_follow.cpu}, {one_follows.cpu}, {},
+                              {{micros(many_follow)}, {micros(one_follows)}}));
 }
 
 }  // namespace leftfold::bench

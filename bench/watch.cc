@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <map>
 #include <numeric>
 
 #include "bench/rooms.h"
@@ -13,51 +14,105 @@ namespace {
 constexpr int kWatchedRooms = 1'000;
 constexpr int kCommandsPerSecond = 5'000;
 
-// Renames rooms in turn at a steady pace, whatever the answers do (open loop). Returns how long
-// each answer took, in milliseconds.
-std::vector<double> SendSteadily(const Options& options, RoomClient& client,
-                                 WatchClients& watchers) {
-  const auto commands =
-      static_cast<std::int64_t>(options.seconds * options.repeats * kCommandsPerSecond);
-  std::atomic<std::int64_t> answered = 0;
-  std::vector<double> answers_ms(static_cast<std::size_t>(commands));
+struct Heard {
+  Repeats deliveries, answers;  // From the scheduled time.
+};
+
+std::int64_t NextSerial() {
+  static std::int64_t serial = 0;
+  return ++serial;
+}
+
+// Renames rooms in turn at a steady pace, whatever the answers do (open loop).
+LoadResult SendSteadily(const Options& options, int per_second, RoomClient& client,
+                        WatchClients& watchers) {
+  const auto commands = static_cast<std::int64_t>(options.seconds * per_second);
+  std::atomic<std::int64_t> answered = 0, failed = 0;
+  LoadResult result;
+  result.latencies_us.resize(static_cast<std::size_t>(commands));
   const absl::Time start = absl::Now();
-  for (std::int64_t serial = 0; serial < commands; ++serial) {
-    const absl::Duration due = absl::Seconds(1) * static_cast<double>(serial) / kCommandsPerSecond;
-    if (const absl::Duration early = start + due - absl::Now(); early > absl::ZeroDuration())
-      absl::SleepFor(early);
-    const int room = static_cast<int>(serial % kWatchedRooms);
-    watchers.Sent(room, serial);
-    client.Rename(
-        room, RoomId(room), fmt::to_string(serial),
-        [&, &took = answers_ms[static_cast<std::size_t>(serial)], sent = absl::Now()](bool) {
-          took = absl::ToDoubleMilliseconds(absl::Now() - sent);
-          ++answered;
-        });
+  for (std::int64_t i = 0; i < commands; ++i) {
+    const absl::Time due = start + absl::Seconds(1) * static_cast<double>(i) / per_second;
+    absl::SleepFor(due - absl::Now());
+    const int room = static_cast<int>(i % kWatchedRooms);
+    const std::int64_t serial = NextSerial();
+    watchers.Sent(room, serial, due);
+    client.Rename(room, RoomId(room), fmt::to_string(serial),
+                  [&, &took = result.latencies_us[static_cast<std::size_t>(i)], due](bool ok) {
+                    took = absl::ToDoubleMicroseconds(absl::Now() - due);
+                    if (!ok) ++failed;
+                    ++answered;
+                  });
   }
   while (answered < commands) absl::SleepFor(absl::Milliseconds(1));
-  return answers_ms;
+  result.calls = answered;
+  result.failures = failed;
+  return result;
+}
+
+void PlotWatches(const std::map<int, Heard>& by_rate, Report& report) {
+  Plot plot{"watch.svg",
+            "From a command to its watcher",
+            "commands a second (open loop)",
+            "latency, ms",
+            true,
+            {}};
+  const auto add = [&](const char* name, Repeats Heard::*of, std::vector<double> Repeats::*values,
+                       int colour, int dash) {
+    Line& line = plot.lines.emplace_back(Line{name, {}, colour, dash});
+    for (const auto& [rate, heard] : by_rate) {
+      Point point = PointAt(rate, heard.*of.*values);
+      for (double* value : {&point.y, &point.low, &point.high}) *value /= 1e3;
+      line.points.push_back(point);
+    }
+  };
+  add("delivery, p50", &Heard::deliveries, &Repeats::p50_us, 0, 0);
+  add("delivery, p99", &Heard::deliveries, &Repeats::p99_us, 0, 1);
+  add("delivery, p99.9", &Heard::deliveries, &Repeats::p999_us, 0, 2);
+  add("answer alone, p50", &Heard::answers, &Repeats::p50_us, 1, 0);
+  add("answer alone, p99", &Heard::answers, &Repeats::p99_us, 1, 1);
+  add("answer alone, p99.9", &Heard::answers, &Repeats::p999_us, 1, 2);
+  report.plots.push_back(plot);
+}
+
+std::vector<double> Millis(std::vector<double> micros) {
+  for (double& value : micros) value /= 1e3;
+  return micros;
 }
 
 }  // namespace
 
-void MeasureWatch(const Options& options, std::vector<Row>& rows) {
+void MeasureWatch(const Options& options, Report& report) {
   testing::ServerProcess server(options.leftfold, options.data + "/watch");
   RoomClient client(server.write_address);
-  fmt::print("watch: {} watched rooms, {} commands/s …\n", kWatchedRooms, kCommandsPerSecond);
+  fmt::print("watch: {} watched rooms, to {} commands/s …\n", kWatchedRooms, kCommandsPerSecond);
   for (int room = 0; room < kWatchedRooms; ++room) client.Create(RoomId(room));
   AwaitRest(server.process);  // A watch of a room that the view does not know yet is NOT_FOUND.
   std::vector<int> watched(kWatchedRooms);
   std::iota(watched.begin(), watched.end(), 0);
   WatchClients watchers(server.read_address, watched);
-  const std::vector<double> answers = SendSteadily(options, client, watchers);
-  watchers.AwaitAll();
-  const std::vector<double> latencies = watchers.TakeLatenciesMs();
-  const double p99 = Percentile(latencies, 0.99);
-  rows.push_back({"command -> watch delivery p99, 5000/s", "ms", p99, Percentile(answers, 0.99),
-                  "< 5 ms", p99 < 5});
-  rows.push_back({"command -> watch delivery p50, 5000/s", "ms", Percentile(latencies, 0.5),
-                  Percentile(answers, 0.5), "", true});
+  std::map<int, Heard> by_rate;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    for (const int per_second : {500, 1'000, 2'000, kCommandsPerSecond}) {
+      Measured answers = Measure(server.process, [&] {
+        LoadResult sent = SendSteadily(options, per_second, client, watchers);
+        watchers.AwaitAll();
+        return sent;
+      });
+      by_rate[per_second].answers.Add(answers);
+      answers.load.latencies_us = watchers.TakeLatenciesMs();
+      for (double& latency : answers.load.latencies_us) latency *= 1e3;
+      by_rate[per_second].deliveries.Add(answers);
+    }
+  }
+  const auto& [deliveries, answers] = by_rate[kCommandsPerSecond];
+  report.rows.push_back(RowOf("command -> watch delivery p99, 5000/s", "ms",
+                              Millis(deliveries.p99_us), Millis(answers.p99_us), Below(3, "ms"),
+                              {deliveries.cpu_us, {}}));
+  report.rows.push_back(RowOf("command -> watch delivery p50, 5000/s", "ms",
+                              Millis(deliveries.p50_us), Millis(answers.p50_us), {},
+                              {deliveries.cpu_us, {}}));
+  PlotWatches(by_rate, report);
 }
 
 }  // namespace leftfold::bench

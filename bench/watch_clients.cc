@@ -87,10 +87,10 @@ WatchClients::~WatchClients() {
   for (const auto& stream : streams_) stream->Close();
 }
 
-void WatchClients::Sent(int room, std::int64_t serial) {
+void WatchClients::Sent(int room, std::int64_t serial, absl::Time at) {
   Room& to = *rooms_[static_cast<std::size_t>(room)];
   const std::lock_guard lock(to.mu);
-  to.sent.emplace_back(serial, absl::Now());
+  to.sent.emplace_back(serial, at);
 }
 
 void WatchClients::AwaitAll() {

@@ -23,11 +23,12 @@ class WatchClients {
   // Hangs up.
   ~WatchClients();
 
-  // The room is about to be renamed to `serial`; those of one room rise.
-  void Sent(int room, std::int64_t serial);
+  // The room is about to be renamed to `serial`, which was to be done at this time; those of one
+  // room rise.
+  void Sent(int room, std::int64_t serial, absl::Time at);
   // Waits until every watcher has heard of the newest name of its room.
   void AwaitAll();
-  // From Sent to each watcher of the room, in milliseconds; and forgets them.
+  // From that time to each watcher of the room, in milliseconds; and forgets them.
   std::vector<double> TakeLatenciesMs();
 
  private:

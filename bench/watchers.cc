@@ -17,11 +17,13 @@ constexpr int kChangesPerSecond = 1'000;
 struct MeasuredWatchers {
   double kib_each = 0;  // Memory of the server, of each watcher.
   double p99_ms = 0;
+  double cpu_us = 0;  // Of the server, of each delivery.
 };
 
-void Rename(RoomClient& client, WatchClients& watchers, int room, std::atomic<int>& waiting) {
+void Rename(RoomClient& client, WatchClients& watchers, int room, absl::Time due,
+            std::atomic<int>& waiting) {
   static std::int64_t serial = 0;
-  watchers.Sent(room, ++serial);
+  watchers.Sent(room, ++serial, due);
   ++waiting;
   client.Rename(room, RoomId(room), fmt::to_string(serial), [&](bool) { --waiting; });
 }
@@ -35,28 +37,36 @@ MeasuredWatchers Measure(const Options& options, const testing::ChildProcess& se
   const double before = server.ResidentMegabytes();
   WatchClients watchers(address, rooms);
   const double opened = server.ResidentMegabytes();
+  const double cpu = server.CpuSeconds();
+  const absl::Time start = absl::Now();
   std::atomic<int> waiting = 0;
   const int changes =
-      one_room ? kChangesOfOne : static_cast<int>(options.seconds) * kChangesPerSecond;
+      one_room ? kChangesOfOne : static_cast<int>(2 * options.seconds * kChangesPerSecond);
   for (int i = 0; i < changes; ++i) {
-    Rename(client, watchers, rooms[static_cast<std::size_t>(i % kWatchers)], waiting);
-    one_room ? watchers.AwaitAll() : absl::SleepFor(absl::Seconds(1) / kChangesPerSecond);
+    const absl::Time due =
+        one_room ? absl::Now() : start + absl::Seconds(1) * i / kChangesPerSecond;
+    absl::SleepFor(due - absl::Now());
+    Rename(client, watchers, rooms[static_cast<std::size_t>(i % kWatchers)], due, waiting);
+    if (one_room) watchers.AwaitAll();
   }
   watchers.AwaitAll();
   while (waiting > 0) absl::SleepFor(absl::Milliseconds(1));
-  return {(opened - before) * 1'024 / kWatchers, Percentile(watchers.TakeLatenciesMs(), 0.99)};
+  const std::vector<double> latencies = watchers.TakeLatenciesMs();
+  return {(opened - before) * 1'024 / kWatchers, Percentile(latencies, 0.99),
+          (server.CpuSeconds() - cpu) * 1e6 / static_cast<double>(latencies.size())};
 }
 
 void AddRows(const MeasuredWatchers& ours, const MeasuredWatchers& empty, const std::string& of,
-             std::vector<Row>& rows) {
-  rows.push_back({"memory of a watcher, " + of, "KiB", ours.kib_each, empty.kib_each,
-                  "<= 5 KiB beside an empty stream", ours.kib_each - empty.kib_each <= 5});
-  rows.push_back({"delivery p99, " + of, "ms", ours.p99_ms, empty.p99_ms, "", true});
+             Report& report) {
+  report.rows.push_back({"memory of a watcher, " + of, "KiB", ours.kib_each, empty.kib_each,
+                         "<= 5 KiB beside an empty stream", ours.kib_each - empty.kib_each <= 5});
+  report.rows.push_back(RowOf("delivery p99, " + of, "ms", {ours.p99_ms}, {empty.p99_ms}, {},
+                              {{ours.cpu_us}, {empty.cpu_us}}));
 }
 
 }  // namespace
 
-void MeasureWatchers(const Options& options, std::vector<Row>& rows) {
+void MeasureWatchers(const Options& options, Report& report) {
   fmt::print("watchers: {} of as many rooms and of one …\n", kWatchers);
   for (const bool one_room : {false, true}) {
     // What a process has given back it does not always take again: each shape has its own.
@@ -71,7 +81,7 @@ void MeasureWatchers(const Options& options, std::vector<Row>& rows) {
     const MeasuredWatchers ceiling = Measure(options, empty, empty_client, empty_address, one_room);
     const MeasuredWatchers ours =
         Measure(options, server.process, client, server.read_address, one_room);
-    AddRows(ours, ceiling, one_room ? "10000 of one room" : "10000 of as many rooms", rows);
+    AddRows(ours, ceiling, one_room ? "10000 of one room" : "10000 of as many rooms", report);
   }
 }
 
