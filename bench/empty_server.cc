@@ -1,19 +1,26 @@
 #include <absl/container/flat_hash_map.h>
 #include <absl/synchronization/mutex.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "bench/sections.h"
 #include "core/mutex.h"
+#include "core/status.h"
 #include "leftfold/rooms/v1/commands.grpc.pb.h"
 #include "leftfold/rooms/v1/queries.grpc.pb.h"
 #include "rpc/server.h"
+#include "server/thread_pool.h"
 
 namespace leftfold::bench {
 namespace {
@@ -75,10 +82,77 @@ class EmptyWatches {
   absl::flat_hash_map<std::string, std::set<Stream*>> open_;
 };
 
-// Answers every command at once with a receipt of the usual size.
+// Answers once the bytes of all that came with it are written and synced: what no durable command
+// can do without. One thread writes and two others answer; a call that is alone is written and
+// answered where it came in.
+class SyncedAnswers {
+ public:
+  explicit SyncedAnswers(const std::string& folder)
+      : file_(open((folder + "/synced").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {
+    const std::string zeros(kFileBytes, '\0');
+    if (pwrite(file_, zeros.data(), kFileBytes, 0) != kFileBytes || fsync(file_) != 0)
+      Die("cannot write to " + folder);
+  }
+  ~SyncedAnswers() { close(file_); }
+  SyncedAnswers(const SyncedAnswers&) = delete;
+  SyncedAnswers& operator=(const SyncedAnswers&) = delete;
+
+  void Add(grpc::ServerUnaryReactor* call) {
+    {
+      const std::lock_guard lock(mu_);
+      waiting_.push_back(call);
+      const bool alone = open_++ == 0;
+      if (std::exchange(committing_, true)) return;
+      if (!alone) return writer_.Post([this] { Commit(); });
+    }
+    Commit();
+  }
+
+ private:
+  static constexpr std::int64_t kFileBytes = 4 << 20;  // Written again from its begin, as a WAL is.
+  static constexpr std::size_t kCallBytes = 256;
+
+  void Commit() {
+    std::vector<grpc::ServerUnaryReactor*> group;
+    {
+      const std::lock_guard lock(mu_);
+      group.swap(waiting_);
+    }
+    const std::string bytes(group.size() * kCallBytes, 'x');
+    const auto size = static_cast<std::int64_t>(bytes.size());
+    if (end_ + size > kFileBytes) end_ = 0;
+    if (pwrite(file_, bytes.data(), bytes.size(), end_) != size || fdatasync(file_) != 0)
+      Die("cannot write");
+    end_ += size;
+    if (group.size() == 1) {
+      Answer(group);
+    } else {
+      completions_.Post([this, group = std::move(group)] { Answer(group); });
+    }
+    const std::lock_guard lock(mu_);
+    committing_ = !waiting_.empty();
+    if (committing_) writer_.Post([this] { Commit(); });
+  }
+  void Answer(const std::vector<grpc::ServerUnaryReactor*>& group) {
+    open_ -= std::ssize(group);
+    for (grpc::ServerUnaryReactor* call : group) call->Finish(grpc::Status::OK);
+  }
+
+  const int file_;
+  std::int64_t end_ = 0;
+  std::mutex mu_;
+  bool committing_ = false;
+  std::vector<grpc::ServerUnaryReactor*> waiting_;
+  std::atomic<std::int64_t> open_ = 0;
+  ThreadPool completions_{"completions", 2};
+  ThreadPool writer_{"writer", 1};
+};
+
+// Answers every command at once, or when `synced` has it, with a receipt of the usual size.
 class EmptyCommands final : public rooms::v1::RoomCommandService::CallbackService {
  public:
-  explicit EmptyCommands(EmptyWatches& watches) : watches_(watches) {}
+  EmptyCommands(EmptyWatches& watches, SyncedAnswers* synced)
+      : watches_(watches), synced_(synced) {}
 
  private:
   grpc::ServerUnaryReactor* RenameRoom(grpc::CallbackServerContext* context,
@@ -90,11 +164,12 @@ class EmptyCommands final : public rooms::v1::RoomCommandService::CallbackServic
     receipt->set_version(1'234);
     receipt->set_position("1234567");
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
+    synced_ == nullptr ? reactor->Finish(grpc::Status::OK) : synced_->Add(reactor);
     return reactor;
   }
 
   EmptyWatches& watches_;
+  SyncedAnswers* synced_;
 };
 
 class EmptyQueries final : public rooms::v1::RoomQueryService::CallbackService {
@@ -125,7 +200,7 @@ class EmptyQueries final : public rooms::v1::RoomQueryService::CallbackService {
 
 }  // namespace
 
-int ServeEmpty() {
+int ServeEmpty(const std::string& synced_in) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -133,7 +208,9 @@ int ServeEmpty() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   EmptyWatches watches;
-  EmptyCommands commands(watches);
+  std::optional<SyncedAnswers> synced;
+  if (!synced_in.empty()) synced.emplace(synced_in);
+  EmptyCommands commands(watches, synced ? &*synced : nullptr);
   EmptyQueries queries(watches);
   grpc::ServerBuilder builder;
   int port = 0;

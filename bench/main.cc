@@ -34,7 +34,9 @@ int main(int argc, char** argv) {
   std::string views_data;
   int views = 0, per_second = 0;
   app.add_option("--run-views", views, "run so many views in --data (started by the bench itself)");
-  app.add_option("--data", views_data, "folder for --run-views");
+  app.add_option(
+      "--data", views_data,
+      "folder for --run-views; with --empty-server: answer after a write + fdatasync there");
   app.add_option("--events-per-second", per_second, "that --run-views appends");
   CLI11_PARSE(app, argc, argv);
   if (!options.only.empty() && out->count() == 0) options.out.clear();
@@ -45,7 +47,7 @@ int main(int argc, char** argv) {
     options.growth_events = 300'000;
   }
   if (views > 0) return leftfold::bench::RunViews(views_data, views, per_second);
-  if (empty_server) return leftfold::bench::ServeEmpty();
+  if (empty_server) return leftfold::bench::ServeEmpty(views_data);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // Also into a file: who waits sees how far it is.
   const std::filesystem::path self = std::filesystem::canonical("/proc/self/exe");
   options.self = self.string();

@@ -49,8 +49,10 @@ void MeasureOrders(const Options& options, Report& report);
 void MeasureIdle(const Options& options, Report& report);
 
 // Serves leftfold.rooms.v1 with handlers that do nothing, until it is ended: the ceiling of every
-// RPC. Its watches are told of a rename from memory.
-int ServeEmpty();
+// RPC. Its watches are told of a rename from memory. With a folder `synced_in` its commands are
+// answered after a write + fdatasync there, as many at a time as have come: the floor of every
+// durable command.
+int ServeEmpty(const std::string& synced_in);
 
 // Runs so many views over a log in the folder `data`, into which it appends `per_second` events
 // that no view knows, until it is ended.
