@@ -45,8 +45,8 @@ class Log {
   virtual ~Log() = default;
   virtual Tail GetTail() = 0;
 
-  // The writer's five: BeginGroup, then any number of the three look-ups of what is committed, then
-  // Commit, which may be given an empty group.
+  // The writer's six: BeginGroup, then any number of the three look-ups of what is committed, then
+  // Commit, which may be given an empty group, then AfterGroup if it returned OK.
   virtual absl::Status BeginGroup() = 0;
   virtual absl::StatusOr<Version> StreamHead(std::string_view stream) = 0;
   virtual absl::StatusOr<std::optional<StoredCommand>> CommandBefore(
@@ -57,6 +57,8 @@ class Log {
   // Durable when it returns OK. RESOURCE_EXHAUSTED: nothing was stored, the log is as before; with
   // a reason where it is not the disk that is full. Any other error: unknown.
   virtual absl::Status Commit(const Group& group) = 0;
+  // Who sent the group has been answered: the moment for work that nobody waits for.
+  virtual void AfterGroup() {}
 
   virtual absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) = 0;
   virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(

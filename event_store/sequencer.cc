@@ -348,6 +348,7 @@ void SequencedStore::Step() {
   std::size_t bytes = 0;
   for (const Queued& queued : taken) bytes += queued.bytes;
   Publish(tail_, std::move(answered), bytes);
+  if (committed.ok()) log_->AfterGroup();
   MutexLock lock(mu_);
   step_posted_ = !queue_.empty();
   if (step_posted_) writer_.Post([this] { Step(); });

@@ -425,6 +425,14 @@ void ViewRunner::Resume() {
   if (MayPass(stopped_)) TryAgain();
 }
 
+bool ViewRunner::CopyBack() {
+  const absl::Status copied = connection_->CheckpointEvery(kCopyBackPages);
+  if (copied.ok()) return true;
+  connection_->ClearStatus();
+  StopAt(checkpoint_.position.Next(), copied);
+  return false;
+}
+
 absl::Status ViewRunner::FinishBuilding() {
   // Commits sync from now on; what was written before is synced here, for a checkpoint syncs
   // nothing when there is nothing left for it to copy.

@@ -32,6 +32,9 @@ inline constexpr std::size_t kBatchBytesMax = 16 << 20;
 // of what it has folded at least so often, gives its thread to the others, and ends soon. What was
 // folded before an event that is parked is folded again, for at most as long.
 inline constexpr absl::Duration kBatchTimeMax = absl::Milliseconds(100);
+// Pages that the write-ahead log has grown by when CopyBack copies them. While a view is behind it
+// does not rest: then a commit does, from sql::kViewCommitCheckpointPages on.
+inline constexpr int kCopyBackPages = 1'000;
 // Events beyond a gap that wait for it to be closed; more are dropped, for the store has them.
 inline constexpr std::size_t kHeldBackMax = 10'000;
 
@@ -75,6 +78,9 @@ class ViewRunner {
   // Takes events in any order, with duplicates and gaps, and folds what follows the checkpoint; a
   // gap is closed from the store. DATA_LOSS when the store does not have the missing event.
   Progress Offer(std::vector<RecordedEvent> events);
+  // Copies pages of the write-ahead log back, if there are enough of them: for the moment when all
+  // that was folded has been told. False when it has stopped over that.
+  bool CopyBack();
   // Makes a built file as durable as a serving one: when it returns OK, all of it is on the disk.
   absl::Status FinishBuilding();
 

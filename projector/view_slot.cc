@@ -203,7 +203,13 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
       store.GetHead().position.value - after.value >= static_cast<std::int64_t>(kBatchEventsMax);
   const bool rests = serving && !behind;
   if (!rests) return {Turn::Next::kStep};
-  return {Turn::Next::kStep, RestAfter(*this, after.value - before.value), after, true};
+  const absl::Duration planned = RestAfter(*this, after.value - before.value);
+  const absl::Time begun = clock.Now();
+  if (!runner->CopyBack()) return AfterStop(store);
+  // Clocks may be set back.
+  const absl::Duration left =
+      std::clamp(planned - (clock.Now() - begun), absl::ZeroDuration(), planned);
+  return {Turn::Next::kStep, left, after, true};
 }
 
 ViewSlot::Turn ViewSlot::AfterStop(EventStore& store) {

@@ -92,15 +92,6 @@ void ConfigureLibrary() {
   if (!kConfigured) Die("SQLite was used before it was configured");
 }
 
-// Like SQLite's own, which keeps failures to itself, so that the log would only grow. A full disk
-// is one that passes.
-int AutoCheckpoint(void* pages_max, sqlite3* database, const char* schema, int pages) {
-  if (pages < *static_cast<int*>(pages_max)) return SQLITE_OK;
-  const int code =
-      sqlite3_wal_checkpoint_v2(database, schema, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  return (code & 0xFF) == SQLITE_IOERR ? code : SQLITE_OK;
-}
-
 // SQL's ways to be different each time fail in a fold.
 void Refuse(sqlite3_context* context, int, sqlite3_value**) {
   sqlite3_result_error(
@@ -213,7 +204,10 @@ absl::Status Connection::Configure(const OpenOptions& options) {
   if (role_ == Role::kWriter) {
     if (options.autocheckpoint_pages > 0) {
       autocheckpoint_pages_ = options.autocheckpoint_pages;
-      sqlite3_wal_hook(handle, AutoCheckpoint, &autocheckpoint_pages_);
+      const auto hook = [](void* connection, sqlite3*, const char*, int pages) {
+        return static_cast<Connection*>(connection)->AfterCommit(pages);
+      };
+      sqlite3_wal_hook(handle, hook, this);
     }
     int reserve = kPageReserve;
     if (Value("PRAGMA page_count") == 0)
@@ -332,6 +326,27 @@ void Connection::Rollback() {
   rollback.Step();
   rollback.Reset();
   ClearStatus();  // SQLite rolls back by itself on some errors; then there is nothing to roll back.
+}
+
+int Connection::AfterCommit(int wal_pages) {
+  if (wal_pages < copied_pages_) copied_pages_ = 0;  // The WAL has begun again at its start.
+  wal_pages_ = wal_pages;
+  return wal_pages < autocheckpoint_pages_ ? SQLITE_OK : CopyBack();
+}
+
+// Like SQLite's own after a commit, which keeps failures to itself, so that the log would only
+// grow. A full disk is one that passes.
+int Connection::CopyBack() {
+  copied_pages_ = wal_pages_;
+  const int code = sqlite3_wal_checkpoint_v2(database_.getHandle(), nullptr,
+                                             SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  return (code & 0xFF) == SQLITE_IOERR ? code : SQLITE_OK;
+}
+
+absl::Status Connection::CheckpointEvery(int pages) {
+  if (!status_.ok() || wal_pages_ - copied_pages_ < pages) return status_;
+  if (const int code = CopyBack(); code != SQLITE_OK) Fail(code);
+  return status_;
 }
 
 absl::Status Connection::Checkpoint() {

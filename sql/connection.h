@@ -27,7 +27,9 @@ struct OpenOptions {
   Role role = Role::kReader;
   bool full_sync =
       false;  // synchronous=FULL (the log); else NORMAL, where lost commits are folded again.
-  int autocheckpoint_pages = 0;  // Writers only; 0 keeps the checkpoint for Checkpoint().
+  // Writers only: a commit that leaves so many pages in the WAL copies them back. 0 keeps that for
+  // Checkpoint().
+  int autocheckpoint_pages = 0;
   int cache_kib = 2'048;
   bool deterministic = false;       // SQL's clock and random functions fail (view writers).
   std::int32_t application_id = 0;  // Written to a new file, required of an old one; 0 = unchecked.
@@ -66,6 +68,10 @@ class Connection {
 
   // Copies pages of the WAL back, without waiting for readers. Writers only.
   absl::Status Checkpoint();
+  // The same when the WAL has grown by `pages` since the last time: for who has a moment in which
+  // nobody waits, so that a commit seldom comes to autocheckpoint_pages, which must be set and be
+  // more. A full disk is no failure.
+  absl::Status CheckpointEvery(int pages);
 
   // Applies the migrations beyond user_version, each in a transaction of its own, then sets it.
   // They are append-only. FAILED_PRECONDITION when the file is newer than `count`.
@@ -89,10 +95,14 @@ class Connection {
                                                               const OpenOptions& options);
   absl::Status Configure(const OpenOptions& options);
   void Fail(int code);
+  int AfterCommit(int wal_pages);
+  int CopyBack();
 
   SQLite::Database database_;
   Role role_ = Role::kReader;
   int autocheckpoint_pages_ = 0;
+  int wal_pages_ = 0;     // After the last commit.
+  int copied_pages_ = 0;  // Of these, when they were last copied back.
   absl::Status status_;
   bool in_transaction_ = false;
   absl::flat_hash_map<const char*, std::unique_ptr<Statement>> statements_;

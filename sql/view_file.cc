@@ -335,7 +335,7 @@ absl::StatusOr<std::unique_ptr<Connection>> OpenViewWriter(const std::string& pa
                                                            const Digest& first_chain) {
   LEFTFOLD_RETURN_IF_ERROR(MakeFolder(fs::path(path).parent_path()));
   auto connection = Connection::Open(path, {.role = Role::kWriter,
-                                            .autocheckpoint_pages = 1'000,
+                                            .autocheckpoint_pages = kViewCommitCheckpointPages,
                                             .deterministic = true,
                                             .application_id = kViewApplicationId});
   if (!connection.ok()) return connection;

@@ -36,6 +36,9 @@ namespace leftfold::sql {
 // Never change: it is stored in every view file.
 inline constexpr std::int32_t kViewApplicationId = 0x4C46'5657;  // "LFVW"
 
+// A commit that leaves so many pages in the write-ahead log copies them back itself.
+inline constexpr int kViewCommitCheckpointPages = 4'000;
+
 struct Generation {
   int version = 0;
   std::int64_t number = 0;

@@ -143,11 +143,12 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal_bytes_refused));
   if (options.mode == LogIndex::Mode::kWrite) {
     LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
-    auto writer = sql::Connection::Open(log->path_, {.role = sql::Role::kWriter,
-                                                     .full_sync = true,
-                                                     .autocheckpoint_pages = kLogCheckpointPages,
-                                                     .cache_kib = 8'192,
-                                                     .application_id = kLogApplicationId});
+    auto writer =
+        sql::Connection::Open(log->path_, {.role = sql::Role::kWriter,
+                                           .full_sync = true,
+                                           .autocheckpoint_pages = kLogCommitCheckpointPages,
+                                           .cache_kib = 8'192,
+                                           .application_id = kLogApplicationId});
     if (!writer.ok()) return OfLog(writer.status());
     log->writer_ = *std::move(writer);
     log->rows_.emplace(*log->writer_);
@@ -378,6 +379,9 @@ absl::Status SqliteLog::Commit(const Group& group) {
   rows_->ForgetIds();
   return OfLog(std::move(committed));
 }
+
+// The next group meets what is wrong with the file.
+void SqliteLog::AfterGroup() { writer_->CheckpointEvery(kLogCheckpointPages).IgnoreError(); }
 
 // Waits for readers that run, but not long. The commits stand whatever becomes of this; what is
 // wrong with the file the next one meets.

@@ -25,9 +25,12 @@ namespace leftfold {
 // Terms that are frequent apart and never stand together take many.
 inline constexpr std::int64_t kConditionLookupsMax = 4'000;
 inline constexpr std::int64_t kReadLookupsMax = 20'000;
-// Pages that the write-ahead log holds before the writer copies them back, and commands wait: long
-// checkpoints cost less, short ones hold up less (docs/adr/0038-the-head-in-memory.md).
-inline constexpr int kLogCheckpointPages = 1'000;
+// Pages that the write-ahead log holds before the writer copies them back, between two groups, and
+// the next one waits: long checkpoints cost less, short ones hold up less
+// (docs/adr/0043-checkpoints-while-nobody-waits.md). With more, after a large group or while
+// readers keep the write-ahead log from beginning again, each commit does.
+inline constexpr int kLogCheckpointPages = 2'000;
+inline constexpr int kLogCommitCheckpointPages = 4'000;
 // So many bytes the write-ahead log has while there are moments without a reader (a group's, if
 // that is more). Beyond, and again after each kLogWalStep, the writer waits for the end of all
 // reads that run, at most kLogRestartWaitMs, so that it can begin again at its start.
@@ -61,6 +64,7 @@ class SqliteLog final : public Log, private IndexSource {
   absl::StatusOr<std::optional<StoredCommand>> CommandBefore(std::string_view command_id) override;
   absl::StatusOr<Position> FindMatch(const AppendCondition& condition) override;
   absl::Status Commit(const Group& group) override;
+  void AfterGroup() override;
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override;

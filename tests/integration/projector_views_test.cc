@@ -385,6 +385,54 @@ TEST_F(ProjectorViews, RestAfterFewEventsUnlessSomebodyWatches) {
   EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
 }
 
+// Each takes a page.
+std::vector<std::string> LongNames(int count) {
+  constexpr int kMostOfAPage = 3'000;
+  std::vector<std::string> names;
+  for (int i = 0; i < count; ++i) names.push_back(fmt::format("{:x<{}}", i, kMostOfAPage));
+  return names;
+}
+
+TEST_F(ProjectorViews, CopyPagesBackOnceWhatTheyFoldedWasTold) {
+  StartAndRun();
+  const std::int64_t before = testing::SizeOf(PathOf(1));
+  std::int64_t when_told = 0;
+  listener_.on_applied = [&](std::string_view view) {
+    if (view == "names") when_told = testing::SizeOf(PathOf(1));
+  };
+  Write(LongNames(kCopyBackPages));
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(when_told, before);
+  EXPECT_GT(testing::SizeOf(PathOf(1)), before);
+}
+
+TEST_F(ProjectorViews, CopyManyPagesBackInTheCommit) {
+  StartAndRun();
+  std::int64_t when_told = 0;
+  listener_.on_applied = [&](std::string_view view) {
+    if (view == "names") when_told = testing::SizeOf(PathOf(1));
+  };
+  Write(LongNames(sql::kViewCommitCheckpointPages));
+  Run();
+  EXPECT_GT(when_told, std::int64_t{sql::kViewCommitCheckpointPages} * 4'000);
+}
+
+TEST_F(ProjectorViews, ThatCopyADamagedPageBackAreBuiltAnew) {
+  StartAndRun();
+  listener_.on_applied = [&](std::string_view view) {
+    if (view != "names") return;
+    listener_.on_applied = nullptr;
+    const std::string wal = PathOf(1) + "-wal";
+    testing::FlipBit(wal, testing::SizeOf(wal) - 100, 5);
+  };
+  const std::vector<std::string> names = LongNames(kCopyBackPages);
+  Write(names);
+  Run();
+  EXPECT_TRUE(listener_.Has("building names"));
+  EXPECT_EQ(StatusOf("names").generation, 2);
+  EXPECT_EQ(Served(), fmt::format("{}: {}", names.size(), fmt::join(names, " ")));
+}
+
 TEST_F(ProjectorViews, WhoWaitsForEventsOfTheLogEndsARest) {
   StartAndRun();
   std::vector<std::string> many;

@@ -8,6 +8,7 @@
 
 #include "core/reject.h"
 #include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/sqlite_log.h"
 #include "event_store/verify.h"
 #include "testing/damage.h"
 #include "testing/event_store_contract.h"
@@ -155,6 +156,25 @@ TEST_F(SmallWriteAheadLog, ThatIsHeldAtItsEndIsBoundedToo) {
   EXPECT_EQ(ReasonOf(AppendUntilRefused()), "WAL_FULL");
   outside.exec("COMMIT");
   EXPECT_TRUE(AppendOneMiB().ok());
+}
+
+TEST_F(SqliteEventStore, CopiesPagesBackOnceTheGroupWasAnswered) {
+  const std::string file = log_.folder() + "/events.db";
+  const std::int64_t begin = testing::SizeOf(file);
+  constexpr std::int64_t kPage = 4'096;
+  for (int i = 0; i < 20; ++i) {
+    const std::int64_t before = testing::SizeOf(file);
+    log_.store().Append(AppendOf("room-a", {std::string(kEventBytesMax, 'x')}),
+                        [&](const absl::StatusOr<Receipt>& receipt) {
+                          EXPECT_TRUE(receipt.ok()) << receipt.status();
+                          EXPECT_EQ(testing::SizeOf(file), before);
+                        });
+    log_.scheduler().RunUntilIdle();
+  }
+  EXPECT_GT(testing::SizeOf(file), begin + 15 * std::int64_t{kEventBytesMax});
+  EXPECT_LT(log_.store().GetStatus().wal_bytes,
+            kLogCheckpointPages * kPage + 2 * std::int64_t{kEventBytesMax})
+      << "from then on it begins again at its start";
 }
 
 TEST_F(SqliteEventStore, ReopeningKeepsHeadChainEventsAndCommands) {
