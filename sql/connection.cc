@@ -208,6 +208,7 @@ absl::Status Connection::Configure(const OpenOptions& options) {
         return static_cast<Connection*>(connection)->AfterCommit(pages);
       };
       sqlite3_wal_hook(handle, hook, this);
+      page_bytes_ = Value("PRAGMA page_size");
     }
     int reserve = kPageReserve;
     if (Value("PRAGMA page_count") == 0)
@@ -347,6 +348,11 @@ absl::Status Connection::CheckpointEvery(int pages) {
   if (!status_.ok() || wal_pages_ - copied_pages_ < pages) return status_;
   if (const int code = CopyBack(); code != SQLITE_OK) Fail(code);
   return status_;
+}
+
+std::int64_t Connection::WalBytes() const {
+  constexpr std::int64_t kFileHeader = 32, kFrameHeader = 24;
+  return kFileHeader + wal_pages_ * (kFrameHeader + page_bytes_);
 }
 
 absl::Status Connection::Checkpoint() {

@@ -73,6 +73,10 @@ class Connection {
   // more. A full disk is no failure.
   absl::Status CheckpointEvery(int pages);
 
+  // What the last commit left in the WAL, whose file may be larger. Of writers with
+  // autocheckpoint_pages.
+  std::int64_t WalBytes() const;
+
   // Applies the migrations beyond user_version, each in a transaction of its own, then sets it.
   // They are append-only. FAILED_PRECONDITION when the file is newer than `count`.
   absl::Status Migrate(const std::string_view* migrations, int count);
@@ -101,6 +105,7 @@ class Connection {
   SQLite::Database database_;
   Role role_ = Role::kReader;
   int autocheckpoint_pages_ = 0;
+  std::int64_t page_bytes_ = 0;
   int wal_pages_ = 0;     // After the last commit.
   int copied_pages_ = 0;  // Of these, when they were last copied back.
   absl::Status status_;

@@ -410,8 +410,13 @@ void SqliteLog::EmptyWal() {
     LogLine("leftfold: {}-wal is back at {} MiB: appends are taken again", path_, bytes >> 20);
 }
 
+// Looks at the file only where it may have grown beyond what is allowed without a word: Linux
+// writes the time of a file's change with the next sync if somebody has asked for it since the
+// last, which takes a commit as long again as its own pages.
 void SqliteLog::WatchWal() {
+  if (wal_is_small_ && writer_->WalBytes() <= std::min(kLogWalBytesMax, wal_bytes_refused_)) return;
   const std::int64_t bytes = BytesOf(path_ + "-wal");
+  wal_is_small_ = bytes <= std::min(kLogWalBytesMax, wal_bytes_refused_);
   if (bytes > wal_bytes_refused_) wal_too_large_ = bytes;
   if (bytes <= kLogWalBytesMax) {
     wal_restart_at_ = kLogWalBytesMax;

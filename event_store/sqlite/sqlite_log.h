@@ -104,6 +104,7 @@ class SqliteLog final : public Log, private IndexSource {
   std::unique_ptr<sql::Connection> writer_;
   std::optional<LogRowWriter> rows_;
   std::int64_t last_command_ = 0;
+  bool wal_is_small_ = false;  // When it was last looked at.
   std::int64_t wal_restart_at_ = kLogWalBytesMax;
   bool wal_warned_ = false;
   std::int64_t wal_too_large_ = 0;  // Its bytes, while they are too many.
