@@ -425,12 +425,11 @@ void ViewRunner::Resume() {
   if (MayPass(stopped_)) TryAgain();
 }
 
-bool ViewRunner::CopyBack() {
+void ViewRunner::CopyBack() {
   const absl::Status copied = connection_->CheckpointEvery(kCopyBackPages);
-  if (copied.ok()) return true;
+  if (copied.ok()) return;
   connection_->ClearStatus();
   StopAt(checkpoint_.position.Next(), copied);
-  return false;
 }
 
 absl::Status ViewRunner::FinishBuilding() {

@@ -79,8 +79,8 @@ class ViewRunner {
   // gap is closed from the store. DATA_LOSS when the store does not have the missing event.
   Progress Offer(std::vector<RecordedEvent> events);
   // Copies pages of the write-ahead log back, if there are enough of them: for the moment when all
-  // that was folded has been told. False when it has stopped over that.
-  bool CopyBack();
+  // that was folded has been told. It stops where that fails.
+  void CopyBack();
   // Makes a built file as durable as a serving one: when it returns OK, all of it is on the disk.
   absl::Status FinishBuilding();
 

@@ -205,7 +205,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
   if (!rests) return {Turn::Next::kStep};
   const absl::Duration planned = RestAfter(*this, after.value - before.value);
   const absl::Time begun = clock.Now();
-  if (!runner->CopyBack()) return AfterStop(store);
+  runner->CopyBack();
   // Clocks may be set back.
   const absl::Duration left =
       std::clamp(planned - (clock.Now() - begun), absl::ZeroDuration(), planned);

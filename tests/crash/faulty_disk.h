@@ -48,8 +48,8 @@ inline constexpr std::uint64_t kBackupPoints = 4'000;
 inline constexpr std::uint64_t kMigrationPoints = 4'000;
 inline constexpr std::uint64_t kCheckpointPoints = 2'000;
 inline constexpr std::uint64_t kStepPoints = 2'000;
-inline constexpr std::uint64_t kAllPoints = kLogPoints + kViewPoints + kBackupPoints +
-                                            kMigrationPoints + kCheckpointPoints + kStepPoints;
+inline constexpr std::uint64_t kAllPoints =
+    kLogPoints + kViewPoints + kBackupPoints + kMigrationPoints + kCheckpointPoints + kStepPoints;
 
 // How many of these points are tried now: in `make test` a 25th.
 inline std::uint64_t Points(std::uint64_t of) {

@@ -44,7 +44,7 @@ class CheckpointsOfAWriter : public ::testing::Test {
 
 TEST_F(CheckpointsOfAWriter, ComeBetweenTransactionsWhenEnoughPagesWereWritten) {
   const std::int64_t before = FileBytes();
-  Write();
+  for (int i = 0; i < kPagesApart / 5; ++i) Write();
   EXPECT_TRUE(writer_->CheckpointEvery(kPagesApart).ok());
   EXPECT_EQ(FileBytes(), before) << "a few pages are not worth it";
   for (int i = 0; i < kPagesApart / 2; ++i) Write();
