@@ -58,7 +58,8 @@ class Session {
       room_.release(message.results_size());
       answered_ += message.results_size();
     }
-    if (!stream_->Finish().ok()) Die("a session of appends failed");
+    const grpc::Status status = stream_->Finish();
+    if (!status.ok()) Die("a session of appends failed: " + status.error_message());
   }
 
   grpc::ClientContext context_;
