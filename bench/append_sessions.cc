@@ -28,6 +28,11 @@ class Session {
         reading_([this] { Read(); }) {}
 
   std::int64_t answered() const { return answered_; }
+  // When all that was sent is answered.
+  void Join() {
+    writing_.join();
+    reading_.join();
+  }
 
  private:
   void Write(const NextAppend& next, const std::atomic<bool>& stopping) {
@@ -53,7 +58,8 @@ class Session {
       room_.release(message.results_size());
       answered_ += message.results_size();
     }
-    if (!stream_->Finish().ok()) Die("a session of appends failed");
+    const grpc::Status status = stream_->Finish();
+    if (!status.ok()) Die("a session of appends failed: " + status.error_message());
   }
 
   grpc::ClientContext context_;
@@ -87,11 +93,11 @@ LoadResult AppendThroughSessions(const std::string& address, const NextAppend& n
   absl::SleepFor(duration);
   while (answered() < calls_min) absl::SleepFor(absl::Milliseconds(1));
   LoadResult result;
-  result.calls = answered();
   result.per_second =
-      static_cast<double>(result.calls - before) / absl::ToDoubleSeconds(absl::Now() - start);
+      static_cast<double>(answered() - before) / absl::ToDoubleSeconds(absl::Now() - start);
   stopping = true;
-  sessions.clear();
+  for (const auto& session : sessions) session->Join();
+  result.calls = answered();
   return result;
 }
 

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "bench/rooms.h"
 #include "bench/sweep.h"
 
@@ -23,6 +25,16 @@ void MeasureCheapCommands(const Options& options, Report& report) {
   report.rows.push_back(RowOf("server CPU per command, 256 in flight, cheap client", "us",
                               many.cpu_us, empty_many.cpu_us, AtMost(1.6, "of the empty RPC"),
                               {many.cpu_us, empty_many.cpu_us}));
+  std::vector<double> own_us;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    const double before = OwnCpuSeconds(RUSAGE_THREAD);
+    const LoadResult load =
+        empty_client.ClosedLoop(kInFlight, absl::ZeroDuration(), options.WarmUp());
+    own_us.push_back((OwnCpuSeconds(RUSAGE_THREAD) - before) * 1e6 /
+                     static_cast<double>(load.calls));
+  }
+  report.rows.push_back(
+      RowOf("the cheap client's own CPU per call, 256 in flight", "us", own_us, empty_many.cpu_us));
   const std::string in_flight = "calls in flight (closed loop, cheap client)";
   PlotThroughput(closed, "commands", "Durable commands: throughput", in_flight, report);
   PlotLatency(closed, "commands", "Durable commands: latency", in_flight, report);

@@ -17,7 +17,8 @@ namespace {
 
 namespace v1 = store::v1;
 
-constexpr std::int64_t kLogSizes[] = {100'000, 300'000, 1'000'000, 3'000'000};
+constexpr std::int64_t kYoungEvents = 100'000;
+constexpr std::int64_t kLogSizes[] = {1'000'000, 3'000'000};
 constexpr int kOrdersPerAppend = 10;
 constexpr int kOrderAppendsInFlight = 64;
 constexpr int kOneEventInFlight = 256;
@@ -62,14 +63,27 @@ class Appends {
   CheapClient client_;
 };
 
-Repeats AtThisSize(const Options& options, const testing::ServerProcess& server,
-                   Business& business) {
+// Grows the log to this size, then appends for a while.
+void MeasureAt(std::int64_t size, const Options& options, const testing::ServerProcess& server,
+               Business& business, int repeats, Repeats& measured) {
+  GrowTo(size, server.write_address, business);
   AwaitRest(server.process);
   Appends appends(server, business, Ids::kRandom, Streams::kBusiness, kOrdersPerAppend);
-  Repeats repeats;
-  for (int repeat = 0; repeat < options.repeats; ++repeat)
-    repeats.Add(appends.Run(options, kOrderAppendsInFlight));
-  return repeats;
+  for (int repeat = 0; repeat < repeats; ++repeat)
+    measured.Add(appends.Run(options, kOrderAppendsInFlight));
+}
+
+// Each repeat in a log of its own and for half as long: it would not stay young.
+Repeats MeasureYoung(Options options) {
+  options.seconds /= 2;
+  Repeats measured;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    const testing::ServerProcess server(options.leftfold,
+                                        fmt::format("{}/young-{}", options.data, repeat));
+    Business business;
+    MeasureAt(kYoungEvents, options, server, business, 1, measured);
+  }
+  return measured;
 }
 
 double StartMillis(const Options& options, const std::string& data) {
@@ -119,9 +133,9 @@ void MeasureGrowth(const Options& options, Report& report) {
   fmt::print("growth: to {} events …\n", options.growth_events);
   Business business;
   std::map<std::int64_t, Repeats> by_size;
+  by_size[kYoungEvents] = MeasureYoung(options);
   const auto measure_at = [&](std::int64_t size) {
-    GrowTo(size, server->write_address, business);
-    by_size[size] = AtThisSize(options, *server, business);
+    MeasureAt(size, options, *server, business, options.repeats, by_size[size]);
   };
   for (const std::int64_t size : kLogSizes)
     if (size < options.growth_events) measure_at(size);

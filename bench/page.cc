@@ -19,9 +19,10 @@ bare SQLite loop with the same rows and as many fsyncs, a bare write and fdatasy
 after a warm-up; "low to high" is where they all lie. CPU is the server's, user and system, for each event or
 call; behind it that of the ceiling. A ratio without a goal is there to be looked at.
 
-"Cheap client" makes HTTP/2 frames of its own for about a microsecond a call, so that nearly all of the machine is the server's; other
-clients are gRPC's for C++. In a closed loop a client sends its next call when the last was answered. In an open loop
-calls have scheduled times, and a latency counts from there, whatever the calls before it did.
+"Cheap client" makes HTTP/2 frames of its own for about a microsecond a call, beside what the kernel takes for its
+sockets, so that nearly all of the machine is the server's; other clients are gRPC's for C++. In a closed loop a client
+sends its next call when the last was answered. In an open loop calls have scheduled times, and a latency counts from
+there, whatever the calls before it did.
 )";
 
 std::string Short(std::optional<double> value) {

@@ -13,7 +13,7 @@ namespace leftfold::bench {
 
 struct Options {
   std::string out = "bench/results";  // "" saves nothing.
-  double seconds = 1.5;
+  double seconds = 1;
   int repeats = 3;
   int rebuild_events = 200'000;
   std::int64_t growth_events = 10'000'000;

@@ -1,5 +1,6 @@
 #include <absl/time/clock.h>
 
+#include <atomic>
 #include <memory>
 
 #include "bench/bare_log.h"

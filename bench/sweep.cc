@@ -1,5 +1,7 @@
 #include "bench/sweep.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 namespace leftfold::bench {
