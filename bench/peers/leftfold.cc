@@ -6,6 +6,7 @@
 #include "bench/peers/grpc_calls.h"
 #include "bench/peers/peer.h"
 #include "core/mutex.h"
+#include "core/status.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 
 namespace leftfold::bench {
@@ -153,9 +154,11 @@ class LeftfoldPeer final : public Peer {
 }  // namespace
 
 std::optional<PeerKind> LeftfoldKind(const PeerPlaces& places, bool session) {
+  const auto version = FirstLineOf(places.leftfold + " --version");
+  if (!version) Die("no " + places.leftfold);
   return PeerKind{.name = session ? "leftfold-session" : "leftfold",
-                  .title = session ? "Leftfold, AppendSession" : "Leftfold",
-                  .durable = "fsync, by group commit",
+                  .title = *version + (session ? ", AppendSession" : ""),
+                  .durable = "fdatasync of the write-ahead log, by group commit",
                   .start = [places, session](const std::string& folder) {
                     return std::make_unique<LeftfoldPeer>(places.leftfold, folder, session);
                   }};

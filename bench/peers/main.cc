@@ -64,7 +64,7 @@ struct ReadWorkload {
   std::function<std::int64_t(Peer&, std::int64_t n)> read;
 };
 
-constexpr std::int64_t kStreamEvents = kLoadedAppends * kLoadedEvents;
+constexpr std::int64_t kStreamEvents = std::int64_t{kLoadedAppends} * kLoadedEvents;
 const std::vector<ReadWorkload> kReads = {
     {"read all", kStreamEvents* kLoadedStreams, [](Peer& peer, auto) { return peer.ReadAll(); }},
     {"catch-up of a subscriber", kStreamEvents* kLoadedStreams,

@@ -1,5 +1,6 @@
 #include "bench/peers/peer_report.h"
 
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
@@ -7,6 +8,7 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <thread>
 #include <utility>
 
 #include "core/status.h"
@@ -71,9 +73,13 @@ bool WritePeerRows(const std::vector<PeerRow>& rows, const std::string& path) {
 
 bool WritePeerPage(const std::vector<PeerRow>& rows, const std::string& path) {
   std::ofstream file(path);
-  file << "# Leftfold and others, measured\n\nWritten by `make bench-peers`; what was measured and "
-          "how: [bench-peers.md](../../docs/bench-peers.md).\n\n| Peer | Version | Before an "
-          "acknowledgement |\n|---|---|---|\n";
+  file << fmt::format(
+      "# Leftfold and others, measured\n\nWritten by `make bench-peers`, last on {}, on {} cores; "
+      "what was measured and how: "
+      "[bench-peers.md](../../docs/bench-peers.md).\n\n| Peer | Version | Before an "
+      "acknowledgement |\n|---|---|---|\n",
+      absl::FormatTime("%Y-%m-%d", absl::Now(), absl::UTCTimeZone()),
+      std::thread::hardware_concurrency());
   for (const std::string& peer : Different(rows, &PeerRow::peer)) {
     const auto row = std::find_if(rows.begin(), rows.end(),
                                   [&](const PeerRow& other) { return other.peer == peer; });
