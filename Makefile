@@ -5,7 +5,7 @@ MINUTES ?= 10
 BENCH ?=
 RELEASE := build/release
 
-.PHONY: help run test demo bench build torture setup format lint clean
+.PHONY: help run test demo bench bench-peers build torture setup format lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo 'make torture MINUTES=10  crashes, faults, races, schedules: with new seeds for so long, or to the first failure'
 	@echo 'make demo    a scripted tour with grpcurl on fresh data'
 	@echo 'make bench   measure, print a table, write it and plots into bench/results (BENCH=--quick: a look)'
+	@echo 'make bench-peers  measure other event stores with the same workloads; installs them into build/peers first'
 	@echo 'make build   set up and build $(RELEASE)/leftfold'
 	@echo 'make format  clang-format all C++ files'
 	@echo 'make lint    check the format of C++ files and the rules of the protos'
@@ -42,6 +43,13 @@ demo: build
 bench: build
 	@cmake --build --preset release -j $(JOBS) --target leftfold_bench
 	@$(RELEASE)/leftfold_bench --out bench/results $(BENCH)
+
+# PEERS='--only umadb' measures that one and keeps the rows of the others.
+bench-peers: build
+	@scripts/peers.sh
+	@cmake --preset release -Wno-dev >/dev/null
+	@cmake --build --preset release -j $(JOBS) --target leftfold_bench_peers
+	@$(RELEASE)/leftfold_bench_peers --out bench/results $(PEERS)
 
 format:
 	@scripts/setup.sh checks
