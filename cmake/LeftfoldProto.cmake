@@ -28,8 +28,8 @@ function(leftfold_add_proto_library target)
   # An object library, so that every file's descriptors are registered even where nothing refers to them.
   add_library(${target}_objects OBJECT ${generated})
   target_include_directories(${target}_objects SYSTEM PUBLIC ${out})
-  # With sanitizers generated code takes four times as long to be optimised. Fuzzing runs long enough to want it.
-  if(LEFTFOLD_SANITIZE AND NOT LEFTFOLD_FUZZ)
+  # With sanitizers generated code takes four times as long to be optimised.
+  if(LEFTFOLD_SANITIZE)
     target_compile_options(${target}_objects PRIVATE -O0)
   endif()
   target_link_libraries(${target}_objects PUBLIC protobuf::libprotobuf gRPC::grpc++ leftfold_sanitize)

@@ -1,7 +1,7 @@
 set(LEFTFOLD_SANITIZE "" CACHE STRING "address,undefined or thread")
 option(LEFTFOLD_FUZZ "Build the libFuzzer targets (clang)" OFF)
 if(LEFTFOLD_FUZZ AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  message(FATAL_ERROR "LEFTFOLD_FUZZ needs clang: cmake --preset fuzz")
+  message(FATAL_ERROR "LEFTFOLD_FUZZ needs clang: cmake --preset asan")
 endif()
 
 # Linked PUBLIC at the root of the dependencies, so that every object and binary has it.
@@ -15,6 +15,7 @@ if(LEFTFOLD_SANITIZE)
   target_link_options(leftfold_sanitize INTERFACE ${flags})
 endif()
 if(LEFTFOLD_FUZZ)
-  # Coverage in every object; main() and the fuzzer itself only in the fuzz_* targets (tests/CMakeLists.txt).
-  target_compile_options(leftfold_sanitize INTERFACE -fsanitize=fuzzer-no-link)
+  # Coverage in every object but those of tests; main() and the fuzzer itself only in the fuzz_* targets (tests/CMakeLists.txt).
+  target_compile_options(leftfold_sanitize INTERFACE
+    $<$<NOT:$<IN_LIST:leftfold_test,$<TARGET_PROPERTY:LINK_LIBRARIES>>>:-fsanitize=fuzzer-no-link>)
 endif()

@@ -31,14 +31,14 @@ const pb::Message* ResponseTo(const pb::Descriptor& request) {
 }
 
 // Commands that are not answered yet, and where their appends are committed.
-struct Commands {
-  Commands(CommandHandler& all, RunByCaller& executor) : handler(all), writer(executor) {}
+struct CommandsInFlight {
+  CommandsInFlight(CommandHandler& all, RunByCaller& executor) : handler(all), writer(executor) {}
   CommandHandler& handler;
   RunByCaller& writer;
   std::atomic<int> open = 0;
 };
 
-void Serve(Commands& commands, const CommandEntry& entry, const std::string& bearer,
+void Serve(CommandsInFlight& commands, const CommandEntry& entry, const std::string& bearer,
            rpc::UnaryCall call) {
   absl::StatusOr<Caller> caller = SenderOf(call, bearer);
   if (!caller.ok()) return call.Finish(caller.status());
@@ -112,7 +112,7 @@ class Outcomes {
   std::atomic<int> open_;
 };
 
-void ServeBatch(Commands& all, const BatchEntry& entry, const std::string& bearer,
+void ServeBatch(CommandsInFlight& all, const BatchEntry& entry, const std::string& bearer,
                 rpc::UnaryCall call) {
   const absl::StatusOr<Caller> caller = SenderOf(call, bearer);
   if (!caller.ok()) return call.Finish(caller.status());
@@ -151,7 +151,7 @@ void ServeBatch(Commands& all, const BatchEntry& entry, const std::string& beare
 
 absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, RunByCaller& writer,
                            const std::string& token, rpc::Services& services) {
-  const auto commands = std::make_shared<Commands>(handler, writer);
+  const auto commands = std::make_shared<CommandsInFlight>(handler, writer);
   for (const CommandEntry& entry : registry.commands()) {
     LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
         *entry.request, [commands, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {

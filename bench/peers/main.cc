@@ -90,9 +90,10 @@ void AwaitPeerRest(const Peer& peer) {
 }
 
 // A peer that runs, and what it did: a value for each repeat.
-class Measured {
+class MeasuredPeer {
  public:
-  Measured(PeerKind kind, const PeerOptions& options) : options_(options), kind_(std::move(kind)) {
+  MeasuredPeer(PeerKind kind, const PeerOptions& options)
+      : options_(options), kind_(std::move(kind)) {
     const std::string folder = options.data + "/" + kind_.name;
     std::filesystem::create_directories(folder);
     peer_ = kind_.start(folder);
@@ -231,9 +232,9 @@ std::vector<PeerKind> Kinds(const PeerOptions& options) {
 }
 
 std::vector<PeerRow> RunPeers(const PeerOptions& options) {
-  std::vector<std::unique_ptr<Measured>> peers;
+  std::vector<std::unique_ptr<MeasuredPeer>> peers;
   for (PeerKind& kind : Kinds(options))
-    peers.push_back(std::make_unique<Measured>(std::move(kind), options));
+    peers.push_back(std::make_unique<MeasuredPeer>(std::move(kind), options));
   for (const auto& peer : peers) peer->Fill();
   // Peers take turns at each workload: what else the machine does meets all of them.
   for (int repeat = 0; repeat < options.repeats; ++repeat) {

@@ -42,10 +42,10 @@ struct DiskWork {
 
 // Points at which the power goes or calls fail, as `.ci/run deep` tries them; LEFTFOLD_POINTS says
 // how many in all.
-inline constexpr std::uint64_t kLogPoints = 10'000;
-inline constexpr std::uint64_t kViewPoints = 2'000;
+inline constexpr std::uint64_t kLogPoints = 5'000;
+inline constexpr std::uint64_t kViewPoints = 1'000;
 inline constexpr std::uint64_t kBackupPoints = 4'000;
-inline constexpr std::uint64_t kMigrationPoints = 4'000;
+inline constexpr std::uint64_t kMigrationPoints = 6'000;
 inline constexpr std::uint64_t kCheckpointPoints = 2'000;
 inline constexpr std::uint64_t kStepPoints = 2'000;
 inline constexpr std::uint64_t kAllPoints =

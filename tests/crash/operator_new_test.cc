@@ -29,7 +29,7 @@ namespace {
 using testing::RoomsClient;
 using testing::ServerProcess;
 
-constexpr std::uint64_t kNewFailures = 400;
+constexpr std::uint64_t kNewFailures = 200;
 constexpr std::uint64_t kSomeNewFailures = 6;
 constexpr std::int64_t kAllocationsUnderLoad = 50'000;
 // Failures from one on, without end.

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kFewCommands = 5;
 constexpr std::uint64_t kMemorySeed = 4;
-constexpr std::uint64_t kAllocationsTried = 2'000;
+constexpr std::uint64_t kAllocationsTried = 500;
 
 // Opens, appends, folds, rebuilds and answers queries; before it, some of it was done.
 void PrepareRooms(const std::string& disk, std::uint64_t seed) {
@@ -81,7 +81,7 @@ void FailAllocations(const DiskWork& work, bool sticky, std::uint64_t part) {
   const Schedule schedule = ScheduleOf(work, kMemorySeed);
   const auto all = static_cast<std::uint64_t>(AllocationsOf(schedule));
   const std::uint64_t tries =
-      std::min(all, Cases("LEFTFOLD_ALLOCATIONS", kAllocationsTried, /*share=*/100));
+      std::min(all, Cases("LEFTFOLD_ALLOCATIONS", kAllocationsTried, /*share=*/25));
   int ended = 0;
   for (std::uint64_t n = part; n < tries; n += kMemoryParts) {
     const DiskFault fault =

@@ -18,7 +18,7 @@
 namespace leftfold::testing {
 namespace {
 
-constexpr int kRoomCommands = 24;
+constexpr int kRoomCommands = 12;
 // In the place of a command's number: all views are served.
 constexpr int kServed = -1;
 

@@ -12,7 +12,7 @@
 #include "tests/fuzz/proto_mutator.h"
 
 // A fuzz target: fuzz_<surface>.cc defines the three functions below, libfuzzer.cc hands them to
-// libFuzzer. LEFTFOLD_FUZZ_SEEDS=FOLDER build/fuzz/fuzz_<surface> writes the seeds as files into
+// libFuzzer. LEFTFOLD_FUZZ_SEEDS=FOLDER build/asan/fuzz_<surface> writes the seeds as files into
 // FOLDER/fuzz_<surface> instead of fuzzing: that is how tests/fuzz/corpus came about.
 namespace leftfold::fuzz {
 
