@@ -20,6 +20,12 @@ namespace {
 
 }  // namespace
 
+// jemalloc's settings: as many arenas as threads are busy at a time, for each keeps free pages of
+// its own, and those for a second only.
+extern "C" {
+const char* malloc_conf = "narenas:4,dirty_decay_ms:1000";
+}
+
 int main(int argc, char** argv) {
   std::set_new_handler(EndWithoutMemory);
   leftfold::Registry registry;
