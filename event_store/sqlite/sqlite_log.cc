@@ -461,6 +461,18 @@ absl::StatusOr<std::optional<StoredCommand>> SqliteLog::FindCommand(std::string_
   return found;
 }
 
+namespace {
+
+// The end of the positions from `begin` on that follow each other, as those of one append do: one
+// question gets them all.
+std::size_t EndOfRun(const std::vector<Position>& positions, std::size_t begin) {
+  std::size_t end = begin + 1;
+  while (end < positions.size() && positions[end] == positions[end - 1].Next()) ++end;
+  return end;
+}
+
+}  // namespace
+
 absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_view stream,
                                                                  const ReadStreamOptions& options) {
   std::vector<RecordedEvent> events;
@@ -470,15 +482,19 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
     found = positions.status();
     if (!positions.ok()) return;
     std::size_t bytes = 0;
-    for (const Position position : *positions) {
+    EventRow row;
+    for (std::size_t i = 0; i < positions->size();) {
+      const std::size_t end = EndOfRun(*positions, i);
       Rows rows = Ask(connection,
                       "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
-                      " WHERE e.position = ?",
-                      position.value);
-      if (!rows.Next()) return;
-      bytes += rows.Blob(5).size();
-      if (bytes > options.bytes_max && !events.empty()) return;
-      events.push_back(CopyOf(EventRow().Of(rows)));
+                      " WHERE e.position >= ? AND e.position <= ? ORDER BY e.position",
+                      (*positions)[i].value, (*positions)[end - 1].value);
+      for (; i < end; ++i) {
+        if (!rows.Next() || rows.Int(0) != (*positions)[i].value) return;
+        bytes += rows.Blob(5).size();
+        if (bytes > options.bytes_max && !events.empty()) return;
+        events.push_back(CopyOf(row.Of(rows)));
+      }
     }
   });
   if (!found.ok()) return found;

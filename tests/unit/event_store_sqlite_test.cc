@@ -297,6 +297,14 @@ TEST_F(SqliteEventStore, AChangedEventIsNotReadInItsStream) {
   }
 }
 
+TEST_F(SqliteEventStore, AStreamIsReadUpToAnEventThatIsGone) {
+  Damage("DELETE FROM events WHERE position = 2");
+  const auto read = log_.store().ReadStream("room-a", {});
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_EQ(read->size(), 1U);
+  EXPECT_EQ(read->front().version, Version{0});
+}
+
 TEST_F(SqliteEventStore, ADeletedEventInTheMiddleIsFoundByVerify) {
   Damage("DELETE FROM events WHERE position = 2");
   const absl::Status verified = Verify(log_.store());
