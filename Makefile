@@ -13,7 +13,7 @@ help:
 	@echo 'make test    set up, build, run the whole suite once, a tenth of the cases where there are thousands'
 	@echo 'make torture MINUTES=10  crashes, faults, races, schedules: with new seeds for so long, or to the first failure'
 	@echo 'make demo    a scripted tour with grpcurl on fresh data'
-	@echo 'make bench   measure, print a table, write it and plots into bench/results (BENCH=--quick: a look)'
+	@echo 'make bench   measure, print a table, write it and plots into bench/results (BENCH=--quick: a look, into build/bench)'
 	@echo 'make bench-peers  measure other event stores with the same workloads; installs them into build/peers first'
 	@echo 'make build   set up and build $(RELEASE)/leftfold'
 	@echo 'make format  clang-format all C++ files'
@@ -42,7 +42,7 @@ demo: build
 
 bench: build
 	@cmake --build --preset release -j $(JOBS) --target leftfold_bench
-	@$(RELEASE)/leftfold_bench --out bench/results $(BENCH)
+	@$(RELEASE)/leftfold_bench --out $(if $(findstring --quick,$(BENCH)),build/bench,bench/results) $(BENCH)
 
 # PEERS='--only umadb' measures that one and keeps the rows of the others.
 bench-peers: build

@@ -104,11 +104,13 @@ LoadResult ClosedLoop(int in_flight, absl::Duration warm_up, absl::Duration dura
 }
 
 Measured Measure(const testing::ChildProcess& server, const std::function<LoadResult()>& run) {
+  AwaitRest(server);
   const double before = server.CpuSeconds();
   Measured measured;
   measured.load = run();
   const LoadResult& load = measured.load;
   if (load.failures > 0) Die(fmt::format("{} of {} calls failed", load.failures, load.calls));
+  AwaitRest(server);  // What a call leaves behind for views and index is part of what it costs.
   measured.cpu_us = (server.CpuSeconds() - before) * 1e6 / static_cast<double>(load.calls);
   return measured;
 }
@@ -131,9 +133,9 @@ double OwnCpuSeconds(__rusage_who who) {
 }
 
 void AwaitRest(const testing::ChildProcess& server) {
-  constexpr absl::Duration kLook = absl::Milliseconds(500);
+  constexpr absl::Duration kLook = absl::Milliseconds(200);
   double before = 0;
-  for (double now = server.CpuSeconds(); now - before > 0.02; now = server.CpuSeconds()) {
+  for (double now = server.CpuSeconds(); now - before > 0.01; now = server.CpuSeconds()) {
     before = now;
     absl::SleepFor(kLook);
   }

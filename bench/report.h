@@ -24,7 +24,7 @@ struct Row {
   std::optional<double> low = std::nullopt,
                         high = std::nullopt;  // Of the repeats whose median `value` is.
   std::optional<double> ratio() const {
-    return ceiling ? std::optional<double>(value / *ceiling) : std::nullopt;
+    return ceiling && *ceiling != 0 ? std::optional<double>(value / *ceiling) : std::nullopt;
   }
 };
 

@@ -338,10 +338,11 @@ int Connection::AfterCommit(int wal_pages) {
 // Like SQLite's own after a commit, which keeps failures to itself, so that the log would only
 // grow. A full disk is one that passes.
 int Connection::CopyBack() {
-  copied_pages_ = wal_pages_;
   const int code = sqlite3_wal_checkpoint_v2(database_.getHandle(), nullptr,
                                              SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  return (code & 0xFF) == SQLITE_IOERR ? code : SQLITE_OK;
+  if ((code & 0xFF) == SQLITE_IOERR) return code;
+  copied_pages_ = wal_pages_;
+  return SQLITE_OK;
 }
 
 absl::Status Connection::CheckpointEvery(int pages) {

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <map>
+#include <string>
 
 #include "testing/environment.h"
 #include "testing/sanitized.h"
@@ -10,16 +12,22 @@ namespace {
 
 constexpr const char* kHowMany = "LEFTFOLD_TEST_CASES";
 
-// Each test has a process of its own where ctest runs it; elsewhere they follow each other.
+// Other tests follow in the same process where ctest does not run them.
 class Environment : public ::testing::Test {
  protected:
-  Environment() { Clear(); }
-  ~Environment() override { Clear(); }
+  Environment() {
+    for (const char* name : {"LEFTFOLD_CASES", "LEFTFOLD_SEED", kHowMany}) {
+      if (const char* value = std::getenv(name)) before_[name] = value;
+      unsetenv(name);
+    }
+  }
+  ~Environment() override {
+    for (const char* name : {"LEFTFOLD_CASES", "LEFTFOLD_SEED", kHowMany}) unsetenv(name);
+    for (const auto& [name, value] : before_) setenv(name.c_str(), value.c_str(), 1);
+  }
 
  private:
-  static void Clear() {
-    for (const char* name : {"LEFTFOLD_CASES", "LEFTFOLD_SEED", kHowMany}) unsetenv(name);
-  }
+  std::map<std::string, std::string> before_;
 };
 
 TEST_F(Environment, AShareOfTheCasesIsTriedUnlessAllAreWanted) {
