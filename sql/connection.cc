@@ -81,17 +81,6 @@ class Connection::Statement final : public Cursor {
 
 namespace {
 
-// Once, before SQLite's first use: its counters of memory are behind one lock that every allocation
-// of every connection takes.
-void ConfigureLibrary() {
-  static const bool kConfigured = [] {
-    if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) return false;
-    RegisterChecksumVfs();
-    return true;
-  }();
-  if (!kConfigured) Die("SQLite was used before it was configured");
-}
-
 // SQL's ways to be different each time fail in a fold.
 void Refuse(sqlite3_context* context, int, sqlite3_value**) {
   sqlite3_result_error(
@@ -116,6 +105,16 @@ void RollBack(const std::string& path) {
 }
 
 }  // namespace
+
+// Its counters of memory are behind one lock that every allocation of every connection takes.
+void ConfigureLibrary() {
+  static const bool kConfigured = [] {
+    if (sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK) return false;
+    RegisterChecksumVfs();
+    return true;
+  }();
+  if (!kConfigured) Die("SQLite was used before it was configured");
+}
 
 absl::Status ToStatus(int sqlite_code, std::string_view message) {
   if (sqlite_code == SQLITE_READONLY_ROLLBACK) return HotJournal();

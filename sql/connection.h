@@ -35,6 +35,9 @@ struct OpenOptions {
   std::int32_t application_id = 0;  // Written to a new file, required of an old one; 0 = unchecked.
 };
 
+// Once, before the process's first use of SQLite, else it dies: Connections see to it themselves.
+void ConfigureLibrary();
+
 // One SQLite connection with its prepared statements. Nothing throws: a failure is kept in status()
 // and makes everything after it fail too, until ClearStatus(). Not thread-safe.
 class Connection {

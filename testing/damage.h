@@ -10,7 +10,6 @@
 #include <ios>
 #include <string>
 
-#include "core/status.h"
 #include "sql/connection.h"
 
 // Damages files behind everybody's back.
@@ -40,6 +39,7 @@ inline void FlipBit(const std::string& path, std::int64_t at, int bit) {
 
 // The first page of a table or index of an SQLite file, from 1.
 inline std::int64_t RootPage(const std::string& path, const std::string& table) {
+  sql::ConfigureLibrary();
   const SQLite::Database file(path, SQLite::OPEN_READONLY);
   SQLite::Statement find(file, "SELECT rootpage FROM sqlite_schema WHERE name = ?");
   find.bind(1, table);
@@ -54,7 +54,7 @@ inline void DamageRootPage(const std::string& path, const std::string& table) {
 
 // As an earlier version made it: an empty database that only has its mark.
 inline void MakeFileWithoutChecksums(const std::string& path, std::int32_t application_id) {
-  if (!sql::Connection::OpenMemory().ok()) Die("SQLite cannot be configured");
+  sql::ConfigureLibrary();
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   SQLite::Database file(path, SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE);
   file.exec("PRAGMA journal_mode=WAL; PRAGMA application_id=" + std::to_string(application_id));

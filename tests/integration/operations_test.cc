@@ -379,6 +379,7 @@ TEST_F(Operations, MetricsTellWhatVerifyFound) {
   EXPECT_EQ(testing::RunShell(verify).exit_code, 0);
   EXPECT_EQ(Metric("leftfold_verify_failed"), 0);
   EXPECT_GT(Metric("leftfold_verify_timestamp_seconds"), 0);
+  sql::ConfigureLibrary();
   SQLite::Database(data() + "/log/events.db", SQLite::OPEN_READWRITE)
       .exec("UPDATE events SET payload = x'0f' WHERE position = 1");
   EXPECT_EQ(testing::RunShell(verify).exit_code, 1);

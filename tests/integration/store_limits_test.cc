@@ -11,6 +11,7 @@
 #include "event_store/feed.h"
 #include "event_store/sqlite/sqlite_log.h"
 #include "leftfold/admin/v1/admin.grpc.pb.h"
+#include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
 #include "testing/sanitized.h"
@@ -212,6 +213,7 @@ TEST_F(WriteAheadLog, IsBoundedWhateverClientsDoNotRead) {
 
 TEST_F(WriteAheadLog, ThatAProcessOutsideHoldsIsToldOnceAndWhenItIsBack) {
   Append();
+  sql::ConfigureLibrary();
   SQLite::Database outside(folder_.path() + "/log/events.db", SQLite::OPEN_READONLY);
   outside.exec("BEGIN; SELECT count(*) FROM events");
   while (GetLog().wal_bytes() <= kLogWalWarnBytes) Append();
