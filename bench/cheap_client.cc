@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "bench/http2_calls.h"
+#include "bench/now.h"
 #include "core/status.h"
 
 namespace leftfold::bench {
@@ -24,12 +25,6 @@ namespace {
 
 constexpr double kPatienceMicros = 60e6;  // Without any answer.
 constexpr std::size_t kReadBytes = 256 * 1'024;
-
-double NowMicros() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) * 1e6 + static_cast<double>(now.tv_nsec) / 1e3;
-}
 
 int ConnectTo(const std::string& address) {
   const std::size_t colon = address.rfind(':');

@@ -67,7 +67,6 @@ class Appends {
 void MeasureAt(std::int64_t size, const Options& options, const testing::ServerProcess& server,
                Business& business, int repeats, Repeats& measured) {
   GrowTo(size, server.write_address, business);
-  AwaitRest(server.process);
   Appends appends(server, business, Ids::kRandom, Streams::kBusiness, kOrdersPerAppend);
   for (int repeat = 0; repeat < repeats; ++repeat)
     measured.Add(appends.Run(options, kOrderAppendsInFlight));
@@ -141,9 +140,7 @@ void MeasureGrowth(const Options& options, Report& report) {
     if (size < options.growth_events) measure_at(size);
   measure_at(options.growth_events);
   AddGrowth(by_size, report);
-  AwaitRest(server->process);
   AddScattered(options, *server, business, report);
-  AwaitRest(server->process);
   server.reset();
   std::vector<double> grown, empty;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {

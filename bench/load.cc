@@ -7,13 +7,12 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "bench/now.h"
 #include "bench/report.h"
 #include "core/status.h"
 
 namespace leftfold::bench {
 namespace {
-
-double NowMicros() { return static_cast<double>(absl::GetCurrentTimeNanos()) / 1e3; }
 
 // The callers of one closed loop, and what they saw.
 class Loop {

@@ -24,9 +24,7 @@ int main(int argc, char** argv) {
   app.add_option("--growth-events", options.growth_events, "events in the grown log")
       ->capture_default_str();
   app.add_option("--only", options.only, "one section, by its name; saved where --out says so")
-      ->check(CLI::IsMember({"idle", "commands", "cheap", "hot", "store", "sessions", "growth",
-                             "load", "queries", "watch", "watchers", "rebuild", "views",
-                             "reactions", "consumers", "orders"}));
+      ->check(CLI::IsMember(leftfold::bench::SectionNames()));
   bool quick = false;
   app.add_flag("--quick", quick, "in a minute or two, for a look: short, once, to 300,000 events");
   app.add_flag("--empty-server", empty_server,

@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "bench/rooms.h"
+#include "bench/start_call.h"
 #include "core/status.h"
 #include "core/timestamp.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
@@ -42,24 +43,17 @@ class Calls {
   void Start(Async* async,
              void (Async::*rpc)(grpc::ClientContext*, const Request*, Response*,
                                 std::function<void(grpc::Status)>),
-             Request request) {
-    struct Call {
-      grpc::ClientContext context;
-      Request request;
-      Response response;
-    };
-    auto call = std::make_shared<Call>();
-    call->request = std::move(request);
+             std::type_identity_t<Request> request) {
     ++waiting_;
-    (async->*rpc)(&call->context, &call->request, &call->response,
-                  [this, call, start = absl::Now()](const grpc::Status& status) {
-                    if (!status.ok()) Die(status.error_message());
-                    {
-                      const std::lock_guard lock(mu_);
-                      taken_ms_.push_back(absl::ToDoubleMilliseconds(absl::Now() - start));
-                    }
-                    --waiting_;
-                  });
+    StartCall(async, rpc, std::move(request),
+              [this, start = absl::Now()](const grpc::Status& status, const Response&) {
+                if (!status.ok()) Die(status.error_message());
+                {
+                  const std::lock_guard lock(mu_);
+                  taken_ms_.push_back(absl::ToDoubleMilliseconds(absl::Now() - start));
+                }
+                --waiting_;
+              });
   }
   std::vector<double> Finish() {
     while (waiting_ > 0) absl::SleepFor(absl::Milliseconds(1));

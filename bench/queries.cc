@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "bench/rooms.h"
+#include "bench/start_call.h"
 #include "bench/sweep.h"
 #include "core/status.h"
 #include "leftfold/rooms/v1/queries.grpc.pb.h"
@@ -17,16 +18,11 @@ class QueryClient {
     }
   }
   void Get(int caller, const std::string& room_id, std::function<void(bool ok)> done) {
-    struct Pending {
-      grpc::ClientContext context;
-      rooms::v1::GetRoomRequest request;
-      rooms::v1::GetRoomResponse response;
-    };
-    auto pending = std::make_shared<Pending>();
-    pending->request.set_room_id(room_id);
-    stubs_[static_cast<std::size_t>(caller) % stubs_.size()]->async()->GetRoom(
-        &pending->context, &pending->request, &pending->response,
-        [pending, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
+    rooms::v1::GetRoomRequest request;
+    request.set_room_id(room_id);
+    StartCall(stubs_[static_cast<std::size_t>(caller) % stubs_.size()]->async(),
+              &rooms::v1::RoomQueryService::Stub::async::GetRoom, std::move(request),
+              Succeeded(std::move(done)));
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "bench/ids.h"
+#include "bench/start_call.h"
 #include "core/status.h"
 #include "leftfold/rooms/v1/events.pb.h"
 #include "leftfold/rooms/v1/queries.pb.h"
@@ -73,18 +74,13 @@ void RoomClient::Create(const std::string& room_id) {
 
 void RoomClient::Rename(int caller, const std::string& room_id, const std::string& name,
                         std::function<void(bool ok)> done) {
-  struct Pending {
-    grpc::ClientContext context;
-    rooms::v1::RenameRoomRequest request;
-    rooms::v1::RenameRoomResponse response;
-  };
-  auto pending = std::make_shared<Pending>();
-  pending->request.set_room_id(room_id);
-  pending->request.set_name(name);
-  pending->request.set_command_id(ToString(NewUuidV7(absl::Now())));
-  stubs_[static_cast<std::size_t>(caller) % stubs_.size()]->async()->RenameRoom(
-      &pending->context, &pending->request, &pending->response,
-      [pending, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
+  rooms::v1::RenameRoomRequest request;
+  request.set_room_id(room_id);
+  request.set_name(name);
+  request.set_command_id(ToString(NewUuidV7(absl::Now())));
+  StartCall(stubs_[static_cast<std::size_t>(caller) % stubs_.size()]->async(),
+            &rooms::v1::RoomCommandService::Stub::async::RenameRoom, std::move(request),
+            Succeeded(std::move(done)));
 }
 
 Compose ComposeRename() {

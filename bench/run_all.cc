@@ -33,6 +33,12 @@ constexpr std::array<std::pair<std::string_view, Section>, 16> kSections = {
 
 }  // namespace
 
+std::vector<std::string> SectionNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, measure] : kSections) names.emplace_back(name);
+  return names;
+}
+
 int RunAll(const Options& options) {
   Report report;
   const absl::Time start = absl::Now();

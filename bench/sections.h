@@ -30,6 +30,9 @@ struct Options {
 // else 0.
 int RunAll(const Options& options);
 
+// Of those below, in their order.
+std::vector<std::string> SectionNames();
+
 // Each adds its rows. They start and stop their own servers.
 void MeasureCommands(const Options& options, Report& report);
 void MeasureCheapCommands(const Options& options, Report& report);

@@ -7,6 +7,7 @@
 #include "bench/bare_log.h"
 #include "bench/load.h"
 #include "bench/sections.h"
+#include "bench/start_call.h"
 #include "testing/child_process.h"
 
 namespace leftfold::bench {
@@ -31,19 +32,12 @@ LoadResult AppendUnary(const Options& options, const std::string& address) {
   std::vector<std::unique_ptr<v1::EventStoreService::Stub>> stubs;
   for (const auto& channel : Connect(address, kUnaryConnections))
     stubs.push_back(v1::EventStoreService::NewStub(channel));
-  return ClosedLoop(
-      kUnaryInFlight, options.WarmUp(), options.Duration(),
-      [&](int caller, std::function<void(bool)> done) {
-        struct Append {
-          grpc::ClientContext context;
-          v1::AppendRequest request = OneMeasurement();
-          v1::AppendResponse response;
-        };
-        auto call = std::make_shared<Append>();
-        stubs[static_cast<std::size_t>(caller) % stubs.size()]->async()->Append(
-            &call->context, &call->request, &call->response,
-            [call, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
-      });
+  return ClosedLoop(kUnaryInFlight, options.WarmUp(), options.Duration(),
+                    [&](int caller, std::function<void(bool)> done) {
+                      StartCall(stubs[static_cast<std::size_t>(caller) % stubs.size()]->async(),
+                                &v1::EventStoreService::Stub::async::Append, OneMeasurement(),
+                                Succeeded(std::move(done)));
+                    });
 }
 
 }  // namespace

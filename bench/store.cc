@@ -6,6 +6,7 @@
 #include "bench/bare_log.h"
 #include "bench/load.h"
 #include "bench/sections.h"
+#include "bench/start_call.h"
 #include "core/status.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "sql/connection.h"
@@ -37,20 +38,11 @@ Measured AppendMany(const Options& options, const testing::ChildProcess& server,
                     v1::EventStoreService::Stub& stub) {
   static std::atomic<std::int64_t> serial = 0;
   Measured measured = Measure(server, [&] {
-    return ClosedLoop(
-        kAppendsInFlight, options.WarmUp(), options.Duration(),
-        [&](int, std::function<void(bool)> done) {
-          struct Call {
-            grpc::ClientContext context;
-            v1::AppendRequest request;
-            v1::AppendResponse response;
-          };
-          auto call = std::make_shared<Call>();
-          call->request = AppendTo(++serial);
-          stub.async()->Append(
-              &call->context, &call->request, &call->response,
-              [call, done = std::move(done)](const grpc::Status& status) { done(status.ok()); });
-        });
+    return ClosedLoop(kAppendsInFlight, options.WarmUp(), options.Duration(),
+                      [&](int, std::function<void(bool)> done) {
+                        StartCall(stub.async(), &v1::EventStoreService::Stub::async::Append,
+                                  AppendTo(++serial), Succeeded(std::move(done)));
+                      });
   });
   measured.load.per_second *= kEventsPerAppend;
   measured.cpu_us /= kEventsPerAppend;
@@ -118,7 +110,6 @@ void MeasureStore(const Options& options, Report& report) {
     bare.push_back(log.events_per_second);
     bare_cpu.push_back(log.cpu_us);
   }
-  AwaitRest(server.process);
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     Add(ReadAll(server.process, *stub), read, read_cpu);
     Add(ScanBare(data + "/log/events.db"), scanned, scanned_cpu);

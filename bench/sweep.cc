@@ -66,8 +66,8 @@ void PlotThroughput(const Curves& curves, const std::string& name, const std::st
   Plot plot{name + "-throughput.svg", title, x_label, "calls a second", false, {}};
   plot.lines = {LineOf(curves.ours, &Repeats::per_second, 1),
                 LineOf(curves.empty, &Repeats::per_second, 1)};
-  plot.lines[0].name = "Leftfold";
-  plot.lines[1].name = "empty RPC";
+  plot.lines[0].name = curves.ours_name;
+  plot.lines[1].name = curves.empty_name;
   plot.lines[1].colour = 1;
   report.plots.push_back(plot);
 }
@@ -81,7 +81,7 @@ void PlotLatency(const Curves& curves, const std::string& name, const std::strin
       const auto& [percentile, values] = kPercentiles[dash];
       Line& line = plot.lines.emplace_back(
           LineOf(ours ? curves.ours : curves.empty, values, kMicrosPerMilli));
-      line.name = fmt::format("{}, {}", ours ? "Leftfold" : "empty RPC", percentile);
+      line.name = fmt::format("{}, {}", ours ? curves.ours_name : curves.empty_name, percentile);
       line.colour = ours ? 0 : 1;
       line.dash = dash;
     }

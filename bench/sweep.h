@@ -19,6 +19,7 @@ struct Driven {
 // By what varies: calls in flight, or calls a second.
 struct Curves {
   std::map<double, Repeats> ours, empty;
+  std::string ours_name = "Leftfold", empty_name = "empty RPC";
 };
 
 // Closed loops with 1 to 1,024 calls in flight, in turn with the empty RPC.

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <atomic>
-#include <map>
 #include <numeric>
 
 #include "bench/rooms.h"
+#include "bench/sweep.h"
 #include "bench/watch_clients.h"
 
 namespace leftfold::bench {
@@ -13,10 +13,6 @@ namespace {
 
 constexpr int kWatchedRooms = 1'000;
 constexpr int kCommandsPerSecond = 5'000;
-
-struct Heard {
-  Repeats deliveries, answers;  // From the scheduled time.
-};
 
 std::int64_t NextSerial() {
   static std::int64_t serial = 0;
@@ -50,31 +46,6 @@ LoadResult SendSteadily(const Options& options, int per_second, RoomClient& clie
   return result;
 }
 
-void PlotWatches(const std::map<int, Heard>& by_rate, Report& report) {
-  Plot plot{"watch.svg",
-            "From a command to its watcher",
-            "commands a second (open loop)",
-            "latency, ms",
-            true,
-            {}};
-  const auto add = [&](const char* name, Repeats Heard::*of, std::vector<double> Repeats::*values,
-                       int colour, int dash) {
-    Line& line = plot.lines.emplace_back(Line{name, {}, colour, dash});
-    for (const auto& [rate, heard] : by_rate) {
-      Point point = PointAt(rate, heard.*of.*values);
-      for (double* value : {&point.y, &point.low, &point.high}) *value /= 1e3;
-      line.points.push_back(point);
-    }
-  };
-  add("delivery, p50", &Heard::deliveries, &Repeats::p50_us, 0, 0);
-  add("delivery, p99", &Heard::deliveries, &Repeats::p99_us, 0, 1);
-  add("delivery, p99.9", &Heard::deliveries, &Repeats::p999_us, 0, 2);
-  add("answer alone, p50", &Heard::answers, &Repeats::p50_us, 1, 0);
-  add("answer alone, p99", &Heard::answers, &Repeats::p99_us, 1, 1);
-  add("answer alone, p99.9", &Heard::answers, &Repeats::p999_us, 1, 2);
-  report.plots.push_back(plot);
-}
-
 std::vector<double> Millis(std::vector<double> micros) {
   for (double& value : micros) value /= 1e3;
   return micros;
@@ -91,7 +62,9 @@ void MeasureWatch(const Options& options, Report& report) {
   std::vector<int> watched(kWatchedRooms);
   std::iota(watched.begin(), watched.end(), 0);
   WatchClients watchers(server.read_address, watched);
-  std::map<int, Heard> by_rate;
+  Curves curves;  // From the scheduled time, by commands a second.
+  curves.ours_name = "delivery";
+  curves.empty_name = "answer alone";
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     for (const int per_second : {500, 1'000, 2'000, kCommandsPerSecond}) {
       Measured answers = Measure(server.process, [&] {
@@ -99,20 +72,22 @@ void MeasureWatch(const Options& options, Report& report) {
         watchers.AwaitAll();
         return sent;
       });
-      by_rate[per_second].answers.Add(answers);
+      curves.empty[per_second].Add(answers);
       answers.load.latencies_us = watchers.TakeLatenciesMs();
       for (double& latency : answers.load.latencies_us) latency *= 1e3;
-      by_rate[per_second].deliveries.Add(answers);
+      curves.ours[per_second].Add(answers);
     }
   }
-  const auto& [deliveries, answers] = by_rate[kCommandsPerSecond];
+  const Repeats& deliveries = curves.ours.at(kCommandsPerSecond);
+  const Repeats& answers = curves.empty.at(kCommandsPerSecond);
   report.rows.push_back(RowOf("command -> watch delivery p99, 5000/s", "ms",
                               Millis(deliveries.p99_us), Millis(answers.p99_us), Below(3, "ms"),
                               {deliveries.cpu_us, {}}));
   report.rows.push_back(RowOf("command -> watch delivery p50, 5000/s", "ms",
                               Millis(deliveries.p50_us), Millis(answers.p50_us), {},
                               {deliveries.cpu_us, {}}));
-  PlotWatches(by_rate, report);
+  PlotLatency(curves, "watch", "From a command to its watcher", "commands a second (open loop)",
+              report);
 }
 
 }  // namespace leftfold::bench

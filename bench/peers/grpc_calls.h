@@ -7,24 +7,17 @@
 #include <utility>
 
 #include "bench/peers/peer.h"
+#include "bench/start_call.h"
 
 namespace leftfold::bench {
 
 // The unary RPC Append of a service; `last_of` finds in its response where the stream stands.
-template <class Response, class Stub, class Request, class LastOf>
+template <class Stub, class Request, class LastOf>
 void CallAppend(Stub& stub, Request request, LastOf last_of, Peer::Done done) {
-  struct InFlight {
-    grpc::ClientContext context;
-    Request request;
-    Response response;
-  };
-  auto call = std::make_shared<InFlight>();
-  call->request = std::move(request);
-  stub.async()->Append(
-      &call->context, &call->request, &call->response,
-      [call, last_of, done = std::move(done)](const grpc::Status& status) {
-        done(status.ok() ? std::optional<std::int64_t>(last_of(call->response)) : std::nullopt);
-      });
+  StartCall(stub.async(), &Stub::async::Append, std::move(request),
+            [last_of, done = std::move(done)](const grpc::Status& status, const auto& response) {
+              done(status.ok() ? std::optional<std::int64_t>(last_of(response)) : std::nullopt);
+            });
 }
 
 // The events of a streaming read that ends by itself.

@@ -116,7 +116,7 @@ class LeftfoldPeer final : public Peer {
     const std::size_t connection = static_cast<std::size_t>(caller) % stubs_.size();
     if (!sessions_.empty())
       return sessions_[connection]->Append(std::move(request), std::move(done));
-    CallAppend<v1::AppendResponse>(
+    CallAppend(
         *stubs_[connection], std::move(request),
         [](const v1::AppendResponse& response) { return VersionIn(response.receipt()); },
         std::move(done));

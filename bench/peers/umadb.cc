@@ -39,7 +39,7 @@ class UmaDbPeer final : public Peer {
       condition.mutable_fail_if_events_match()->add_items()->add_tags(stream);
       condition.set_after(static_cast<std::uint64_t>(*after));
     }
-    CallAppend<uma::AppendResponse>(
+    CallAppend(
         *stubs_[static_cast<std::size_t>(caller) % stubs_.size()], std::move(request),
         [](const uma::AppendResponse& response) {
           return static_cast<std::int64_t>(response.position());

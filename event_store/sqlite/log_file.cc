@@ -367,12 +367,7 @@ absl::StatusOr<std::unique_ptr<LogFileWriter>> LogFileWriter::Open(const std::st
                                                                    const std::string& store_id,
                                                                    std::size_t group_bytes) {
   LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
-  auto connection = sql::Connection::Open(folder + "/events.db",
-                                          {.role = sql::Role::kWriter,
-                                           .full_sync = true,
-                                           .autocheckpoint_pages = kLogCommitCheckpointPages,
-                                           .cache_kib = 8'192,
-                                           .application_id = kLogApplicationId});
+  auto connection = sql::Connection::Open(folder + "/events.db", kLogWriter);
   if (!connection.ok()) return connection.status();
   std::unique_ptr<LogFileWriter> writer(new LogFileWriter);
   writer->connection_ = *std::move(connection);

@@ -143,12 +143,7 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal_bytes_refused));
   if (options.mode == LogIndex::Mode::kWrite) {
     LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
-    auto writer =
-        sql::Connection::Open(log->path_, {.role = sql::Role::kWriter,
-                                           .full_sync = true,
-                                           .autocheckpoint_pages = kLogCommitCheckpointPages,
-                                           .cache_kib = 8'192,
-                                           .application_id = kLogApplicationId});
+    auto writer = sql::Connection::Open(log->path_, kLogWriter);
     if (!writer.ok()) return OfLog(writer.status());
     log->writer_ = *std::move(writer);
     log->rows_.emplace(*log->writer_);
@@ -414,9 +409,10 @@ void SqliteLog::EmptyWal() {
 // writes the time of a file's change with the next sync if somebody has asked for it since the
 // last, which takes a commit as long again as its own pages.
 void SqliteLog::WatchWal() {
-  if (wal_is_small_ && writer_->WalBytes() <= std::min(kLogWalBytesMax, wal_bytes_refused_)) return;
+  const std::int64_t small = std::min(kLogWalBytesMax, wal_bytes_refused_);
+  if (wal_is_small_ && writer_->WalBytes() <= small) return;
   const std::int64_t bytes = BytesOf(path_ + "-wal");
-  wal_is_small_ = bytes <= std::min(kLogWalBytesMax, wal_bytes_refused_);
+  wal_is_small_ = bytes <= small;
   if (bytes > wal_bytes_refused_) wal_too_large_ = bytes;
   if (bytes <= kLogWalBytesMax) {
     wal_restart_at_ = kLogWalBytesMax;

@@ -46,6 +46,12 @@ inline constexpr std::int64_t kLogWalRefuseBytes = std::int64_t{4} << 30;
 
 // Never change: it is stored in every log file.
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
+// How whoever writes the file opens it.
+inline constexpr sql::OpenOptions kLogWriter = {.role = sql::Role::kWriter,
+                                                .full_sync = true,
+                                                .autocheckpoint_pages = kLogCommitCheckpointPages,
+                                                .cache_kib = 8'192,
+                                                .application_id = kLogApplicationId};
 
 // The number of migrations: user_version of a log file of today.
 int NewestLogFormat();
