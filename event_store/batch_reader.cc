@@ -17,34 +17,47 @@ std::size_t CountLinked(const std::vector<RecordedEvent>& events) {
 
 }  // namespace
 
-std::optional<BatchReader::Batch> BatchReader::InNewest(Position position) {
+std::optional<BatchReader::Batch> BatchReader::InKept(Position position) {
   MutexLock lock(mu_);
-  if (newest_ == nullptr || newest_->all.front().position > position.Next() ||
-      position >= newest_->all.back().position) {
-    return std::nullopt;
-  }
+  const auto kept = std::find_if(kept_.rbegin(), kept_.rend(), [position](const auto& events) {
+    return events->all.front().position <= position.Next() &&
+           position < events->all.back().position;
+  });
+  if (kept == kept_.rend()) return std::nullopt;
+  std::rotate(kept_.rbegin(), kept, std::next(kept));
+  const std::shared_ptr<const Events>& found = kept_.back();
   // Searched, not computed: a log with a hole must not lead beyond the batch.
   const auto begin =
-      std::upper_bound(newest_->all.begin(), newest_->all.end(), position,
+      std::upper_bound(found->all.begin(), found->all.end(), position,
                        [](Position p, const RecordedEvent& event) { return p < event.position; });
-  return Batch(newest_, static_cast<std::size_t>(begin - newest_->all.begin()));
+  return Batch(found, static_cast<std::size_t>(begin - found->all.begin()));
+}
+
+void BatchReader::Keep(std::shared_ptr<const Events> events) {
+  MutexLock lock(mu_);
+  kept_.push_back(std::move(events));
+  std::size_t bytes = 0;
+  for (const auto& kept : kept_) bytes += kept->bytes;
+  while (kept_.size() > kBatchesKept || (bytes > kKeptBytesMax && kept_.size() > 1)) {
+    bytes -= kept_.front()->bytes;
+    kept_.pop_front();
+  }
 }
 
 absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max,
                                                       std::size_t bytes_max) {
-  if (auto batch = InNewest(position)) return *std::move(batch);
+  if (auto batch = InKept(position)) return *std::move(batch);
   MutexLock reading(reading_mu_);
-  if (auto batch = InNewest(position)) return *std::move(batch);  // Read meanwhile.
+  if (auto batch = InKept(position)) return *std::move(batch);  // Read meanwhile.
   auto read = store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
   if (!read.ok()) return read.status();
   if (read->events.empty()) return Batch();
   const std::size_t linked = CountLinked(read->events);
-  auto shared = std::make_shared<const Events>(Events{std::move(read->events), linked});
-  MutexLock lock(mu_);
-  // One that catches up does not take the batch away from those that follow the head.
-  if (newest_ == nullptr || shared->all.back().position > newest_->all.back().position) {
-    newest_ = shared;
-  }
+  std::size_t bytes = 0;
+  for (const RecordedEvent& event : read->events)
+    bytes += event.payload.size() + event.metadata.size();
+  auto shared = std::make_shared<const Events>(Events{std::move(read->events), linked, bytes});
+  Keep(shared);
   return Batch(std::move(shared), 0);
 }
 

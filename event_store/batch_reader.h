@@ -3,6 +3,7 @@
 
 #include <absl/status/statusor.h>
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,8 +14,12 @@
 
 namespace leftfold {
 
-// Reads the log for several views: the newest batch is kept, so that views which follow the head
-// read each event and compute its leaf and its chain value once together. Thread-safe.
+// Batches that are kept for those who have not come so far, and what their events may have in all.
+inline constexpr std::size_t kBatchesKept = 8;
+inline constexpr std::size_t kKeptBytesMax = 16 << 20;
+
+// Reads the log for several views: those who are about as far read each event, and compute its leaf
+// and its chain value, once together. The batches that somebody took last are kept. Thread-safe.
 class BatchReader {
  public:
   explicit BatchReader(EventStore& store) : store_(store) {}
@@ -24,6 +29,7 @@ class BatchReader {
     // So many from the first on are linked by position and chain, and all of them but the first
     // are what was recorded.
     std::size_t linked = 0;
+    std::size_t bytes = 0;  // Of payloads and metadata.
   };
   // A run of events that begins right after a position; keeps its memory alive.
   class Batch {
@@ -50,13 +56,14 @@ class BatchReader {
   absl::StatusOr<Batch> After(Position position, std::size_t events_max, std::size_t bytes_max);
 
  private:
-  // What of the newest batch follows the position, if it reaches there.
-  std::optional<Batch> InNewest(Position position);
+  // What of a kept batch follows the position, if one reaches there.
+  std::optional<Batch> InKept(Position position);
+  void Keep(std::shared_ptr<const Events> events);
 
   EventStore& store_;
   Mutex reading_mu_;  // Held over a read: who finds nothing meanwhile wants the same batch.
   Mutex mu_;
-  std::shared_ptr<const Events> newest_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::shared_ptr<const Events>> kept_ ABSL_GUARDED_BY(mu_);  // Last taken, last.
 };
 
 }  // namespace leftfold

@@ -383,17 +383,6 @@ TEST_F(ProjectorViewRunner, SharesOneReadOfTheNewestBatch) {
   EXPECT_EQ((*other)->checkpoint(), Position{2});
 }
 
-TEST_F(ProjectorViewRunner, FindsABatchThatWasReadWhileAnotherOneIsRead) {
-  store_.AddNames({"a", "b"});
-  BatchReader reader(store_);
-  ASSERT_TRUE(reader.After(kBeforeFirst, 100, 1'000).ok());
-  store_.AddNames({"c"});
-  std::size_t found = 0;
-  store_.on_read = [&] { found = reader.After(Position{1}, 100, 1'000)->events().size(); };
-  EXPECT_EQ(reader.After(Position{2}, 100, 1'000)->events().size(), 1U);
-  EXPECT_EQ(found, 1U);
-}
-
 TEST_F(ProjectorViewRunner, FindsItsPlaceInASharedBatchThatHasAHole) {
   store_.AddNames({"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"});
   Open(store_)->Step(Position{9});

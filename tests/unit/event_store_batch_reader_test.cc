@@ -1,0 +1,92 @@
+// Batches that readers of the log share.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "event_store/batch_reader.h"
+#include "tests/unit/projector_fixture.h"
+
+namespace leftfold::projecting {
+namespace {
+
+constexpr std::size_t kBatch = 2;  // Events.
+
+class BatchReaderTest : public ::testing::Test {
+ protected:
+  void AddBatches(std::size_t count, std::size_t payload_bytes = 1) {
+    for (std::size_t i = 0; i < count * kBatch; ++i)
+      store_.Add("room-a", "Noted", std::string(payload_bytes, 'x'));
+  }
+  // Where it is after the batch that follows the position.
+  Position Take(Position position) {
+    const auto batch = reader_.After(position, kBatch, std::numeric_limits<std::size_t>::max());
+    EXPECT_TRUE(batch.ok()) << batch.status();
+    EXPECT_EQ(batch->events().front().position, position.Next());
+    return batch->events().back().position;
+  }
+  // The same; how often that has read the store.
+  int ReadsOf(Position position) {
+    const int before = store_.reads;
+    Take(position);
+    return store_.reads - before;
+  }
+
+  FakeStore store_;
+  BatchReader reader_{store_};
+};
+
+TEST_F(BatchReaderTest, IsReadOnceByThoseWhoAreAFewBatchesApart) {
+  AddBatches(3 * kBatchesKept);
+  constexpr std::int64_t kApart = (kBatchesKept / 2 - 1) * kBatch;
+  Position first, second;
+  while (first < store_.GetHead().position) {
+    first = Take(first);
+    if (first.value > kApart) second = Take(second);
+  }
+  EXPECT_EQ(store_.reads, 3 * static_cast<int>(kBatchesKept));
+  EXPECT_GT(second, kBeforeFirst);
+}
+
+TEST_F(BatchReaderTest, KeepsTheBatchesThatWereTakenLast) {
+  AddBatches(kBatchesKept + 2);
+  Position end;
+  for (std::size_t i = 0; i < kBatchesKept; ++i) end = Take(end);
+  EXPECT_EQ(ReadsOf(kBeforeFirst), 0);
+  end = Take(end);  // For it the second one goes: the first has just been taken.
+  EXPECT_EQ(ReadsOf(kBeforeFirst), 0);
+  EXPECT_EQ(ReadsOf(Position{kBatch}), 1);
+}
+
+TEST_F(BatchReaderTest, KeepsNoMoreBytesThanItsLimit) {
+  AddBatches(3, kKeptBytesMax / kBatch / 2 - 100);
+  const Position second = Take(kBeforeFirst);
+  const Position third = Take(second);
+  EXPECT_EQ(ReadsOf(kBeforeFirst), 0) << "two fit";
+  Take(third);
+  EXPECT_EQ(ReadsOf(kBeforeFirst), 0) << "taken last before the third";
+  EXPECT_EQ(ReadsOf(second), 1);
+}
+
+TEST_F(BatchReaderTest, KeepsOneBatchHoweverLargeItIs) {
+  AddBatches(1, kKeptBytesMax);
+  Take(kBeforeFirst);
+  EXPECT_EQ(ReadsOf(kBeforeFirst), 0);
+}
+
+TEST_F(BatchReaderTest, TakesFromTheMiddleOfABatch) {
+  AddBatches(1);
+  Take(kBeforeFirst);
+  EXPECT_EQ(ReadsOf(Position{1}), 0);
+}
+
+TEST_F(BatchReaderTest, FindsABatchWhileAnotherOneIsRead) {
+  AddBatches(1);
+  Take(kBeforeFirst);
+  AddBatches(1);
+  Position found;
+  store_.on_read = [&] { found = Take(kBeforeFirst); };
+  Take(Position{kBatch});
+  EXPECT_EQ(found, Position{kBatch});
+}
+
+}  // namespace
+}  // namespace leftfold::projecting
