@@ -17,7 +17,7 @@ std::size_t CountLinked(const std::vector<RecordedEvent>& events) {
 
 }  // namespace
 
-std::optional<BatchReader::Batch> BatchReader::InKept(Position position) {
+std::optional<BatchReader::Batch> BatchReader::InKept(Position position, std::size_t events_max) {
   MutexLock lock(mu_);
   const auto kept = std::find_if(kept_.rbegin(), kept_.rend(), [position](const auto& events) {
     return events->all.front().position <= position.Next() &&
@@ -30,7 +30,7 @@ std::optional<BatchReader::Batch> BatchReader::InKept(Position position) {
   const auto begin =
       std::upper_bound(found->all.begin(), found->all.end(), position,
                        [](Position p, const RecordedEvent& event) { return p < event.position; });
-  return Batch(found, static_cast<std::size_t>(begin - found->all.begin()));
+  return Batch(found, static_cast<std::size_t>(begin - found->all.begin()), events_max);
 }
 
 void BatchReader::Keep(std::shared_ptr<const Events> events) {
@@ -44,12 +44,12 @@ void BatchReader::Keep(std::shared_ptr<const Events> events) {
   }
 }
 
-absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max,
-                                                      std::size_t bytes_max) {
-  if (auto batch = InKept(position)) return *std::move(batch);
+absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max) {
+  if (auto batch = InKept(position, events_max)) return *std::move(batch);
   MutexLock reading(reading_mu_);
-  if (auto batch = InKept(position)) return *std::move(batch);  // Read meanwhile.
-  auto read = store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = bytes_max});
+  if (auto batch = InKept(position, events_max)) return *std::move(batch);  // Read meanwhile.
+  auto read = store_.ReadAll(
+      {.from = position, .events_max = batch_events_, .bytes_max = kSharedBatchBytes});
   if (!read.ok()) return read.status();
   if (read->events.empty()) return Batch();
   const std::size_t linked = CountLinked(read->events);
@@ -58,7 +58,7 @@ absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::si
     bytes += event.payload.size() + event.metadata.size();
   auto shared = std::make_shared<const Events>(Events{std::move(read->events), linked, bytes});
   Keep(shared);
-  return Batch(std::move(shared), 0);
+  return Batch(std::move(shared), 0, events_max);
 }
 
 }  // namespace leftfold

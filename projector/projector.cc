@@ -50,12 +50,11 @@ class Projector::RebuildTask : public std::enable_shared_from_this<RebuildTask> 
   std::unique_ptr<Rebuild> rebuild_ ABSL_GUARDED_BY(mu_);
 };
 
-absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(const Registry& registry,
-                                                           EventStore& store, Executor& executor,
-                                                           const Clock& clock,
-                                                           ViewListener* listener,
-                                                           const std::string& views) {
-  std::unique_ptr<Projector> projector(new Projector(store, executor, clock));
+absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(
+    const Registry& registry, EventStore& store, Executor& executor, const Clock& clock,
+    ViewListener* listener, const std::string& views, std::shared_ptr<BatchReader> reader) {
+  if (reader == nullptr) reader = std::make_shared<BatchReader>(store);
+  std::unique_ptr<Projector> projector(new Projector(store, executor, clock, std::move(reader)));
   projector->listener_ = listener;
   for (const ViewEntry& view : registry.views()) {
     auto slot = std::make_shared<ViewSlot>(view, views, listener);
@@ -106,7 +105,7 @@ void Projector::Run(const std::shared_ptr<Context>& context,
   ViewSlot::Turn turn;
   {
     MutexLock lock(slot->mu);
-    turn = slot->Step(context->store, context->reader, context->clock);
+    turn = slot->Step(context->store, *context->reader, context->clock);
   }
   switch (turn.next) {
     case ViewSlot::Turn::Next::kNothing:

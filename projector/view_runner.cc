@@ -93,7 +93,7 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
 ViewRunner::Progress ViewRunner::Step(BatchReader& reader, const Clock& clock) {
   if (!stopped_.ok()) return Progress::kStopped;
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
-  const auto batch = reader.After(checkpoint_.position, kBatchEventsMax, kBatchBytesMax);
+  const auto batch = reader.After(checkpoint_.position, kBatchEventsMax);
   if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
   return FoldOrIdle(head, batch->events(), batch->linked(), &clock);
 }

@@ -204,7 +204,7 @@ ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
     const Next next = Step({}, 0, now);
     return next == Next::kWait ? Next::kFull : next;
   }
-  const auto batch = reader.After(checkpoint_.position, kIntakeEventsMax, kIntakeBytesMax);
+  const auto batch = reader.After(checkpoint_.position, kIntakeEventsMax);
   if (!batch.ok()) return Undo(batch.status());
   return Step(batch->events(), batch->linked(), now);
 }

@@ -44,8 +44,6 @@ inline constexpr std::int64_t kCheckpointEvery = 10'000;
 
 // How long a delivery waits, more or less, that there was no room for.
 inline constexpr absl::Duration kNoRoomDelay = absl::Seconds(1);
-// Bytes of payloads that one batch of events has.
-inline constexpr std::size_t kIntakeBytesMax = 16 << 20;
 
 // What is parked.
 struct ParkedDelivery {

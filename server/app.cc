@@ -15,6 +15,7 @@
 
 #include "core/kill_points.h"
 #include "core/log.h"
+#include "event_store/batch_reader.h"
 #include "event_store/recent_events.h"
 #include "event_store/remote/remote_event_store.h"
 #include "event_store/sqlite/sqlite_event_store.h"
@@ -111,6 +112,7 @@ class App::Implementation {
   std::string views() const { return options_.data + "/views"; }
   absl::Status TakeLocks();
   absl::Status OpenLog();
+  void TakeStore(std::unique_ptr<EventStore> store);
   // The log that another process writes.
   absl::StatusOr<std::unique_ptr<EventStore>> OpenOtherLog();
   // False where that is not to be had now.
@@ -151,6 +153,7 @@ class App::Implementation {
   ThreadPool feeding_{"feeding", 2};
   ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
+  std::shared_ptr<BatchReader> batches_;        // Of views and reactors, from `store_`.
   std::atomic<EventStore*> log_now_ = nullptr;  // `store_`, once it is there.
   RemoteEventStore* remote_ = nullptr;          // `store_`, where the log is elsewhere.
   std::string told_of_log_;
@@ -230,9 +233,14 @@ absl::Status App::Implementation::OpenLog() {
                                                              .behind = &indexing_,
                                                              .recent_events = kRecentEventsMax});
   if (!store.ok()) return store.status();
-  store_ = *std::move(store);
-  log_now_ = store_.get();
+  TakeStore(*std::move(store));
   return absl::OkStatus();
+}
+
+void App::Implementation::TakeStore(std::unique_ptr<EventStore> store) {
+  store_ = std::move(store);
+  batches_ = std::make_shared<BatchReader>(*store_);
+  log_now_ = store_.get();
 }
 
 absl::StatusOr<std::unique_ptr<EventStore>> App::Implementation::OpenOtherLog() {
@@ -256,8 +264,7 @@ bool App::Implementation::TryOtherLog() {
   if (store_ == nullptr) {
     auto store = OpenOtherLog();
     opened = store.status();
-    if (store.ok()) store_ = *std::move(store);
-    log_now_ = store_.get();
+    if (store.ok()) TakeStore(*std::move(store));
   }
   if (opened.ok() && Has(Role::kProject) && projector_ == nullptr) {
     if (follower_ != nullptr) follower_->Stop();
@@ -287,7 +294,8 @@ void App::Implementation::TryOtherLogLater() {
 }
 
 absl::Status App::Implementation::StartProjector() {
-  auto projector = Projector::Open(registry_, *store_, projecting_, clock_, health_.get(), views());
+  auto projector =
+      Projector::Open(registry_, *store_, projecting_, clock_, health_.get(), views(), batches_);
   if (!projector.ok()) return projector.status();
   projector_ = *std::move(projector);
   projector_->Start();
@@ -374,7 +382,8 @@ absl::Status App::Implementation::OpenReactors() {
                               .loader = *states_,
                               .deliverer = *consumers_,
                               .clock = clock_,
-                              .executor = reacting_},
+                              .executor = reacting_,
+                              .reader = batches_},
                              options_.data + "/reactors");
   auto webhooks = Webhooks::Open(
       {.registry = registry_, .store = *store_, .reactors = *reactors_, .data = options_.data});

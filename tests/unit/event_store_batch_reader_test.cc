@@ -18,7 +18,7 @@ class BatchReaderTest : public ::testing::Test {
   }
   // Where it is after the batch that follows the position.
   Position Take(Position position) {
-    const auto batch = reader_.After(position, kBatch, std::numeric_limits<std::size_t>::max());
+    const auto batch = reader_.After(position, kBatch);
     EXPECT_TRUE(batch.ok()) << batch.status();
     EXPECT_EQ(batch->events().front().position, position.Next());
     return batch->events().back().position;
@@ -31,7 +31,7 @@ class BatchReaderTest : public ::testing::Test {
   }
 
   FakeStore store_;
-  BatchReader reader_{store_};
+  BatchReader reader_{store_, kBatch};
 };
 
 TEST_F(BatchReaderTest, IsReadOnceByThoseWhoAreAFewBatchesApart) {
@@ -76,6 +76,15 @@ TEST_F(BatchReaderTest, TakesFromTheMiddleOfABatch) {
   AddBatches(1);
   Take(kBeforeFirst);
   EXPECT_EQ(ReadsOf(Position{1}), 0);
+}
+
+TEST_F(BatchReaderTest, GivesNoMoreThanItIsAskedFor) {
+  AddBatches(1);
+  const auto batch = reader_.After(kBeforeFirst, 1);
+  EXPECT_EQ(batch->events().size(), 1U);
+  EXPECT_EQ(batch->linked(), 1U);
+  EXPECT_EQ(reader_.After(kBeforeFirst, kBatch)->linked(), kBatch);
+  EXPECT_EQ(store_.reads, 1);
 }
 
 TEST_F(BatchReaderTest, FindsABatchWhileAnotherOneIsRead) {

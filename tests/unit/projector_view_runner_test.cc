@@ -388,7 +388,7 @@ TEST_F(ProjectorViewRunner, FindsItsPlaceInASharedBatchThatHasAHole) {
   Open(store_)->Step(Position{9});
   for (std::int64_t lost = 2; lost <= 8; ++lost) store_.Remove(Position{lost});
   BatchReader reader(store_);
-  ASSERT_TRUE(reader.After(kBeforeFirst, 100, 1'000).ok());
+  ASSERT_TRUE(reader.After(kBeforeFirst, 100).ok());
   const auto runner = Open(store_);
   EXPECT_EQ(runner->Step(reader, clock_), Progress::kFolded) << runner->stopped();
   EXPECT_EQ(runner->checkpoint(), Position{10});
