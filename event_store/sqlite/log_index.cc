@@ -27,6 +27,18 @@ constexpr std::string_view kIndexMigrations[] = {R"sql(
   CREATE TABLE progress(
     id INTEGER PRIMARY KEY CHECK (id = 1), position INTEGER NOT NULL, command INTEGER NOT NULL, chain BLOB NOT NULL
   ) STRICT;
+)sql",
+                                                 R"sql(
+  DROP TABLE postings;
+  DROP TABLE stream_events;
+  CREATE TABLE term_runs(
+    term INTEGER NOT NULL, last INTEGER NOT NULL, first INTEGER NOT NULL, PRIMARY KEY (term, last)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE stream_runs(
+    stream INTEGER NOT NULL, last_version INTEGER NOT NULL, last_position INTEGER NOT NULL, events INTEGER NOT NULL,
+    PRIMARY KEY (stream, last_version)
+  ) STRICT, WITHOUT ROWID;
+  UPDATE progress SET position = 0, chain = zeroblob(32);
 )sql"};
 
 constexpr int kIndexCheckpointPages = 4'000;
@@ -79,6 +91,8 @@ bool Better(std::int64_t found, std::int64_t best, Direction direction) {
 }
 
 }  // namespace
+
+int NewestIndexFormat() { return static_cast<int>(std::size(kIndexMigrations)); }
 
 IndexProgress ReadIndexProgress(sql::Connection& connection) {
   IndexProgress progress;
@@ -201,39 +215,41 @@ class LogIndex::Seeker {
     }
     if (forward) {
       if (from > in_file) return in_memory;
-      Rows rows =
-          Row("SELECT position FROM postings WHERE term = ? AND position >= ? AND "
-              "position <= ? ORDER BY position LIMIT 1",
-              term, from, in_file);
-      return rows.Next() ? std::optional<std::int64_t>(rows.Int(0)) : in_memory;
+      const auto run = RunFrom(term, from, in_file);
+      return run ? std::max(run->first, from) : in_memory;
     }
     if (in_memory) return in_memory;
-    Rows rows =
-        Row("SELECT position FROM postings WHERE term = ? AND position >= ? AND "
-            "position <= ? ORDER BY position DESC LIMIT 1",
-            term, 0, std::min(from, in_file));
+    from = std::min(from, in_file);
+    if (const auto run = RunFrom(term, from, in_file); run && run->first <= from) return from;
+    Rows rows = Ask(connection_,
+                    "SELECT last FROM term_runs WHERE term = ? AND last < ? "
+                    "ORDER BY last DESC LIMIT 1",
+                    term, from);
     return rows.Next() ? std::optional<std::int64_t>(rows.Int(0)) : std::nullopt;
   }
 
-  std::optional<std::int64_t> SeekIn(const Tail& tail, Term term, std::int64_t from) const {
-    const auto it = tail.postings.find(term);
-    if (it == tail.postings.end()) return std::nullopt;
-    const std::vector<std::int64_t>& positions = it->second;
-    if (direction_ == Direction::kForward) {
-      const auto at = std::lower_bound(positions.begin(), positions.end(), from);
-      return at == positions.end() ? std::nullopt : std::optional<std::int64_t>(*at);
-    }
-    const auto after = std::upper_bound(positions.begin(), positions.end(), from);
-    return after == positions.begin() ? std::nullopt
-                                      : std::optional<std::int64_t>(*std::prev(after));
+  // The first one in the file that ends at `from` or later.
+  std::optional<PositionRun> RunFrom(Term term, std::int64_t from, std::int64_t in_file) {
+    Rows rows = Ask(connection_,
+                    "SELECT first, last FROM term_runs WHERE term = ? AND last >= ? "
+                    "AND last <= ? ORDER BY last LIMIT 1",
+                    term, from, in_file);
+    if (!rows.Next()) return std::nullopt;
+    return PositionRun{rows.Int(0), rows.Int(1)};
   }
 
-  Rows Row(std::string_view sql, Term term, std::int64_t low, std::int64_t high) {
-    Cursor& cursor = connection_.Prepare(sql);
-    cursor.Bind(1, term);
-    cursor.Bind(2, low);
-    cursor.Bind(3, high);
-    return Rows(cursor);
+  std::optional<std::int64_t> SeekIn(const Tail& tail, Term term, std::int64_t from) const {
+    const auto it = tail.terms.find(term);
+    if (it == tail.terms.end()) return std::nullopt;
+    const std::vector<PositionRun>& runs = it->second;
+    const auto at =
+        std::lower_bound(runs.begin(), runs.end(), from,
+                         [](const PositionRun& run, std::int64_t p) { return run.last < p; });
+    const bool inside = at != runs.end() && at->first <= from;
+    if (inside) return from;
+    if (direction_ == Direction::kForward)
+      return at == runs.end() ? std::nullopt : std::optional<std::int64_t>(at->first);
+    return at == runs.begin() ? std::nullopt : std::optional<std::int64_t>(std::prev(at)->last);
   }
 
   LogIndex& index_;
@@ -272,9 +288,17 @@ absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(const std::string& fold
 absl::Status LogIndex::BringUpToEnd() {
   LEFTFOLD_RETURN_IF_ERROR(OpenFile());
   while (true) {
-    const auto more = FlushOnce();
-    if (!more.ok()) return more.status();
-    if (!*more) break;
+    IndexProgress from;
+    {
+      MutexLock lock(mu_);
+      from = in_file_;
+    }
+    const auto read = source_.ReadAfter(from, options_.batch);
+    if (!read.ok()) return read.status();
+    Tail tail;
+    tail.Add(read->first, read->second);
+    if (tail.size == 0) break;
+    LEFTFOLD_RETURN_IF_ERROR(Flush(tail));
   }
   LoadFences();
   return writer_->status();
@@ -292,14 +316,17 @@ void LogIndex::Discard(const absl::Status& damage) {
                   ToStd(damage.message())));
 }
 
-// Of a file that is missing or of another log nothing is taken.
+// Of a file that is missing, of another format or of another log nothing is taken.
 void LogIndex::TakeFile() {
   IndexProgress progress;
-  const absl::Status read =
-      Read([&](sql::Connection& connection) { progress = ReadIndexProgress(connection); });
+  bool today = false;
+  const absl::Status read = Read([&](sql::Connection& connection) {
+    progress = ReadIndexProgress(connection);
+    today = connection.Value("PRAGMA user_version") == NewestIndexFormat();
+  });
   const auto fits = source_.Fits(progress);
   MutexLock lock(mu_);
-  if (read.ok() && fits.ok() && *fits) in_file_ = through_ = progress;
+  if (read.ok() && today && fits.ok() && *fits) in_file_ = through_ = progress;
 }
 
 absl::Status LogIndex::OpenFile() {
@@ -309,8 +336,7 @@ absl::Status LogIndex::OpenFile() {
                                               .application_id = kIndexApplicationId});
   if (!writer.ok()) return writer.status();
   writer_ = *std::move(writer);
-  LEFTFOLD_RETURN_IF_ERROR(
-      writer_->Migrate(kIndexMigrations, static_cast<int>(std::size(kIndexMigrations))));
+  LEFTFOLD_RETURN_IF_ERROR(writer_->Migrate(kIndexMigrations, NewestIndexFormat()));
   const IndexProgress progress = ReadIndexProgress(*writer_);
   LEFTFOLD_RETURN_IF_ERROR(writer_->status());
   const auto fits = source_.Fits(progress);
@@ -339,51 +365,77 @@ void LogIndex::LoadFences() {
   }
 }
 
-absl::StatusOr<bool> LogIndex::FlushOnce() {
-  IndexProgress from;
-  {
-    MutexLock lock(mu_);
-    from = in_file_;
-  }
-  auto read = source_.ReadAfter(from, options_.batch);
-  if (!read.ok()) return read.status();
-  auto& [batch, through] = *read;
-  if (batch.events.empty() && batch.commands.empty()) return false;
-  std::vector<std::pair<Term, std::int64_t>> postings;
+void LogIndex::Tail::Add(const IndexBatch& batch, const IndexProgress& reaches) {
   for (const IndexedEvent& event : batch.events) {
-    for (const Term term : event.terms) postings.emplace_back(term, event.position.value);
+    for (const Term term : event.terms) {
+      std::vector<PositionRun>& runs = terms[term];
+      if (runs.empty() || runs.back().last + 1 != event.position.value) {
+        runs.push_back({event.position.value, event.position.value});
+      } else {
+        runs.back().last = event.position.value;
+      }
+    }
+    auto [stream, added] = streams.try_emplace(event.stream);
+    if (added) stream->second.first_version = event.version.value;
+    stream->second.positions.push_back(event.position.value);
   }
-  // In the order of the keys, so that each page is touched once.
-  std::sort(postings.begin(), postings.end());
-  std::sort(batch.commands.begin(), batch.commands.end(),
-            [](const auto& a, const auto& b) { return a.command_id < b.command_id; });
+  for (const IndexedCommand& command : batch.commands)
+    commands.emplace(command.command_id, command.number);
+  size += batch.events.size() + batch.commands.size();
+  through = reaches;
+}
+
+std::vector<StreamRun> LogIndex::RunsOf(const StreamTail& stream) {
+  std::vector<StreamRun> runs;
+  std::int64_t version = stream.first_version;
+  for (const std::int64_t position : stream.positions) {
+    if (runs.empty() || runs.back().last_position + 1 != position) runs.emplace_back();
+    runs.back() = {version++, position, runs.back().events + 1};
+  }
+  return runs;
+}
+
+// In the order of the keys, so that each page is touched once.
+absl::Status LogIndex::Flush(const Tail& tail) {
+  const auto sorted = [](const auto& map) {
+    std::vector<const typename std::decay_t<decltype(map)>::value_type*> entries;
+    entries.reserve(map.size());
+    for (const auto& entry : map) entries.push_back(&entry);
+    std::sort(entries.begin(), entries.end(),
+              [](const auto* a, const auto* b) { return a->first < b->first; });
+    return entries;
+  };
+  const auto commands = sorted(tail.commands);
   LEFTFOLD_RETURN_IF_ERROR(writer_->Begin());
-  for (const auto& [term, position] : postings) {
-    Cursor& insert = writer_->Prepare("INSERT INTO postings VALUES (?, ?)");
-    insert.Bind(1, term);
-    insert.Bind(2, position);
-    insert.Step();
+  for (const auto* term : sorted(tail.terms)) {
+    for (const PositionRun& run : term->second) {
+      Cursor& insert = writer_->Prepare("INSERT INTO term_runs VALUES (?, ?, ?)");
+      insert.Bind(1, term->first);
+      insert.Bind(2, run.last);
+      insert.Bind(3, run.first);
+      insert.Step();
+    }
   }
-  std::sort(batch.events.begin(), batch.events.end(), [](const auto& a, const auto& b) {
-    return std::pair(a.stream, a.version) < std::pair(b.stream, b.version);
-  });
-  for (const IndexedEvent& event : batch.events) {
-    Cursor& insert = writer_->Prepare("INSERT INTO stream_events VALUES (?, ?, ?)");
-    insert.Bind(1, event.stream);
-    insert.Bind(2, event.version.value);
-    insert.Bind(3, event.position.value);
-    insert.Step();
+  for (const auto* stream : sorted(tail.streams)) {
+    for (const StreamRun& run : RunsOf(stream->second)) {
+      Cursor& insert = writer_->Prepare("INSERT INTO stream_runs VALUES (?, ?, ?, ?)");
+      insert.Bind(1, stream->first);
+      insert.Bind(2, run.last_version);
+      insert.Bind(3, run.last_position);
+      insert.Bind(4, run.events);
+      insert.Step();
+    }
   }
-  for (const IndexedCommand& command : batch.commands) {
+  for (const auto* command : commands) {
     Cursor& insert = writer_->Prepare("INSERT INTO command_ids VALUES (?, ?)");
-    insert.BindText(1, command.command_id);
-    insert.Bind(2, command.number);
+    insert.BindText(1, command->first);
+    insert.Bind(2, command->second);
     insert.Step();
   }
   Cursor& progress = writer_->Prepare("INSERT OR REPLACE INTO progress VALUES (1, ?, ?, ?)");
-  progress.Bind(1, through.position.value);
-  progress.Bind(2, through.command);
-  progress.BindBlob(3, AsBytes(through.chain));
+  progress.Bind(1, tail.through.position.value);
+  progress.Bind(2, tail.through.command);
+  progress.BindBlob(3, AsBytes(tail.through.chain));
   progress.Step();
   progress.Reset();
   if (absl::Status committed = writer_->Commit(); !committed.ok()) {
@@ -391,30 +443,23 @@ absl::StatusOr<bool> LogIndex::FlushOnce() {
     return committed;
   }
   MutexLock lock(mu_);
-  in_file_ = through;
-  for (const IndexedCommand& command : batch.commands) {
-    std::string& fence = fences_[command.command_id.substr(0, kFenceBytes)];
-    fence = std::max(fence, command.command_id);
+  in_file_ = tail.through;
+  for (const auto* command : commands) {
+    std::string& fence = fences_[command->first.substr(0, kFenceBytes)];
+    fence = std::max(fence, command->first);
   }
-  return true;
+  return absl::OkStatus();
 }
 
 void LogIndex::FlushBehind() {
   MutexLock file(file_mu_);
-  IndexProgress target;
+  const Tail* tail = nullptr;
   {
     MutexLock lock(mu_);
     if (flushing_.size == 0) std::swap(flushing_, growing_);
-    target = through_;
+    tail = &flushing_;  // Changed with file_mu_ only.
   }
-  absl::Status flushed;
-  while (true) {
-    const auto more = FlushOnce();
-    flushed = more.status();
-    if (!more.ok() || !*more) break;
-    MutexLock lock(mu_);
-    if (in_file_.Covers(target)) break;
-  }
+  const absl::Status flushed = tail->size == 0 ? absl::OkStatus() : Flush(*tail);
   // With a full disk, what is in memory stays there and is tried again with a later commit.
   if (!flushed.ok() && !absl::IsResourceExhausted(flushed)) {
     if (absl::IsDataLoss(flushed) && ReasonOf(flushed).empty()) Discard(flushed);
@@ -432,15 +477,7 @@ void LogIndex::Add(const IndexBatch& batch, const IndexProgress& through) {
   bool post = false;
   {
     MutexLock lock(mu_);
-    for (const IndexedEvent& event : batch.events) {
-      for (const Term term : event.terms) growing_.postings[term].push_back(event.position.value);
-      auto [stream, added] = growing_.streams.try_emplace(event.stream);
-      if (added) stream->second.first_version = event.version.value;
-      stream->second.positions.push_back(event.position.value);
-    }
-    for (const IndexedCommand& command : batch.commands)
-      growing_.commands.emplace(command.command_id, command.number);
-    growing_.size += batch.events.size() + batch.commands.size();
+    growing_.Add(batch, through);
     through_ = through;
     full = growing_.size >= kIndexTailBatchesMax * options_.batch;
     post = growing_.size >= options_.batch && !std::exchange(flush_posted_, true);
@@ -509,8 +546,8 @@ absl::StatusOr<Version> LogIndex::LastVersion(std::int64_t stream) {
   const std::int64_t bound = FileBound();
   const absl::Status read = Read([&](sql::Connection& connection) {
     Cursor& find = connection.Prepare(
-        "SELECT version FROM stream_events WHERE stream = ? AND position <= ? "
-        "ORDER BY version DESC LIMIT 1");
+        "SELECT last_version FROM stream_runs WHERE stream = ? AND last_position <= ? "
+        "ORDER BY last_version DESC LIMIT 1");
     find.Bind(1, stream);
     find.Bind(2, bound);
     Rows rows(find);
@@ -528,24 +565,27 @@ absl::StatusOr<std::vector<Position>> LogIndex::StreamPositions(std::int64_t str
   const std::int64_t in_memory = std::ssize(memory.positions);
   const std::int64_t first_in_memory =
       in_memory == 0 ? std::numeric_limits<std::int64_t>::max() : memory.first_version;
-  const std::int64_t bound = FileBound();
   std::vector<Position> positions;
   const auto read_file = [&](std::string_view sql, std::int64_t low, std::int64_t high) {
     if (low > high) return absl::OkStatus();
     return Read([&](sql::Connection& connection) {
-      Cursor& find = connection.Prepare(sql);
-      find.Bind(1, stream);
-      find.Bind(2, low);
-      find.Bind(3, high);
-      find.Bind(4, bound);
-      for (Rows rows(find); positions.size() < count && rows.Next();)
-        positions.push_back(Position{rows.Int(0)});
+      Rows rows = Ask(connection, sql, stream, low, high, FileBound());
+      while (positions.size() < count && rows.Next()) {
+        const StreamRun run{rows.Int(0), rows.Int(1), rows.Int(2)};
+        const std::int64_t first = std::max(low, run.last_version - run.events + 1);
+        const std::int64_t last = std::min(high, run.last_version);
+        for (std::int64_t i = first; i <= last && positions.size() < count; ++i) {
+          const std::int64_t version = direction == Direction::kForward ? i : last - (i - first);
+          positions.push_back(Position{run.last_position - (run.last_version - version)});
+        }
+      }
     });
   };
   if (direction == Direction::kForward) {
     LEFTFOLD_RETURN_IF_ERROR(
-        read_file("SELECT position FROM stream_events WHERE stream = ? AND version >= ? AND "
-                  "version <= ? AND position <= ? ORDER BY version",
+        read_file("SELECT last_version, last_position, events FROM stream_runs "
+                  "WHERE stream = ?1 AND last_version >= ?2 AND last_position <= ?4 "
+                  "AND last_version - events < ?3 ORDER BY last_version",
                   from.value, first_in_memory - 1));
     std::int64_t i = std::max<std::int64_t>(0, from.value - memory.first_version);
     for (; i < in_memory && positions.size() < count; ++i)
@@ -556,8 +596,11 @@ absl::StatusOr<std::vector<Position>> LogIndex::StreamPositions(std::int64_t str
   for (; i >= 0 && positions.size() < count; --i)
     positions.push_back(Position{memory.positions[static_cast<std::size_t>(i)]});
   LEFTFOLD_RETURN_IF_ERROR(
-      read_file("SELECT position FROM stream_events WHERE stream = ? AND version >= ? AND "
-                "version <= ? AND position <= ? ORDER BY version DESC",
+      read_file("SELECT last_version, last_position, events FROM stream_runs "
+                "WHERE stream = ?1 AND last_version >= ?2 AND last_position <= ?4 "
+                "AND last_version <= ifnull((SELECT min(last_version) FROM stream_runs "
+                "WHERE stream = ?1 AND last_version >= ?3), 9223372036854775807) "
+                "ORDER BY last_version DESC",
                 0, std::min(from.value, first_in_memory - 1)));
   return positions;
 }

@@ -24,9 +24,9 @@ namespace leftfold {
 // Never change: it is stored in every index file.
 inline constexpr std::int32_t kIndexApplicationId = 0x4C46'4958;  // "LFIX"
 // Events and commands that one transaction brings into the file.
-inline constexpr std::size_t kIndexBatchMax = 8'192;
+inline constexpr std::size_t kIndexBatchMax = 32'768;
 // Batches in memory at which the log's writer brings them into the file itself.
-inline constexpr std::size_t kIndexTailBatchesMax = 32;
+inline constexpr std::size_t kIndexTailBatchesMax = 8;
 
 // What an event is found by: a category, a type, a tag or a correlation id, as the 64 bit FNV-1a
 // hash (RFC 9923) of its kind and text. Two may fall together, so what is found must be looked at.
@@ -67,14 +67,26 @@ struct IndexProgress {
   Position position;
   std::int64_t command = 0;
   Digest chain{};
-  // Holds all that `other` holds: events and commands go forward each by themselves.
-  bool Covers(const IndexProgress& other) const {
-    return position >= other.position && command >= other.command;
-  }
 };
+
+// The number of migrations: user_version of an index file of today.
+int NewestIndexFormat();
 
 // Of a file that holds nothing yet: as made.
 IndexProgress ReadIndexProgress(sql::Connection& connection);
+
+// Positions that follow one another. What is appended together mostly has the same terms: for them
+// all there is one row.
+struct PositionRun {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+};
+// Versions of a stream whose positions follow one another too; both are of the last event.
+struct StreamRun {
+  std::int64_t last_version = 0;
+  std::int64_t last_position = 0;
+  std::int64_t events = 0;
+};
 
 // Where the index reads what it must bring into its file.
 class IndexSource {
@@ -89,9 +101,9 @@ class IndexSource {
 
 // Positions of the log's events by stream and version and by term, and the log's command ids, in a
 // file of its own, `<folder>/index.db`: what is random by nature stays out of the log's
-// transactions. The newest part is in memory; it goes to the file in large batches, sorted, behind
-// the writer. The file is made again from the log when it is missing, damaged or of another log.
-// Thread-safe.
+// transactions. The newest part is in memory; it goes to the file in large batches, as runs,
+// sorted, behind the writer. The file is made again from the log when it is missing, damaged or of
+// another log. Thread-safe.
 class LogIndex {
  public:
   // kWrite: brings the file up to the end of the log first; then batches run on `behind`, which
@@ -137,14 +149,18 @@ class LogIndex {
     std::int64_t first_version = 0;
     std::vector<std::int64_t> positions;
   };
-  // The newest events and commands. Positions of a term ascend.
+  // The newest events and commands. The runs of a term ascend.
   struct Tail {
-    absl::flat_hash_map<Term, std::vector<std::int64_t>> postings;
+    absl::flat_hash_map<Term, std::vector<PositionRun>> terms;
     absl::flat_hash_map<std::int64_t, StreamTail> streams;
     absl::flat_hash_map<std::string, std::int64_t> commands;
     std::size_t size = 0;
+    IndexProgress through;
+
+    void Add(const IndexBatch& batch, const IndexProgress& reaches);
   };
   class Seeker;
+  static std::vector<StreamRun> RunsOf(const StreamTail& stream);
   // What memory has of a stream, from its first version there on.
   StreamTail InMemory(std::int64_t stream);
   std::int64_t FileBound();
@@ -157,8 +173,7 @@ class LogIndex {
   // A writer cannot go on without what is in the file: ends the process.
   [[noreturn]] void Discard(const absl::Status& damage);
   void FlushBehind();
-  // Brings one batch into the file. False when there is nothing more.
-  absl::StatusOr<bool> FlushOnce() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
+  absl::Status Flush(const Tail& tail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
   void LoadFences() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
 
   const std::string path_;

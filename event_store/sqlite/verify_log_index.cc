@@ -37,15 +37,20 @@ void WalkTable(sql::Connection& index, std::string_view sql, Key from, const Key
   }
 }
 
+bool IsRun(const StreamRun& run) {
+  return run.events >= 1 && run.last_position >= run.events && run.last_version >= run.events - 1;
+}
+bool IsRun(const PositionRun& run) { return 1 <= run.first && run.first <= run.last; }
+
 template <class Visit>
 void WalkPlaces(sql::Connection& index, const Visit& visit) {
   WalkTable(
       index,
-      "SELECT stream, version, position FROM stream_events WHERE (stream, version) >= (?, ?) "
-      "ORDER BY stream, version LIMIT ?",
+      "SELECT stream, last_version, last_position, events FROM stream_runs "
+      "WHERE (stream, last_version) >= (?, ?) ORDER BY stream, last_version LIMIT ?",
       Pair(kLeast, kLeast), [](const Rows& row) { return Pair(row.Int(0), row.Int(1)); },
       [&](const Pair& key, const Rows& row) {
-        return visit(std::get<0>(key), std::get<1>(key), row.Int(2));
+        return visit(std::get<0>(key), StreamRun{std::get<1>(key), row.Int(2), row.Int(3)});
       });
 }
 
@@ -53,10 +58,12 @@ template <class Visit>
 void WalkPostings(sql::Connection& index, const Visit& visit) {
   WalkTable(
       index,
-      "SELECT term, position FROM postings WHERE (term, position) >= (?, ?) "
-      "ORDER BY term, position LIMIT ?",
+      "SELECT term, last, first FROM term_runs WHERE (term, last) >= (?, ?) "
+      "ORDER BY term, last LIMIT ?",
       Pair(kLeast, kLeast), [](const Rows& row) { return Pair(row.Int(0), row.Int(1)); },
-      [&](const Pair& key, const Rows&) { return visit(std::get<0>(key), std::get<1>(key)); });
+      [&](const Pair& key, const Rows& row) {
+        return visit(std::get<0>(key), PositionRun{row.Int(2), std::get<1>(key)});
+      });
 }
 
 template <class Visit>
@@ -101,7 +108,12 @@ void IndexChecker::Start(const std::string& folder) {
   status_ = opened.status();
   if (!status_.ok()) return;
   index_ = *std::move(opened);
-  for (const char* table : {"progress", "stream_events", "postings", "command_ids"}) {
+  if (index_->Value("PRAGMA user_version") < NewestIndexFormat() && index_->status().ok()) {
+    there_ = false;  // Of an earlier version: the next start makes it again.
+    position_ = kBeforeFirst;
+    return index_.reset();
+  }
+  for (const char* table : {"progress", "stream_runs", "term_runs", "command_ids"}) {
     const std::int64_t tables =
         index_->Value(fmt::format("SELECT count(*) FROM sqlite_schema WHERE name = '{}'", table));
     if (tables == 0) return Fault(fmt::format("there is no such table: {}", table));
@@ -152,9 +164,13 @@ void IndexChecker::CheckStreams() {
                     "WHERE position > ? AND position <= ? ORDER BY position",
                     page_begin_.value, page_end_.value);
   while (!done() && events.Next()) {
-    Rows rows = Ask(*index_, "SELECT position FROM stream_events WHERE stream = ? AND version = ?",
+    Rows rows = Ask(*index_,
+                    "SELECT last_position - (last_version - ?2), last_version - events "
+                    "FROM stream_runs WHERE stream = ?1 AND last_version >= ?2 "
+                    "ORDER BY last_version LIMIT 1",
                     events.Int(1), events.Int(2));
-    if (!rows.Next() || rows.Int(0) != events.Int(0))
+    const bool found = rows.Next() && rows.Int(1) < events.Int(2);
+    if (!found || rows.Int(0) != events.Int(0))
       return Fault(fmt::format("at position {}: its stream does not lead to it", events.Int(0)));
   }
 }
@@ -166,9 +182,11 @@ absl::Status IndexChecker::CheckPostings() {
   std::optional<std::pair<Term, std::int64_t>> missing;
   for (const auto& [term, position] : expected) {
     if (done()) return absl::OkStatus();
-    Rows rows =
-        Ask(*index_, "SELECT 1 FROM postings WHERE term = ? AND position = ?", term, position);
-    if (rows.Next()) continue;
+    Rows rows = Ask(*index_,
+                    "SELECT first FROM term_runs WHERE term = ? AND last >= ? "
+                    "ORDER BY last LIMIT 1",
+                    term, position);
+    if (rows.Next() && rows.Int(0) <= position) continue;
     missing = {term, position};
     break;
   }
@@ -212,43 +230,65 @@ absl::Status IndexChecker::Finish() {
   return absl::OkStatus();
 }
 
-// All that should be there is. So a row that should not makes their number greater, and only then
-// each of them need be looked up.
+// All that should be there is. So what should not makes their number greater, and only then each
+// of them need be looked up.
 absl::Status IndexChecker::CheckSurplus() {
   std::int64_t places = 0, postings = 0, ids = 0;
-  const auto counts = [this](std::int64_t at, std::int64_t through) {
-    return options_.at_rest || at <= through;
-  };
   const std::int64_t total = position_.value + postings_expected_ + command_;
   std::int64_t walked = 0;
-  const auto count = [&](std::int64_t& rows, std::int64_t at, std::int64_t through) {
-    rows += counts(at, through) ? 1 : 0;
+  const auto count = [&](std::int64_t& all, std::int64_t first, std::int64_t last,
+                         std::int64_t through) {
+    all += std::max<std::int64_t>(0, std::min(last, through) - first + 1);
+    if (options_.at_rest && last > through) ++all;  // For all that lie beyond.
     const bool page_ends = ++walked % kIndexPageRows == 0;
-    if (page_ends && options_.progress) options_.progress(std::min(walked, total), total);
+    if (page_ends && options_.progress)
+      options_.progress(std::min(places + postings + ids, total), total);
     return true;
   };
   if (options_.progress) options_.progress(0, total);
-  WalkPlaces(*index_, [&](auto, auto, std::int64_t position) {
-    return count(places, position, position_.value);
+  WalkPlaces(*index_, [&](std::int64_t stream, const StreamRun& run) {
+    if (!IsRun(run)) {
+      Fault(fmt::format(
+          "at position {}: no run of {} events ends there, at version {} of stream number {}",
+          run.last_position, run.events, run.last_version, stream));
+      return false;
+    }
+    return count(places, run.last_position - run.events + 1, run.last_position, position_.value);
   });
-  WalkPostings(*index_, [&](auto, std::int64_t position) {
-    return count(postings, position, position_.value);
+  WalkPostings(*index_, [&](Term term, const PositionRun& run) {
+    if (!IsRun(run)) {
+      Fault(fmt::format("at position {}: no run of term {} ends there that begins at {}", run.last,
+                        term, run.first));
+      return false;
+    }
+    return count(postings, run.first, run.last, position_.value);
   });
-  WalkIds(*index_,
-          [&](const std::string&, std::int64_t number) { return count(ids, number, command_); });
+  WalkIds(*index_, [&](const std::string&, std::int64_t number) {
+    return count(ids, number, number, command_);
+  });
   if (options_.progress) options_.progress(total, total);
   TakeStatus();
   absl::StatusOr<std::string> found = std::string();
   const auto go_on = [&] { return found.ok() && found->empty(); };
+  const auto counts = [this](std::int64_t at, std::int64_t through) {
+    return options_.at_rest || at <= through;
+  };
   if (!done() && places != position_.value) {
-    WalkPlaces(*index_, [&](std::int64_t stream, std::int64_t version, std::int64_t position) {
-      if (counts(position, position_.value)) found = PlaceFault(stream, version, position);
+    WalkPlaces(*index_, [&](std::int64_t stream, const StreamRun& run) {
+      for (std::int64_t before = run.events - 1; before >= 0 && go_on(); --before) {
+        const std::int64_t position = run.last_position - before;
+        if (!counts(position, position_.value)) break;
+        found = PlaceFault(stream, run.last_version - before, position);
+      }
       return go_on();
     });
   }
   if (!done() && go_on() && postings != postings_expected_) {
-    WalkPostings(*index_, [&](Term term, std::int64_t position) {
-      if (counts(position, position_.value)) found = PostingFault(term, position);
+    WalkPostings(*index_, [&](Term term, const PositionRun& run) {
+      for (std::int64_t position = run.first; position <= run.last && go_on(); ++position) {
+        if (!counts(position, position_.value)) break;
+        found = PostingFault(term, position);
+      }
       return go_on();
     });
   }

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kTodaysFormat = 1;
+constexpr int kTodaysFormat = 2;
 
 // A file of a store, and who it belongs to.
 struct StoreFile {

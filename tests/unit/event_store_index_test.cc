@@ -7,7 +7,9 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "event_store/sqlite/sqlite_event_store.h"
 #include "event_store/sqlite/sqlite_log.h"
 #include "testing/damage.h"
+#include "testing/environment.h"
 #include "testing/event_store_contract.h"
 
 namespace leftfold {
@@ -168,7 +171,7 @@ TEST_F(LogIndexTest, AFileThatTurnsOutToBeDamagedEndsTheProcessAndIsMadeAgainByT
   Fill(40, "c");
   Open();
   store_.reset();
-  testing::DamageRootPage(IndexPath(), "stream_events");
+  testing::DamageRootPage(IndexPath(), "stream_runs");
   EXPECT_DEATH(
       {
         Open();
@@ -277,6 +280,95 @@ TEST_F(LogIndexTest, StreamsAreReadFromTheFileAndFromMemoryAsOne) {
     EXPECT_THAT(*store->ListStreams({.category = "desk"}),
                 ElementsAre(StreamInfo{"desk-d", Version{5}}));
   }
+}
+
+// Runs of versions and positions are cut by other streams, by batches of the file, and by where a
+// read begins and ends.
+TEST_F(LogIndexTest, AnyPartOfAnyStreamAndOfAnyFilterIsWhatWasAppended) {
+  const std::uint64_t seed = testing::Seed();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937_64 random(seed);
+  const std::vector<std::string> streams = {"room-a", "room-b", "desk-d"};
+  std::vector<std::pair<std::string, std::string>> all;  // Stream and payload, in the log's order.
+  const auto append_until = [&](std::size_t events) {
+    while (all.size() < events) {
+      const std::string& stream = streams[random() % streams.size()];
+      std::vector<std::string> payloads;
+      for (auto n = random() % 6; payloads.size() <= n;)
+        payloads.push_back(fmt::to_string(all.size() + payloads.size()));
+      Append(AppendOf(stream, payloads));
+      for (const std::string& payload : payloads) all.emplace_back(stream, payload);
+    }
+  };
+  append_until(3 * kBatch);
+  auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  append_until(6 * kBatch);
+  if (InIndex("SELECT position FROM progress") == std::ssize(all)) append_until(all.size() + 1);
+  ASSERT_LT(InIndex("SELECT position FROM progress"), std::ssize(all)) << "some is in memory";
+  const auto payloads_of = [](const auto& events) {
+    std::vector<std::string> payloads;
+    for (const RecordedEvent& event : events) payloads.push_back(event.payload);
+    return payloads;
+  };
+  // Of what `wanted` says, from the index on, at most two.
+  const auto expected = [&](const auto& wanted, std::int64_t from, Direction direction) {
+    std::vector<std::string> payloads;
+    const std::int64_t step = direction == Direction::kForward ? 1 : -1;
+    for (std::int64_t i = from; i >= 0 && i < std::ssize(all) && payloads.size() < 2; i += step)
+      if (wanted(all[static_cast<std::size_t>(i)].first))
+        payloads.push_back(all[static_cast<std::size_t>(i)].second);
+    return payloads;
+  };
+  for (EventStore* store : {store_.get(), reader->get()}) {
+    for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+      const bool forward = direction == Direction::kForward;
+      std::map<std::string, std::int64_t> versions;
+      for (std::int64_t i = 0; i < std::ssize(all); ++i) {
+        const std::string& stream = all[static_cast<std::size_t>(i)].first;
+        const auto read = store->ReadStream(
+            stream, {.from = Version{versions[stream]++}, .direction = direction, .events_max = 2});
+        ASSERT_TRUE(read.ok()) << read.status();
+        const auto same = [&](const std::string& name) { return name == stream; };
+        EXPECT_EQ(payloads_of(*read), expected(same, i, direction)) << stream << " " << i;
+        const auto desks = store->ReadAll({.from = Position{forward ? i : i + 2},
+                                           .direction = direction,
+                                           .events_max = 2,
+                                           .filter = {.categories = {"desk"}}});
+        ASSERT_TRUE(desks.ok()) << desks.status();
+        const auto desk = [](const std::string& name) { return name == "desk-d"; };
+        EXPECT_EQ(payloads_of(desks->events), expected(desk, i, direction)) << i;
+      }
+    }
+  }
+}
+
+TEST_F(LogIndexTest, WhatIsAppendedTogetherIsOneRow) {
+  const std::vector<std::string> payloads(4 * kBatch, "x");
+  Append(AppendOf("room-a", payloads));
+  EXPECT_EQ(InIndex("SELECT count(*) FROM stream_runs"), 1);
+  EXPECT_EQ(InIndex("SELECT count(*) FROM term_runs"), 2) << "category and type";
+}
+
+TEST_F(LogIndexTest, AFileOfTheFirstFormatIsFilledAnew) {
+  Fill(40, "c");
+  store_.reset();
+  (*sql::Connection::Open(IndexPath(), {.role = sql::Role::kWriter}))
+      ->database()
+      .exec(
+          "DROP TABLE term_runs; DROP TABLE stream_runs; PRAGMA user_version = 1;"
+          "CREATE TABLE postings(term INTEGER NOT NULL, position INTEGER NOT NULL, "
+          "PRIMARY KEY (term, position)) STRICT, WITHOUT ROWID;"
+          "CREATE TABLE stream_events(stream INTEGER NOT NULL, version INTEGER NOT NULL, "
+          "position INTEGER NOT NULL, PRIMARY KEY (stream, version)) STRICT, WITHOUT ROWID");
+  const auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  EXPECT_THAT(Desks(**reader), ElementsAre("3", "13", "23", "33")) << "from the log itself";
+  Open();
+  EXPECT_EQ(InIndex("SELECT position FROM progress"), 40);
+  ExpectAllFound(*store_, 40, "c");
+  EXPECT_EQ(store_->ReadStream("room-a", {})->size(), 36u);
+  EXPECT_THAT(Desks(*store_), ElementsAre("3", "13", "23", "33"));
 }
 
 TEST_F(LogIndexTest, AConditionLooksIntoTheFileAndIntoMemory) {

@@ -293,6 +293,15 @@ class VerifyIndex : public VerifyFile {
     EXPECT_TRUE(index.ok() || absl::IsDataLoss(index)) << index;
     return std::string(index.message());
   }
+  // SQL after which it reaches to the third event and the second command.
+  std::string BehindSql() {
+    const auto chain = (*LogFileReader::Open(log_.log()))->ChainAt(Position{3});
+    return fmt::format(
+        "DELETE FROM stream_runs WHERE last_position > 3; DELETE FROM term_runs WHERE first > 3; "
+        "UPDATE term_runs SET last = 3 WHERE last > 3; DELETE FROM command_ids WHERE number > 2; "
+        "UPDATE progress SET position = 3, command = 2, chain = x'{}'",
+        ToHex(AsBytes(**chain)));
+  }
   // SQL for a term of one event, of which there is no other.
   std::string TermSql(const std::vector<Term>& of, const std::vector<Term>& others) {
     for (const Term term : of) {
@@ -318,43 +327,65 @@ TEST_F(VerifyIndex, EachMissingWrongAndSurplusRowIsNamedByItsPositionOrKey) {
     std::string fault;
     bool beside_a_writer = true;  // Found there, too.
   };
-  const auto posting = [](const std::string& term, int position) {
-    return fmt::format("DELETE FROM postings WHERE term = {} AND position = {}", term, position);
+  const auto terms = [](const std::string& change, const std::string& term, int last) {
+    return fmt::format("{} WHERE term = {} AND last = {}", change, term, last);
+  };
+  const auto without = [&](const std::string& term, int last) {
+    return terms("DELETE FROM term_runs", term, last);
+  };
+  const auto leads = [](int position, const std::string& term) {
+    return fmt::format("at position {}: term {} leads to it, which no event there has", position,
+                       term);
   };
   const Case cases[] = {
       // Streams.
-      {"DELETE FROM stream_events WHERE position = 4",
+      {"DELETE FROM stream_runs WHERE last_position = 5",
        "at position 4: its stream does not lead to it"},
-      {"UPDATE stream_events SET position = 5 WHERE position = 8",
+      {"UPDATE stream_runs SET events = 1 WHERE last_position = 5",
+       "at position 4: its stream does not lead to it"},
+      {"UPDATE stream_runs SET last_position = 5 WHERE last_position = 8",
        "at position 8: its stream does not lead to it"},
-      {"UPDATE stream_events SET version = 77 WHERE position = 3",
+      {"UPDATE stream_runs SET last_version = 77 WHERE last_position = 3",
        "at position 3: its stream does not lead to it"},
-      {"UPDATE stream_events SET stream = 77 WHERE position = 7",
+      {"UPDATE stream_runs SET stream = 77 WHERE last_position = 7",
        "at position 7: its stream does not lead to it"},
-      {"INSERT INTO stream_events VALUES (1, 5, 8)",
+      {"UPDATE stream_runs SET events = 3 WHERE last_position = 5",
+       "at position 3: version 1 of room-a leads to it, which is not there"},
+      {"INSERT INTO stream_runs VALUES (1, 5, 8, 1)",
        "at position 8: version 5 of room-a leads to it, which is not there"},
-      {"INSERT INTO stream_events VALUES (77, 0, 2)",
+      {"INSERT INTO stream_runs VALUES (77, 0, 2, 1)",
        "at position 2: version 0 of stream number 77 leads to it, which is not there"},
-      {"INSERT INTO stream_events VALUES (1, 5, 10)",
+      {"INSERT INTO stream_runs VALUES (1, 5, 10, 1)",
        "at position 10: version 5 of room-a leads to it, which is not there", false},
-      {"INSERT INTO stream_events VALUES (1, -1, 0)",
-       "at position 0: version -1 of room-a leads to it, which is not there"},
+      {"INSERT INTO stream_runs VALUES (1, -1, 4, 1)",
+       "at position 4: no run of 1 events ends there, at version -1 of stream number 1"},
+      {"INSERT INTO stream_runs VALUES (1, 77, 4, 5)",
+       "at position 4: no run of 5 events ends there, at version 77 of stream number 1"},
+      {"INSERT INTO stream_runs VALUES (1, 77, 4, 0)",
+       "at position 4: no run of 0 events ends there, at version 77 of stream number 1"},
       // Categories, types, tags, correlation ids.
-      {posting(category, 4), "at position 4: category room does not lead to it"},
-      {posting(type, 7), "at position 7: type test.Happened does not lead to it"},
-      {posting(tag, 8), "at position 8: tag course=ä1 does not lead to it"},
-      {posting(correlation, 9), "at position 9: correlation id order-17 does not lead to it"},
-      {fmt::format("UPDATE postings SET position = 2 WHERE term = {}", tag),
+      {without(category, 5), "at position 1: category room does not lead to it"},
+      {without(type, 8), "at position 1: type test.Happened does not lead to it"},
+      {without(tag, 8), "at position 8: tag course=ä1 does not lead to it"},
+      {without(correlation, 9), "at position 9: correlation id order-17 does not lead to it"},
+      {terms("UPDATE term_runs SET first = 3", category, 5),
+       "at position 1: category room does not lead to it"},
+      {terms("UPDATE term_runs SET last = 4", category, 5),
+       "at position 5: category room does not lead to it"},
+      {terms("UPDATE term_runs SET first = 2, last = 2", tag, 8),
        "at position 8: tag course=ä1 does not lead to it"},
-      {fmt::format("UPDATE postings SET term = 5 WHERE term = {}", correlation),
+      {terms("UPDATE term_runs SET term = 5", correlation, 9),
        "at position 9: correlation id order-17 does not lead to it"},
-      {fmt::format("INSERT INTO postings VALUES ({}, 2)", tag),
-       fmt::format("at position 2: term {} leads to it, which no event there has", tag)},
-      {"INSERT INTO postings VALUES (5, 3)",
-       "at position 3: term 5 leads to it, which no event there has"},
-      {fmt::format("INSERT INTO postings VALUES ({}, 10)", category),
-       fmt::format("at position 10: term {} leads to it, which no event there has", category),
+      {terms("UPDATE term_runs SET first = 7", category, 8), leads(7, category)},
+      {fmt::format("INSERT INTO term_runs VALUES ({}, 2, 2)", tag), leads(2, tag)},
+      {"INSERT INTO term_runs VALUES (5, 3, 3)", leads(3, "5")},
+      {fmt::format("INSERT INTO term_runs VALUES ({}, 7, 6)", category), leads(6, category)},
+      {fmt::format("INSERT INTO term_runs VALUES ({}, 10, 10)", category), leads(10, category),
        false},
+      {"INSERT INTO term_runs VALUES (5, 3, 4)",
+       "at position 3: no run of term 5 ends there that begins at 4"},
+      {"INSERT INTO term_runs VALUES (5, 3, 0)",
+       "at position 3: no run of term 5 ends there that begins at 0"},
       // Commands.
       {"DELETE FROM command_ids WHERE command_id = 'c3'", "command c3 (number 3) is missing"},
       {"UPDATE command_ids SET command_id = 'c0' WHERE command_id = 'c5'",
@@ -388,13 +419,8 @@ TEST_F(VerifyIndex, EachMissingWrongAndSurplusRowIsNamedByItsPositionOrKey) {
 TEST_F(VerifyIndex, OneThatIsSoundMissingOrBehindHasNoFault) {
   EXPECT_EQ(FaultOfIndex(CopyWithIndex("UPDATE progress SET id = 1")), "");
   EXPECT_EQ(FaultOfIndex(Copy()), "");
-  const auto chain = (*LogFileReader::Open(log_.log()))->ChainAt(Position{3});
-  EXPECT_EQ(FaultOfIndex(CopyWithIndex(fmt::format(
-                "DELETE FROM stream_events WHERE position > 3; DELETE FROM postings WHERE "
-                "position > 3; DELETE FROM command_ids WHERE number > 2; UPDATE progress SET "
-                "position = 3, command = 2, chain = x'{}'",
-                ToHex(AsBytes(**chain))))),
-            "");
+  EXPECT_EQ(FaultOfIndex(CopyWithIndex(BehindSql())), "");
+  EXPECT_EQ(FaultOfIndex(CopyWithIndex("DELETE FROM command_ids; PRAGMA user_version = 1")), "");
 }
 
 TEST_F(VerifyIndex, AFileThatIsNoIndexIsNamedAndTheFaultOfTheLogComesFirst) {
@@ -402,9 +428,9 @@ TEST_F(VerifyIndex, AFileThatIsNoIndexIsNamedAndTheFaultOfTheLogComesFirst) {
   std::ofstream(folder + "/index.db") << "no database, but long enough to be taken for one";
   EXPECT_THAT(FaultOfIndex(folder), HasSubstr("damaged"));
   EXPECT_THAT(FaultOfIndex(CopyWithIndex("CREATE TABLE t(x); DELETE FROM progress; DROP TABLE "
-                                         "postings")),
+                                         "term_runs")),
               HasSubstr("no such table"));
-  const std::string both = CopyWithIndex("DELETE FROM stream_events WHERE position = 1");
+  const std::string both = CopyWithIndex("DELETE FROM stream_runs WHERE last_position = 2");
   Tamper(both, "DELETE FROM events WHERE position = 9");
   EXPECT_THAT(std::string(Verify(both).message()), HasSubstr("at position 9: "));
 }
@@ -413,13 +439,7 @@ TEST_F(VerifyIndex, TellsHowFarItWasComparedAndWhetherItIsThere) {
   auto log = VerifyLogFile(Copy(), {});
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_FALSE(log->has_index);
-  const auto chain = (*LogFileReader::Open(log_.log()))->ChainAt(Position{3});
-  const std::string behind = CopyWithIndex(fmt::format(
-      "DELETE FROM stream_events WHERE position > 3; DELETE FROM postings WHERE position > 3; "
-      "DELETE FROM command_ids WHERE number > 2; UPDATE progress SET position = 3, command = 2, "
-      "chain = x'{}'",
-      ToHex(AsBytes(**chain))));
-  log = VerifyLogFile(behind, {});
+  log = VerifyLogFile(CopyWithIndex(BehindSql()), {});
   ASSERT_TRUE(log.ok()) << log.status();
   EXPECT_TRUE(log->has_index);
   EXPECT_EQ(log->index_position, Position{3});

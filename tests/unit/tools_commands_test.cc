@@ -279,12 +279,12 @@ TEST_F(Subcommands, VerifyNamesAFaultOfTheIndexAndTheNextStartMakesItAgain) {
   const std::string index = data() + "/log/index.db";
   ASSERT_EQ((*sql::Connection::Open(index, {.role = sql::Role::kWriter}))
                 ->database()
-                .exec("DELETE FROM stream_events WHERE position = 2"),
+                .exec("DELETE FROM stream_runs WHERE last_position = 2"),
             1);
   const Ran spoiled = Leftfold(WithData("verify"));
   EXPECT_EQ(spoiled.exit_code, 1) << spoiled.output;
   EXPECT_THAT(spoiled.output,
-              HasSubstr("FAULT: the index: at position 2: its stream does not lead to it\n"
+              HasSubstr("FAULT: the index: at position 1: its stream does not lead to it\n"
                         "The log itself has no fault. Stop the server and delete log/index.db"));
   EXPECT_THAT(spoiled.output, Not(HasSubstr("restore")));
   EXPECT_THAT(spoiled.output, HasSubstr("room_directory: checkpoint 2 is on the chain"));
