@@ -1,6 +1,7 @@
 #include "event_store/batch_reader.h"
 
-#include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace leftfold {
 namespace {
@@ -15,27 +16,31 @@ std::size_t CountLinked(const std::vector<RecordedEvent>& events) {
   return linked;
 }
 
-}  // namespace
-
-std::optional<BatchReader::Batch> BatchReader::InKept(Position position, std::size_t events_max) {
-  MutexLock lock(mu_);
-  const auto kept = std::find_if(kept_.rbegin(), kept_.rend(), [position](const auto& events) {
-    return events->all.front().position <= position.Next() &&
-           position < events->all.back().position;
-  });
-  if (kept == kept_.rend()) return std::nullopt;
-  std::rotate(kept_.rbegin(), kept, std::next(kept));
-  const std::shared_ptr<const Events>& found = kept_.back();
-  // Searched, not computed: a log with a hole must not lead beyond the batch.
-  const auto begin =
-      std::upper_bound(found->all.begin(), found->all.end(), position,
-                       [](Position p, const RecordedEvent& event) { return p < event.position; });
-  return Batch(found, static_cast<std::size_t>(begin - found->all.begin()), events_max);
+std::size_t CountBytes(const std::vector<RecordedEvent>& events) {
+  std::size_t bytes = 0;
+  for (const RecordedEvent& event : events) bytes += event.payload.size() + event.metadata.size();
+  return bytes;
 }
 
-void BatchReader::Keep(std::shared_ptr<const Events> events) {
+}  // namespace
+
+std::shared_ptr<const EventBatch> SharedBatches::Find(Position position) {
   MutexLock lock(mu_);
-  kept_.push_back(std::move(events));
+  auto found = kept_.end();
+  for (auto batch = kept_.begin(); batch != kept_.end(); ++batch) {
+    if (!(*batch)->HasAfter(position)) continue;
+    const bool further =
+        found == kept_.end() || (*batch)->all.back().position > (*found)->all.back().position;
+    if (further) found = batch;
+  }
+  if (found == kept_.end()) return nullptr;
+  std::rotate(found, std::next(found), kept_.end());
+  return kept_.back();
+}
+
+void SharedBatches::Keep(std::shared_ptr<const EventBatch> batch) {
+  MutexLock lock(mu_);
+  kept_.push_back(std::move(batch));
   std::size_t bytes = 0;
   for (const auto& kept : kept_) bytes += kept->bytes;
   while (kept_.size() > kBatchesKept || (bytes > kKeptBytesMax && kept_.size() > 1)) {
@@ -44,21 +49,45 @@ void BatchReader::Keep(std::shared_ptr<const Events> events) {
   }
 }
 
+// Where it begins is searched, not computed: a log with a hole must not lead beyond the batch.
+BatchReader::Batch::Batch(std::shared_ptr<const EventBatch> events, Position after,
+                          std::size_t count_max)
+    : events_(std::move(events)) {
+  const auto& all = events_->all;
+  const auto begin = std::upper_bound(
+      all.begin(), all.end(), after,
+      [](Position position, const RecordedEvent& event) { return position < event.position; });
+  begin_ = static_cast<std::size_t>(begin - all.begin());
+  count_ = std::min(count_max, all.size() - begin_);
+}
+
+std::shared_ptr<const EventBatch> BatchReader::Find(Position position) {
+  {
+    MutexLock lock(mu_);
+    if (newest_ != nullptr && newest_->HasAfter(position)) return newest_;
+  }
+  return shared_->Find(position);
+}
+
 absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::size_t events_max) {
-  if (auto batch = InKept(position, events_max)) return *std::move(batch);
-  MutexLock reading(reading_mu_);
-  if (auto batch = InKept(position, events_max)) return *std::move(batch);  // Read meanwhile.
+  if (auto found = Find(position)) return Batch(std::move(found), position, events_max);
+  MutexLock reading(shared_->reading_mu_);
+  if (auto found = Find(position)) return Batch(std::move(found), position, events_max);
+  const Position head = store_.GetHead().position;  // Before the read, which may see more.
   auto read = store_.ReadAll(
       {.from = position, .events_max = batch_events_, .bytes_max = kSharedBatchBytes});
   if (!read.ok()) return read.status();
   if (read->events.empty()) return Batch();
   const std::size_t linked = CountLinked(read->events);
-  std::size_t bytes = 0;
-  for (const RecordedEvent& event : read->events)
-    bytes += event.payload.size() + event.metadata.size();
-  auto shared = std::make_shared<const Events>(Events{std::move(read->events), linked, bytes});
-  Keep(shared);
-  return Batch(std::move(shared), 0, events_max);
+  const std::size_t bytes = CountBytes(read->events);
+  auto batch =
+      std::make_shared<const EventBatch>(EventBatch{std::move(read->events), linked, bytes});
+  if (batch->all.size() * kSharedPart >= batch_events_) shared_->Keep(batch);
+  if (batch->all.back().position >= head) {
+    MutexLock lock(mu_);
+    newest_ = batch;
+  }
+  return Batch(std::move(batch), position, events_max);
 }
 
 }  // namespace leftfold

@@ -21,30 +21,52 @@ inline constexpr std::size_t kSharedBatchBytes = 16 << 20;
 // Batches that are kept for those who have not come so far, and what their events may have in all.
 inline constexpr std::size_t kBatchesKept = 8;
 inline constexpr std::size_t kKeptBytesMax = 16 << 20;
+// A batch is shared that has at least such a part of the events that were asked for.
+inline constexpr std::size_t kSharedPart = 5;
 
-// Reads the log for views and reactors: those who are about as far read each event, and compute its
-// leaf and its chain value, once together. The batches that somebody took last are kept.
+struct EventBatch {
+  std::vector<RecordedEvent> all;
+  // So many from the first on are linked by position and chain, and all of them but the first are
+  // what was recorded.
+  std::size_t linked = 0;
+  std::size_t bytes = 0;  // Of payloads and metadata.
+
+  bool HasAfter(Position position) const {
+    return all.front().position <= position.Next() && position < all.back().position;
+  }
+};
+
+// Large batches, for all readers of a log in a process; those that somebody took last are kept.
 // Thread-safe.
+class SharedBatches {
+ public:
+  // Of those that have the event after the position, the one that goes furthest.
+  std::shared_ptr<const EventBatch> Find(Position position);
+  void Keep(std::shared_ptr<const EventBatch> batch);
+
+ private:
+  friend class BatchReader;
+  Mutex reading_mu_;  // Held over a read: who finds nothing meanwhile wants the same batch.
+  Mutex mu_;
+  std::deque<std::shared_ptr<const EventBatch>> kept_ ABSL_GUARDED_BY(mu_);  // Last taken, last.
+};
+
+// Reads the log for several views, or reactors: those who are about as far read each event, and
+// compute its leaf and its chain value, once together. The newest batch, which ends at the head, is
+// this reader's own, and a small one is shared with no other: who reads more often has smaller
+// ones, and who rests in between would take many steps with them. Thread-safe.
 class BatchReader {
  public:
-  explicit BatchReader(EventStore& store, std::size_t batch_events = kSharedBatchEvents)
-      : store_(store), batch_events_(batch_events) {}
+  explicit BatchReader(EventStore& store,
+                       std::shared_ptr<SharedBatches> shared = std::make_shared<SharedBatches>(),
+                       std::size_t batch_events = kSharedBatchEvents)
+      : store_(store), shared_(std::move(shared)), batch_events_(batch_events) {}
 
-  struct Events {
-    std::vector<RecordedEvent> all;
-    // So many from the first on are linked by position and chain, and all of them but the first
-    // are what was recorded.
-    std::size_t linked = 0;
-    std::size_t bytes = 0;  // Of payloads and metadata.
-  };
   // A run of events that begins right after a position; keeps its memory alive.
   class Batch {
    public:
     Batch() = default;
-    Batch(std::shared_ptr<const Events> events, std::size_t begin, std::size_t count_max)
-        : events_(std::move(events)),
-          begin_(begin),
-          count_(std::min(count_max, events_->all.size() - begin)) {}
+    Batch(std::shared_ptr<const EventBatch> events, Position after, std::size_t count_max);
     std::span<const RecordedEvent> events() const {
       return events_ == nullptr ? std::span<const RecordedEvent>()
                                 : std::span(events_->all).subspan(begin_, count_);
@@ -57,7 +79,7 @@ class BatchReader {
     }
 
    private:
-    std::shared_ptr<const Events> events_;
+    std::shared_ptr<const EventBatch> events_;
     std::size_t begin_ = 0;
     std::size_t count_ = 0;
   };
@@ -66,15 +88,13 @@ class BatchReader {
   absl::StatusOr<Batch> After(Position position, std::size_t events_max);
 
  private:
-  // What of a kept batch follows the position, if one reaches there.
-  std::optional<Batch> InKept(Position position, std::size_t events_max);
-  void Keep(std::shared_ptr<const Events> events);
+  std::shared_ptr<const EventBatch> Find(Position position);
 
   EventStore& store_;
+  const std::shared_ptr<SharedBatches> shared_;
   const std::size_t batch_events_;
-  Mutex reading_mu_;  // Held over a read: who finds nothing meanwhile wants the same batch.
   Mutex mu_;
-  std::deque<std::shared_ptr<const Events>> kept_ ABSL_GUARDED_BY(mu_);  // Last taken, last.
+  std::shared_ptr<const EventBatch> newest_ ABSL_GUARDED_BY(mu_);  // Reached the head.
 };
 
 }  // namespace leftfold

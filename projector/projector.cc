@@ -52,9 +52,8 @@ class Projector::RebuildTask : public std::enable_shared_from_this<RebuildTask> 
 
 absl::StatusOr<std::unique_ptr<Projector>> Projector::Open(
     const Registry& registry, EventStore& store, Executor& executor, const Clock& clock,
-    ViewListener* listener, const std::string& views, std::shared_ptr<BatchReader> reader) {
-  if (reader == nullptr) reader = std::make_shared<BatchReader>(store);
-  std::unique_ptr<Projector> projector(new Projector(store, executor, clock, std::move(reader)));
+    ViewListener* listener, const std::string& views, std::shared_ptr<SharedBatches> batches) {
+  std::unique_ptr<Projector> projector(new Projector(store, executor, clock, std::move(batches)));
   projector->listener_ = listener;
   for (const ViewEntry& view : registry.views()) {
     auto slot = std::make_shared<ViewSlot>(view, views, listener);
@@ -105,7 +104,7 @@ void Projector::Run(const std::shared_ptr<Context>& context,
   ViewSlot::Turn turn;
   {
     MutexLock lock(slot->mu);
-    turn = slot->Step(context->store, *context->reader, context->clock);
+    turn = slot->Step(context->store, context->reader, context->clock);
   }
   switch (turn.next) {
     case ViewSlot::Turn::Next::kNothing:

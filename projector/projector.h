@@ -66,12 +66,11 @@ class Projector {
   // `views` is the folder of all views. `listener` may be nullptr. Registry, store, clock and
   // listener must outlive the projector; store, clock and executor also every task and wake-up of
   // theirs that is still to come, which does nothing after Stop. A view that cannot be opened is
-  // stopped, and ListViews says why. `reader` is shared with who else reads the store; nullptr: the
-  // views have one of their own.
+  // stopped, and ListViews says why. `batches` are shared with who else reads the store.
   static absl::StatusOr<std::unique_ptr<Projector>> Open(
       const Registry& registry, EventStore& store, Executor& executor, const Clock& clock,
       ViewListener* listener, const std::string& views,
-      std::shared_ptr<BatchReader> reader = nullptr);
+      std::shared_ptr<SharedBatches> batches = std::make_shared<SharedBatches>());
   ~Projector();
 
   // Begins to fold, and tells the listener how to hurry it.
@@ -123,12 +122,12 @@ class Projector {
   // What tasks need; they may outlive the projector.
   struct Context {
     Context(EventStore& events, Executor& tasks, const Clock& time,
-            std::shared_ptr<BatchReader> batches)
-        : store(events), executor(tasks), clock(time), reader(std::move(batches)) {}
+            std::shared_ptr<SharedBatches> batches)
+        : store(events), executor(tasks), clock(time), reader(events, std::move(batches)) {}
     EventStore& store;
     Executor& executor;
     const Clock& clock;
-    const std::shared_ptr<BatchReader> reader;
+    BatchReader reader;
     std::atomic<bool> stopped = false;
   };
   class RebuildTask;
@@ -140,8 +139,8 @@ class Projector {
   auto OnRunner(std::string_view view, Work work) -> decltype(work(std::declval<ViewRunner&>()));
 
   Projector(EventStore& store, Executor& executor, const Clock& clock,
-            std::shared_ptr<BatchReader> reader)
-      : context_(std::make_shared<Context>(store, executor, clock, std::move(reader))) {}
+            std::shared_ptr<SharedBatches> batches)
+      : context_(std::make_shared<Context>(store, executor, clock, std::move(batches))) {}
   static void Post(std::shared_ptr<Context> context, std::shared_ptr<ViewSlot> slot,
                    absl::Duration delay);
   static void Run(const std::shared_ptr<Context>& context, const std::shared_ptr<ViewSlot>& slot);

@@ -49,13 +49,10 @@ AppendRequest AppendOf(const std::string& reactor, const ReactorRunner::ToTell& 
 
 struct Reactors::Context {
   Context(const Parts& parts_given, std::string folder_given)
-      : parts(parts_given),
-        folder(std::move(folder_given)),
-        reader(parts.reader != nullptr ? parts.reader
-                                       : std::make_shared<BatchReader>(parts.store)) {}
+      : parts(parts_given), folder(std::move(folder_given)), reader(parts.store, parts.batches) {}
   const Parts parts;
   const std::string folder;
-  const std::shared_ptr<BatchReader> reader;
+  BatchReader reader;
   std::atomic<bool> stopped = false;
 
   static void Wake(const std::shared_ptr<Context>& context, const SlotPtr& slot);
@@ -262,7 +259,7 @@ void Reactors::Context::Run(const std::shared_ptr<Context>& context, const SlotP
     ReactorRunner& runner = *slot->runner;
     slot->TakeInbox();
     const Position before = runner.checkpoint();
-    next = runner.Step(*context->reader, context->parts.clock.Now());
+    next = runner.Step(context->reader, context->parts.clock.Now());
     deliveries = runner.TakeDeliveries();
     to_tell = runner.TakeToTell();
     delayed = runner.TakeDelayed();

@@ -82,8 +82,8 @@ class Reactors {
     Deliverer& deliverer;
     const Clock& clock;
     Executor& executor;
-    // Shared with who else reads the store; its own when none is given.
-    std::shared_ptr<BatchReader> reader = nullptr;
+    // Shared with who else reads the store.
+    std::shared_ptr<SharedBatches> batches = std::make_shared<SharedBatches>();
   };
   // `folder` holds a file for each. Everything given must outlive it, store, deliverer and executor
   // also every task and answer of theirs that is still to come. A reactor that cannot be opened is

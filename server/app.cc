@@ -112,7 +112,6 @@ class App::Implementation {
   std::string views() const { return options_.data + "/views"; }
   absl::Status TakeLocks();
   absl::Status OpenLog();
-  void TakeStore(std::unique_ptr<EventStore> store);
   // The log that another process writes.
   absl::StatusOr<std::unique_ptr<EventStore>> OpenOtherLog();
   // False where that is not to be had now.
@@ -153,7 +152,8 @@ class App::Implementation {
   ThreadPool feeding_{"feeding", 2};
   ThreadPool snapshotting_{"snapshotting", 1, ThreadPool::Priority::kBackground};
   std::unique_ptr<EventStore> store_;
-  std::shared_ptr<BatchReader> batches_;        // Of views and reactors, from `store_`.
+  // Of `store_`, for views and reactors.
+  const std::shared_ptr<SharedBatches> batches_ = std::make_shared<SharedBatches>();
   std::atomic<EventStore*> log_now_ = nullptr;  // `store_`, once it is there.
   RemoteEventStore* remote_ = nullptr;          // `store_`, where the log is elsewhere.
   std::string told_of_log_;
@@ -233,14 +233,9 @@ absl::Status App::Implementation::OpenLog() {
                                                              .behind = &indexing_,
                                                              .recent_events = kRecentEventsMax});
   if (!store.ok()) return store.status();
-  TakeStore(*std::move(store));
-  return absl::OkStatus();
-}
-
-void App::Implementation::TakeStore(std::unique_ptr<EventStore> store) {
-  store_ = std::move(store);
-  batches_ = std::make_shared<BatchReader>(*store_);
+  store_ = *std::move(store);
   log_now_ = store_.get();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<EventStore>> App::Implementation::OpenOtherLog() {
@@ -264,7 +259,8 @@ bool App::Implementation::TryOtherLog() {
   if (store_ == nullptr) {
     auto store = OpenOtherLog();
     opened = store.status();
-    if (store.ok()) TakeStore(*std::move(store));
+    if (store.ok()) store_ = *std::move(store);
+    log_now_ = store_.get();
   }
   if (opened.ok() && Has(Role::kProject) && projector_ == nullptr) {
     if (follower_ != nullptr) follower_->Stop();
@@ -383,7 +379,7 @@ absl::Status App::Implementation::OpenReactors() {
                               .deliverer = *consumers_,
                               .clock = clock_,
                               .executor = reacting_,
-                              .reader = batches_},
+                              .batches = batches_},
                              options_.data + "/reactors");
   auto webhooks = Webhooks::Open(
       {.registry = registry_, .store = *store_, .reactors = *reactors_, .data = options_.data});

@@ -8,7 +8,7 @@
 namespace leftfold::projecting {
 namespace {
 
-constexpr std::size_t kBatch = 2;  // Events.
+constexpr std::size_t kBatch = 10;  // Events.
 
 class BatchReaderTest : public ::testing::Test {
  protected:
@@ -31,7 +31,8 @@ class BatchReaderTest : public ::testing::Test {
   }
 
   FakeStore store_;
-  BatchReader reader_{store_, kBatch};
+  const std::shared_ptr<SharedBatches> shared_ = std::make_shared<SharedBatches>();
+  BatchReader reader_{store_, shared_, kBatch};
 };
 
 TEST_F(BatchReaderTest, IsReadOnceByThoseWhoAreAFewBatchesApart) {
@@ -57,7 +58,7 @@ TEST_F(BatchReaderTest, KeepsTheBatchesThatWereTakenLast) {
 }
 
 TEST_F(BatchReaderTest, KeepsNoMoreBytesThanItsLimit) {
-  AddBatches(3, kKeptBytesMax / kBatch / 2 - 100);
+  AddBatches(4, kKeptBytesMax / kBatch / 2 - 100);
   const Position second = Take(kBeforeFirst);
   const Position third = Take(second);
   EXPECT_EQ(ReadsOf(kBeforeFirst), 0) << "two fit";
@@ -67,9 +68,31 @@ TEST_F(BatchReaderTest, KeepsNoMoreBytesThanItsLimit) {
 }
 
 TEST_F(BatchReaderTest, KeepsOneBatchHoweverLargeItIs) {
-  AddBatches(1, kKeptBytesMax);
+  AddBatches(2, kKeptBytesMax / kBatch + 1);
   Take(kBeforeFirst);
   EXPECT_EQ(ReadsOf(kBeforeFirst), 0);
+}
+
+TEST_F(BatchReaderTest, ReadersShareLargeBatchesAndEachHasItsOwnAtTheHead) {
+  AddBatches(1);
+  store_.Add("room-a", "Noted", "");
+  const Position end = Take(kBeforeFirst);
+  Take(end);
+  BatchReader other(store_, shared_, kBatch);
+  const int reads = store_.reads;
+  EXPECT_EQ(other.After(kBeforeFirst, kBatch)->events().size(), kBatch);
+  EXPECT_EQ(store_.reads, reads);
+  store_.Add("room-a", "Noted", "");
+  EXPECT_EQ(other.After(end, kBatch)->events().size(), 2U) << "all that is there by now";
+  EXPECT_EQ(store_.reads, reads + 1);
+  EXPECT_EQ(ReadsOf(end), 0);
+}
+
+TEST_F(BatchReaderTest, GivesWhatGoesFurthest) {
+  AddBatches(3);
+  const Position further = Take(Position{5});
+  Take(kBeforeFirst);
+  EXPECT_EQ(Take(Position{7}), further);
 }
 
 TEST_F(BatchReaderTest, TakesFromTheMiddleOfABatch) {
