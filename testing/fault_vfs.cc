@@ -59,7 +59,8 @@ DiskFault armed;
 std::int64_t changing_calls = 0;
 std::array<std::int64_t, kDiskCalls> calls{};
 std::map<Number, OnDisk> files;
-std::map<Number, Names> folders;  // What the disk is sure of.
+std::map<Number, Names> folders;               // What the disk is sure of.
+std::map<std::string, std::int64_t> failures;  // Of writes and syncs, by file.
 
 std::string BytesOfFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -301,8 +302,13 @@ void NoteWrite(const File& file, int size, sqlite3_int64 at) {
   file.on_disk->unsynced.push_back({at, std::move(bytes)});
 }
 
+void NoteFailure(const File& file, int code) {
+  if (code != SQLITE_OK && code != SQLITE_FULL && file.path != nullptr) ++failures[file.path];
+}
+
 int Write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
   const int failure = Enter(DiskCall::kWrite, ChangesOf(Of(file)));
+  NoteFailure(Of(file), failure);
   const int done = failure == SQLITE_OK ? size : size / 2;
   const int code = Ask(file, &sqlite3_io_methods::xWrite, data, done, at);
   NoteWrite(Of(file), done, at);
@@ -324,6 +330,7 @@ void Synced(OnDisk& file) {
 int SyncOpen(sqlite3_file* f, int) {
   File& file = Of(f);
   const int failure = Enter(DiskCall::kSync, ChangesOf(file));
+  NoteFailure(file, failure);
   if (file.on_disk == nullptr) return failure;
   if (failure != SQLITE_OK) {
     file.on_disk->unsynced.clear();
@@ -441,6 +448,10 @@ void Arm(const DiskFault& fault) {
 void PowerMayGo() { Enter(DiskCall::kSync, Changes::kAsCheckpointsDo); }
 std::int64_t ChangingCalls() { return changing_calls; }
 std::int64_t CallsOf(DiskCall call) { return calls[static_cast<std::size_t>(call)]; }
+std::int64_t FailuresOf(const std::string& database) {
+  const std::string path = fs::canonical(database);
+  return failures[path] + failures[path + "-wal"];
+}
 
 namespace {
 

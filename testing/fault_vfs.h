@@ -64,6 +64,9 @@ void PowerMayGo();
 // Since then: calls that change something, and calls of a kind.
 std::int64_t ChangingCalls();
 std::int64_t CallsOf(DiskCall call);
+// Writes and syncs of this database, and of its write-ahead log, that have failed since then; not
+// for want of space.
+std::int64_t FailuresOf(const std::string& database);
 
 }  // namespace leftfold::testing
 #endif  // TESTING_FAULT_VFS_H_

@@ -17,7 +17,7 @@
 #include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/fake_clock.h"
-#include "testing/log_history.h"
+#include "testing/guarantee_checker.h"
 #include "testing/virtual_scheduler.h"
 #include "tests/crash/faulty_disk.h"
 
@@ -27,7 +27,9 @@ namespace {
 constexpr int kCommands = 24;
 // In the place of a receipt's position.
 constexpr Position kRefused{-1};
-constexpr Position kBegun{-2};  // The process has begun.
+constexpr Position kBegun{-2};       // The process has begun.
+constexpr Position kReopened{-3};    // So has the log been, which has recovered.
+constexpr Position kDiskFailed{-4};  // What is asked from now on comes after a failure.
 
 // A command of one or several streams, with or without events, some of many pages.
 AppendRequest CommandNumber(std::uint64_t seed, int n) {
@@ -71,6 +73,7 @@ class Log {
     store_->Append(std::move(request), std::move(done));
   }
   EventStore& store() { return *store_; }
+  std::string path() const { return folder_ + "/log/events.db"; }
   VirtualScheduler& scheduler() { return scheduler_; }
 
  private:
@@ -87,22 +90,34 @@ Receipt Refusal() {
   return receipt;
 }
 
+void Tell(std::ostream& answers, int n, Position position, Version version) {
+  answers << n << ' ' << position.value << ' ' << version.value << std::endl;
+}
+
 // What the process with the disk does; what it is answered it tells to `answers`, which outlives
 // it.
 void WorkOn(Log& log, std::uint64_t seed, std::ostream& answers) {
   std::mt19937_64 random(seed);
-  answers << 0 << ' ' << kBegun.value << ' ' << 0 << std::endl;
+  Tell(answers, 0, kBegun, {});
   if (!log.Open().ok()) Die("the log cannot be opened");
+  std::int64_t failures = FailuresOf(log.path());
   for (int n = 0; n < kCommands; ++n) {
+    if (FailuresOf(log.path()) > failures) {
+      log.scheduler().RunUntilIdle();
+      Tell(answers, 0, kDiskFailed, {});
+      failures = FailuresOf(log.path());
+    }
     log.Append(CommandNumber(seed, n), [n, &answers](const absl::StatusOr<Receipt>& receipt) {
       const Receipt told = receipt.ok() ? *receipt : Refusal();
-      answers << n << ' ' << told.position.value << ' ' << told.version.value << std::endl;
+      Tell(answers, n, told.position, told.version);
     });
     if (random() % 3 == 0) log.scheduler().RunUntilIdle();
     // A log that is closed is copied back from its write-ahead log.
     if (random() % 8 == 0) {
       log.scheduler().RunUntilIdle();
       if (!log.Open().ok()) Die("the log cannot be opened again");
+      Tell(answers, 0, kReopened, {});
+      failures = FailuresOf(log.path());
     }
   }
   log.scheduler().RunUntilIdle();
@@ -122,34 +137,41 @@ void WorkWithCheckpoints(const std::string& folder, std::uint64_t seed, std::ost
 
 // After the restart: "" or what was not kept.
 std::string CheckAfter(const std::string& folder, std::uint64_t seed, std::istream& answers) {
-  LogHistory history;
-  for (int n = 0; n < kCommands; ++n) history.Asked(CommandNumber(seed, n));
+  GuaranteeChecker checker;
+  for (int n = 0; n < kCommands; ++n) checker.Saw(seen::Asked{CommandNumber(seed, n)});
   Receipt receipt;
   receipt.aggregate_id = "oak";
   receipt.created_id = "created-1";
+  int lives = 0;
   for (int n = 0; answers >> n >> receipt.position.value >> receipt.version.value;) {
     const std::string id = fmt::format("c{}", n);
     if (receipt.position == kBegun) {
-      history.ForgetRefusals();
+      ++lives;
+      checker.Saw(seen::Restarted{});
+    } else if (receipt.position == kReopened) {
+      ++lives;
+    } else if (receipt.position == kDiskFailed) {
+      checker.Saw(seen::DiskFailed{fmt::format("life {}", lives)});
     } else if (receipt.position == kRefused) {
-      history.Refused(id);
+      checker.Saw(seen::Refused{id});
     } else {
-      history.Answered(id, receipt);
+      checker.Saw(seen::Answered{id, receipt, fmt::format("life {}", lives)});
     }
   }
   {
     Log log(folder, seed);
     if (const absl::Status opened = log.Open(); !opened.ok()) return opened.ToString();
     log.scheduler().RunUntilIdle();
-    if (const std::string wrong = history.Check(log.store()); !wrong.empty()) return wrong;
-    history.ForgetRefusals();
+    if (const std::string wrong = checker.Check({log.store()}); !wrong.empty()) return wrong;
+    checker.Saw(seen::Restarted{});
     for (int n = 0; n < kCommands; ++n) {
       log.Append(CommandNumber(seed, n), [&](const absl::StatusOr<Receipt>& again) {
-        if (again.ok()) history.Answered(fmt::format("c{}", n), *again);
+        if (again.ok()) checker.Saw(seen::Answered{fmt::format("c{}", n), *again});
       });
       log.scheduler().RunUntilIdle();
+      checker.Saw(seen::AskedToTheEnd{fmt::format("c{}", n)});
     }
-    if (const std::string wrong = history.Check(log.store()); !wrong.empty())
+    if (const std::string wrong = checker.Check({log.store()}); !wrong.empty())
       return "after a retry: " + wrong;
   }
   const auto verified = VerifyLogFile(folder + "/log", {});
