@@ -245,5 +245,18 @@ inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std
   return found;
 }
 
+// At how many calls of one schedule something is found when the power goes there.
+inline int FoundAtEveryCall(const DiskWork& work, std::uint64_t seed) {
+  int found = 0;
+  std::mt19937_64 random(seed);
+  const Schedule schedule = ScheduleOf(work, seed);
+  for (std::int64_t call = 1; call <= schedule.calls.changing; ++call) {
+    const PreparedDisk disk = schedule.disk;
+    EXPECT_EQ(disk.Run(PowerLossAt(call, random)), kPowerLost);
+    if (!disk.Check().empty()) ++found;
+  }
+  return found;
+}
+
 }  // namespace leftfold::testing
 #endif  // TESTS_CRASH_FAULTY_DISK_H_
