@@ -236,11 +236,11 @@ TEST(MigrationPowerLoss, LeavesTheOneFormatOrTheNextAtEveryCall) {
 }
 
 TEST(MigrationPowerLoss, LeavesTheOneFormatOrTheNext) {
-  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, LosePowerOnce);
+  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, kLosePowerOnce);
 }
 
 TEST(MigrationPowerLoss, AndFailuresOneAfterTheOtherDoToo) {
-  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, FailRepeatedly);
+  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, kFailRepeatedly);
 }
 
 // The tests above can see.

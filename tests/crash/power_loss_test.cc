@@ -190,21 +190,46 @@ class PowerLoss : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(PowerLoss, LosesNothingThatWasAnswered) {
-  ForEachPoint(kWork, Part(), kPointsEach, LosePowerOnce);
+  ForEachPoint(kWork, Part(), kPointsEach, kLosePowerOnce);
 }
 
 TEST_P(PowerLoss, AndFailuresOneAfterTheOtherLoseNothing) {
-  ForEachPoint(kWork, Part(), kPointsEach, FailRepeatedly);
+  ForEachPoint(kWork, Part(), kPointsEach, kFailRepeatedly);
 }
 
 INSTANTIATE_TEST_SUITE_P(Part, PowerLoss, ::testing::Range(0, 4));
 
 TEST(PowerLossAtCheckpoints, LosesNothingThatWasAnswered) {
-  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, LosePowerOnce);
+  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, kLosePowerOnce);
 }
 
 TEST(PowerLossAtCheckpoints, AndFailuresOneAfterTheOtherLoseNothing) {
-  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, FailRepeatedly);
+  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, kFailRepeatedly);
+}
+
+// Whoever looks makes the next sync write the file's time too, which is a second write to the disk.
+TEST(LogCommits, LookAtNoWriteAheadLogThatIsSmall) {
+  const TemporaryFolder folder;
+  const Ended ended = InSeparateProcess([&] {
+    DiskFault none;
+    none.disk = folder.path();
+    Arm(none);
+    Log log(folder.path(), 1);
+    if (!log.Open().ok()) Die("the log cannot be opened");
+    std::int64_t looks = 0;
+    constexpr int kCommits = 100;
+    for (int n = 0; n <= kCommits; ++n) {
+      bool kept = false;
+      log.Append(AppendOf("room-oak", {"x"}), [&](const auto& receipt) { kept = receipt.ok(); });
+      log.scheduler().RunUntilIdle();
+      if (!kept) Die("it is not appended");
+      if (n == 0) looks = LooksAtWals();  // What it was left with.
+    }
+    return LooksAtWals() == looks
+               ? ""
+               : fmt::format("{} looks in {} commits", LooksAtWals() - looks, kCommits);
+  });
+  EXPECT_EQ(ended.Wrong(), "");
 }
 
 // The tests above can see: on such disks something is lost.

@@ -87,11 +87,11 @@ class ViewsPowerLoss : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(ViewsPowerLoss, LosesNothingThatWasAnsweredAndEveryViewIsItsFold) {
-  ForEachPoint(kRoomWork, Part(), kViewPointsEach, LosePowerOnce);
+  ForEachPoint(kRoomWork, Part(), kViewPointsEach, kLosePowerOnce);
 }
 
 TEST_P(ViewsPowerLoss, AndFailuresOneAfterTheOtherDoNeither) {
-  ForEachPoint(kRoomWorkOnFailures, Part(), kViewPointsEach, FailRepeatedly);
+  ForEachPoint(kRoomWorkOnFailures, Part(), kViewPointsEach, kFailRepeatedly);
 }
 
 INSTANTIATE_TEST_SUITE_P(Part, ViewsPowerLoss, ::testing::Range(0, 4));
