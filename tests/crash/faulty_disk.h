@@ -40,6 +40,7 @@ struct DiskWork {
   std::function<std::string(const std::string& disk, std::uint64_t seed, std::istream& answers)>
       check;
   bool at_checkpoints = false;  // Only there the power goes.
+  std::uint64_t kinds = 1;      // Seeds that follow one another are of so many kinds.
 };
 
 // Points at which the power goes or calls fail, as `.ci/run deep` tries them; LEFTFOLD_POINTS says
@@ -203,7 +204,8 @@ inline DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
   return fault;
 }
 
-// Tries points of schedules: so many of each, or as LEFTFOLD_POINTS=all says, each of one.
+// Tries points of schedules: so many of each, or as LEFTFOLD_POINTS=all says, each of one of each
+// kind.
 struct Trial {
   void (*one)(const Schedule& schedule, std::mt19937_64& random);
   std::uint64_t (*all)(const Schedule& schedule, std::mt19937_64& random);  // How many.
@@ -228,11 +230,15 @@ void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t poin
 inline void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t points_each,
                          const Trial& trial) {
   if (!AllPoints()) return ForEachPoint(work, points, points_each, trial.one);
-  const std::uint64_t seed = Seed();
-  std::mt19937_64 random(seed);
-  SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={} tries these points again", seed));
-  const std::uint64_t tried = trial.all(ScheduleOf(work, seed), random);
-  fmt::print("{} points from seed {}, which are all\n", tried, seed);
+  const std::uint64_t first = Seed();
+  SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={} tries these points again", first));
+  std::uint64_t tried = 0;
+  for (std::uint64_t seed = first; seed < first + work.kinds; ++seed) {
+    std::mt19937_64 random(seed);
+    tried += trial.all(ScheduleOf(work, seed), random);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+  fmt::print("{} points from seed {}, which are all\n", tried, first);
 }
 
 inline void LosePowerAt(const Schedule& schedule, std::int64_t call, std::mt19937_64& random) {
