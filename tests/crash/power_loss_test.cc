@@ -55,16 +55,15 @@ AppendRequest CommandNumber(std::uint64_t seed, int n) {
 // The log of a process.
 class Log {
  public:
-  Log(const std::string& folder, std::uint64_t seed,
-      std::int64_t wal_bytes_refused = kLogWalRefuseBytes)
-      : folder_(folder), wal_bytes_refused_(wal_bytes_refused), scheduler_(seed) {}
+  Log(const std::string& folder, std::uint64_t seed, const WalLimits& wal = {})
+      : folder_(folder), wal_(wal), scheduler_(seed) {}
   // Closes it before, if it is open.
   absl::Status Open() {
     store_.reset();
     auto opened = OpenSqliteEventStore(folder_ + "/log", {.writer = &scheduler_.Serial(),
                                                           .completions = &scheduler_.Pool(),
                                                           .clock = &clock_,
-                                                          .wal_bytes_refused = wal_bytes_refused_});
+                                                          .wal = wal_});
     if (!opened.ok()) return opened.status();
     store_ = *std::move(opened);
     return absl::OkStatus();
@@ -78,7 +77,7 @@ class Log {
 
  private:
   const std::string folder_;
-  const std::int64_t wal_bytes_refused_;
+  const WalLimits wal_;
   FakeClock clock_;
   VirtualScheduler scheduler_;
   std::unique_ptr<EventStore> store_;
@@ -131,7 +130,14 @@ void Work(const std::string& folder, std::uint64_t seed, std::ostream& answers) 
 // The write-ahead log is copied back, and made empty, again and again.
 void WorkWithCheckpoints(const std::string& folder, std::uint64_t seed, std::ostream& answers) {
   constexpr std::int64_t kWalBytes = 60'000;
-  Log log(folder, seed, kWalBytes);
+  Log log(folder, seed, {.bytes_refused = kWalBytes});
+  WorkOn(log, seed, answers);
+}
+
+// It is to begin again at its start.
+void WorkWithRestarts(const std::string& folder, std::uint64_t seed, std::ostream& answers) {
+  constexpr std::int64_t kWalBytes = 30'000;
+  Log log(folder, seed, {.bytes_max = kWalBytes});
   WorkOn(log, seed, answers);
 }
 
@@ -181,6 +187,7 @@ std::string CheckAfter(const std::string& folder, std::uint64_t seed, std::istre
 
 const DiskWork kWork = {{}, Work, CheckAfter};
 const DiskWork kCheckpointWork = {{}, WorkWithCheckpoints, CheckAfter, /*at_checkpoints=*/true};
+const DiskWork kRestartWork = {{}, WorkWithRestarts, CheckAfter, /*at_checkpoints=*/true};
 constexpr std::uint64_t kPointsEach = 20;
 
 class PowerLoss : public ::testing::TestWithParam<int> {
@@ -200,11 +207,19 @@ TEST_P(PowerLoss, AndFailuresOneAfterTheOtherLoseNothing) {
 INSTANTIATE_TEST_SUITE_P(Part, PowerLoss, ::testing::Range(0, 4));
 
 TEST(PowerLossAtCheckpoints, LosesNothingThatWasAnswered) {
-  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, kLosePowerOnce);
+  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 4, kPointsEach, kLosePowerOnce);
+}
+
+TEST(PowerLossAtRestarts, LosesNothingThatWasAnswered) {
+  ForEachPoint(kRestartWork, Points(kCheckpointPoints) / 4, kPointsEach, kLosePowerOnce);
+}
+
+TEST(PowerLossAtRestarts, AndFailuresOneAfterTheOtherLoseNothing) {
+  ForEachPoint(kRestartWork, Points(kCheckpointPoints) / 4, kPointsEach, kFailRepeatedly);
 }
 
 TEST(PowerLossAtCheckpoints, AndFailuresOneAfterTheOtherLoseNothing) {
-  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 2, kPointsEach, kFailRepeatedly);
+  ForEachPoint(kCheckpointWork, Points(kCheckpointPoints) / 4, kPointsEach, kFailRepeatedly);
 }
 
 // Whoever looks makes the next sync write the file's time too, which is a second write to the disk.
