@@ -89,8 +89,9 @@ class GuaranteesOfAll : public ::testing::Test {
     const AppendRequest nothing = AskOf(id + "-nothing", stream, 0);
     See(seen::Asked{nothing});
     See(seen::Answered{id + "-nothing", *log_.Append(nothing), "the first life"});
-    See(seen::Attempted{"note-9", {10 * n, 10 * n + 5, n - 1, true, 0}});
-    See(seen::Attempted{"note-9", {10 * n + 1, 10 * n + 6, n - 1, false, n}});
+    const std::int64_t at = std::int64_t{10} * n;
+    See(seen::Attempted{"note-9", {at, at + 5, n - 1, true, 0}});
+    See(seen::Attempted{"note-9", {at + 1, at + 6, n - 1, false, n}});
     See(seen::Done{"mail of " + id});
     owed_.insert("mail of " + id);
     all_ = log_.All();
