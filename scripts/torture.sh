@@ -23,7 +23,7 @@ suites=(
   'crash|Layouts/RolesKill.*|32||rounds of killed roles|seed'
   'crash|OrdersKill.*|6||rounds of killed roles|seed'
   'crash|Processes/RebuildKill.*|42||kills of rebuilds|seed'
-  'crash|Part/PowerLoss.*:PowerLossAtCheckpoints.*:PowerLossBetweenTransactions.*:Part/ViewsPowerLoss.*:BackupPowerLoss.*:MigrationPowerLoss.*|1100|LEFTFOLD_POINTS|points of lost power and failed calls|own'
+  'crash|Part/PowerLoss.*:PowerLossAtCheckpoints.*:PowerLossAtRestarts.*:PowerLossBetweenTransactions.*:Part/ViewsPowerLoss.*:BackupPowerLoss.*:MigrationPowerLoss.*|1100|LEFTFOLD_POINTS|points of lost power and failed calls|own'
   'crash|Part/StoredBytes.*|200|LEFTFOLD_DAMAGES|stores with changed bytes|own'
   'crash|WholePathDisk.*|20|LEFTFOLD_STORIES|stories of all engines on disks that fail|own'
   'crash|OperatorNew.*|40|LEFTFOLD_NEW_FAILURES|allocations that fail|seed'

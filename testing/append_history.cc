@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 namespace leftfold::testing {
 namespace {
@@ -24,7 +25,8 @@ std::string Describe(const AppendAttempt& attempt) {
 std::string NotLinearizable(std::vector<AppendAttempt> attempts) {
   // A version is made before it is seen.
   std::sort(attempts.begin(), attempts.end(), [](const auto& a, const auto& b) {
-    return std::pair(After(a), !a.accepted) < std::pair(After(b), !b.accepted);
+    return std::tuple(After(a), !a.accepted, a.called) <
+           std::tuple(After(b), !b.accepted, b.called);
   });
   std::int64_t version = -1;
   AppendAttempt latest;  // Of those that stand earlier, the one that was called last.

@@ -21,6 +21,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -60,6 +61,8 @@ std::int64_t changing_calls = 0;
 std::array<std::int64_t, kDiskCalls> calls{};
 std::map<Number, OnDisk> files;
 std::map<Number, Names> folders;  // What the disk is sure of.
+std::int64_t looks_at_wals = 0;
+std::map<std::string, std::int64_t> failures;  // Of writes and syncs, by file.
 
 std::string BytesOfFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -301,8 +304,13 @@ void NoteWrite(const File& file, int size, sqlite3_int64 at) {
   file.on_disk->unsynced.push_back({at, std::move(bytes)});
 }
 
+void NoteFailure(const File& file, int code) {
+  if (code != SQLITE_OK && code != SQLITE_FULL && file.path != nullptr) ++failures[file.path];
+}
+
 int Write(sqlite3_file* file, const void* data, int size, sqlite3_int64 at) {
   const int failure = Enter(DiskCall::kWrite, ChangesOf(Of(file)));
+  NoteFailure(Of(file), failure);
   const int done = failure == SQLITE_OK ? size : size / 2;
   const int code = Ask(file, &sqlite3_io_methods::xWrite, data, done, at);
   NoteWrite(Of(file), done, at);
@@ -324,6 +332,7 @@ void Synced(OnDisk& file) {
 int SyncOpen(sqlite3_file* f, int) {
   File& file = Of(f);
   const int failure = Enter(DiskCall::kSync, ChangesOf(file));
+  NoteFailure(file, failure);
   if (file.on_disk == nullptr) return failure;
   if (failure != SQLITE_OK) {
     file.on_disk->unsynced.clear();
@@ -348,6 +357,20 @@ int ShmMap(sqlite3_file* file, int page, int size, int extend, void volatile** m
   return Ask(file, &sqlite3_io_methods::xShmMap, page, size, extend, memory);
 }
 
+int Lock(sqlite3_file* file, int level) {
+  const int failure = Enter(DiskCall::kLock, Changes::kNothing);
+  if (failure != SQLITE_OK) return failure;
+  return Ask(file, &sqlite3_io_methods::xLock, level);
+}
+
+int ShmLock(sqlite3_file* file, int first, int count, int flags) {
+  if ((flags & SQLITE_SHM_LOCK) != 0) {
+    const int failure = Enter(DiskCall::kShmLock, Changes::kNothing);
+    if (failure != SQLITE_OK) return failure;
+  }
+  return Ask(file, &sqlite3_io_methods::xShmLock, first, count, flags);
+}
+
 constexpr sqlite3_io_methods kMethods = [] {
   sqlite3_io_methods methods = sql::PassAllBelow<File>();
   methods.xRead = Read;
@@ -356,6 +379,8 @@ constexpr sqlite3_io_methods kMethods = [] {
   methods.xSync = SyncOpen;
   methods.xFileSize = FileSize;
   methods.xShmMap = ShmMap;
+  methods.xLock = Lock;
+  methods.xShmLock = ShmLock;
   return methods;
 }();
 
@@ -390,6 +415,12 @@ int Delete(sqlite3_vfs*, const char* path, int sync_folder) {
   const int code = original->xDelete(original, path, 0);
   if (code == SQLITE_OK && sync_folder != 0) SyncFolder(FolderAround(path));
   return code;
+}
+
+int Access(sqlite3_vfs*, const char* path, int flags, int* result) {
+  const int failure = Enter(DiskCall::kAccess, Changes::kNothing);
+  if (failure != SQLITE_OK) return failure;
+  return original->xAccess(original, path, flags, result);
 }
 
 sqlite3_mem_methods memory;  // SQLite's own.
@@ -433,6 +464,7 @@ void Arm(const DiskFault& fault) {
   vfs.szOsFile += static_cast<int>(sizeof(File));
   vfs.xOpen = Open;
   vfs.xDelete = Delete;
+  vfs.xAccess = Access;
   vfs.xSleep = [](sqlite3_vfs*, int micros) { return micros; };
   if (sqlite3_vfs_register(&vfs, /*makeDflt=*/1) != SQLITE_OK) Die("SQLite refuses a VFS");
   calls = {};
@@ -441,6 +473,11 @@ void Arm(const DiskFault& fault) {
 void PowerMayGo() { Enter(DiskCall::kSync, Changes::kAsCheckpointsDo); }
 std::int64_t ChangingCalls() { return changing_calls; }
 std::int64_t CallsOf(DiskCall call) { return calls[static_cast<std::size_t>(call)]; }
+std::int64_t LooksAtWals() { return looks_at_wals; }
+std::int64_t FailuresOf(const std::string& database) {
+  const std::string path = fs::canonical(database);
+  return failures[path] + failures[path + "-wal"];
+}
 
 namespace {
 
@@ -500,6 +537,12 @@ ssize_t write(int file, const void* data, size_t size) {
   if (failure == SQLITE_OK) return syscall(SYS_write, file, data, size);
   if (size > 1) return syscall(SYS_write, file, data, size / 2);
   return Refuse(failure);
+}
+
+int stat(const char* path, struct stat* found) noexcept {
+  using namespace leftfold::testing;
+  if (IsOnDisk(path) && std::string_view(path).ends_with("-wal")) ++looks_at_wals;
+  return static_cast<int>(syscall(SYS_newfstatat, AT_FDCWD, path, found, 0));
 }
 
 int rename(const char* from, const char* to) noexcept {

@@ -6,7 +6,8 @@
 
 // A disk that fails, or loses its power, at a chosen call. What SQLite does comes through a VFS
 // above the one with checksums, so that what it damages is what they see; of all others it is
-// told by fsync, write, rename and renameat2, which the executable has in the place of libc's.
+// told by fsync, write, rename, renameat2 and stat, which the executable has in the place of
+// libc's.
 namespace leftfold::testing {
 
 enum class DiskCall {
@@ -18,10 +19,13 @@ enum class DiskCall {
   kOpen,
   kFileSize,
   kShmMap,
+  kLock,
+  kShmLock,  // Taking one; to give one back cannot fail.
+  kAccess,
   kRename,
   kAllocate,  // Of SQLite's memory, which is no call of the disk.
 };
-inline constexpr int kDiskCalls = 10;
+inline constexpr int kDiskCalls = 13;
 
 struct DiskFault {
   // The folder that is the disk, with all that is in it.
@@ -64,6 +68,11 @@ void PowerMayGo();
 // Since then: calls that change something, and calls of a kind.
 std::int64_t ChangingCalls();
 std::int64_t CallsOf(DiskCall call);
+// Writes and syncs of this database, and of its write-ahead log, that have failed since then; not
+// for want of space.
+std::int64_t FailuresOf(const std::string& database);
+// How often somebody has asked what size or time a write-ahead log has.
+std::int64_t LooksAtWals();
 
 }  // namespace leftfold::testing
 #endif  // TESTING_FAULT_VFS_H_

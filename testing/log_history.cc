@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
 #include <utility>
 
 #include "core/status.h"
@@ -55,31 +56,69 @@ void LogHistory::ForgetRefusals() {
   for (auto& [id, ask] : asks_) ask.refused = false;
 }
 
-std::string LogHistory::Check(EventStore& store) const {
-  const absl::Status sound = VerifyLog(store, [](std::int64_t, std::int64_t) {});
-  if (!sound.ok()) return std::string(sound.message());
+absl::StatusOr<LogContent> LogContent::Of(EventStore& store) {
   auto read = ReadWhole(store);
-  if (!read.ok()) return std::string(read.status().message());
-  Content log{*std::move(read), {}, {}};
+  if (!read.ok()) return read.status();
+  LogContent log{*std::move(read), {}, {}};
   for (std::size_t i = 0; i < log.events.size(); ++i) {
-    if (!log.places.emplace(log.events[i].event_id, i).second)
-      return fmt::format("position {}: the event is there twice", log.events[i].position.value);
+    log.places.emplace(log.events[i].event_id, i);
     core::v1::EventMetadata metadata;
     if (metadata.ParseFromString(log.events[i].metadata) && !metadata.command_id().empty())
       log.of_command[metadata.command_id()].push_back(i);
   }
-  std::size_t known = 0;
-  for (const auto& [id, ask] : asks_) {
-    const std::string wrong = CheckOne(ask, log, store);
-    if (!wrong.empty()) return fmt::format("command {}: {}", id, wrong);
-    known += FindEvents(ask, log).places.size();
-  }
-  if (!others_ && known != log.events.size())
-    return fmt::format("{} events are there that nobody asked for", log.events.size() - known);
-  return "";
+  return log;
 }
 
-LogHistory::Found LogHistory::FindEvents(const Ask& ask, const Content& log) {
+std::optional<Violation> LogContent::Find(EventStore& store) const {
+  Position position = kBeforeFirst;
+  std::map<std::string, Version> versions;
+  for (const RecordedEvent& event : events) {
+    position = position.Next();
+    if (event.position != position)
+      return Violation{4, fmt::format("position {}: the event is missing", position.value)};
+    Version& version = versions.try_emplace(event.stream, kNoEventYet).first->second;
+    version = version.Next();
+    if (event.version != version) {
+      return Violation{3, fmt::format("position {}: version {} of {} is {}", position.value,
+                                      version.value, event.stream, event.version.value)};
+    }
+  }
+  const absl::Status sound = VerifyLog(store, [](std::int64_t, std::int64_t) {});
+  if (!sound.ok()) return Violation{11, std::string(sound.message())};
+  for (const auto& [id, place] : places) {
+    if (places.count(id) > 1) {
+      return Violation{
+          6, fmt::format("position {}: the event is there twice",
+                         events[std::prev(places.upper_bound(id))->second].position.value)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::string LogHistory::Check(EventStore& store) const {
+  const auto log = LogContent::Of(store);
+  if (!log.ok()) return std::string(log.status().message());
+  std::optional<Violation> first = log->Find(store);
+  const auto keep_first = [&](Violation wrong) {
+    if (!first) first = std::move(wrong);
+  };
+  if (!first) Check(*log, store, keep_first);
+  return first ? first->text : "";
+}
+
+void LogHistory::Check(const LogContent& log, EventStore& store, const Report& report) const {
+  std::vector<bool> known(log.events.size(), others_);
+  for (const auto& [id, ask] : asks_) {
+    if (const auto wrong = FindOf(ask, log, store))
+      report({wrong->guarantee, fmt::format("command {}: {}", id, wrong->text)});
+    for (const std::size_t place : FindEvents(ask, log).places) known[place] = true;
+  }
+  for (std::size_t i = 0; i < known.size(); ++i) {
+    if (!known[i]) report({6, fmt::format("position {}: nobody asked for the event", i + 1)});
+  }
+}
+
+LogHistory::Found LogHistory::FindEvents(const Ask& ask, const LogContent& log) {
   Found found;
   if (ask.decided_there) {
     const auto places = log.of_command.find(ask.request.command->command_id);
@@ -93,47 +132,50 @@ LogHistory::Found LogHistory::FindEvents(const Ask& ask, const Content& log) {
       if (place == log.places.end()) continue;
       found.places.push_back(place->second);
       if (!IsAsAsked(log.events[place->second], stream, event, ask.request)) {
-        found.wrong = fmt::format("its event at position {} has other bytes",
-                                  log.events[place->second].position.value);
+        found.wrong = {1, fmt::format("its event at position {} has other bytes",
+                                      log.events[place->second].position.value)};
         return found;
       }
     }
   }
   for (std::size_t i = 1; i < found.places.size(); ++i) {
     if (found.places[i] != found.places[i - 1] + 1)
-      found.wrong = "its events do not stand together";
+      found.wrong = {2, "its events do not stand together"};
   }
   return found;
 }
 
-std::string LogHistory::CheckOne(const Ask& ask, const Content& log, EventStore& store) const {
+std::optional<Violation> LogHistory::FindOf(const Ask& ask, const LogContent& log,
+                                            EventStore& store) const {
   const Found found = FindEvents(ask, log);
-  if (!found.wrong.empty()) return found.wrong;
+  if (found.wrong) return found.wrong;
   const std::size_t asked = found.asked;
   const std::size_t there = found.places.size();
   if (there != 0 && there != asked)
-    return fmt::format("{} of its {} events are there", there, asked);
+    return Violation{2, fmt::format("{} of its {} events are there", there, asked)};
   const auto command = store.FindCommand(ask.request.command->command_id);
-  if (!command.ok()) return std::string(command.status().message());
+  if (!command.ok()) return Violation{1, std::string(command.status().message())};
   const bool stored = command->has_value();
-  if (!ask.receipts.empty() && !stored) return "it was answered and is not there";
-  if (ask.refused && stored) return "it was refused and is there";
-  if (asked > 0 && stored != (there > 0))
-    return stored ? "its receipt is there without its events" : "its events are there without it";
-  if (!stored) return "";
+  if (!ask.receipts.empty() && !stored) return Violation{1, "it was answered and is not there"};
+  if (ask.refused && stored) return Violation{2, "it was refused and is there"};
+  if (asked > 0 && stored != (there > 0)) {
+    return Violation{
+        2, stored ? "its receipt is there without its events" : "its events are there without it"};
+  }
+  if (!stored) return std::nullopt;
   if (!ask.decided_there && (*command)->request_hash != ask.request.command->request_hash)
-    return "it has another request hash";
+    return Violation{6, "it has another request hash"};
   const Receipt& receipt = (*command)->receipt;
   for (const Receipt& answered : ask.receipts) {
-    if (!SameAnswer(answered, receipt)) return "it was answered another receipt";
+    if (!SameAnswer(answered, receipt)) return Violation{6, "it was answered another receipt"};
   }
-  if (there == 0) return "";
+  if (there == 0) return std::nullopt;
   const RecordedEvent& last = log.events[found.places.back()];
   if (last.position != receipt.position)
-    return "its receipt has another position than its last event";
+    return Violation{1, "its receipt has another position than its last event"};
   if (ask.request.streams.size() == 1 && last.version != receipt.version)
-    return "its receipt has another version than its last event";
-  return "";
+    return Violation{3, "its receipt has another version than its last event"};
+  return std::nullopt;
 }
 
 }  // namespace leftfold::testing

@@ -1,13 +1,32 @@
 #ifndef TESTING_LOG_HISTORY_H_
 #define TESTING_LOG_HISTORY_H_
 
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "event_store/event_store.h"
 
 namespace leftfold::testing {
+
+// What does not hold: R1 to R15 of docs/guarantees.md, and how it shows.
+struct Violation {
+  int guarantee = 0;
+  std::string text;
+};
+
+// A log, and where in it what stands.
+struct LogContent {
+  static absl::StatusOr<LogContent> Of(EventStore& store);
+  // What is wrong with it by itself: holes, wrong versions or bytes, events that are there twice.
+  std::optional<Violation> Find(EventStore& store) const;
+
+  std::vector<RecordedEvent> events;
+  std::multimap<Uuid, std::size_t> places;
+  std::map<std::string, std::vector<std::size_t>> of_command;  // By the id in their metadata.
+};
 
 // What clients asked of a log, what it answered, and whether it keeps it: each append that was
 // answered is there for ever, at its position, with its bytes; each other one is there as a whole
@@ -29,6 +48,10 @@ class LogHistory {
 
   // "" or what the store does not keep, the first thing by position.
   std::string Check(EventStore& store) const;
+  // Tells all that it does not keep. The log is read already.
+  using Report = std::function<void(Violation)>;
+  void Check(const LogContent& log, EventStore& store, const Report& report) const;
+  bool Knows(const std::string& command_id) const { return asks_.contains(command_id); }
 
  private:
   struct Ask {
@@ -37,20 +60,14 @@ class LogHistory {
     bool refused = false;
     bool decided_there = false;  // `request` has nothing but the command id.
   };
-  // A log, and where in it what stands.
-  struct Content {
-    std::vector<RecordedEvent> events;
-    std::map<Uuid, std::size_t> places;
-    std::map<std::string, std::vector<std::size_t>> of_command;  // By the id in their metadata.
-  };
-  // "" and where the events of an ask stand, how many of `asked`, or what is wrong with them.
+  // Where the events of an ask stand, how many of `asked`, or what is wrong with them.
   struct Found {
-    std::string wrong;
+    std::optional<Violation> wrong;
     std::size_t asked = 0;
     std::vector<std::size_t> places;
   };
-  static Found FindEvents(const Ask& ask, const Content& log);
-  std::string CheckOne(const Ask& ask, const Content& log, EventStore& store) const;
+  static Found FindEvents(const Ask& ask, const LogContent& log);
+  std::optional<Violation> FindOf(const Ask& ask, const LogContent& log, EventStore& store) const;
 
   std::map<std::string, Ask> asks_;  // By command id.
   bool others_ = false;

@@ -22,7 +22,7 @@ struct SqliteStoreOptions {
   const Clock* clock = nullptr;
   Executor* behind = nullptr;  // Writes the index; may be slow. nullptr: `completions`.
   std::size_t index_batch = kIndexBatchMax;
-  std::int64_t wal_bytes_refused = kLogWalRefuseBytes;
+  WalLimits wal = {};
   std::size_t recent_events = 0;  // See SequencedStore.
 };
 

@@ -40,6 +40,12 @@ constexpr std::string_view kLogMigrations[] = {R"sql(
 
 constexpr Position kEndOfLog{std::numeric_limits<std::int64_t>::max()};
 
+// What copying the write-ahead log back may come to without harm: there is no room, or a reader has
+// it.
+bool IsHarmless(const absl::Status& copied) {
+  return copied.ok() || absl::IsResourceExhausted(copied) || absl::IsUnavailable(copied);
+}
+
 std::int64_t BytesOf(const std::string& path) {
   std::error_code error;
   const std::uintmax_t bytes = std::filesystem::file_size(path, error);
@@ -139,8 +145,8 @@ absl::Status MigrateLog(sql::Connection& writer, int format) {
 
 absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,
                                                            const LogIndex::Options& options,
-                                                           std::int64_t wal_bytes_refused) {
-  std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal_bytes_refused));
+                                                           const WalLimits& wal) {
+  std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal));
   if (options.mode == LogIndex::Mode::kWrite) {
     LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
     auto writer = sql::Connection::Open(log->path_, kLogWriter);
@@ -232,8 +238,9 @@ absl::Status SqliteLog::CheckTail(const Tail& tail) {
 }
 
 absl::Status SqliteLog::BeginGroup() {
+  if (!IsHarmless(wal_copied_)) return OfLog(wal_copied_);
   if (wal_too_large_ > 0) EmptyWal();
-  if (!wal_copied_.ok() && !absl::IsResourceExhausted(wal_copied_)) return OfLog(wal_copied_);
+  if (!IsHarmless(wal_copied_)) return OfLog(wal_copied_);
   return OfLog(writer_->Begin());
 }
 
@@ -357,7 +364,9 @@ absl::Status SqliteLog::Commit(const Group& group) {
     if (!std::exchange(wal_refuses_, true))
       LogLine("leftfold: {}-wal has {} MiB: appends are refused", path_, wal_too_large_ >> 20);
     // A disk without room for what is to be copied back is full, whoever reads.
-    return wal_copied_.ok() ? WalFull(wal_bytes_refused_, wal_too_large_) : wal_copied_;
+    return absl::IsResourceExhausted(wal_copied_)
+               ? wal_copied_
+               : WalFull(wal_limits_.bytes_refused, wal_too_large_);
   }
   for (const RecordedEvent& event : group.events) rows_->Write(event);
   for (const auto& [category, position] : group.category_heads)
@@ -379,10 +388,11 @@ absl::Status SqliteLog::Commit(const Group& group) {
 void SqliteLog::AfterGroup() { writer_->CheckpointEvery(kLogCheckpointPages).IgnoreError(); }
 
 // Waits for readers that run, but not long. The commits stand whatever becomes of this; what is
-// wrong with the file the next one meets.
+// wrong with the file the next group meets.
 void SqliteLog::RestartWal(std::string_view checkpoint) {
   writer_->Run(fmt::format("PRAGMA busy_timeout={}", kLogRestartWaitMs)).IgnoreError();
   writer_->Value(fmt::format("PRAGMA wal_checkpoint({})", checkpoint));
+  if (!IsHarmless(writer_->status())) wal_copied_ = writer_->status();
   writer_->ClearStatus();
   writer_->Run(fmt::format("PRAGMA busy_timeout={}", sql::kBusyTimeoutMs)).IgnoreError();
 }
@@ -399,7 +409,7 @@ void SqliteLog::EmptyWal() {
   if (copied) RestartWal("TRUNCATE");
   writer_->ClearStatus();
   const std::int64_t bytes = BytesOf(path_ + "-wal");
-  if (bytes > wal_bytes_refused_) return;
+  if (bytes > wal_limits_.bytes_refused) return;
   wal_too_large_ = 0;
   if (std::exchange(wal_refuses_, false))
     LogLine("leftfold: {}-wal is back at {} MiB: appends are taken again", path_, bytes >> 20);
@@ -409,13 +419,13 @@ void SqliteLog::EmptyWal() {
 // writes the time of a file's change with the next sync if somebody has asked for it since the
 // last, which takes a commit as long again as its own pages.
 void SqliteLog::WatchWal() {
-  const std::int64_t small = std::min(kLogWalBytesMax, wal_bytes_refused_);
+  const std::int64_t small = std::min(wal_limits_.bytes_max, wal_limits_.bytes_refused);
   if (wal_is_small_ && writer_->WalBytes() <= small) return;
   const std::int64_t bytes = BytesOf(path_ + "-wal");
   wal_is_small_ = bytes <= small;
-  if (bytes > wal_bytes_refused_) wal_too_large_ = bytes;
-  if (bytes <= kLogWalBytesMax) {
-    wal_restart_at_ = kLogWalBytesMax;
+  if (bytes > wal_limits_.bytes_refused) wal_too_large_ = bytes;
+  if (bytes <= wal_limits_.bytes_max) {
+    wal_restart_at_ = wal_limits_.bytes_max;
     if (std::exchange(wal_warned_, false))
       LogLine("leftfold: {}-wal is back at {} MiB", path_, bytes >> 20);
     return;

@@ -43,6 +43,10 @@ inline constexpr std::int64_t kLogWalWarnBytes = 128 << 20;
 // Beyond that, appends are refused (WAL_FULL) until it has been copied back, which is tried with
 // each of them.
 inline constexpr std::int64_t kLogWalRefuseBytes = std::int64_t{4} << 30;
+struct WalLimits {  // Tests choose others.
+  std::int64_t bytes_max = kLogWalBytesMax;
+  std::int64_t bytes_refused = kLogWalRefuseBytes;
+};
 
 // Never change: it is stored in every log file.
 inline constexpr std::int32_t kLogApplicationId = 0x4C46'4C47;  // "LFLG"
@@ -60,9 +64,9 @@ absl::Status MigrateLog(sql::Connection& writer, int format = NewestLogFormat())
 
 class SqliteLog final : public Log, private IndexSource {
  public:
-  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(
-      const std::string& folder, const LogIndex::Options& index,
-      std::int64_t wal_bytes_refused = kLogWalRefuseBytes);
+  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder,
+                                                         const LogIndex::Options& index,
+                                                         const WalLimits& wal = {});
 
   Tail GetTail() override;
   absl::Status BeginGroup() override;
@@ -81,8 +85,8 @@ class SqliteLog final : public Log, private IndexSource {
   Files GetFiles() override;
 
  private:
-  SqliteLog(const std::string& path, std::int64_t wal_bytes_refused)
-      : path_(path), wal_bytes_refused_(wal_bytes_refused), readers_(path, kLogApplicationId) {}
+  SqliteLog(const std::string& path, const WalLimits& wal)
+      : path_(path), wal_limits_(wal), readers_(path, kLogApplicationId) {}
   absl::Status CreateStore();
   absl::Status Read(const std::function<void(sql::Connection&)>& read);
   absl::StatusOr<Tail> LoadTail();
@@ -105,13 +109,13 @@ class SqliteLog final : public Log, private IndexSource {
   void EmptyWal();
 
   const std::string path_;
-  const std::int64_t wal_bytes_refused_;
+  const WalLimits wal_limits_;
   // The writer's own.
   std::unique_ptr<sql::Connection> writer_;
   std::optional<LogRowWriter> rows_;
   std::int64_t last_command_ = 0;
   bool wal_is_small_ = false;  // When it was last looked at.
-  std::int64_t wal_restart_at_ = kLogWalBytesMax;
+  std::int64_t wal_restart_at_ = wal_limits_.bytes_max;
   bool wal_warned_ = false;
   std::int64_t wal_too_large_ = 0;  // Its bytes, while they are too many.
   bool wal_refuses_ = false;        // Since then, appends were refused.

@@ -2,6 +2,8 @@
 // of each file as SQL, and what is in the log as text. Today's binary opens them and finds it all;
 // a file of a newer format it refuses, and leaves alone. Folders are added with a new format, never
 // changed; LEFTFOLD_GOLDEN_WRITE=1 writes the files of today that are missing.
+#include "testing/golden_store.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -17,33 +19,12 @@
 #include "sql/view_file.h"
 #include "testing/event_store_contract.h"
 #include "testing/log_on_disk.h"
-#include "testing/source_folder.h"
 
 namespace leftfold::testing {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kTodaysFormat = 2;
-
-// A file of a store, and who it belongs to.
-struct StoreFile {
-  std::string name;  // Of its SQL.
-  std::string path;
-  std::int32_t application_id;
-};
-const StoreFile kLog = {"log", "/log/events.db", kLogApplicationId};
-const StoreFile kIndex = {"index", "/log/index.db", kIndexApplicationId};
-const StoreFile kView = {"view", "/views/notes/1-1.db", sql::kViewApplicationId};
-const StoreFile kReactor = {"reactor", "/reactors/mails.db", sql::kReactorApplicationId};
-
-std::string GoldenPath(int format, const std::string& file) {
-  return fmt::format("{}/tests/contract/golden_store/{}/{}", SourceFolder(), format, file);
-}
-std::string TextOf(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 std::string Joined(const std::vector<std::string>& lines) {
   return fmt::format("{}\n", fmt::join(lines, "\n"));
 }
@@ -77,30 +58,6 @@ std::string Dump(const std::string& path) {
   return text;
 }
 
-// The other way round.
-void Make(const std::string& data, const StoreFile& which, int format) {
-  fs::create_directories(fs::path(data + which.path).parent_path());
-  auto file = sql::Connection::Open(
-      data + which.path, {.role = sql::Role::kWriter, .application_id = which.application_id});
-  ASSERT_TRUE(file.ok()) << file.status();
-  const std::string text = TextOf(GoldenPath(format, which.name + ".sql"));
-  ASSERT_FALSE(text.empty()) << which.name;
-  ASSERT_EQ((*file)->Run(text), absl::OkStatus()) << which.name;
-}
-
-ViewEntry NotesView() {
-  ViewEntry view;
-  view.name = "notes";
-  view.version = 1;
-  view.schema = "CREATE TABLE note(id INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT";
-  return view;
-}
-ReactorEntry MailsReactor() {
-  ReactorEntry reactor;
-  reactor.name = "mails";
-  reactor.schema = {"CREATE TABLE mailed(id INTEGER PRIMARY KEY, to_whom TEXT NOT NULL) STRICT"};
-  return reactor;
-}
 sql::ParkedEvent ParkedNote() {
   return {Position{4}, "room-a", "an id", "test.Happened", "no note", std::nullopt};
 }
@@ -121,19 +78,12 @@ sql::OutboxRow Mail() {
   return row;
 }
 
-absl::StatusOr<std::unique_ptr<sql::Connection>> OpenNotes(const std::string& data) {
-  return sql::OpenViewWriter(data + kView.path, NotesView(), Digest{2});
-}
-absl::StatusOr<std::unique_ptr<sql::Connection>> OpenMails(const std::string& data) {
-  return sql::OpenReactorWriter(data + kReactor.path, MailsReactor(), {Position{1}, Digest{3}});
-}
-
 // A store as this binary makes it.
 void MakeToday(LogOnDisk& log) {
   log.Fill();
   log.Reopen();  // All of it is in the index.
   log.Close();
-  const auto view = OpenNotes(log.data());
+  const auto view = OpenGoldenNotes(log.data());
   ASSERT_TRUE(view.ok()) << view.status();
   ASSERT_TRUE((*view)->Begin().ok());
   ASSERT_TRUE((*view)->Run("INSERT INTO note VALUES (1, 'one'), (2, 'ä''two')").ok());
@@ -141,7 +91,7 @@ void MakeToday(LogOnDisk& log) {
   sql::WriteChange(**view, Position{7}, "a key");
   sql::WriteParked(**view, ParkedNote());
   ASSERT_TRUE((*view)->Commit().ok());
-  const auto reactor = OpenMails(log.data());
+  const auto reactor = OpenGoldenMails(log.data());
   ASSERT_TRUE(reactor.ok()) << reactor.status();
   ASSERT_TRUE((*reactor)->Begin().ok());
   ASSERT_TRUE((*reactor)->Run("INSERT INTO mailed VALUES (1, 'ada')").ok());
@@ -161,10 +111,7 @@ void WriteWhereMissing(const std::string& path, const std::string& text) {
 
 class GoldenStore : public ::testing::TestWithParam<int> {
  protected:
-  void SetUp() override {
-    for (const StoreFile& file : {kLog, kIndex, kView, kReactor})
-      Make(folder_.path(), file, GetParam());
-  }
+  void SetUp() override { MakeGolden(folder_.path(), GetParam()); }
   const std::string& data() const { return folder_.path(); }
   std::string Content() const { return Joined(ContentOf(data() + "/log")); }
 
@@ -198,18 +145,18 @@ TEST_P(GoldenStore, HasALogWithItsEventsAndCommandsThatGoesOn) {
 
 TEST_P(GoldenStore, HasAnIndexThatIsNotMadeAgain) {
   const std::string link = data() + "/same";
-  fs::create_hard_link(data() + kIndex.path, link);
+  fs::create_hard_link(data() + kGoldenIndex.path, link);
   VirtualScheduler scheduler(1);
   const FakeClock clock;
   ASSERT_TRUE(OpenSqliteEventStore(data() + "/log", {.writer = &scheduler.Serial(),
                                                      .completions = &scheduler.Pool(),
                                                      .clock = &clock})
                   .ok());
-  EXPECT_TRUE(fs::equivalent(data() + kIndex.path, link));
+  EXPECT_TRUE(fs::equivalent(data() + kGoldenIndex.path, link));
 }
 
 TEST_P(GoldenStore, HasAViewWithItsRowsAndCheckpoint) {
-  const auto view = OpenNotes(data());
+  const auto view = OpenGoldenNotes(data());
   ASSERT_TRUE(view.ok()) << view.status();
   const auto checkpoint = sql::ReadCheckpoint(**view);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
@@ -224,7 +171,7 @@ TEST_P(GoldenStore, HasAViewWithItsRowsAndCheckpoint) {
 }
 
 TEST_P(GoldenStore, HasAReactorWithWhatItHasToSend) {
-  const auto reactor = OpenMails(data());
+  const auto reactor = OpenGoldenMails(data());
   ASSERT_TRUE(reactor.ok()) << reactor.status();
   EXPECT_EQ(sql::ReadCheckpoint(**reactor)->position, Position{6});
   EXPECT_EQ(sql::ReadSeen(**reactor), Position{8});
@@ -245,17 +192,16 @@ TEST_P(GoldenStore, HasAReactorWithWhatItHasToSend) {
 }
 
 TEST_P(GoldenStore, IsRefusedAndLeftAloneWhenItIsNewerThanTheBinary) {
-  const auto raise = [this](const StoreFile& file, const std::string& sql) {
+  const auto raise = [this](const GoldenFile& file, const std::string& sql) {
     auto writer = sql::Connection::Open(data() + file.path, {.role = sql::Role::kWriter});
     ASSERT_TRUE(writer.ok()) << writer.status();
     ASSERT_EQ((*writer)->Run(sql), absl::OkStatus());
   };
-  raise(kLog, "PRAGMA user_version=99");
-  raise(kReactor, "PRAGMA user_version=99");
-  raise(kView, "UPDATE leftfold_format SET format = 99");
+  raise(kGoldenLog, "PRAGMA user_version=99");
+  raise(kGoldenReactor, "PRAGMA user_version=99");
+  raise(kGoldenView, "UPDATE leftfold_format SET format = 99");
   std::vector<std::string> before;
-  for (const StoreFile& file : {kLog, kIndex, kView, kReactor})
-    before.push_back(Dump(data() + file.path));
+  for (const GoldenFile& file : kGoldenFiles) before.push_back(Dump(data() + file.path));
   VirtualScheduler scheduler(1);
   const FakeClock clock;
   EXPECT_TRUE(absl::IsFailedPrecondition(
@@ -264,11 +210,10 @@ TEST_P(GoldenStore, IsRefusedAndLeftAloneWhenItIsNewerThanTheBinary) {
           {.writer = &scheduler.Serial(), .completions = &scheduler.Pool(), .clock = &clock})
           .status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(LogFileReader::Open(data() + "/log").status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(OpenNotes(data()).status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(OpenMails(data()).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenGoldenNotes(data()).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(OpenGoldenMails(data()).status()));
   std::vector<std::string> after;
-  for (const StoreFile& file : {kLog, kIndex, kView, kReactor})
-    after.push_back(Dump(data() + file.path));
+  for (const GoldenFile& file : kGoldenFiles) after.push_back(Dump(data() + file.path));
   EXPECT_EQ(after, before);
 }
 
@@ -279,7 +224,7 @@ TEST(GoldenStoreOfToday, HasTheTablesThatThisBinaryMakes) {
   LogOnDisk log;
   MakeToday(log);
   const std::string text = Joined(ContentOf(log.log()));
-  for (const StoreFile& which : {kLog, kIndex, kView, kReactor}) {
+  for (const GoldenFile& which : kGoldenFiles) {
     const std::string golden = GoldenPath(kTodaysFormat, which.name + ".sql");
     const std::string dump = Dump(log.data() + which.path);
     if (std::getenv("LEFTFOLD_GOLDEN_WRITE") != nullptr) WriteWhereMissing(golden, dump);

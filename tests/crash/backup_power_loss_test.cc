@@ -207,16 +207,16 @@ constexpr int kBackupParts = 4;
 std::uint64_t BackupPart() { return Points(kBackupPoints) / kBackupParts; }
 
 TEST(BackupPowerLoss, ABackupThatWasMadeIsThereAndHalfOfOneIsNot) {
-  ForEachPoint(kBackupWork, BackupPart(), kBackupPointsEach, LosePowerOnce);
+  ForEachPoint(kBackupWork, BackupPart(), kBackupPointsEach, kLosePowerOnce);
 }
 TEST(BackupPowerLoss, FailuresOneAfterTheOtherLeaveNoHalfBackup) {
-  ForEachPoint(kBackupWork, BackupPart(), kBackupPointsEach, FailRepeatedly);
+  ForEachPoint(kBackupWork, BackupPart(), kBackupPointsEach, kFailRepeatedly);
 }
 TEST(BackupPowerLoss, ARestoredLogIsThereOrTheOldOneIs) {
-  ForEachPoint(kRestoreWork, BackupPart(), kBackupPointsEach, LosePowerOnce);
+  ForEachPoint(kRestoreWork, BackupPart(), kBackupPointsEach, kLosePowerOnce);
 }
 TEST(BackupPowerLoss, FailuresOneAfterTheOtherLeaveTheOldLogOrTheRestoredOne) {
-  ForEachPoint(kRestoreWork, BackupPart(), kBackupPointsEach, FailRepeatedly);
+  ForEachPoint(kRestoreWork, BackupPart(), kBackupPointsEach, kFailRepeatedly);
 }
 
 // The tests above can see.

@@ -97,11 +97,11 @@ const DiskWork kLikeTheLog = WorkOnNotes(true);
 const DiskWork kLikeAView = WorkOnNotes(false);
 
 TEST(PowerLossBetweenTransactions, LosesNothingThatWasCommittedWithFullSyncs) {
-  ForEachPoint(kLikeTheLog, Points(kStepPoints) / 2, kStepPointsEach, LosePowerOnce);
+  ForEachPoint(kLikeTheLog, Points(kStepPoints) / 2, kStepPointsEach, kLosePowerOnce);
 }
 
 TEST(PowerLossBetweenTransactions, LeavesABeginningWithNormalSyncs) {
-  ForEachPoint(kLikeAView, Points(kStepPoints) / 2, kStepPointsEach, LosePowerOnce);
+  ForEachPoint(kLikeAView, Points(kStepPoints) / 2, kStepPointsEach, kLosePowerOnce);
 }
 
 TEST(PowerLossBetweenTransactions, ADiskThatLiesAboutSyncsIsFound) {

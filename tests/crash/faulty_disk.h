@@ -10,12 +10,14 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/status.h"
@@ -38,6 +40,7 @@ struct DiskWork {
   std::function<std::string(const std::string& disk, std::uint64_t seed, std::istream& answers)>
       check;
   bool at_checkpoints = false;  // Only there the power goes.
+  std::uint64_t kinds = 1;      // Seeds that follow one another are of so many kinds.
 };
 
 // Points at which the power goes or calls fail, as `.ci/run deep` tries them; LEFTFOLD_POINTS says
@@ -51,9 +54,16 @@ inline constexpr std::uint64_t kStepPoints = 2'000;
 inline constexpr std::uint64_t kAllPoints =
     kLogPoints + kViewPoints + kBackupPoints + kMigrationPoints + kCheckpointPoints + kStepPoints;
 
+// Whether each call is tried, of one schedule of each test.
+inline bool AllPoints() {
+  const char* const given = std::getenv("LEFTFOLD_POINTS");
+  return given != nullptr && std::string_view(given) == "all";
+}
+
 // How many of these points are tried now: in `make test` a 25th.
 inline std::uint64_t Points(std::uint64_t of) {
   constexpr std::uint64_t kShare = 25;
+  if (AllPoints()) return of;
   return Cases("LEFTFOLD_POINTS", kAllPoints, kShare) * of / kAllPoints;
 }
 
@@ -161,36 +171,52 @@ inline DiskFault PowerLossAt(std::int64_t call, std::mt19937_64& random) {
   return fault;
 }
 
+// How each kind of call may fail.
+inline constexpr std::array<std::pair<DiskCall, int>, 15> kFailures = {{
+    {DiskCall::kRead, SQLITE_IOERR_READ},
+    {DiskCall::kWrite, SQLITE_IOERR_WRITE},
+    {DiskCall::kWrite, SQLITE_FULL},
+    {DiskCall::kSync, SQLITE_IOERR_FSYNC},
+    {DiskCall::kTruncate, SQLITE_IOERR_TRUNCATE},
+    {DiskCall::kDelete, SQLITE_IOERR_DELETE},
+    {DiskCall::kOpen, SQLITE_CANTOPEN},
+    {DiskCall::kFileSize, SQLITE_IOERR_FSTAT},
+    {DiskCall::kShmMap, SQLITE_IOERR_SHMMAP},
+    {DiskCall::kShmMap, SQLITE_FULL},
+    {DiskCall::kLock, SQLITE_IOERR_LOCK},
+    {DiskCall::kShmLock, SQLITE_IOERR_SHMLOCK},
+    {DiskCall::kShmLock, SQLITE_BUSY},
+    {DiskCall::kAccess, SQLITE_IOERR_ACCESS},
+    {DiskCall::kRename, SQLITE_IOERR},
+}};
+
+inline std::int64_t MadeOf(const Calls& calls, DiskCall call) {
+  return calls.of[static_cast<std::size_t>(call)];
+}
+
 inline DiskFault AnyFailure(const Calls& calls, std::mt19937_64& random) {
-  constexpr std::array<std::pair<DiskCall, int>, 11> kFailures = {{
-      {DiskCall::kRead, SQLITE_IOERR_READ},
-      {DiskCall::kWrite, SQLITE_IOERR_WRITE},
-      {DiskCall::kWrite, SQLITE_FULL},
-      {DiskCall::kSync, SQLITE_IOERR_FSYNC},
-      {DiskCall::kTruncate, SQLITE_IOERR_TRUNCATE},
-      {DiskCall::kDelete, SQLITE_IOERR_DELETE},
-      {DiskCall::kOpen, SQLITE_CANTOPEN},
-      {DiskCall::kFileSize, SQLITE_IOERR_FSTAT},
-      {DiskCall::kShmMap, SQLITE_IOERR_SHMMAP},
-      {DiskCall::kShmMap, SQLITE_FULL},
-      {DiskCall::kRename, SQLITE_IOERR},
-  }};
   const auto& [call, code] = kFailures[random() % kFailures.size()];
   DiskFault fault;
   fault.fails = call;
   fault.code = code;
-  const std::int64_t made = calls.of[static_cast<std::size_t>(call)];
-  fault.fail_at = OneOf(std::max<std::int64_t>(made, 1), random);
+  fault.fail_at = OneOf(std::max<std::int64_t>(MadeOf(calls, call), 1), random);
   fault.sticky = random() % 2 == 0;
   return fault;
 }
 
-// Tries so many points of schedules, so many of each.
+// Tries points of schedules: so many of each, or as LEFTFOLD_POINTS=all says, each of one of each
+// kind.
+struct Trial {
+  void (*one)(const Schedule& schedule, std::mt19937_64& random);
+  std::uint64_t (*all)(const Schedule& schedule, std::mt19937_64& random);  // How many.
+};
+
 template <class TryOne>
 void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t points_each,
                   TryOne try_one) {
-  for (std::uint64_t tried = 0; tried < points; tried += points_each) {
-    const std::uint64_t seed = Seed();
+  const std::uint64_t first = Seed();
+  std::uint64_t seed = first;
+  for (std::uint64_t tried = 0; tried < points; tried += points_each, ++seed) {
     std::mt19937_64 random(seed);
     const Schedule schedule = ScheduleOf(work, seed);
     for (std::uint64_t i = 0; i < std::min(points_each, points - tried); ++i) {
@@ -199,7 +225,20 @@ void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t poin
         FAIL() << "LEFTFOLD_SEED=" << seed << " tries these points again";
     }
   }
-  fmt::print("{} points\n", points);
+  fmt::print("{} points from seed {}\n", points, first);
+}
+inline void ForEachPoint(const DiskWork& work, std::uint64_t points, std::uint64_t points_each,
+                         const Trial& trial) {
+  if (!AllPoints()) return ForEachPoint(work, points, points_each, trial.one);
+  const std::uint64_t first = Seed();
+  SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={} tries these points again", first));
+  std::uint64_t tried = 0;
+  for (std::uint64_t seed = first; seed < first + work.kinds; ++seed) {
+    std::mt19937_64 random(seed);
+    tried += trial.all(ScheduleOf(work, seed), random);
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+  fmt::print("{} points from seed {}, which are all\n", tried, first);
 }
 
 inline void LosePowerAt(const Schedule& schedule, std::int64_t call, std::mt19937_64& random) {
@@ -208,11 +247,20 @@ inline void LosePowerAt(const Schedule& schedule, std::int64_t call, std::mt1993
   ASSERT_EQ(disk.Check(), "") << "at call " << call << " of " << schedule.calls.changing;
 }
 
-// The power goes once, at any call that changes something, or after all of them.
-inline void LosePowerOnce(const Schedule& schedule, std::mt19937_64& random) {
-  const std::int64_t last = schedule.calls.changing;
-  LosePowerAt(schedule, random() % 8 == 0 ? last : OneOf(last, random), random);
-}
+// The power goes once, at any call that changes something, or after all of them. Of what is
+// unsynced the seed keeps something else each time: all of them, three times.
+inline constexpr Trial kLosePowerOnce = {
+    [](const Schedule& schedule, std::mt19937_64& random) {
+      const std::int64_t last = schedule.calls.changing;
+      LosePowerAt(schedule, random() % 8 == 0 ? last : OneOf(last, random), random);
+    },
+    [](const Schedule& schedule, std::mt19937_64& random) {
+      constexpr std::int64_t kDamages = 3;
+      const std::int64_t points = kDamages * schedule.calls.changing;
+      for (std::int64_t n = 0; n < points && !::testing::Test::HasFatalFailure(); ++n)
+        LosePowerAt(schedule, 1 + n / kDamages, random);
+      return static_cast<std::uint64_t>(points);
+    }};
 
 // Calls fail, and the power goes again while what was left of the time before is put right.
 inline void FailOnAndOn(const PreparedDisk& disk, const Calls& calls, std::mt19937_64& random) {
@@ -229,6 +277,34 @@ inline void FailRepeatedly(const Schedule& schedule, std::mt19937_64& random) {
   const PreparedDisk disk = schedule.disk;
   FailOnAndOn(disk, schedule.calls, random);
 }
+inline void FailAt(const Schedule& schedule, const DiskFault& fault) {
+  const PreparedDisk disk = schedule.disk;
+  const int code = disk.Run(fault);
+  ASSERT_TRUE(code == 0 || code == 128 + SIGABRT) << code << disk.Errors();
+  ASSERT_EQ(disk.Check(), "") << "call " << fault.fail_at << " of kind "
+                              << static_cast<int>(fault.fails) << " fails with " << fault.code
+                              << (fault.sticky ? " and all later ones" : "");
+}
+// Once and for ever, each call of each kind.
+inline std::uint64_t FailEverywhere(const Schedule& schedule, std::mt19937_64&) {
+  std::uint64_t tried = 0;
+  for (const auto& [call, code] : kFailures) {
+    for (std::int64_t n = 1; n <= MadeOf(schedule.calls, call); ++n) {
+      for (const bool sticky : {false, true}) {
+        DiskFault fault;
+        fault.fails = call;
+        fault.code = code;
+        fault.fail_at = n;
+        fault.sticky = sticky;
+        FailAt(schedule, fault);
+        ++tried;
+        if (::testing::Test::HasFatalFailure()) return tried;
+      }
+    }
+  }
+  return tried;
+}
+inline constexpr Trial kFailRepeatedly = {FailRepeatedly, FailEverywhere};
 
 // How many of so many points on a disk that only says that it has synced are found.
 inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std::uint64_t points,
@@ -242,6 +318,19 @@ inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std
     ASSERT_EQ(disk.Run(fault), kPowerLost);
     if (!disk.Check().empty()) ++found;
   });
+  return found;
+}
+
+// At how many calls of one schedule something is found when the power goes there.
+inline int FoundAtEveryCall(const DiskWork& work, std::uint64_t seed) {
+  int found = 0;
+  std::mt19937_64 random(seed);
+  const Schedule schedule = ScheduleOf(work, seed);
+  for (std::int64_t call = 1; call <= schedule.calls.changing; ++call) {
+    const PreparedDisk disk = schedule.disk;
+    EXPECT_EQ(disk.Run(PowerLossAt(call, random)), kPowerLost);
+    if (!disk.Check().empty()) ++found;
+  }
   return found;
 }
 

@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "core/json_object.h"
+#include "core/registry.h"
 #include "core/status.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
 #include "testing/child_process.h"
@@ -34,6 +35,10 @@
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
 #include "tests/crash/jumping_clock.h"
+
+namespace leftfold::rooms {
+void Register(Registry& registry);
+}
 
 // A real server that is killed at the steps of its reactors (core/kill_points.h) and started again.
 namespace leftfold::testing {
@@ -57,6 +62,19 @@ inline std::size_t PointsOf(const std::vector<KillCase>& cases) {
   std::size_t points = 0;
   for (const KillCase& one : cases) points += one.points.size();
   return points;
+}
+
+inline std::set<std::string> ReactorsOf(const std::vector<KillCase>& cases) {
+  std::set<std::string> names;
+  for (const KillCase& one : cases) names.insert(one.reactor);
+  return names;
+}
+inline std::set<std::string> ReactorsOf(void (*add)(Registry&)) {
+  Registry registry;
+  add(registry);
+  std::set<std::string> names;
+  for (const ReactorEntry& reactor : registry.reactors()) names.insert(reactor.name);
+  return names;
 }
 
 // So many of all points, by chance, but one of each reactor at the least.

@@ -223,6 +223,13 @@ TEST_F(KillPoints, WhereverItIsKilledTheOrderEndsAsItShould) {
   EXPECT_EQ(provider_.stats().refunded_minor(), 1800 * refunded);
 }
 
+// All but those of rooms, which are killed in room_kill_points_test.
+TEST(KillPoint, ThereAreCasesForEachReactor) {
+  std::set<std::string> reactors = testing::ReactorsOf(RegisterAllDomains);
+  for (const std::string& name : testing::ReactorsOf(rooms::Register)) reactors.erase(name);
+  EXPECT_EQ(testing::ReactorsOf(kOrderCases), reactors);
+}
+
 TEST(KillPoint, WhatIsNoPointIsToldWithAllThatThereAre) {
   const Ran ran = RunShell("LEFTFOLD_KILL_AT=lunch " LEFTFOLD_BINARY
                            " serve --data /proc/none --metrics-listen ''");

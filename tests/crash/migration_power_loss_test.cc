@@ -3,16 +3,26 @@
 // and has all that it had; the next opening brings it to the newest.
 // LEFTFOLD_SEED gives one schedule back, LEFTFOLD_POINTS how many are tried in all suites.
 
+#include <absl/strings/ascii.h>
+#include <absl/strings/escaping.h>
 #include <gtest/gtest.h>
 
 #include <iostream>
+#include <iterator>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "core/status.h"
+#include "event_store/sqlite/sqlite_event_store.h"
+#include "event_store/sqlite/verify_log_file.h"
 #include "sql/reactor_file.h"
 #include "sql/view_file.h"
 #include "testing/damage.h"
+#include "testing/fake_clock.h"
+#include "testing/golden_store.h"
+#include "testing/log_on_disk.h"
+#include "testing/virtual_scheduler.h"
 #include "tests/crash/faulty_disk.h"
 
 namespace leftfold::testing {
@@ -218,7 +228,9 @@ const DiskWork kMigrationWork = {
     [](const std::string& disk, std::uint64_t seed, std::ostream& answers) {
       if (OldFileOf(seed).open(OldPath(disk)).ok()) answers << "migrated" << std::endl;
     },
-    CheckOldFile};
+    CheckOldFile,
+    /*at_checkpoints=*/false,
+    /*kinds=*/std::size(kOldFiles)};
 constexpr std::uint64_t kMigrationPointsEach = 20;
 
 TEST(MigrationPowerLoss, LeavesTheOneFormatOrTheNextAtEveryCall) {
@@ -236,11 +248,81 @@ TEST(MigrationPowerLoss, LeavesTheOneFormatOrTheNextAtEveryCall) {
 }
 
 TEST(MigrationPowerLoss, LeavesTheOneFormatOrTheNext) {
-  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, LosePowerOnce);
+  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, kLosePowerOnce);
 }
 
 TEST(MigrationPowerLoss, AndFailuresOneAfterTheOtherDoToo) {
-  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, FailRepeatedly);
+  ForEachPoint(kMigrationWork, Points(kMigrationPoints) / 2, kMigrationPointsEach, kFailRepeatedly);
+}
+
+// A whole store of each released format, opened and written to by today's binary.
+int GoldenFormatOf(std::uint64_t seed) { return 1 + static_cast<int>(seed % kTodaysFormat); }
+
+void OpenGoldenStore(const std::string& data, std::uint64_t seed, std::ostream& answers) {
+  VirtualScheduler scheduler(seed);
+  const FakeClock clock;
+  const auto log = OpenSqliteEventStore(
+      data + "/log",
+      {.writer = &scheduler.Serial(), .completions = &scheduler.Pool(), .clock = &clock});
+  if (!log.ok()) Die(log.status().ToString());
+  (*log)->Append(DecidedCommand("room-a", {"nine"}, "c7"), [&](const auto& receipt) {
+    if (receipt.ok()) answers << receipt->position.value << std::endl;
+  });
+  scheduler.RunUntilIdle();
+  if (!OpenGoldenNotes(data).ok() || !OpenGoldenMails(data).ok()) Die("they cannot be opened");
+}
+
+std::string CheckGoldenStore(const std::string& data, std::uint64_t seed, std::istream& answers) {
+  constexpr Position kGoldenHead{8};
+  const bool told = !std::string(std::istreambuf_iterator<char>(answers), {}).empty();
+  VirtualScheduler scheduler(seed);
+  const FakeClock clock;
+  {
+    const auto log = OpenSqliteEventStore(
+        data + "/log",
+        {.writer = &scheduler.Serial(), .completions = &scheduler.Pool(), .clock = &clock});
+    if (!log.ok()) return log.status().ToString();
+    const auto read = (*log)->ReadAll({.from = Position{kGoldenHead.value - 1}});
+    if (!read.ok() || read->events.empty()) return "the end of the log is lost";
+    const std::string golden = TextOf(GoldenPath(GoldenFormatOf(seed), "log.sql"));
+    const std::string chain = absl::BytesToHexString(ToAbsl(AsBytes(read->events.front().chain)));
+    if (golden.find(absl::AsciiStrToUpper(chain)) == std::string::npos) return "another log";
+    const auto old = (*log)->FindCommand("c4");
+    if (!old.ok() || !*old || (*old)->receipt.position != Position{6}) return "c4 is lost";
+    if (told && (*log)->GetHead().position != Position{9}) return "what was answered is lost";
+  }
+  const auto verified = VerifyLogFile(data + "/log", {});
+  if (!verified.ok()) return verified.status().ToString();
+  if (!verified->index.ok()) return verified->index.ToString();
+  const auto notes = OpenGoldenNotes(data);
+  if (!notes.ok()) return notes.status().ToString();
+  if (sql::ReadCheckpoint(**notes)->position != Position{7} ||
+      (*notes)->Value("SELECT count(*) FROM note") != 2)
+    return "another view";
+  const auto mails = OpenGoldenMails(data);
+  if (!mails.ok()) return mails.status().ToString();
+  return sql::ReadCheckpoint(**mails)->position == Position{6} &&
+                 sql::ReadSeen(**mails) == Position{8} &&
+                 (*mails)->Value("SELECT count(*) FROM mailed") == 1
+             ? ""
+             : "another reactor";
+}
+
+const DiskWork kGoldenWork = {
+    [](const std::string& data, std::uint64_t seed) { MakeGolden(data, GoldenFormatOf(seed)); },
+    OpenGoldenStore, CheckGoldenStore, /*at_checkpoints=*/false,
+    /*kinds=*/kTodaysFormat};
+
+TEST(MigrationPowerLoss, LeavesEveryGoldenStoreWithAllThatItHadAtEveryCall) {
+  const std::uint64_t first = Seed();
+  SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", first));
+  for (std::uint64_t seed = first; seed < first + kGoldenWork.kinds; ++seed) {
+    std::mt19937_64 random(seed);
+    const Schedule schedule = ScheduleOf(kGoldenWork, seed);
+    for (std::int64_t call = 1; call <= schedule.calls.changing; ++call)
+      ASSERT_NO_FATAL_FAILURE(LosePowerAt(schedule, call, random));
+    fmt::print("{} points of format {}\n", schedule.calls.changing, GoldenFormatOf(seed));
+  }
 }
 
 // The tests above can see.

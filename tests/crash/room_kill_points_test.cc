@@ -95,6 +95,10 @@ class RoomKillPoints : public testing::KilledStories {
   std::unique_ptr<RoomCommandService::Stub> rooms_;
 };
 
+TEST(RoomKillPoint, ThereAreCasesForEachReactor) {
+  EXPECT_EQ(testing::ReactorsOf(kRoomCases), testing::ReactorsOf(rooms::Register));
+}
+
 TEST_F(RoomKillPoints, WhereverItIsKilledTheRoomIsAsItShouldBe) {
   const auto points = testing::Cases("LEFTFOLD_KILL_POINTS", testing::PointsOf(kRoomCases));
   ASSERT_NO_FATAL_FAILURE(TellSome(kRoomCases, points));

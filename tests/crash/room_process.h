@@ -57,8 +57,10 @@ inline std::unique_ptr<google::protobuf::Message> RoomCommand(std::uint64_t seed
 // All engines of a process.
 class RoomProcess {
  public:
-  RoomProcess(const std::string& folder, std::uint64_t seed) : folder_(folder), seed_(seed) {
-    rooms::Register(registry_);
+  RoomProcess(const std::string& folder, std::uint64_t seed,
+              void (*add)(Registry&) = rooms::Register)
+      : folder_(folder), seed_(seed) {
+    add(registry_);
     Open();
   }
   void Open() {

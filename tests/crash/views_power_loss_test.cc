@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string>
 
+#include "testing/counter_domain.h"
 #include "testing/environment.h"
 #include "tests/crash/faulty_disk.h"
 #include "tests/crash/room_process.h"
@@ -86,11 +87,11 @@ class ViewsPowerLoss : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(ViewsPowerLoss, LosesNothingThatWasAnsweredAndEveryViewIsItsFold) {
-  ForEachPoint(kRoomWork, Part(), kViewPointsEach, LosePowerOnce);
+  ForEachPoint(kRoomWork, Part(), kViewPointsEach, kLosePowerOnce);
 }
 
 TEST_P(ViewsPowerLoss, AndFailuresOneAfterTheOtherDoNeither) {
-  ForEachPoint(kRoomWorkOnFailures, Part(), kViewPointsEach, FailRepeatedly);
+  ForEachPoint(kRoomWorkOnFailures, Part(), kViewPointsEach, kFailRepeatedly);
 }
 
 INSTANTIATE_TEST_SUITE_P(Part, ViewsPowerLoss, ::testing::Range(0, 4));
@@ -98,6 +99,48 @@ INSTANTIATE_TEST_SUITE_P(Part, ViewsPowerLoss, ::testing::Range(0, 4));
 // The tests above can see.
 TEST(ViewsPowerLossControl, ADiskThatLiesAboutSyncsIsFound) {
   EXPECT_GT(FoundOnALyingDisk(kRoomWork, DiskFault::SyncLies::kAll, 40, kViewPointsEach), 0);
+}
+
+// A view in which it shows when an event is folded again.
+void AddCounts(Registry& registry) {
+  registry.Add<Counter>();
+  registry.Add<Counts>();
+}
+// Its rows are committed by themselves, before its checkpoint.
+void AddCountsApart(Registry& registry) {
+  AddCounts(registry);
+  auto& fold = const_cast<ViewEntry&>(registry.views().front()).fold;
+  fold = [whole = fold](const RecordedEvent& event, WriteTx& tx) {
+    auto folded = whole(event, tx);
+    tx.Exec("COMMIT");
+    tx.Exec("BEGIN IMMEDIATE");
+    return folded;
+  };
+}
+DiskWork CountsOf(void (*add)(Registry&)) {
+  return {[add](const std::string& disk, std::uint64_t seed) {
+            const auto made = InSeparateProcess([&] {
+              RoomProcess(disk, seed, add).RunAll();
+              return "";
+            });
+            if (made.code != 0) Die(made.errors);
+          },
+          [add](const std::string& disk, std::uint64_t seed, std::ostream&) {
+            RoomProcess process(disk, seed, add);
+            for (const char* name : {"one", "two", "three"}) {
+              process.path().store().Append(RenameOf("a", name), [](const auto&) {});
+              process.RunAll();
+            }
+          },
+          [add](const std::string& disk, std::uint64_t seed, std::istream&) {
+            RoomProcess process(disk, seed, add);
+            process.RunAll();
+            return process.CheckViews();
+          }};
+}
+TEST(ViewsPowerLossControl, ACheckpointApartFromItsRowsIsFound) {
+  EXPECT_EQ(FoundAtEveryCall(CountsOf(AddCounts), 1), 0);
+  EXPECT_GT(FoundAtEveryCall(CountsOf(AddCountsApart), 1), 0);
 }
 
 }  // namespace

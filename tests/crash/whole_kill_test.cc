@@ -2,6 +2,7 @@
 // its surfaces: commands, appends to the raw log, orders that reactors bring on, queries, a watch,
 // a subscription, rebuilds. What all of them were told is given to the checkers. LEFTFOLD_SEED
 // gives the moments back, LEFTFOLD_KILLS says how many.
+#include <absl/strings/str_split.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -10,12 +11,16 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -28,13 +33,14 @@
 #include "leftfold/admin/v1/admin.grpc.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/orders/v1/queries.grpc.pb.h"
+#include "leftfold/payments/v1/events.pb.h"
+#include "leftfold/rooms/v1/events.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "server/token.h"
-#include "testing/append_history.h"
 #include "testing/environment.h"
 #include "testing/event_store_contract.h"
 #include "testing/grpc_error.h"
-#include "testing/log_history.h"
+#include "testing/guarantee_checker.h"
 #include "testing/parse.h"
 #include "testing/store_client.h"
 #include "tests/crash/deployment.h"
@@ -47,6 +53,7 @@ using testing::AppendAttempt;
 using testing::Deployment;
 using testing::ErrorOf;
 using testing::kPatience;
+namespace seen = testing::seen;
 
 constexpr std::uint64_t kWholeKills = 50;
 constexpr std::uint64_t kSomeWholeKills = 2;
@@ -60,7 +67,7 @@ constexpr int kPriceMinor = 900;
 class WholeKill : public ::testing::TestWithParam<int> {
  protected:
   WholeKill() {
-    history_.AllowOthers();
+    checker_.AllowOthers();
     tools::SimulatePaymentsOptions options;
     options.listen = "127.0.0.1:0";
     auto provider = tools::PaymentsServer::Start(options);
@@ -94,13 +101,11 @@ class WholeKill : public ::testing::TestWithParam<int> {
               grpc::Status (Stub::*rpc)(grpc::ClientContext*, const Request&, Response*),
               Request request, const std::string& command_id, std::string* position = nullptr) {
     request.set_command_id(command_id);
-    {
-      const std::lock_guard lock(mu_);
-      history_.AskedToDecide(command_id);
-    }
+    Saw(seen::AskedToDecide{command_id});
     Response response;
     const grpc::Status status = deployment_.Do("write", connect, rpc, request, response);
     if (status.error_code() == grpc::StatusCode::CANCELLED) return false;
+    Saw(seen::AskedToTheEnd{command_id});
     EXPECT_TRUE(status.ok()) << command_id << ": " << status.error_message();
     if (!status.ok()) return false;
     if (position != nullptr) *position = response.receipt().position();
@@ -109,8 +114,7 @@ class WholeKill : public ::testing::TestWithParam<int> {
     receipt.position = Position{std::stoll(response.receipt().position())};
     receipt.aggregate_id = response.receipt().aggregate_id();
     receipt.created_id = response.receipt().created_id();
-    const std::lock_guard lock(mu_);
-    history_.Answered(command_id, receipt);
+    Saw(seen::Answered{command_id, receipt});
     CountAnswer();
     return true;
   }
@@ -144,6 +148,8 @@ class WholeKill : public ::testing::TestWithParam<int> {
       if (status.error_code() == grpc::StatusCode::CANCELLED) return;
       EXPECT_TRUE(status.ok()) << status.error_message();
       EXPECT_GE(std::stoll(response.applied_position()), std::stoll(position));
+      Saw(seen::Shown{"room_directory", room, Position{std::stoll(response.applied_position())},
+                      response.room().name()});
     }
   }
 
@@ -182,10 +188,7 @@ class WholeKill : public ::testing::TestWithParam<int> {
   bool Append(const std::string& id, const std::string& stream, std::int64_t expected,
               const AppendRequest& request, std::int64_t& version) {
     using Store = store::v1::EventStoreService;
-    {
-      const std::lock_guard lock(mu_);
-      history_.Asked(request);
-    }
+    Saw(seen::Asked{request});
     const auto wire = remote::ToWire(request);
     if (!wire.ok()) Die(wire.status().ToString());
     store::v1::AppendResponse response;
@@ -197,6 +200,7 @@ class WholeKill : public ::testing::TestWithParam<int> {
                                                *wire, response, {{"authorization", bearer}});
     attempt.returned = Now();
     if (status.error_code() == grpc::StatusCode::CANCELLED) return false;
+    Saw(seen::AskedToTheEnd{id});
     const testing::GrpcError error = ErrorOf(status);
     EXPECT_TRUE(status.ok() || error.reason == "VERSION_CONFLICT") << status.error_message();
     if (!status.ok() && error.reason != "VERSION_CONFLICT") return false;
@@ -204,12 +208,11 @@ class WholeKill : public ::testing::TestWithParam<int> {
     attempt.accepted = status.ok();
     if (!status.ok()) attempt.actual = std::stoll(error.metadata.at("actual"));
     if (contended) version = status.ok() ? expected + 1 : attempt.actual;
-    const std::lock_guard lock(mu_);
-    if (contended) attempts_[stream].push_back(attempt);
+    if (contended) Saw(seen::Attempted{stream, attempt});
     if (status.ok()) {
-      history_.Answered(id, remote::FromWire(response.receipt()));
+      Saw(seen::Answered{id, remote::FromWire(response.receipt())});
     } else {
-      history_.Refused(id);
+      Saw(seen::Refused{id});
     }
     CountAnswer();
     return true;
@@ -315,6 +318,7 @@ class WholeKill : public ::testing::TestWithParam<int> {
     Position position;
     std::optional<Digest> chain;
     std::optional<Position> category_last;
+    Position got;
     Stream("write", [&](const auto& channel, grpc::ClientContext& context) {
       ContinuityChecker checker(request.filter());
       if (category_last) {
@@ -322,6 +326,7 @@ class WholeKill : public ::testing::TestWithParam<int> {
       } else if (chain) {
         checker.ResumeAfter(position, *chain);
         request.set_after_chain(std::string(AsBytes(*chain)));
+        Saw(seen::WentOn{"the subscriber", position, *chain});
       }
       request.set_after_position(position.value);
       const auto reader =
@@ -329,6 +334,13 @@ class WholeKill : public ::testing::TestWithParam<int> {
       for (store::v1::SubscribeResponse message; reader->Read(&message);) {
         const absl::Status status = checker.Check(message);
         EXPECT_TRUE(status.ok()) << status;
+        for (const auto& event : message.events().events()) {
+          const auto delivered = remote::FromWire(event);
+          EXPECT_TRUE(delivered.ok()) << delivered.status();
+          if (!delivered.ok()) return;
+          Saw(seen::Delivered{"the subscriber of '" + category + "'", category, got, *delivered});
+          got = delivered->position;
+        }
         position = checker.position();
         if (category.empty()) chain = checker.chain();
         if (!category.empty()) category_last = checker.category_last();
@@ -401,8 +413,12 @@ class WholeKill : public ::testing::TestWithParam<int> {
     EXPECT_TRUE(changed_.wait_for(lock, kPatience, [&] { return answered_ >= enough; }))
         << "clients do not go on";
   }
-  // Caller holds mu_.
+  void Saw(testing::Sight sight) {
+    const std::lock_guard lock(mu_);
+    checker_.Saw(std::move(sight));
+  }
   void CountAnswer() {
+    const std::lock_guard lock(mu_);
     ++answered_;
     changed_.notify_all();
   }
@@ -412,20 +428,65 @@ class WholeKill : public ::testing::TestWithParam<int> {
     EXPECT_EQ(ran.exit_code, 0) << ran.output;
     return static_cast<int>(std::count(ran.output.begin(), ran.output.end(), '\n'));
   }
+  // What each view's content is, folded with the clock and the words of this place.
+  void SawFolded(const std::string& data, const std::string& where) {
+    const testing::Ran ran =
+        testing::RunShell(where + " " LEFTFOLD_BINARY " replay --all --verify --data " + data);
+    EXPECT_EQ(ran.exit_code, 0) << ran.output;
+    const std::vector<std::string> lines = absl::StrSplit(ran.output, '\n');
+    int views = 0;
+    for (std::size_t i = 1; i < lines.size(); ++i) {
+      if (!lines[i].starts_with("  content ")) continue;
+      ++views;
+      Saw(seen::Folded{lines[i - 1].substr(0, lines[i - 1].find(':')), kBeforeFirst, lines[i],
+                       where});
+    }
+    EXPECT_GT(views, 3) << ran.output;
+  }
+  // Rooms' names, by room and the position from which they had them.
+  using Names = std::map<std::string, std::map<Position, std::string>>;
+  static Names NamesIn(std::span<const RecordedEvent> log) {
+    Names names;
+    const auto take = [&]<class Event>(const RecordedEvent& recorded, Event event) {
+      if (recorded.type != Event::descriptor()->full_name()) return;
+      EXPECT_TRUE(event.ParseFromString(recorded.payload));
+      names[std::string(AggregateIdOf(recorded.stream))][recorded.position] = event.name();
+    };
+    for (const RecordedEvent& event : log) {
+      take(event, rooms::v1::RoomCreated());
+      take(event, rooms::v1::RoomRenamed());
+    }
+    return names;
+  }
+  std::int64_t WalBytes() const {
+    std::error_code none;
+    const auto bytes =
+        std::filesystem::file_size(deployment_.FolderOf(0) + "/log/events.db-wal", none);
+    return none ? 0 : static_cast<std::int64_t>(bytes);
+  }
   // After the end of the server.
   void ExpectAllKept() {
     const std::string data = deployment_.FolderOf(0);
-    for (const std::string tool : {" replay --all --verify", " verify"}) {
-      const testing::Ran ran = testing::RunShell(LEFTFOLD_BINARY + tool + " --data " + data);
-      EXPECT_EQ(ran.exit_code, 0) << ran.output;
-    }
+    const testing::Ran verified = testing::RunShell(LEFTFOLD_BINARY " verify --data " + data);
+    EXPECT_EQ(verified.exit_code, 0) << verified.output;
+    SawFolded(data, "TZ=UTC LC_ALL=C");
+    SawFolded(data, "TZ=Pacific/Kiritimati LC_ALL=C.UTF-8");
     const auto log = OpenSqliteEventStoreReadOnly(data + "/log");
     ASSERT_TRUE(log.ok()) << log.status();
-    EXPECT_EQ(history_.Check(**log), "");
-    for (auto& [stream, attempts] : attempts_) {
-      EXPECT_EQ(testing::NotLinearizable(attempts), "") << stream;
-      EXPECT_GT(attempts.size(), 0U);
+    const auto content = testing::LogContent::Of(**log);
+    ASSERT_TRUE(content.ok()) << content.status();
+    for (const RecordedEvent& event : content->events) {
+      if (event.type == payments::v1::PaymentSucceeded::descriptor()->full_name())
+        Saw(seen::Done{event.stream});
     }
+    std::set<std::string> owed;
+    for (const auto& [id, position] : placed_) owed.insert("payment-p" + id);
+    const Names names = NamesIn(content->events);
+    const auto fold = [&](const seen::Shown& shown, std::span<const RecordedEvent>) {
+      const auto& of_room = names.at(shown.key);
+      return std::prev(of_room.upper_bound(shown.applied))->second;
+    };
+    EXPECT_EQ(checker_.Check({**log, fold, owed}), "");
     const int orders = static_cast<int>(placed_.size());
     EXPECT_GT(orders, 0);
     for (const char* type : {"payments.v1.PaymentInitiated", "payments.v1.PaymentSucceeded",
@@ -442,8 +503,7 @@ class WholeKill : public ::testing::TestWithParam<int> {
   Deployment deployment_{{"", {{"project,write,read,react", "data"}}}};
   std::mutex mu_;
   std::condition_variable changed_;
-  testing::LogHistory history_;
-  std::map<std::string, std::vector<AppendAttempt>> attempts_;  // By stream.
+  testing::GuaranteeChecker checker_;
   std::map<std::string, std::string> placed_;  // Orders, and the positions of their events.
   std::vector<grpc::ClientContext*> streams_;
   std::int64_t answered_ = 0;
@@ -468,6 +528,7 @@ TEST_P(WholeKill, NothingIsLostNothingTwiceAndAllViewsEqualTheirRebuild) {
     std::this_thread::sleep_for(
         std::chrono::microseconds(random() % 5'000));  // Any moment is right.
     deployment_.Stop(0, SIGKILL);
+    Saw(seen::Measured{"bytes of the write-ahead log", WalBytes(), kLogWalRefuseBytes});
     while (random() % 3 == 0)
       deployment_.StartAndKill(0, std::chrono::microseconds(random() % 150'000));
     ASSERT_NO_FATAL_FAILURE(deployment_.Start(0));

@@ -1,6 +1,7 @@
 #ifndef TESTS_PROPERTY_HISTORIC_BUGS_H_
 #define TESTS_PROPERTY_HISTORIC_BUGS_H_
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <random>
@@ -95,6 +96,41 @@ class LosesWakeUps final : public StoreWithABug {
   using StoreWithABug::StoreWithABug;
   void WaitPast(Position position, std::function<void()> wake) override {
     if (!Strikes()) store_.WaitPast(position, std::move(wake));
+  }
+};
+
+// Who has caught up takes what it is notified of for all there is, and does not read what came
+// before it listened (commanded's hand-over: some 40 million events).
+class HandsOverByNotification final : public StoreWithABug {
+ public:
+  using StoreWithABug::StoreWithABug;
+  void WaitPast(Position position, std::function<void()> wake) override {
+    listens_from_ = store_.GetHead().position;
+    store_.WaitPast(std::max(position, listens_from_), std::move(wake));
+  }
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+    ReadAllOptions live = options;
+    if (options.direction == Direction::kForward && options.from > kBeforeFirst)
+      live.from = std::max(live.from, listens_from_);
+    return store_.ReadAll(live);
+  }
+
+ private:
+  Position listens_from_;
+};
+
+// A projector that has waited long enough for an event counts it as seen, and goes on with the next
+// (Marten #4977). To the one here it is an event that no view knows.
+class PassesOverEvents final : public StoreWithABug {
+ public:
+  using StoreWithABug::StoreWithABug;
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+    auto read = store_.ReadAll(options);
+    if (!read.ok() || options.direction != Direction::kForward) return read;
+    for (RecordedEvent& event : read->events) {
+      if (Strikes()) event.type = "leftfold.test.v1.TimedOut";
+    }
+    return read;
   }
 };
 

@@ -238,6 +238,8 @@ TEST(WholePath, HistoricBugsThatAreBuiltInAreFound) {
   const bool lost = found(With<testing::LosesAppends>);
   const bool forgotten = found(With<testing::ForgetsCommands>);
   const bool not_woken = found(With<testing::LosesWakeUps>);
+  const bool handed_over = found(With<testing::HandsOverByNotification>);
+  const bool passed_over = found(With<testing::PassesOverEvents>);
   const bool starts_anywhere = found(WithReactor<ReactorBug::kForgetsItsCheckpoint>);
   const bool without_id = found(WithReactor<ReactorBug::kDeliversWithoutId>);
   EXPECT_FALSE(without_bug);
@@ -245,6 +247,8 @@ TEST(WholePath, HistoricBugsThatAreBuiltInAreFound) {
   EXPECT_TRUE(lost);
   EXPECT_TRUE(forgotten);
   EXPECT_TRUE(not_woken);
+  EXPECT_TRUE(handed_over);
+  EXPECT_TRUE(passed_over);
   EXPECT_TRUE(starts_anywhere);
   EXPECT_TRUE(without_id);
 }

@@ -80,10 +80,11 @@ class SmallWriteAheadLog : public ::testing::Test {
   static constexpr std::int64_t kWalBytes = 2 << 20;
   static testing::StoreKind Kind() {
     return {"sqlite", [](const testing::StoreParts& parts) {
-              auto opened = OpenSqliteEventStore(parts.folder, {.writer = &parts.writer,
-                                                                .completions = &parts.completions,
-                                                                .clock = &parts.clock,
-                                                                .wal_bytes_refused = kWalBytes});
+              auto opened =
+                  OpenSqliteEventStore(parts.folder, {.writer = &parts.writer,
+                                                      .completions = &parts.completions,
+                                                      .clock = &parts.clock,
+                                                      .wal = {.bytes_refused = kWalBytes}});
               if (!opened.ok()) Die(opened.status().ToString());
               return *std::move(opened);
             }};

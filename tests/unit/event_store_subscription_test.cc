@@ -1,6 +1,7 @@
 // The subscription loop on the virtual scheduler: what a subscriber is told, and the hand-over from
 // catch-up to live under writes, pauses and lost notifications.
 #include <gmock/gmock.h>
+#include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -90,7 +91,13 @@ class LosingStore final : public ForwardingStore {
   LosingStore(EventStore& store, std::uint64_t seed) : ForwardingStore(store), random_(seed) {}
   void WaitPast(Position position, std::function<void()> wake) override {
     if (random_() % 100 < loses_percent) return;
-    ForwardingStore::WaitPast(position, std::move(wake));
+    if (only_notified) listens_from_ = GetHead().position;
+    ForwardingStore::WaitPast(std::max(position, listens_from_), std::move(wake));
+  }
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+    ReadAllOptions live = options;
+    live.from = std::max(live.from, listens_from_);
+    return ForwardingStore::ReadAll(live);
   }
   absl::StatusOr<Position> PositionBefore(absl::Time time) override {
     const auto position = ForwardingStore::PositionBefore(time);
@@ -98,10 +105,12 @@ class LosingStore final : public ForwardingStore {
     return Position{position->value + unpublished};
   }
   std::uint64_t loses_percent = 0;
+  bool only_notified = false;  // Who has listened once gets what has come since, and nothing else.
   std::int64_t unpublished = 0;  // Events that are committed and not shown by GetHead yet.
 
  private:
   std::mt19937_64 random_;
+  Position listens_from_;
 };
 
 class SubscriptionTest : public ::testing::Test {
@@ -428,10 +437,11 @@ class HandOver : public SubscriptionTest {
   void TestBody() override {}
 
  public:
-  static void RunOne(std::uint64_t seed, std::uint64_t loses_percent) {
+  static void RunOne(std::uint64_t seed, std::uint64_t loses_percent, bool only_notified = false) {
     SCOPED_TRACE(fmt::format("LEFTFOLD_SEED={}", seed));
     HandOver session(seed);
     session.losing_.loses_percent = loses_percent;
+    session.losing_.only_notified = only_notified;
     session.Go();
   }
 
@@ -513,6 +523,16 @@ TEST(SubscriptionHandOver, SessionsHaveNoGapAndNoRepeatWhateverIsLost) {
   constexpr std::uint64_t kLoses[] = {0, 50, 100};
   for (std::uint64_t i = 0; i < sessions && !::testing::Test::HasFailure(); ++i)
     HandOver::RunOne(seed + i, kLoses[i % 3]);
+}
+
+// The test above can see.
+TEST(SubscriptionHandOver, ASubscriberThatTrustsNotificationsIsFound) {
+  ::testing::TestPartResultArray found;
+  {
+    const ::testing::ScopedFakeTestPartResultReporter all(&found);
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) HandOver::RunOne(seed, 0, true);
+  }
+  EXPECT_GT(found.size(), 0);
 }
 
 // What the server sends, with a fault of the test's own in between.
