@@ -15,7 +15,13 @@ if(LEFTFOLD_SANITIZE)
   target_link_options(leftfold_sanitize INTERFACE ${flags})
 endif()
 if(LEFTFOLD_FUZZ)
-  # Coverage in every object but those of tests; main() and the fuzzer itself only in the fuzz_* targets (tests/CMakeLists.txt).
+  # Coverage of our code, not of tests and generated code; main() and the fuzzer itself only in the fuzz_* targets (tests/CMakeLists.txt).
   target_compile_options(leftfold_sanitize INTERFACE
-    $<$<NOT:$<IN_LIST:leftfold_test,$<TARGET_PROPERTY:LINK_LIBRARIES>>>:-fsanitize=fuzzer-no-link>)
+    $<$<NOT:$<OR:$<IN_LIST:leftfold_test,$<TARGET_PROPERTY:LINK_LIBRARIES>>,$<BOOL:$<TARGET_PROPERTY:LEFTFOLD_GENERATED>>>>:-fsanitize=fuzzer-no-link>)
+endif()
+
+# With sanitizers most of the compiler's time is the optimiser's: for code that tests and fuzzers spend little time in.
+add_library(leftfold_unoptimized INTERFACE)
+if(LEFTFOLD_SANITIZE)
+  target_compile_options(leftfold_unoptimized INTERFACE -O0)
 endif()
