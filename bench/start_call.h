@@ -11,7 +11,8 @@
 namespace leftfold::bench {
 
 // Starts an RPC of a stub's async() and calls `done(status, response)` when it has been answered,
-// on any thread.
+// on any thread; then nothing of the call is left. A context that outlives the stub on a thread of
+// gRPC's has the last of its channel, and that thread then waits for its own end.
 template <class Async, class Request, class Response, class Done>
 void StartCall(Async* async,
                void (Async::*rpc)(grpc::ClientContext*, const Request*, Response*,
@@ -24,9 +25,14 @@ void StartCall(Async* async,
   };
   auto call = std::make_shared<InFlight>();
   call->request = std::move(request);
+  InFlight& started = *call;
   (async->*rpc)(
-      &call->context, &call->request, &call->response,
-      [call, done = std::move(done)](const grpc::Status& status) { done(status, call->response); });
+      &started.context, &started.request, &started.response,
+      [call = std::move(call), done = std::move(done)](const grpc::Status& status) mutable {
+        const Response response = std::move(call->response);
+        call.reset();
+        done(status, response);
+      });
 }
 
 // For who only wants to know whether it succeeded.
