@@ -135,6 +135,20 @@ absl::Status OfLog(absl::Status status) {
       fmt::format("{}; run `leftfold verify`, restore a backup", ToStd(status.message())));
 }
 
+// SQLite takes a file without a byte for a new one. The index is made after the log's first commit,
+// which is in one of the log's files from then on.
+absl::Status CheckNotEmptied(const std::string& folder) {
+  const std::string path = folder + "/events.db";
+  std::error_code error;
+  const bool emptied = std::filesystem::exists(path, error) && BytesOf(path) == 0 &&
+                       BytesOf(path + "-wal") == 0 && BytesOf(folder + "/index.db") > 0;
+  if (!emptied) return absl::OkStatus();
+  return Error(absl::StatusCode::kDataLoss,
+               "{0} is empty, though there is an index of it: the log was lost. Restore a backup "
+               "(leftfold restore), or delete {1}/index.db to begin with an empty log",
+               path, folder);
+}
+
 }  // namespace
 
 int NewestLogFormat() { return static_cast<int>(std::size(kLogMigrations)); }
@@ -149,6 +163,7 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal));
   if (options.mode == LogIndex::Mode::kWrite) {
     LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
+    LEFTFOLD_RETURN_IF_ERROR(CheckNotEmptied(folder));
     auto writer = sql::Connection::Open(log->path_, kLogWriter);
     if (!writer.ok()) return OfLog(writer.status());
     log->writer_ = *std::move(writer);

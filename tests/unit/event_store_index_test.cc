@@ -217,6 +217,20 @@ TEST_F(LogIndexTest, AFileThatIsAheadOfARestoredLogIsMadeAgain) {
   ExpectAllFound(*store_, 20, "d");
 }
 
+TEST_F(LogIndexTest, ALogThatHasLostAllItsBytesIsNotTakenForANewOne) {
+  Fill(20, "c");
+  store_.reset();
+  fs::resize_file(folder_.path() + "/events.db", 0);
+  const SqliteStoreOptions options = {
+      .writer = &scheduler_.Serial(), .completions = &scheduler_.Pool(), .clock = &clock_};
+  const absl::Status refused = OpenSqliteEventStore(folder_.path(), options).status();
+  EXPECT_TRUE(absl::IsDataLoss(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()), ::testing::HasSubstr("Restore a backup"));
+  fs::remove(IndexPath());
+  Open();
+  EXPECT_EQ(store_->GetHead().position, kBeforeFirst);
+}
+
 TEST_F(LogIndexTest, AReaderBesideTheWriterFindsWhatIsNotInTheFileYet) {
   Fill(40, "c");
   auto reader = OpenSqliteEventStoreReadOnly(folder_.path());
