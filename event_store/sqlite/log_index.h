@@ -23,7 +23,8 @@ namespace leftfold {
 
 // Never change: it is stored in every index file.
 inline constexpr std::int32_t kIndexApplicationId = 0x4C46'4958;  // "LFIX"
-// Events and commands that one transaction brings into the file.
+// Events and commands in memory at which they go to the file, in one transaction; and those that
+// one brings into it where the file is filled from the log.
 inline constexpr std::size_t kIndexBatchMax = 32'768;
 // Batches in memory at which the log's writer brings them into the file itself.
 inline constexpr std::size_t kIndexTailBatchesMax = 8;

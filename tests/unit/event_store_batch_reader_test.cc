@@ -1,6 +1,8 @@
 // Batches that readers of the log share.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
 
 #include "event_store/batch_reader.h"
 #include "tests/unit/projector_fixture.h"
