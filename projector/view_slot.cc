@@ -40,10 +40,11 @@ bool TellsOfAStoreAway(const absl::Status& failure) {
   return absl::IsUnavailable(failure) && !ReasonOf(failure).empty();
 }
 
-absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events)
+absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events, absl::Duration took)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot.mu) {
-  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name))
-    return kBatchRestWatched;
+  if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) {
+    return std::clamp(kBatchRestWatchedFactor * took, kBatchRestWatchedMin, kBatchRestWatchedMax);
+  }
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
 
@@ -182,6 +183,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
   }
   runner->Resume();
   const Position before = runner->checkpoint();
+  const absl::Time folds_from = clock.Now();
   const ViewRunner::Progress progress =
       serving ? runner->Step(reader, clock) : runner->Step(build_to);
   if (progress == ViewRunner::Progress::kStopped) return AfterStop(store);
@@ -203,12 +205,13 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
       store.GetHead().position.value - after.value >= static_cast<std::int64_t>(kBatchEventsMax);
   const bool rests = serving && !behind;
   if (!rests) return {Turn::Next::kStep};
-  const absl::Duration planned = RestAfter(*this, after.value - before.value);
-  const absl::Time begun = clock.Now();
+  const absl::Time rests_from = clock.Now();
+  const absl::Duration planned =
+      RestAfter(*this, after.value - before.value, rests_from - folds_from);
   runner->CopyBack();
   // Clocks may be set back.
   const absl::Duration left =
-      std::clamp(planned - (clock.Now() - begun), absl::ZeroDuration(), planned);
+      std::clamp(planned - (clock.Now() - rests_from), absl::ZeroDuration(), planned);
   return {Turn::Next::kStep, left, after, true};
 }
 

@@ -1,7 +1,9 @@
 #include "sql/checksum_vfs.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,6 +14,7 @@
 
 #include "core/status.h"
 #include "sql/vfs_shim.h"
+#include "sql/wal_pieces.h"
 
 static_assert(std::endian::native == std::endian::little, "sums go over little-endian words");
 
@@ -46,6 +49,9 @@ struct File {
   // and the first frame whose page was replaced within its transaction. The sums from there on are
   // wrong until the commit writes them anew.
   sqlite3_int64 stale_from;
+  // and what of it the disk has been told to write, through a descriptor of our own: -1 until then.
+  WalPieces pieces;
+  std::int64_t descriptor;
 };
 
 File& Of(sqlite3_file* file) { return *reinterpret_cast<File*>(file); }
@@ -183,6 +189,14 @@ int ReadWal(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
   return Fault(file, BigEndian(header), "the checksum of its frame is wrong");
 }
 
+// Only a hint: what fails here, fails at the sync. SQLite locks no write-ahead log, so that closing
+// a descriptor of it lets no lock go.
+void BeginToWriteOut(File& file, const WalPieces::Piece& piece) {
+  if (file.descriptor < 0) file.descriptor = open(file.path, O_WRONLY | O_CLOEXEC);
+  sync_file_range(static_cast<int>(file.descriptor), piece.begin, piece.end - piece.begin,
+                  SYNC_FILE_RANGE_WRITE);
+}
+
 int WriteWal(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
   File& file = Of(f);
   if (size == kFrameHeaderBytes) {
@@ -191,7 +205,9 @@ int WriteWal(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
   } else if (IsFramePage(size, at) && file.header_at != at - kFrameHeaderBytes) {
     file.stale_from = std::min(file.stale_from, at - kFrameHeaderBytes);
   }
-  return Ask(f, &sqlite3_io_methods::xWrite, data, size, at);
+  const int code = Ask(f, &sqlite3_io_methods::xWrite, data, size, at);
+  if (const auto piece = file.pieces.Written(at, size)) BeginToWriteOut(file, *piece);
+  return code;
 }
 
 int Read(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
@@ -199,6 +215,17 @@ int Read(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
 }
 int Write(sqlite3_file* f, const void* data, int size, sqlite3_int64 at) {
   return Of(f).kind == Kind::kWal ? WriteWal(f, data, size, at) : WriteDatabase(f, data, size, at);
+}
+
+int Sync(sqlite3_file* f, int flags) {
+  Of(f).pieces.Synced();
+  return Ask(f, &sqlite3_io_methods::xSync, flags);
+}
+
+int Close(sqlite3_file* f) {
+  if (const auto descriptor = static_cast<int>(Of(f).descriptor); descriptor >= 0)
+    close(descriptor);
+  return Ask(f, &sqlite3_io_methods::xClose);
 }
 
 int DeviceCharacteristics(sqlite3_file* f) {
@@ -221,8 +248,10 @@ int ShmMap(sqlite3_file* f, int region, int size, int extend, void volatile** ou
 
 constexpr sqlite3_io_methods kMethods = [] {
   sqlite3_io_methods methods = PassAllBelow<File>();
+  methods.xClose = Close;
   methods.xRead = Read;
   methods.xWrite = Write;
+  methods.xSync = Sync;
   methods.xDeviceCharacteristics = DeviceCharacteristics;
   methods.xShmMap = ShmMap;
   return methods;
@@ -239,7 +268,9 @@ int Open(sqlite3_vfs*, const char* path, sqlite3_file* f, int flags, int* out_fl
                             .kind = (flags & SQLITE_OPEN_WAL) != 0 ? Kind::kWal : Kind::kDatabase,
                             .has_checksums = false,
                             .header_at = kNowhere,
-                            .stale_from = kNowhere};
+                            .stale_from = kNowhere,
+                            .pieces = {},
+                            .descriptor = -1};
   const int code = original->xOpen(original, path, Below<File>(f), flags, out_flags);
   if (code == SQLITE_OK) file->base.pMethods = &kMethods;
   return code;

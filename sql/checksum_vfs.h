@@ -11,7 +11,8 @@
 // write of a page to the database file and checked with each read from there. Pages in a
 // write-ahead log have SQLite's own checksums of frames, which SQLite looks at after a crash only;
 // here they are checked with each read. Rollback journals and temporary files are left alone;
-// shared memory only begins larger than SQLite would make it (kShmRegions).
+// shared memory only begins larger than SQLite would make it (kShmRegions), and write-ahead logs
+// go to the disk in pieces while they grow (WalPieces).
 //
 // Whether a database has checksums, its first page says: the reserve (byte 20) is kPageReserve.
 // Others are read and written as ever, but for their write-ahead log. A page of zeros is a fault,

@@ -6,10 +6,12 @@
 namespace leftfold::rooms {
 namespace {
 
-// What every event changes.
+std::int64_t UpdatedAt(const EventMeta& meta) { return absl::ToUnixMicros(meta.recorded_at()); }
+
+// What every event changes; each statement below that changes the room does it too.
 void Stamp(const EventMeta& meta, WriteTx& tx) {
   tx.Exec("UPDATE room SET version = ?, updated_at = ? WHERE room_id = ?", meta.version(),
-          absl::ToUnixMicros(meta.recorded_at()), meta.aggregate_id());
+          UpdatedAt(meta), meta.aggregate_id());
 }
 
 template <class Event>
@@ -29,9 +31,10 @@ void CountInvitations(const EventMeta& meta, WriteTx& tx) {
     if (rows.Int(0) == v1::INVITATION_STATE_ACCEPTED) ++accepted;
     if (rows.Int(0) == v1::INVITATION_STATE_DECLINED) ++declined;
   }
-  tx.Exec("UPDATE room SET invitations = ?, accepted = ?, declined = ? WHERE room_id = ?", total,
-          accepted, declined, meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec(
+      "UPDATE room SET invitations = ?, accepted = ?, declined = ?, version = ?, updated_at = ? "
+      "WHERE room_id = ?",
+      total, accepted, declined, meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 }  // namespace
@@ -45,8 +48,8 @@ void RoomFacts::On(const v1::RoomCreated& event, const EventMeta& meta, WriteTx&
 }
 
 void RoomFacts::On(const v1::RoomRenamed& event, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET name = ? WHERE room_id = ?", event.name(), meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec("UPDATE room SET name = ?, version = ?, updated_at = ? WHERE room_id = ?", event.name(),
+          meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 void RoomFacts::On(const v1::RoomDescriptionChanged&, const EventMeta& meta, WriteTx& tx) {
@@ -54,18 +57,19 @@ void RoomFacts::On(const v1::RoomDescriptionChanged&, const EventMeta& meta, Wri
 }
 
 void RoomFacts::On(const v1::RoomDeleted&, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET deleted = 1 WHERE room_id = ?", meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec("UPDATE room SET deleted = 1, version = ?, updated_at = ? WHERE room_id = ?",
+          meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 void RoomFacts::On(const v1::RoomRestored&, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET deleted = 0 WHERE room_id = ?", meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec("UPDATE room SET deleted = 0, version = ?, updated_at = ? WHERE room_id = ?",
+          meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 void RoomFacts::On(const v1::SessionScheduled&, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET schedules = schedules + 1 WHERE room_id = ?", meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec(
+      "UPDATE room SET schedules = schedules + 1, version = ?, updated_at = ? WHERE room_id = ?",
+      meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 void RoomFacts::On(const v1::SessionRescheduled&, const EventMeta& meta, WriteTx& tx) {
@@ -73,8 +77,9 @@ void RoomFacts::On(const v1::SessionRescheduled&, const EventMeta& meta, WriteTx
 }
 
 void RoomFacts::On(const v1::SessionCancelled&, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET schedules = schedules - 1 WHERE room_id = ?", meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec(
+      "UPDATE room SET schedules = schedules - 1, version = ?, updated_at = ? WHERE room_id = ?",
+      meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 void RoomFacts::On(const v1::EntityInvited& event, const EventMeta& meta, WriteTx& tx) {
@@ -107,9 +112,10 @@ void RoomFacts::On(const v1::ExternalRoomLinked&, const EventMeta& meta, WriteTx
 }
 
 void RoomFacts::On(const v1::SessionStarted&, const EventMeta& meta, WriteTx& tx) {
-  tx.Exec("UPDATE room SET sessions_started = sessions_started + 1 WHERE room_id = ?",
-          meta.aggregate_id());
-  Stamp(meta, tx);
+  tx.Exec(
+      "UPDATE room SET sessions_started = sessions_started + 1, version = ?, updated_at = ? WHERE "
+      "room_id = ?",
+      meta.version(), UpdatedAt(meta), meta.aggregate_id());
 }
 
 void RoomFacts::On(const v1::SessionEnded&, const EventMeta& meta, WriteTx& tx) { Stamp(meta, tx); }

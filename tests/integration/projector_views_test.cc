@@ -363,7 +363,7 @@ TEST_F(ProjectorViews, RestAfterManyEventsUnlessSomebodyWatches) {
   executor_.Advance(absl::ZeroDuration());
   ASSERT_EQ(StatusOf("names").checkpoint, Position{100});
   Write({"next"});
-  executor_.Advance(kBatchRestWatched);
+  executor_.Advance(kBatchRestWatchedMin);
   EXPECT_EQ(StatusOf("count").checkpoint, Position{101});
   executor_.Advance(kBatchRestMin);
   EXPECT_EQ(StatusOf("names").checkpoint, Position{100});
@@ -378,11 +378,31 @@ TEST_F(ProjectorViews, RestAfterFewEventsUnlessSomebodyWatches) {
   executor_.Advance(absl::ZeroDuration());
   ASSERT_EQ(StatusOf("names").checkpoint, Position{1}) << "the first is folded at once";
   Write({"next"});
-  executor_.Advance(kBatchRestWatched);
+  executor_.Advance(kBatchRestWatchedMin);
   EXPECT_EQ(StatusOf("count").checkpoint, Position{2});
   EXPECT_EQ(StatusOf("names").checkpoint, Position{1});
   executor_.Advance(kBatchRestMin);
   EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
+}
+
+TEST_F(ProjectorViews, ThatAreWatchedRestLongerWhereTheirBatchesTakeLonger) {
+  listener_.watched = "count";
+  StartAndRun();
+  listener_.on_applied = [&](std::string_view view) {
+    if (view == "count") clock_.Advance(kBatchRestWatchedMin);
+  };
+  Write({"first"});
+  executor_.Advance(absl::ZeroDuration());
+  ASSERT_EQ(StatusOf("count").checkpoint, Position{1});
+  Write({"next"});
+  executor_.Advance(kBatchRestWatchedFactor * kBatchRestWatchedMin - absl::Microseconds(1));
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{1});
+  listener_.on_applied = [&](std::string_view) { clock_.Advance(absl::Seconds(1)); };
+  executor_.Advance(absl::Microseconds(1));
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{2});
+  Write({"last"});
+  executor_.Advance(kBatchRestWatchedMax);
+  EXPECT_EQ(StatusOf("count").checkpoint, Position{3});
 }
 
 // Each takes a page.
