@@ -165,26 +165,26 @@ std::uint32_t BigEndian(const unsigned char* bytes) {
 }
 WordSum FrameSumAt(const unsigned char* bytes) { return {BigEndian(bytes), BigEndian(bytes + 4)}; }
 
-// A frame's sum goes on from the one of the frame before it, or of the log's header.
+// A frame's sum goes on from the one of the frame before it, or of the log's header: what lies from
+// there to the end of the page is read at once.
 int ReadWal(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
   const File& file = Of(f);
-  int code = Ask(f, &sqlite3_io_methods::xRead, data, size, at);
-  if (code != SQLITE_OK || !IsFramePage(size, at)) return code;
   const sqlite3_int64 frame = at - kFrameHeaderBytes;
-  if (frame >= file.stale_from) return code;
-  unsigned char header[kFrameHeaderBytes];
-  unsigned char before[kFrameSumBytes];
+  if (!IsFramePage(size, at) || frame >= file.stale_from)
+    return Ask(f, &sqlite3_io_methods::xRead, data, size, at);
   const sqlite3_int64 before_at =
       (frame == kWalHeaderBytes ? frame : frame - size) - kFrameSumBytes;
-  code = Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(header), kFrameHeaderBytes, frame);
-  if (code == SQLITE_OK) {
-    code =
-        Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(before), kFrameSumBytes, before_at);
-  }
+  const auto span = static_cast<int>(at + size - before_at);
+  unsigned char bytes[kFrameSumBytes + kPageBytesMax + kFrameHeaderBytes + kPageBytesMax];
+  const int code = Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(bytes), span, before_at);
+  if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) return code;
+  const unsigned char* page = bytes + span - size;
+  std::memcpy(data, page, static_cast<std::size_t>(size));
   if (code != SQLITE_OK) return code;
-  WordSum sum = FrameSumAt(before);
+  const unsigned char* header = page - kFrameHeaderBytes;
+  WordSum sum = FrameSumAt(bytes);
   sum.Add({header, kFrameSummedBytes});
-  sum.Add(BytesAt(data, size));
+  sum.Add(BytesAt(page, size));
   if (sum == FrameSumAt(header + kFrameHeaderBytes - kFrameSumBytes)) return SQLITE_OK;
   return Fault(file, BigEndian(header), "the checksum of its frame is wrong");
 }
