@@ -183,7 +183,7 @@ class SequencedStore::GroupBuilder {
   Version HeadOf(const std::string& stream) {
     if (const auto it = group_.stream_heads.find(stream); it != group_.stream_heads.end())
       return it->second;
-    auto head = store_.HeadOf(stream);
+    auto head = store_.log_->StreamHead(stream);
     if (!head.ok()) Die(fmt::format("cannot look a stream up: {}", ToStd(head.status().message())));
     return *head;
   }
@@ -326,15 +326,11 @@ void SequencedStore::Step() {
     if (!builder.group().events.empty()) last_recorded_us_ = builder.recorded_us();
     for (const auto& [category, position] : builder.group().category_heads)
       category_heads_[category] = position;
-    if (stream_heads_.size() > kStreamHeadsMax) stream_heads_.clear();
-    for (const auto& [stream, version] : builder.group().stream_heads)
-      stream_heads_[stream] = version;
     Count(taken, builder.group());
     recent_.Add(builder.TakeEvents());
     committing_ = false;
   } else if (absl::IsResourceExhausted(committed)) {
     committing_ = false;
-    stream_heads_.clear();
     const absl::Status refusal = ReasonOf(committed).empty() ? DiskFull() : committed;
     // Rejections that were judged on events which do not come true are not told either.
     for (Answered& answer : answered) {
@@ -384,13 +380,6 @@ void SequencedStore::Publish(const Head& head, std::vector<Answered> answered, s
     for (Answered& answer : answered) answer.done(std::move(answer.receipt));
     for (const auto& wake : woken) wake();
   });
-}
-
-absl::StatusOr<Version> SequencedStore::HeadOf(const std::string& stream) {
-  if (const auto it = stream_heads_.find(stream); it != stream_heads_.end()) return it->second;
-  auto head = log_->StreamHead(stream);
-  if (head.ok()) stream_heads_.emplace(stream, *head);
-  return head;
 }
 
 void SequencedStore::WaitPast(Position position, std::function<void()> wake) {

@@ -28,9 +28,6 @@ inline constexpr std::size_t kGroupBytesMax = 16 << 20;
 // Answers that the writer's step gives itself, because handing them over would take longer than
 // giving them.
 inline constexpr std::size_t kInlineAnswersMax = 2;
-// Stream heads that the sequencer keeps in memory; when there are more, it forgets all and asks the
-// log again.
-inline constexpr std::size_t kStreamHeadsMax = 262'144;
 
 // An EventStore over a Log: judges checks, assigns positions, versions, times and chain values, and
 // commits many appends in one transaction (group commit). A group is what has come in since the
@@ -80,7 +77,6 @@ class SequencedStore final : public EventStore {
   std::vector<Queued> TakeQueued();
   void Count(const std::vector<Queued>& taken, const Group& group);
   void Publish(const Head& head, std::vector<Answered> answered, std::size_t bytes);
-  absl::StatusOr<Version> HeadOf(const std::string& stream);
 
   const std::unique_ptr<Log> log_;
   Executor& writer_;
@@ -95,7 +91,6 @@ class SequencedStore final : public EventStore {
   Head tail_;
   std::int64_t last_recorded_us_;
   absl::flat_hash_map<std::string, Position> category_heads_;
-  absl::flat_hash_map<std::string, Version> stream_heads_;
 
   Mutex mu_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);

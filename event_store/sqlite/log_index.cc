@@ -42,7 +42,6 @@ constexpr std::string_view kIndexMigrations[] = {R"sql(
 )sql"};
 
 constexpr int kIndexCheckpointPages = 4'000;
-constexpr std::size_t kFenceBytes = 2;
 
 // What a term is about. Never change: it is hashed.
 constexpr char kCategory = 'c';
@@ -85,6 +84,45 @@ void RemoveFile(const std::string& path) {
     fs::remove(path + suffix, ignored);
   }
 }
+
+// Brings the ids that are in the file into the filter, some in each task. It outlives the index if
+// its executor does. A file that cannot be read now leaves the filter incomplete: then each id is
+// looked for in the file, as it is before.
+class FilterFill : public std::enable_shared_from_this<FilterFill> {
+ public:
+  FilterFill(std::string path, std::shared_ptr<CommandFilter> filter,
+             const LogIndex::Options& options)
+      : path_(std::move(path)),
+        filter_(std::move(filter)),
+        executor_(*options.behind),
+        batch_(static_cast<std::int64_t>(options.batch)) {}
+
+  void Post() {
+    executor_.Post([self = shared_from_this()] { self->AddSome(); });
+  }
+
+ private:
+  void AddSome() {
+    auto connection = sql::Connection::Open(path_, {.application_id = kIndexApplicationId});
+    if (!connection.ok()) return;
+    std::int64_t added = 0;
+    {
+      Rows rows = Ask(**connection,
+                      "SELECT command_id FROM command_ids WHERE command_id > ? "
+                      "ORDER BY command_id LIMIT ?",
+                      last_, batch_);
+      for (; rows.Next(); ++added) filter_->Add(last_ = rows.Text(0));
+    }
+    if (!(*connection)->status().ok()) return;
+    added < batch_ ? filter_->SetComplete() : Post();
+  }
+
+  const std::string path_;
+  const std::shared_ptr<CommandFilter> filter_;
+  Executor& executor_;
+  const std::int64_t batch_;
+  std::string last_;  // Of those that were added.
+};
 
 bool Better(std::int64_t found, std::int64_t best, Direction direction) {
   return direction == Direction::kForward ? found < best : found > best;
@@ -261,7 +299,8 @@ LogIndex::LogIndex(const std::string& folder, const Options& options, IndexSourc
     : path_(folder + "/index.db"),
       options_(options),
       source_(source),
-      readers_(path_, kIndexApplicationId) {}
+      readers_(path_, kIndexApplicationId),
+      filter_(std::make_shared<CommandFilter>(CommandFilter::Options{})) {}
 LogIndex::~LogIndex() = default;
 
 absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(const std::string& folder,
@@ -280,6 +319,8 @@ absl::StatusOr<std::unique_ptr<LogIndex>> LogIndex::Open(const std::string& fold
     RemoveFile(index->path_);
     LEFTFOLD_RETURN_IF_ERROR(index->BringUpToEnd());
   }
+  if (!index->filter_->complete())
+    std::make_shared<FilterFill>(index->path_, index->filter_, options)->Post();
   MutexLock lock(index->mu_);
   index->through_ = index->in_file_;
   return index;
@@ -300,7 +341,8 @@ absl::Status LogIndex::BringUpToEnd() {
     if (tail.size == 0) break;
     LEFTFOLD_RETURN_IF_ERROR(Flush(tail));
   }
-  LoadFences();
+  // Damage that every look for an id would meet is met here, where the file is made again.
+  writer_->Value("SELECT max(command_id) FROM command_ids");
   return writer_->status();
 }
 
@@ -342,27 +384,12 @@ absl::Status LogIndex::OpenFile() {
   const auto fits = source_.Fits(progress);
   if (!fits.ok()) return fits.status();
   if (!*fits) return Error(absl::StatusCode::kDataLoss, "{} is of another log", path_);
+  filter_ = std::make_shared<CommandFilter>(
+      CommandFilter::Options{.ids = static_cast<std::size_t>(progress.command)});
+  if (progress.command == 0) filter_->SetComplete();
   MutexLock lock(mu_);
   in_file_ = progress;
   return absl::OkStatus();
-}
-
-void LogIndex::LoadFences() {
-  std::string bound;
-  MutexLock lock(mu_);
-  fences_.clear();
-  while (true) {
-    Cursor& largest =
-        bound.empty()
-            ? writer_->Prepare("SELECT max(command_id) FROM command_ids")
-            : writer_->Prepare("SELECT max(command_id) FROM command_ids WHERE command_id < ?");
-    if (!bound.empty()) largest.BindText(1, bound);
-    Rows rows(largest);
-    if (!rows.Next() || rows.IsNull(0)) return;
-    const std::string id = rows.Text(0);
-    bound = id.substr(0, kFenceBytes);
-    fences_[bound] = id;
-  }
 }
 
 void LogIndex::Tail::Add(const IndexBatch& batch, const IndexProgress& reaches) {
@@ -442,12 +469,9 @@ absl::Status LogIndex::Flush(const Tail& tail) {
     writer_->Rollback();
     return committed;
   }
+  for (const auto* command : commands) filter_->Add(command->first);
   MutexLock lock(mu_);
   in_file_ = tail.through;
-  for (const auto* command : commands) {
-    std::string& fence = fences_[command->first.substr(0, kFenceBytes)];
-    fence = std::max(fence, command->first);
-  }
   return absl::OkStatus();
 }
 
@@ -499,10 +523,8 @@ absl::StatusOr<std::optional<std::int64_t>> LogIndex::FindCommand(std::string_vi
       if (it != tail->commands.end()) return it->second;
     }
     if (in_file_.command == 0) return std::nullopt;
-    const auto fence = fences_.find(std::string(command_id.substr(0, kFenceBytes)));
-    const bool beyond = fence == fences_.end() || command_id > fence->second;
-    if (options_.mode == Mode::kWrite && beyond) return std::nullopt;
   }
+  if (!filter_->MayHave(command_id)) return std::nullopt;
   std::optional<std::int64_t> number;
   const absl::Status read = Read([&](sql::Connection& connection) {
     Cursor& find = connection.Prepare("SELECT number FROM command_ids WHERE command_id = ?");

@@ -5,7 +5,6 @@
 #include <absl/status/statusor.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +15,7 @@
 #include "core/executor.h"
 #include "core/mutex.h"
 #include "event_store/event_store.h"
+#include "event_store/sqlite/command_filter.h"
 #include "event_store/sqlite/reader_pool.h"
 #include "sql/connection.h"
 
@@ -23,8 +23,9 @@ namespace leftfold {
 
 // Never change: it is stored in every index file.
 inline constexpr std::int32_t kIndexApplicationId = 0x4C46'4958;  // "LFIX"
-// Events and commands in memory at which they go to the file, in one transaction; and those that
-// one brings into it where the file is filled from the log.
+// Events and commands in memory at which they go to the file, in one transaction; those that one
+// brings into it where the file is filled from the log; and command ids that one task brings from
+// the file into the filter.
 inline constexpr std::size_t kIndexBatchMax = 32'768;
 // Batches in memory at which the log's writer brings them into the file itself.
 inline constexpr std::size_t kIndexTailBatchesMax = 8;
@@ -104,7 +105,8 @@ class IndexSource {
 // file of its own, `<folder>/index.db`: what is random by nature stays out of the log's
 // transactions. The newest part is in memory; it goes to the file in large batches, as runs,
 // sorted, behind the writer. The file is made again from the log when it is missing, damaged or of
-// another log. Thread-safe.
+// another log. A command id that is not in the file costs no look into it: a filter in memory says
+// so, which `behind` fills from the file after the start. Thread-safe.
 class LogIndex {
  public:
   // kWrite: brings the file up to the end of the log first; then batches run on `behind`, which
@@ -175,7 +177,6 @@ class LogIndex {
   [[noreturn]] void Discard(const absl::Status& damage);
   void FlushBehind();
   absl::Status Flush(const Tail& tail) ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
-  void LoadFences() ABSL_EXCLUSIVE_LOCKS_REQUIRED(file_mu_);
 
   const std::string path_;
   const Options options_;
@@ -185,15 +186,16 @@ class LogIndex {
   Mutex file_mu_;  // Taken before mu_.
   std::unique_ptr<sql::Connection> writer_ ABSL_GUARDED_BY(file_mu_);
 
+  // Of the ids in the file; an id leaves memory after it has come into it. Never complete in a
+  // reader beside the writer.
+  std::shared_ptr<CommandFilter> filter_;
+
   Mutex mu_;
   IndexProgress in_file_ ABSL_GUARDED_BY(mu_);
   IndexProgress through_ ABSL_GUARDED_BY(mu_);
   Tail growing_ ABSL_GUARDED_BY(mu_);
   Tail flushing_ ABSL_GUARDED_BY(mu_);  // Older than growing_; on its way into the file.
   bool flush_posted_ ABSL_GUARDED_BY(mu_) = false;
-  // The largest id in the file among those with the same first two bytes. A new UUIDv7 is larger
-  // than all of them, and so needs no look into the file.
-  std::map<std::string, std::string> fences_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace leftfold

@@ -1,5 +1,7 @@
 #include "event_store/sqlite/log_rows.h"
 
+#include <utility>
+
 #include "core/ids.h"
 
 namespace leftfold {
@@ -52,24 +54,35 @@ void LogRowWriter::WriteCategoryHead(const std::string& category, Position posit
 }
 
 void LogRowWriter::ForgetIds() {
-  stream_ids_.clear();
+  streams_.clear();
+  older_streams_.clear();
   category_ids_.clear();
   type_ids_.clear();
 }
 
-std::int64_t LogRowWriter::StreamId(const std::string& stream) {
-  if (stream_ids_.size() > kStreamIdsMax) stream_ids_.clear();
-  auto [it, added] = stream_ids_.try_emplace(stream);
-  if (!added) return it->second;
-  {
-    Rows found = Ask(connection_, "SELECT id FROM streams WHERE name = ?", stream);
-    if (found.Next()) return it->second = found.Int(0);
+KnownStream& LogRowWriter::Stream(const std::string& stream) {
+  if (const auto it = streams_.find(stream); it != streams_.end()) return it->second;
+  if (streams_.size() >= streams_max_ / 2)
+    older_streams_ = std::exchange(streams_, decltype(streams_)());
+  KnownStream& known = streams_[stream];
+  if (const auto older = older_streams_.find(stream); older != older_streams_.end()) {
+    known = older->second;
+    older_streams_.erase(older);
+    return known;
   }
+  Rows found = Ask(connection_, "SELECT id FROM streams WHERE name = ?", stream);
+  if (found.Next()) known.id = found.Int(0);
+  return known;
+}
+
+std::int64_t LogRowWriter::StreamId(const std::string& stream) {
+  KnownStream& known = Stream(stream);
+  if (known.id != 0) return known.id;
   const std::int64_t category = CategoryId(std::string(CategoryOf(stream)));
   Rows made = Ask(connection_, "INSERT INTO streams(category_id, name) VALUES (?, ?) RETURNING id",
                   category, stream);
-  if (made.Next()) it->second = made.Int(0);
-  return it->second;
+  if (made.Next()) known.id = made.Int(0);
+  return known.id;
 }
 
 std::int64_t LogRowWriter::CategoryId(const std::string& category) {

@@ -15,8 +15,15 @@
 // Rows of events.db, as event_store/README.md describes them.
 namespace leftfold {
 
-// Streams whose ids a writer remembers.
-inline constexpr std::size_t kStreamIdsMax = 262'144;
+// Streams that a writer remembers: the half that was used last, and what is left of the half before
+// it. With names of 40 bytes they take 95 MB.
+inline constexpr std::size_t kStreamsKnownMax = 917'504;
+
+struct KnownStream {
+  std::int64_t id = 0;                // 0: there is no such stream yet.
+  Version version = kVersionNotRead;  // The last one, for who writes it down here.
+  static constexpr Version kVersionNotRead{-2};
+};
 
 // The rows of `sql`, a literal, with these texts and integers bound.
 template <class... Args>
@@ -39,21 +46,26 @@ Rows Ask(sql::Connection& connection, std::string_view sql, const Args&... args)
 class LogRowWriter {
  public:
   // The connection must outlive it.
-  explicit LogRowWriter(sql::Connection& connection) : connection_(connection) {}
+  explicit LogRowWriter(sql::Connection& connection, std::size_t streams_max = kStreamsKnownMax)
+      : connection_(connection), streams_max_(streams_max) {}
 
   void Write(const RecordedEvent& event);
   void Write(std::int64_t number, const LoggedCommand& command);
   void WriteCategoryHead(const std::string& category, Position position);
-  std::int64_t StreamId(const std::string& stream);
+  // Looked up in the file if it is not remembered. Until the next call.
+  KnownStream& Stream(const std::string& stream);
   // After a rollback: ids that the transaction made are not there.
   void ForgetIds();
 
  private:
+  std::int64_t StreamId(const std::string& stream);
   std::int64_t CategoryId(const std::string& category);
   std::int64_t TypeId(const std::string& type);
 
   sql::Connection& connection_;
-  absl::flat_hash_map<std::string, std::int64_t> stream_ids_;
+  const std::size_t streams_max_;
+  absl::flat_hash_map<std::string, KnownStream> streams_;
+  absl::flat_hash_map<std::string, KnownStream> older_streams_;
   absl::flat_hash_map<std::string, std::int64_t> category_ids_;
   absl::flat_hash_map<std::string, std::int64_t> type_ids_;
 };

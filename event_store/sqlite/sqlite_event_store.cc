@@ -121,7 +121,7 @@ absl::StatusOr<std::unique_ptr<EventStore>> OpenSqliteEventStore(
                       {.mode = LogIndex::Mode::kWrite,
                        .behind = options.behind != nullptr ? options.behind : options.completions,
                        .batch = options.index_batch},
-                      options.wal);
+                      options.wal, options.streams_known_max);
   if (!log.ok()) return log.status();
   return std::make_unique<SequencedStore>(*std::move(log), *options.writer, *options.completions,
                                           *options.clock, options.recent_events);

@@ -24,6 +24,7 @@ struct SqliteStoreOptions {
   std::size_t index_batch = kIndexBatchMax;
   WalLimits wal = {};
   std::size_t recent_events = 0;  // See SequencedStore.
+  std::size_t streams_known_max = kStreamsKnownMax;
 };
 
 // Makes the folder and the file where there are none. The caller holds the "write" lock of the data

@@ -159,7 +159,8 @@ absl::Status MigrateLog(sql::Connection& writer, int format) {
 
 absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& folder,
                                                            const LogIndex::Options& options,
-                                                           const WalLimits& wal) {
+                                                           const WalLimits& wal,
+                                                           std::size_t streams_known_max) {
   std::unique_ptr<SqliteLog> log(new SqliteLog(folder + "/events.db", wal));
   if (options.mode == LogIndex::Mode::kWrite) {
     LEFTFOLD_RETURN_IF_ERROR(sql::MakeFolder(folder));
@@ -167,7 +168,7 @@ absl::StatusOr<std::unique_ptr<SqliteLog>> SqliteLog::Open(const std::string& fo
     auto writer = sql::Connection::Open(log->path_, kLogWriter);
     if (!writer.ok()) return OfLog(writer.status());
     log->writer_ = *std::move(writer);
-    log->rows_.emplace(*log->writer_);
+    log->rows_.emplace(*log->writer_, streams_known_max);
     LEFTFOLD_RETURN_IF_ERROR(OfLog(MigrateLog(*log->writer_)));
     LEFTFOLD_RETURN_IF_ERROR(OfLog(log->CreateStore()));
   }
@@ -260,15 +261,21 @@ absl::Status SqliteLog::BeginGroup() {
 }
 
 absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
-  const std::int64_t id = StreamIdIn(*writer_, stream);
+  KnownStream& known = rows_->Stream(std::string(stream));
   if (!writer_->status().ok()) return OfLog(writer_->status());
-  return id == 0 ? kNoEventYet : index_->LastVersion(id);
+  if (known.version != KnownStream::kVersionNotRead) return known.version;
+  if (known.id == 0) return known.version = kNoEventYet;
+  const auto last = index_->LastVersion(known.id);
+  if (last.ok()) known.version = *last;
+  return last;
 }
 
 void SqliteLog::AddToIndex(const Group& group) {
   IndexBatch batch;
   for (const RecordedEvent& event : group.events) {
-    batch.events.push_back({event.position, rows_->StreamId(event.stream), event.version,
+    KnownStream& stream = rows_->Stream(event.stream);
+    stream.version = event.version;
+    batch.events.push_back({event.position, stream.id, event.version,
                             TermsOf(event.stream, event.type, event.tags, event.metadata)});
   }
   for (const LoggedCommand& command : group.commands)

@@ -64,9 +64,9 @@ absl::Status MigrateLog(sql::Connection& writer, int format = NewestLogFormat())
 
 class SqliteLog final : public Log, private IndexSource {
  public:
-  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(const std::string& folder,
-                                                         const LogIndex::Options& index,
-                                                         const WalLimits& wal = {});
+  static absl::StatusOr<std::unique_ptr<SqliteLog>> Open(
+      const std::string& folder, const LogIndex::Options& index, const WalLimits& wal = {},
+      std::size_t streams_known_max = kStreamsKnownMax);
 
   Tail GetTail() override;
   absl::Status BeginGroup() override;

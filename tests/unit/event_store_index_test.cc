@@ -45,7 +45,15 @@ class LateExecutor final : public Executor {
   void Post(std::function<void()> task) override { tasks_.push_back(std::move(task)); }
   void PostAfter(absl::Duration, std::function<void()> task) override { Post(std::move(task)); }
   void Run() {
-    for (; !tasks_.empty(); tasks_.erase(tasks_.begin())) tasks_.front()();
+    while (RunOne()) {
+    }
+  }
+  bool RunOne() {
+    if (tasks_.empty()) return false;
+    const std::function<void()> task = std::move(tasks_.front());
+    tasks_.erase(tasks_.begin());
+    task();
+    return true;
   }
 
  private:
@@ -57,13 +65,14 @@ class LogIndexTest : public ::testing::Test {
  protected:
   LogIndexTest() { Open(); }
 
-  void Open(Executor* behind = nullptr) {
+  void Open(Executor* behind = nullptr, std::size_t streams_known_max = kStreamsKnownMax) {
     store_.reset();
     auto store = OpenSqliteEventStore(folder_.path(), {.writer = &scheduler_.Serial(),
                                                        .completions = &scheduler_.Pool(),
                                                        .clock = &clock_,
                                                        .behind = behind,
-                                                       .index_batch = kBatch});
+                                                       .index_batch = kBatch,
+                                                       .streams_known_max = streams_known_max});
     ASSERT_TRUE(store.ok()) << store.status();
     store_ = *std::move(store);
   }
@@ -267,6 +276,62 @@ TEST_F(LogIndexTest, TheWriterBringsTooMuchMemoryIntoTheFileItself) {
   EXPECT_EQ(InIndex("SELECT position FROM progress"), events);
 }
 
+// Rows that no command has show whether the file is asked.
+TEST_F(LogIndexTest, AnIdThatIsNotThereIsNotLookedForInTheFileOnceTheFilterIsFull) {
+  Fill(50, "c");
+  LateExecutor late;
+  Open(&late);
+  const auto plant = [&](const char* id) {
+    auto file = sql::Connection::Open(IndexPath(), {.role = sql::Role::kWriter});
+    Ask(**file, "INSERT INTO command_ids VALUES (?, 1)", std::string_view(id)).Next();
+    ASSERT_TRUE((*file)->status().ok());
+  };
+  plant("before");
+  EXPECT_TRUE(store_->FindCommand("before").value().has_value());
+  late.Run();
+  plant("after");
+  EXPECT_FALSE(store_->FindCommand("after").value().has_value());
+  EXPECT_TRUE(store_->FindCommand("before").value().has_value()) << "found while it was filled";
+}
+
+TEST_F(LogIndexTest, CommandsAreFoundBeforeTheFilterIsFilledMeanwhileAndAfterwards) {
+  const auto expect_duplicates = [&](int count, const std::string& prefix) {
+    for (int i = 0; i < count; i += 4) {
+      absl::StatusOr<Receipt> receipt = absl::UnknownError("not answered");
+      store_->Append(CommandOf(AppendOf("room-a", {"again"}), fmt::format("{}{}", prefix, i)),
+                     [&](const auto& answer) { receipt = answer; });
+      scheduler_.RunUntilIdle();
+      EXPECT_TRUE(receipt.ok() && receipt->duplicate) << prefix << i;
+    }
+  };
+  Fill(100, "m");
+  LateExecutor late;
+  Open(&late);
+  int round = 0;
+  do {
+    // Some before the ids that are filled next and some after them, in the file and in memory.
+    for (const char* prefix : {"a", "m1", "z"}) Fill(4, fmt::format("{}round{}-", prefix, round));
+    ++round;
+    expect_duplicates(100, "m");
+    for (int i = 0; i < round; ++i)
+      for (const char* prefix : {"a", "m1", "z"})
+        ExpectAllFound(*store_, 4, fmt::format("{}round{}-", prefix, i));
+  } while (late.RunOne() && round < 30);
+  EXPECT_GE(round, 7) << "the file has as many parts";
+  Open();
+  expect_duplicates(100, "m");
+}
+
+TEST_F(LogIndexTest, AFileThatCannotBeReadLeavesTheFilterUnused) {
+  Fill(40, "c");
+  LateExecutor late;
+  Open(&late);
+  fs::rename(IndexPath(), IndexPath() + ".away");
+  late.Run();
+  fs::rename(IndexPath() + ".away", IndexPath());
+  ExpectAllFound(*store_, 40, "c");
+}
+
 TEST_F(LogIndexTest, StreamsAreReadFromTheFileAndFromMemoryAsOne) {
   Fill(42, "c");
   const auto read = [&](EventStore& store, ReadStreamOptions options) {
@@ -294,6 +359,36 @@ TEST_F(LogIndexTest, StreamsAreReadFromTheFileAndFromMemoryAsOne) {
     EXPECT_THAT(*store->ListStreams({.category = "desk"}),
                 ElementsAre(StreamInfo{"desk-d", Version{5}}));
   }
+}
+
+TEST_F(LogIndexTest, StreamsThatTheWriterHasForgottenAreAsTheyWere) {
+  const std::uint64_t seed = testing::Seed();
+  SCOPED_TRACE(fmt::format("seed {}", seed));
+  std::mt19937_64 random(seed);
+  Open(nullptr, 6);
+  std::map<std::string, std::int64_t> last;
+  for (int i = 0; i < 300; ++i) {
+    const std::string stream = fmt::format("room-{}", random() % 20);
+    const auto known = last.find(stream);
+    const std::int64_t actual = known == last.end() ? -1 : known->second;
+    const std::int64_t expected = random() % 4 == 0 ? actual + 1 : actual;
+    AppendRequest request = AppendOf(stream, std::vector<std::string>(1 + random() % 3, "x"),
+                                     Exactly{Version{expected}});
+    const auto events = std::ssize(request.streams[0].events);
+    absl::StatusOr<Receipt> receipt = absl::UnknownError("not answered");
+    store_->Append(std::move(request), [&](const auto& answer) { receipt = answer; });
+    scheduler_.RunUntilIdle();
+    if (expected != actual) {
+      ASSERT_EQ(ReasonOf(receipt.status()), "VERSION_CONFLICT") << stream;
+      ASSERT_EQ(MetadataOf(receipt.status(), "actual"), fmt::to_string(actual)) << stream;
+      continue;
+    }
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    ASSERT_EQ(receipt->version.value, actual + events) << stream;
+    last[stream] = actual + events;
+  }
+  for (const auto& [stream, version] : last)
+    EXPECT_EQ(std::ssize(*store_->ReadStream(stream, {})), version + 1) << stream;
 }
 
 // Runs of versions and positions are cut by other streams, by batches of the file, and by where a
