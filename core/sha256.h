@@ -1,6 +1,8 @@
 #ifndef CORE_SHA256_H_
 #define CORE_SHA256_H_
 
+#include <openssl/sha.h>
+
 #include <array>
 #include <cstdint>
 #include <string>
@@ -10,12 +12,10 @@ namespace leftfold {
 
 using Digest = std::array<std::uint8_t, 32>;
 
-// SHA-256 (FIPS 180-4) by OpenSSL, fed in pieces. Not thread-safe; make one per use or keep one per
-// thread.
+// SHA-256 (FIPS 180-4) by OpenSSL, fed in pieces. Not thread-safe; costs nothing to make.
 class Sha256 {
  public:
   Sha256();
-  ~Sha256();
   Sha256(const Sha256&) = delete;
   Sha256& operator=(const Sha256&) = delete;
   Sha256& Add(std::string_view bytes);
@@ -27,8 +27,7 @@ class Sha256 {
   Digest Finish();
 
  private:
-  void* context_;
-  bool begun_ = false;
+  SHA256_CTX context_;
 };
 
 // HMAC-SHA-256 (RFC 2104), by OpenSSL.

@@ -5,6 +5,7 @@
 #include <absl/status/statusor.h>
 #include <absl/time/time.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -248,7 +249,11 @@ class EventStore {
 template <class Log>
 absl::StatusOr<ReadAllResult> CollectAll(Log& log, const ReadAllOptions& options) {
   ReadAllResult result;
-  const absl::StatusOr<Position> through = log.VisitAll(options, [&result](const EventView& event) {
+  // Where there are several there will be many: events are not moved again and again.
+  constexpr std::size_t kSeveral = 64;
+  const absl::StatusOr<Position> through = log.VisitAll(options, [&](const EventView& event) {
+    if (result.events.size() == kSeveral)
+      result.events.reserve(std::min(options.events_max, kScanEventsMax));
     result.events.push_back(CopyOf(event));
     return true;
   });

@@ -16,7 +16,7 @@ EventStore& Feed::store() const { return feeds_.store(); }
 
 void Feed::OnWritten(bool ok) {
   MutexLock lock(mu_);
-  writing_ = false;
+  outstanding_ = false;
   if (!ok && !end_) end_ = absl::CancelledError();
   Post();
 }
@@ -24,16 +24,17 @@ void Feed::OnWritten(bool ok) {
 void Feed::End(absl::Status status) {
   MutexLock lock(mu_);
   if (!end_) end_ = std::move(status);
-  if (!writing_) Post();
+  Post();
 }
 
 void Feed::Hint() {
   MutexLock lock(mu_);
-  if (!writing_) Post();
+  Post();
 }
 
 void Feed::Post() {
-  if (finished_) return;
+  const bool may_step = reads_ahead_ && !ahead_ && !end_;
+  if (finished_ || (Writing() && !may_step)) return;
   if (std::exchange(running_, true)) {
     again_ = true;
     return;
@@ -43,28 +44,66 @@ void Feed::Post() {
 
 void Feed::Run() {
   std::optional<absl::Status> end;
+  std::optional<std::string> message;
   {
     MutexLock lock(mu_);
     again_ = false;
+    if (Writing() && (end_ || ahead_)) {
+      running_ = false;
+      return;
+    }
     end = end_;
+    message.swap(ahead_);
   }
   if (end) return Finish(*end);
+  if (message) return Write(*std::move(message));
   const absl::StatusOr<Next> next = Step();
-  if (!next.ok()) return Finish(next.status());
-  if (*next == Next::kEnd) return Finish(absl::OkStatus());
-  if (*next == Next::kWrite) {
-    {
-      MutexLock lock(mu_);
-      writing_ = true;
-    }
-    feeds_.messages_.Add();
-    sink_->Write(TakeMessage());
-  } else if (*next == Next::kWait) {
-    feeds_.Wait(shared_from_this(), waits_past());
-  }
+  if (!next.ok()) return EndStep(next.status());
+  if (*next == Next::kEnd) return EndStep(absl::OkStatus());
+  if (*next == Next::kWrite) return Write(TakeMessage());
+  if (*next == Next::kWait) feeds_.Wait(shared_from_this(), waits_past());
   MutexLock lock(mu_);
   running_ = false;
-  if (!writing_ && (*next != Next::kWait || again_ || end_)) Post();
+  if (*next == Next::kAgain || again_ || end_) Post();
+}
+
+void Feed::Write(std::string message) {
+  {
+    MutexLock lock(mu_);
+    running_ = false;
+    if (Writing()) {
+      ahead_ = std::move(message);
+      return;
+    }
+    calling_ = outstanding_ = true;
+    reads_ahead_ = message.size() <= kReaderMessageBytes && HasMore();
+    if (reads_ahead_) {
+      // First, so that this thread goes on to read: the other must be woken, and may take its time.
+      Post();
+      auto sent = std::make_shared<std::string>(std::move(message));
+      feeds_.work().Post([self = shared_from_this(), sent] { self->Send(std::move(*sent)); });
+      return;
+    }
+  }
+  Send(std::move(message));
+}
+
+void Feed::Send(std::string message) {
+  feeds_.messages_.Add();
+  sink_->Write(std::move(message));
+  MutexLock lock(mu_);
+  calling_ = false;
+  Post();
+}
+
+void Feed::EndStep(const absl::Status& status) {
+  {
+    MutexLock lock(mu_);
+    if (!end_) end_ = status;
+    running_ = !Writing();
+    if (!running_) return;
+  }
+  Finish(status);
 }
 
 void Feed::Finish(const absl::Status& status) {

@@ -24,11 +24,11 @@ inline constexpr std::size_t kReadersMax = 10'000;
 // A message to a reader ends when it has so many events, or so many bytes (as serialised).
 inline constexpr std::size_t kReaderMessageEvents = 1'000;
 inline constexpr std::size_t kReaderMessageBytes = 256 << 10;
-// What a reader that does not read costs at the most: a message, which is sent without a copy, and
-// what gRPC has of the call. The first is with one large event in the message, the second with many
-// small ones.
-inline constexpr std::size_t kReaderBytesMax = (1 << 20) + (512 << 10);
-inline constexpr std::size_t kReaderSmallEventsBytesMax = kReaderMessageBytes + (128 << 10);
+// What a reader that does not read costs at the most: a message, which is sent without a copy, the
+// next one, and what gRPC has of the call. The first is with one large event in a message, the
+// second with many small ones.
+inline constexpr std::size_t kReaderBytesMax = (1 << 20) + (768 << 10);
+inline constexpr std::size_t kReaderSmallEventsBytesMax = 2 * kReaderMessageBytes + (128 << 10);
 // A subscriber that waits looks for new events this often, though nobody told it of any.
 inline constexpr absl::Duration kReaderPollInterval = absl::Milliseconds(500);
 inline constexpr absl::Duration kSubscriptionHeartbeat = absl::Seconds(10);
@@ -51,9 +51,10 @@ class FeedSink {
 
 class Feeds;
 
-// One open read or subscription: a loop that reads the store, writes a message, and reads on when
-// that is through, so that a slow client costs one message. Thread-safe; calls after the end do
-// nothing.
+// One open read or subscription: a loop that reads the store and writes a message. Where it knows
+// that there is more it reads the next message while that is on its way, and no further, so that a
+// slow client costs two; after a large one, or at the head, it reads on when that is through.
+// Thread-safe; calls after the end do nothing.
 class Feed : public std::enable_shared_from_this<Feed> {
  public:
   virtual ~Feed() = default;
@@ -73,6 +74,8 @@ class Feed : public std::enable_shared_from_this<Feed> {
   // to be written. kWait: there is nothing beyond `waits_past()`. An error ends the feed.
   virtual absl::StatusOr<Next> Step() = 0;
   virtual std::string TakeMessage() = 0;
+  // After a step to kWrite: the next one has certainly something to tell.
+  virtual bool HasMore() const = 0;
   virtual Position waits_past() const { return kBeforeFirst; }
   // A poll came while it waited: whether to step.
   virtual bool OnPoll(Position head) { return head > waits_past(); }
@@ -84,16 +87,25 @@ class Feed : public std::enable_shared_from_this<Feed> {
   // Something may have changed: step unless that is not possible now.
   void Hint();
   void End(absl::Status status);
+  // Runs, unless that is posted or what it would do must wait for the write.
   void Post() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Run();
+  // These end a run. Write leaves the message for later while another is on its way.
+  void Write(std::string message);
+  void Send(std::string message);
+  void EndStep(const absl::Status& status);
   void Finish(const absl::Status& status);
+  bool Writing() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return calling_ || outstanding_; }
 
   Feeds& feeds_;
   const std::shared_ptr<FeedSink> sink_;
   Mutex mu_;
-  bool running_ ABSL_GUARDED_BY(mu_) = false;  // Run is posted or runs.
-  bool again_ ABSL_GUARDED_BY(mu_) = false;    // A hint came meanwhile.
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool running_ ABSL_GUARDED_BY(mu_) = false;              // Run is posted or runs.
+  bool again_ ABSL_GUARDED_BY(mu_) = false;                // A hint came meanwhile.
+  bool calling_ ABSL_GUARDED_BY(mu_) = false;              // The sink's Write runs.
+  bool outstanding_ ABSL_GUARDED_BY(mu_) = false;          // And OnWritten has not come.
+  bool reads_ahead_ ABSL_GUARDED_BY(mu_) = false;          // While that is so.
+  std::optional<std::string> ahead_ ABSL_GUARDED_BY(mu_);  // Waits for the write before it.
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
   std::optional<absl::Status> end_ ABSL_GUARDED_BY(mu_);
 };

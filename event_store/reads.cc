@@ -63,6 +63,7 @@ class ReadAllFeed final : public Feed {
     return Took(*through, last);
   }
   std::string TakeMessage() override { return events_.TakeWith(message_); }
+  bool HasMore() const override { return !AtEnd(); }
 
   absl::Status Begin() {
     head_ = store().GetHead().position;
@@ -135,8 +136,7 @@ class ReadStreamFeed final : public Feed {
     message_.Clear();
     if (!begun_) LEFTFOLD_RETURN_IF_ERROR(Begin());
     message_.set_stream_version(last_.value);
-    if (left_ == 0 || next_ < Version{0} || next_ > last_)
-      return std::exchange(told_, true) ? Next::kEnd : Next::kWrite;
+    if (!HasMore()) return std::exchange(told_, true) ? Next::kEnd : Next::kWrite;
     auto events = store().ReadStream(
         request_.stream(), {.from = next_,
                             .direction = forward_ ? Direction::kForward : Direction::kBackward,
@@ -151,6 +151,7 @@ class ReadStreamFeed final : public Feed {
     return Take(*events);
   }
   std::string TakeMessage() override { return events_.TakeWith(message_); }
+  bool HasMore() const override { return left_ > 0 && next_ >= Version{0} && next_ <= last_; }
 
   absl::Status Begin() {
     const auto last = store().StreamVersion(request_.stream());

@@ -34,6 +34,7 @@ class Subscription final : public Feed {
     AppendField(message_.kEventsFieldNumber, events_.TakeWith(message_.events()), message);
     return message;
   }
+  bool HasMore() const override { return through_ < head_; }
   Position waits_past() const override { return Position{waits_past_}; }
   bool OnPoll(Position head) override {
     ++polls_;
@@ -45,6 +46,7 @@ class Subscription final : public Feed {
 
   absl::StatusOr<Next> Begin() {
     const Head head = store().GetHead();
+    head_ = head.position;
     if (request_.has_end()) {
       through_ = head.position;
     } else if (request_.has_time()) {
@@ -72,6 +74,7 @@ class Subscription final : public Feed {
 
   absl::StatusOr<Next> GoOn() {
     const Head head = store().GetHead();
+    head_ = head.position;
     if (through_ >= head.position) return AtEnd(head);
     if (request_.without_events()) return PassedOver(head.position, head);
     if (live_ && head.position.value - through_.value > kFellBehindEvents) {
@@ -152,6 +155,7 @@ class Subscription final : public Feed {
   bool live_ = false;
   Position through_;  // All up to here was sent or is not wanted.
   Position told_;     // The position that the client has last been told.
+  Position head_;     // As it was at the last step.
   // A poll looks at them while no step runs, or one that was hinted beside it.
   std::atomic<std::int64_t> waits_past_ = 0;
   std::atomic<int> polls_ = 0;  // Since the last message.

@@ -1,6 +1,7 @@
 #include "event_store/sqlite/sqlite_log.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 #include <utility>
@@ -52,9 +53,15 @@ std::int64_t BytesOf(const std::string& path) {
   return error ? 0 : static_cast<std::int64_t>(bytes);
 }
 
+// What is too short leaves the rest as it is. The whole size, known, is copied by a few
+// instructions.
 template <class Bytes>
 void CopyInto(std::string_view from, Bytes& to) {
-  std::copy_n(from.begin(), std::min(from.size(), to.size()), to.begin());
+  if (from.size() >= to.size()) {
+    std::memcpy(to.data(), from.data(), sizeof to);
+  } else {
+    std::copy(from.begin(), from.end(), to.begin());
+  }
 }
 
 // The event in a row, until the next one. The same object sees row after row.

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <random>
 #include <string>
@@ -95,6 +96,7 @@ class LosingStore final : public ForwardingStore {
     ForwardingStore::WaitPast(std::max(position, listens_from_), std::move(wake));
   }
   absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
+    if (++reads > fails_after) return absl::DataLossError("damaged");
     ReadAllOptions live = options;
     live.from = std::max(live.from, listens_from_);
     return ForwardingStore::ReadAll(live);
@@ -107,6 +109,8 @@ class LosingStore final : public ForwardingStore {
   std::uint64_t loses_percent = 0;
   bool only_notified = false;  // Who has listened once gets what has come since, and nothing else.
   std::int64_t unpublished = 0;  // Events that are committed and not shown by GetHead yet.
+  int reads = 0;
+  int fails_after = std::numeric_limits<int>::max();
 
  private:
   std::mt19937_64 random_;
@@ -353,6 +357,78 @@ TEST_F(SubscriptionTest, AMessageEndsAtItsBytesAndAtItsEvents) {
   }
   EXPECT_LE(client->largest, kReaderBytesMax);
   ExpectContinuous(*client);
+}
+
+TEST_F(SubscriptionTest, WhileAMessageIsOnItsWayTheNextOneIsReadAndNoMore) {
+  for (int i = 0; i < 5; ++i) Append("room-oak", 1'000);
+  Run();
+  const auto client = Subscribe({});
+  client->paused = true;
+  Run(absl::Seconds(1));
+  EXPECT_EQ(client->messages.size(), 1u);
+  EXPECT_EQ(losing_.reads, 1);
+  client->Acknowledge();
+  Run(absl::Seconds(1));
+  EXPECT_EQ(client->messages.size(), 2u);
+  EXPECT_EQ(losing_.reads, 2);
+  client->paused = false;
+  client->Acknowledge();
+  Run();
+  EXPECT_EQ(client->Positions().size(), 5'000u);
+  ExpectContinuous(*client);
+}
+
+TEST_F(SubscriptionTest, BehindALargeMessageNothingIsReadAhead) {
+  const std::string large(2 * kReaderMessageBytes, 'x');
+  on_.store().Append(AppendOf("room-oak", {large, large, large}),
+                     [](const auto& receipt) { ASSERT_TRUE(receipt.ok()); });
+  Run();
+  const auto client = Subscribe({});
+  client->paused = true;
+  Run();
+  EXPECT_EQ(losing_.reads, 1) << "behind `started`, which is small";
+  client->Acknowledge();
+  Run(absl::Seconds(1));
+  EXPECT_THAT(client->Told(), ElementsAre("started 0", "events 1-1"));
+  EXPECT_EQ(losing_.reads, 1);
+  client->paused = false;
+  client->Acknowledge();
+  Run();
+  EXPECT_THAT(client->Positions(), ElementsAre(1, 2, 3));
+}
+
+TEST_F(SubscriptionTest, WhatWasReadAheadIsDroppedAtTheEnd) {
+  for (int i = 0; i < 3; ++i) Append("room-oak", 1'000);
+  Run();
+  const auto client = Subscribe({});
+  client->paused = true;
+  Run();
+  client->feed->Cancel();
+  Run();
+  EXPECT_FALSE(client->finished.has_value()) << "its write is outstanding";
+  client->Acknowledge();
+  Run();
+  ASSERT_TRUE(client->finished.has_value());
+  EXPECT_THAT(client->Told(), ElementsAre("started 0"));
+  EXPECT_EQ(feeds_.open(), 0u);
+}
+
+TEST_F(SubscriptionTest, ADefectThatIsReadAheadIsToldAfterTheMessageBeforeIt) {
+  for (int i = 0; i < 3; ++i) Append("room-oak", 1'000);
+  Run();
+  const auto client = Subscribe({});
+  client->paused = true;
+  losing_.fails_after = 1;
+  Run();
+  client->Acknowledge();
+  Run();
+  EXPECT_FALSE(client->finished.has_value()) << "its write is outstanding";
+  client->Acknowledge();
+  Run();
+  ASSERT_TRUE(client->finished.has_value());
+  EXPECT_TRUE(absl::IsDataLoss(*client->finished));
+  EXPECT_EQ(client->messages.size(), 2u);
+  EXPECT_EQ(feeds_.open(), 0u);
 }
 
 TEST_F(SubscriptionTest, ACancelledOneEndsAfterItsWriteAndIsForgotten) {
