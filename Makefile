@@ -3,6 +3,7 @@ JOBS ?= $(shell nproc)
 DATA ?= ./data
 MINUTES ?= 10
 BENCH ?=
+TESTS ?=
 RELEASE := build/release
 
 .PHONY: help run test demo bench bench-peers build torture setup format lint clean
@@ -32,7 +33,7 @@ run: build
 	@exec $(RELEASE)/leftfold serve --data $(DATA)
 
 test: build
-	@ctest --preset release
+	@ctest --preset release $(TESTS)
 
 torture: build
 	@scripts/torture.sh $(MINUTES)

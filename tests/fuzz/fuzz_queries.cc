@@ -3,15 +3,8 @@
 // the contract wants it.
 #include <google/protobuf/descriptor.h>
 
-#include <atomic>
-
-#include "projector/projector.h"
-#include "read_api/query_handler.h"
-#include "read_api/watch_hub.h"
-#include "server/query_service.h"
 #include "sql/view_file.h"
-#include "testing/temporary_folder.h"
-#include "tests/fuzz/world.h"
+#include "tests/fuzz/read_world.h"
 
 namespace leftfold::fuzz {
 namespace {
@@ -64,43 +57,22 @@ class ReadSide {
       if (choice.query != nullptr) {
         token = Ask(*choice.query, asks, (record.flags & kLastToken) != 0 ? token : "");
       } else {
-        log_.wire.Open(RpcTaking(*choice.watch->request), asks);
+        world_.log.wire.Open(RpcTaking(*choice.watch->request), asks);
       }
       if ((record.flags & kServedAnew) != 0) {
-        pool_.OnServing(choice.view->name, sql::ViewPath(folder_.path(), choice.view->name,
-                                                         {choice.view->version, 1}));
+        world_.pool.OnServing(
+            choice.view->name,
+            sql::ViewPath(world_.folder.path(), choice.view->name, {choice.view->version, 1}));
       }
-      log_.wire.Pass((record.flags & kHeartbeats) != 0 ? read_api::kHeartbeatInterval
-                                                       : absl::ZeroDuration());
+      world_.log.wire.Pass((record.flags & kHeartbeats) != 0 ? read_api::kHeartbeatInterval
+                                                             : absl::ZeroDuration());
     }
-    log_.wire.CloseAll();
-    if (hub_.open_watches() != 0) Die("watches are left");
+    world_.log.wire.CloseAll();
+    if (world_.hub.open_watches() != 0) Die("watches are left");
   }
 
  private:
   ReadSide() {
-    CommandHandler handler(AllDomains(), *log_.store, log_.clock, log_.scheduler.Pool());
-    for (const auto& steps : {RoomSteps(), OrderSteps()}) {
-      for (const std::string& step : steps) {
-        auto command = FromText(step);
-        const CommandEntry* entry = AllDomains().FindCommand(command->GetDescriptor()->full_name());
-        Caller caller;
-        caller.trusted = true;
-        SendCommand(log_, handler, *entry, std::move(command), caller);
-      }
-    }
-    pool_.ForwardTo(&hub_);
-    auto projector = Projector::Open(AllDomains(), *log_.store, log_.scheduler.Pool(), log_.clock,
-                                     &pool_, folder_.path());
-    if (!projector.ok()) Die(projector.status().ToString());
-    (*projector)->Start();
-    log_.scheduler.RunFor(absl::Seconds(10));
-    for (const ViewStatus& view : (*projector)->ListViews()) {
-      if (view.checkpoint != log_.store->GetHead().position) Die(view.name + ": " + view.reason);
-    }
-    (*projector)->Stop();
-    const absl::Status served = ServeQueries(AllDomains(), handler_, hub_, log_.services);
-    if (!served.ok()) Die(served.ToString());
     choices_ = Choices();
     surface_.words = StepWords();
     surface_.records_max = kSteps;
@@ -124,25 +96,15 @@ class ReadSide {
 
   // Its next page token.
   std::string Ask(const QueryEntry& query, Wire::Asks asks, const std::string& token) {
-    const auto* page = query.request->FindFieldByName("page_token");
-    if (page != nullptr && token != "") {
-      Rewrite(*query.request, asks.bytes, [&](pb::Message& request) {
-        request.GetReflection()->SetString(&request, page, token);
-      });
+    if (token != "") {
+      Rewrite(*query.request, asks.bytes,
+              [&](pb::Message& request) { SetText(request, "page_token", token); });
     }
-    const auto answers = log_.wire.Call(RpcTaking(*query.request), asks);
-    if (answers.empty()) return "";
-    const auto* next = answers[0]->GetDescriptor()->FindFieldByName("next_page_token");
-    return next == nullptr ? "" : answers[0]->GetReflection()->GetString(*answers[0], next);
+    const auto answers = world_.log.wire.Call(RpcTaking(*query.request), asks);
+    return answers.empty() ? "" : TextIn(*answers[0], "next_page_token");
   }
 
-  LogWorld log_;
-  testing::TemporaryFolder folder_{testing::FolderInMemory()};
-  read_api::ViewPool pool_{AllDomains(), log_.scheduler.Pool()};
-  read_api::WatchHub hub_{AllDomains(), pool_, log_.scheduler.Pool()};
-  std::atomic<EventStore*> store_ = log_.store.get();
-  read_api::QueryHandler handler_{AllDomains(), pool_,
-                                  read_api::QueryHandler::Log{store_, log_.scheduler.Pool()}};
+  ReadWorld world_;
   std::vector<Choice> choices_;
   Surface surface_;
 };

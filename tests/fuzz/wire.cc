@@ -350,6 +350,10 @@ class Wire::Session final
   grpc::ByteBuffer* reading_ = nullptr;
 };
 
+Wire::Wire(rpc::Services& services, testing::VirtualScheduler& scheduler)
+    : services_(services), scheduler_(scheduler) {}
+Wire::~Wire() { CloseAll(); }
+
 std::unique_ptr<Wire::Ongoing> Wire::Begin(const pb::MethodDescriptor& method, const Asks& asks) {
   WasCalled(method);
   std::unique_ptr<Ongoing> call;
@@ -390,9 +394,10 @@ Wire::Messages Wire::Call(const pb::MethodDescriptor& method, const Asks& asks) 
   return answers;
 }
 
-void Wire::Open(const pb::MethodDescriptor& method, const Asks& asks) {
+Wire::Messages Wire::Open(const pb::MethodDescriptor& method, const Asks& asks) {
   open_.push_back(Begin(method, asks));
   RunReady({open_.back().get()});
+  return open_.back()->Take();
 }
 
 void Wire::Pass(absl::Duration time) {

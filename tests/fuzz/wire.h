@@ -42,9 +42,8 @@ void WasCalled(const google::protobuf::MethodDescriptor& method);
 class Wire {
  public:
   // The services may get their RPCs until the first call.
-  Wire(rpc::Services& services, testing::VirtualScheduler& scheduler)
-      : services_(services), scheduler_(scheduler) {}
-  ~Wire() { CloseAll(); }
+  Wire(rpc::Services& services, testing::VirtualScheduler& scheduler);
+  ~Wire();
 
   struct Asks {
     std::string bytes;
@@ -60,9 +59,9 @@ class Wire {
   // Of an RPC that ends by itself: what it answered. Of a session each message is answered once, by
   // its id, unless the call is refused. An RPC that waits for time gets it.
   Messages Call(const google::protobuf::MethodDescriptor& method, const Asks& asks);
-  // A stream that stays open; returns when nothing more comes for now. The later functions are
-  // about all of them.
-  void Open(const google::protobuf::MethodDescriptor& method, const Asks& asks);
+  // A stream that stays open; returns what comes, when nothing more does for now. The later
+  // functions are about all of them.
+  Messages Open(const google::protobuf::MethodDescriptor& method, const Asks& asks);
   // Takes what comes, first now and then in that time.
   void Pass(absl::Duration time);
   // The client goes away from all of them; returns when they have ended.

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -408,7 +407,7 @@ class HostileClients : public ::testing::Test {
     baseline_ = Descriptors();
     megabytes_ = server_.process.ResidentMegabytes();
   }
-  ~HostileClients() override { over_ = true; }
+  ~HostileClients() override { End(); }
 
   static std::uint64_t Times() {
     return testing::CasesOrSome("LEFTFOLD_HOSTILE", kHostile, kSomeHostile);
@@ -420,10 +419,11 @@ class HostileClients : public ::testing::Test {
     return {server_.metrics_address, server_.inbound_address};
   }
 
-  // Somebody who means well, all the time: each command and each query is answered.
+  // Somebody who means well, beside each hostile connection: each command and each query is
+  // answered.
   void MeanWell() {
     RoomsClient client(server_.write_address, server_.read_address);
-    for (int n = 0; !over_; ++n) {
+    for (int n = 0; AwaitWanted(); ++n) {
       rooms::v1::CreateRoomRequest create;
       create.set_room_id(fmt::format("good{}", n));
       create.set_name("Good");
@@ -441,11 +441,26 @@ class HostileClients : public ::testing::Test {
       changed_.notify_all();
     }
   }
+  bool AwaitWanted() {
+    std::unique_lock lock(mu_);
+    changed_.wait(lock, [&] { return over_ || answered_ < wanted_; });
+    return !over_;
+  }
+  void Want(std::int64_t more) {
+    const std::lock_guard lock(mu_);
+    wanted_ = std::max(wanted_, answered_ + more);
+    changed_.notify_all();
+  }
+  void End() {
+    const std::lock_guard lock(mu_);
+    over_ = true;
+    changed_.notify_all();
+  }
   // Somebody who means well is answered now.
   void AwaitOthers() {
+    Want(2);
     std::unique_lock lock(mu_);
-    const std::int64_t enough = answered_ + 2;
-    EXPECT_TRUE(changed_.wait_for(lock, kHostilePatience, [&] { return answered_ >= enough; }));
+    EXPECT_TRUE(changed_.wait_for(lock, kHostilePatience, [&] { return answered_ >= wanted_; }));
   }
   std::ptrdiff_t Descriptors() const {
     const std::filesystem::directory_iterator all(
@@ -462,6 +477,7 @@ class HostileClients : public ::testing::Test {
     EXPECT_TRUE(kSanitized || grown < kGrowthMegabytesMax) << grown << " MB more";
   }
   void Make(const Attack& attack, const std::string& address) {
+    Want(1);
     const RawConnection connection(address);
     connection.Send(attack.bytes(random_));
     const auto how = random_() % 3;
@@ -494,7 +510,7 @@ class HostileClients : public ::testing::Test {
   }
   // It ends as ever, and its log is whole.
   void ExpectEndsWell() {
-    over_ = true;
+    End();
     bystander_.join();
     server_.process.Kill(SIGTERM);
     EXPECT_EQ(server_.process.Wait(), 0);
@@ -515,8 +531,8 @@ class HostileClients : public ::testing::Test {
   double megabytes_ = 0;
   std::mutex mu_;
   std::condition_variable changed_;
-  std::int64_t answered_ = 0;
-  std::atomic<bool> over_ = false;
+  std::int64_t answered_ = 0, wanted_ = 0;
+  bool over_ = false;
   std::jthread bystander_;  // Last: it uses the rest.
 };
 

@@ -148,14 +148,15 @@ class StalledSubscribers : public StoreLimits {
 };
 
 TEST_F(StalledSubscribers, CostNoMoreThanTheirCap) {
-  ExpectAtMost(
-      kReaderSmallEventsBytesMax,
-      {.subscribers = kSanitized ? 100 : 1'000, .appends = 64, .events = 500, .bytes = 2'000});
+  ExpectAtMost(kReaderSmallEventsBytesMax, {.subscribers = kSanitized ? 20 : 1'000,
+                                            .appends = kSanitized ? 16 : 64,
+                                            .events = 500,
+                                            .bytes = 2'000});
 }
 
 TEST_F(StalledSubscribers, OfLargeEventsCostNoMoreThanTheirCap) {
   ExpectAtMost(kReaderBytesMax, {.subscribers = kSanitized ? 10 : 100,
-                                 .appends = 30,
+                                 .appends = kSanitized ? 10 : 30,
                                  .events = 1,
                                  .bytes = kEventBytesMax - 2});
 }
