@@ -3,7 +3,6 @@ JOBS ?= $(shell nproc)
 DATA ?= ./data
 MINUTES ?= 10
 BENCH ?=
-TESTS ?=
 RELEASE := build/release
 
 .PHONY: help run test demo bench bench-peers build torture setup format lint clean
@@ -33,7 +32,7 @@ run: build
 	@exec $(RELEASE)/leftfold serve --data $(DATA)
 
 test: build
-	@ctest --preset release $(TESTS)
+	@ctest --preset release
 
 torture: build
 	@scripts/torture.sh $(MINUTES)
