@@ -76,10 +76,10 @@ TEST(CommandFilter, OfAbsentIdsAFilterTakesOneInTwoHundredForOneThatMayBeThere) 
   constexpr int kIds = 200'000;
   constexpr int kAsked = 20'000;
   constexpr int kFiltersInChain = 4;
-  for (const std::size_t expected : {0, kIds}) {
+  for (const int expected : {0, kIds}) {
     const int filters = expected == 0 ? kFiltersInChain : 1;
     std::mt19937_64 random(testing::SeedOr(kFilterSeed));
-    CommandFilter filter({.ids = expected});
+    CommandFilter filter({.ids = static_cast<std::size_t>(expected)});
     filter.SetComplete();
     for (int i = 1; i <= kIds; ++i) {
       filter.Add(fmt::format("{:016x}{}", random(), i));
