@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <memory>
 #include <new>
 
 #include "core/status.h"
@@ -175,14 +176,17 @@ int ReadWal(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
   const sqlite3_int64 before_at =
       (frame == kWalHeaderBytes ? frame : frame - size) - kFrameSumBytes;
   const auto span = static_cast<int>(at + size - before_at);
-  unsigned char bytes[kFrameSumBytes + kPageBytesMax + kFrameHeaderBytes + kPageBytesMax];
-  const int code = Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(bytes), span, before_at);
+  // Not on the stack: threads of the HTTP server have little of it.
+  const auto bytes =
+      std::make_unique_for_overwrite<unsigned char[]>(static_cast<std::size_t>(span));
+  const int code =
+      Ask(f, &sqlite3_io_methods::xRead, static_cast<void*>(bytes.get()), span, before_at);
   if (code != SQLITE_OK && code != SQLITE_IOERR_SHORT_READ) return code;
-  const unsigned char* page = bytes + span - size;
+  const unsigned char* page = bytes.get() + span - size;
   std::memcpy(data, page, static_cast<std::size_t>(size));
   if (code != SQLITE_OK) return code;
   const unsigned char* header = page - kFrameHeaderBytes;
-  WordSum sum = FrameSumAt(bytes);
+  WordSum sum = FrameSumAt(bytes.get());
   sum.Add({header, kFrameSummedBytes});
   sum.Add(BytesAt(page, size));
   if (sum == FrameSumAt(header + kFrameHeaderBytes - kFrameSumBytes)) return SQLITE_OK;
