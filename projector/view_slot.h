@@ -24,8 +24,8 @@ namespace leftfold {
 // between these two limits: beyond 1 / kBatchRestPerEvent events a second the batches grow, and
 // with them the number of events that one written page serves. The first event after a pause is
 // folded at once. A view that somebody watches rests kBatchRestWatchedFactor times as long as its
-// batch has taken, so that it takes a third of a core's time at most, between limits of its own;
-// one whose position somebody waits for not at all while the log has what is waited for.
+// batch has taken, between limits of its own; one whose position somebody waits for not at all
+// while the log has what is waited for.
 inline constexpr int kBatchRestWatchedFactor = 2;
 inline constexpr absl::Duration kBatchRestWatchedMin = absl::Microseconds(500);
 inline constexpr absl::Duration kBatchRestWatchedMax = absl::Milliseconds(2);

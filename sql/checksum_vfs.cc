@@ -197,6 +197,7 @@ int ReadWal(sqlite3_file* f, void* data, int size, sqlite3_int64 at) {
 // a descriptor of it lets no lock go.
 void BeginToWriteOut(File& file, const WalPieces::Piece& piece) {
   if (file.descriptor < 0) file.descriptor = open(file.path, O_WRONLY | O_CLOEXEC);
+  if (file.descriptor < 0) return;
   sync_file_range(static_cast<int>(file.descriptor), piece.begin, piece.end - piece.begin,
                   SYNC_FILE_RANGE_WRITE);
 }

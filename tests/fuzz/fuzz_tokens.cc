@@ -249,7 +249,7 @@ class Server {
   void TakeMessage(const Record& record) {
     const absl::Time now = world_.log.clock.Now();
     absl::Time at = now;
-    if ((record.flags & kLate) != 0)
+    if ((record.flags & kLate) != 0 && (record.flags & (kGiven | kForged)) != 0)
       at += absl::Seconds(10) * (static_cast<int>(Number(record.bytes, 2)) - 128);
     std::string shown = record.bytes;
     if ((record.flags & kGiven) != 0) shown = WebhookSignature(kSecret, at, kBody);
