@@ -92,13 +92,10 @@ class Drain : public ::testing::TestWithParam<int> {
     for (rooms::v1::WatchRoomsResponse message; reader->Read(&message);) ++heard_;
     ExpectEnd(reader->Finish(), "a watch");
   }
-  // Goes on behind the last append that it knows of.
   void Subscribe(const ServerProcess& server) {
     const auto store = testing::ConnectToStore(server.write_address);
     const auto context = testing::NewContext();
-    store::v1::SubscribeRequest request;
-    request.set_after_position(appended_);
-    const auto reader = store->Subscribe(context.get(), request);
+    const auto reader = store->Subscribe(context.get(), {});
     for (store::v1::SubscribeResponse message; reader->Read(&message);) ++heard_;
     ExpectEnd(reader->Finish(), "a subscription");
   }
