@@ -93,18 +93,13 @@ order_lines() {
 : >server.log
 : >watch.log
 : >provider.log
-# Provider and server are to know each other's port: the first one takes a free one, leaves it, and comes back when the server is there.
-start_provider() {
-  leftfold simulate-payments --listen "$1" --late-after 1 "${@:2}" >>provider.log 2>&1 &
-  provider=$!
-  wait_for provider.log "listening on "
-}
-start_provider 127.0.0.1:0
+# Provider and server are to know each other's port: this one is chosen from below those that the kernel gives to others.
+inbound=127.0.0.1:$((16384 + RANDOM / 2))
+leftfold simulate-payments --listen 127.0.0.1:0 --late-after 1 --webhook "http://$inbound/payments" >>provider.log 2>&1 &
+provider=$!
+wait_for provider.log "listening on "
 payments=$(grep -oE "127\.0\.0\.1:[0-9]+" provider.log | head -n 1)
-kill "$provider"
-wait "$provider" || true
-: >provider.log
-LEFTFOLD_PAYMENTS_URL=http://$payments LEFTFOLD_PAYMENTS_API_KEY=sk_test LEFTFOLD_PAYMENTS_WEBHOOK_SECRET=whsec_test leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --inbound-listen 127.0.0.1:0 \
+LEFTFOLD_PAYMENTS_URL=http://$payments LEFTFOLD_PAYMENTS_API_KEY=sk_test LEFTFOLD_PAYMENTS_WEBHOOK_SECRET=whsec_test leftfold serve --data data --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --inbound-listen "$inbound" \
   >>server.log 2>&1 &
 server=$!
 wait_for server.log "commands +listening on "
@@ -115,8 +110,6 @@ address() { sed -nE "s/.*$1 +listening on (127\.0\.0\.1:[0-9]+).*/\1/p" server.l
 write=$(address commands)
 read=$(address queries)
 admin=$(address admin)
-
-start_provider "$payments" --webhook "http://$(address inbound)/payments"
 
 echo "$ leftfold simulate-payments --listen 127.0.0.1:50060 --late-after 1 --webhook http://127.0.0.1:50065/payments &"
 echo "$ LEFTFOLD_PAYMENTS_URL=http://127.0.0.1:50060 LEFTFOLD_PAYMENTS_API_KEY=sk_test LEFTFOLD_PAYMENTS_WEBHOOK_SECRET=whsec_test leftfold serve --data data --inbound-listen 127.0.0.1:50065 &"
@@ -251,8 +244,12 @@ run '"orders_begun": 1000' \
   "grpcurl -plaintext -d '{\"bulk_payment_id\": \"all\"}' 127.0.0.1:50052 leftfold.orders.v1.OrderQueryService/GetBulkPayment"
 
 say "The agents bring them."
-grpcurl -plaintext -d '{"status": "AGENT_STATUS_BUSY", "page_size": 1000}' "$read" leftfold.orders.v1.AgentQueryService/ListAgents |
-  awk -F '"' '$2 == "agent_id" { agent = $4 } $2 == "order_id" { print "\"order_id\": \"" $4 "\", \"agent_id\": \"" agent "\"" }' >jobs
+for ((try = 0; try < 600; try++)); do  # Another view than the funnel.
+  grpcurl -plaintext -d '{"status": "AGENT_STATUS_BUSY", "page_size": 1000}' "$read" leftfold.orders.v1.AgentQueryService/ListAgents |
+    awk -F '"' '$2 == "agent_id" { agent = $4 } $2 == "order_id" { print "\"order_id\": \"" $4 "\", \"agent_id\": \"" agent "\"" }' >jobs
+  if (($(wc -l <jobs) == 1000)); then break; fi
+  sleep 0.05
+done
 begin=$(date +%s%N)
 sed 's/^/ConfirmPickupRequest /' jobs | session pickups
 reaches "picked up" number_orders_picked

@@ -127,13 +127,13 @@ Ran RunShell(const std::string& line) {
 }
 
 std::vector<std::string> ServerProcess::CommandOf(const std::string& binary,
-                                                  const std::string& data,
-                                                  const std::string& roles) {
+                                                  const std::string& data, const std::string& roles,
+                                                  const std::string& write_listen) {
   std::vector<std::string> command = {binary, "serve", "--data", data, "--roles", roles};
-  const auto listen = [&](const char* flag) {
-    command.insert(command.end(), {flag, "127.0.0.1:0"});
+  const auto listen = [&](const char* flag, const std::string& address = "127.0.0.1:0") {
+    command.insert(command.end(), {flag, address});
   };
-  if (roles.find("write") != std::string::npos) listen("--write-listen");
+  if (roles.find("write") != std::string::npos) listen("--write-listen", write_listen);
   if (roles.find("read") != std::string::npos) listen("--read-listen");
   listen("--admin-listen");
   listen("--metrics-listen");

@@ -66,7 +66,8 @@ struct ServerProcess {
   // Ends the caller when it does not start.
   explicit ServerProcess(const std::vector<std::string>& command);
   static std::vector<std::string> CommandOf(const std::string& binary, const std::string& data,
-                                            const std::string& roles = "project,write,read,react");
+                                            const std::string& roles = "project,write,read,react",
+                                            const std::string& write_listen = "127.0.0.1:0");
   // nullptr when it does not start; what Wait says of it then is in `exit_code`.
   static std::unique_ptr<ServerProcess> TryStart(const std::vector<std::string>& command,
                                                  int* exit_code = nullptr);

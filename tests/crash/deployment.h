@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "testing/child_process.h"
+#include "testing/reserved_port.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
 
@@ -58,19 +59,13 @@ class Deployment {
   }
 
   void Start(std::size_t part) {
-    auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, FolderOf(part), parts_[part].roles);
     // Whoever has the log's address has it for ever.
-    if (Has(part, "write") && !log_.empty() && HasLogElsewhere())
-      *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log_;
-    if (parts_[part].log_elsewhere) command.insert(command.end(), {"--log", log_});
-    std::unique_ptr<ServerProcess> process;
-    // The port may be in use for a moment, by what is left of the process before.
-    const auto end = std::chrono::steady_clock::now() + kPatience;
-    while (process == nullptr && std::chrono::steady_clock::now() < end)
-      process = ServerProcess::TryStart(command);
+    auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, FolderOf(part), parts_[part].roles,
+                                            HasLogElsewhere() ? log_.address() : "127.0.0.1:0");
+    if (parts_[part].log_elsewhere) command.insert(command.end(), {"--log", log_.address()});
+    std::unique_ptr<ServerProcess> process = ServerProcess::TryStart(command);
     ASSERT_NE(process, nullptr) << parts_[part].roles << " does not start";
     const std::lock_guard lock(mu_);
-    if (Has(part, "write")) log_ = process->write_address;
     processes_[part] = std::move(process);
     changed_.notify_all();
   }
@@ -163,7 +158,7 @@ class Deployment {
   std::condition_variable changed_;
   std::vector<std::unique_ptr<ServerProcess>> processes_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_;  // By address.
-  std::string log_;
+  const ReservedPort log_;
   bool over_ = false;
 };
 

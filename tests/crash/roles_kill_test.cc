@@ -294,10 +294,7 @@ TEST_P(RolesKill, WhateverIsKilledTheOthersGoOnAndAllConverges) {
   std::mt19937_64 random = Random();
   const auto pick = [&](int most) { return std::uniform_int_distribution<int>(0, most)(random); };
   Deployment deployment(GetParam());
-  // Once, for the address of the log; then the others find none.
   const std::size_t writing = deployment.PartWith("write");
-  ASSERT_NO_FATAL_FAILURE(deployment.Start(writing));
-  deployment.Stop(writing, SIGKILL);
   Rooms rooms;
   Watch watch(deployment, rooms);
   std::atomic<bool> over = false;

@@ -21,6 +21,7 @@
 #include "server/http_client.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
+#include "testing/reserved_port.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
 
@@ -68,8 +69,7 @@ class WebhookExample : public ::testing::Test {
     function_.emplace(std::vector<std::string>{
         "/bin/bash", "-c",
         "cd '" LEFTFOLD_SOURCE_DIR "' && exec env " + LineThatServes() + " " + port_});
-    port_ = function_->ValueAfter("listening on ");
-    ASSERT_NE(port_, "");
+    ASSERT_EQ(function_->ValueAfter("listening on "), port_);
   }
   void KillFunction() {
     function_->Kill(SIGKILL);
@@ -158,7 +158,8 @@ class WebhookExample : public ::testing::Test {
   std::optional<ServerProcess> server_;
   std::optional<RoomsClient> client_;
   std::optional<ChildProcess> function_;
-  std::string port_ = "0";
+  const testing::ReservedPort reserved_;
+  std::string port_ = std::to_string(reserved_.number());
   std::string position_;  // Of the last command.
 };
 

@@ -14,6 +14,7 @@
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
 #include "testing/parse.h"
+#include "testing/reserved_port.h"
 #include "testing/rooms_client.h"
 #include "testing/scrape.h"
 #include "testing/temporary_folder.h"
@@ -79,6 +80,11 @@ class RolesTest : public ::testing::Test {
     auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path() + "/" + folder, roles);
     command.insert(command.end(), more.begin(), more.end());
     return std::make_unique<ServerProcess>(command);
+  }
+  // What writes, at an address that it has each time.
+  Process StartLog(const std::string& folder) const {
+    return std::make_unique<ServerProcess>(ServerProcess::CommandOf(
+        LEFTFOLD_BINARY, folder_.path() + "/" + folder, "write", log_port_.address()));
   }
   static void Kill(Process& process) {
     process->process.Kill(SIGKILL);
@@ -156,6 +162,7 @@ class RolesTest : public ::testing::Test {
   Ran WithData(const std::string& line) const { return Leftfold(line + " --data " + data()); }
 
   const testing::TemporaryFolder folder_;
+  const testing::ReservedPort log_port_;
 };
 
 TEST_F(RolesTest, EachRoleHasItsLockAndAProcessOfItsOwnOnly) {
@@ -294,8 +301,8 @@ TEST_F(RolesTest, MetricsAndHealthAreThoseOfTheRole) {
 }
 
 TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrites) {
-  Process write = Start("write");
-  const std::string log = write->write_address;
+  Process write = StartLog("data");
+  const std::string log = log_port_.address();
   const auto channel = grpc::CreateChannel(log, grpc::InsecureChannelCredentials());
   const auto call = [&](auto* stub, auto rpc, auto request, auto response) {
     grpc::ClientContext context;
@@ -348,9 +355,7 @@ TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrit
   const Process react = Start("react", {"--log", log});
   EXPECT_EQ(list(*react).reason, "LOG_UNREACHABLE");
   EXPECT_THAT(Health(react->admin_address, "react"), HasSubstr("NOT_SERVING"));
-  auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, data(), "write");
-  *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log;
-  while (write == nullptr) write = ServerProcess::TryStart(command);
+  write = StartLog("data");
   while (outcome(*react, "done") < 1) {
   }
   EXPECT_EQ(list(*react).code, grpc::StatusCode::OK);
@@ -388,8 +393,8 @@ TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrit
 }
 
 TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
-  Process write = StartOn("log", "write");
-  const std::string log = write->write_address;
+  Process write = StartLog("log");
+  const std::string log = log_port_.address();
   Process views = StartOn("views", "project,read", {"--log", log});
   const std::string position = Create(*write, "oak");
   EXPECT_EQ(GetAfter("VIEW_REBUILDING", *views, "oak", position).code, grpc::StatusCode::OK);
@@ -412,10 +417,7 @@ TEST_F(RolesTest, WhileTheLogIsAwayWhatWasFoldedIsReadAndThenItGoesOn) {
   v1::ResumeViewRequest resume;
   resume.set_view("room_directory");
   EXPECT_EQ(Ask(*views, &v1::AdminService::Stub::ResumeView, resume).reason, "LOG_UNREACHABLE");
-  auto command = ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path() + "/log", "write");
-  *(std::find(command.begin(), command.end(), "--write-listen") + 1) = log;
-  // The port may be in use for a moment, by what is left of the process before.
-  while (write == nullptr) write = ServerProcess::TryStart(command);
+  write = StartLog("log");
   const std::string next = Create(*write, "elm");
   EXPECT_EQ(GetAfter("READ_MODEL_BEHIND", *views, "elm", next).code, grpc::StatusCode::OK);
 }
