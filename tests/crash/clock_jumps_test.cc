@@ -20,6 +20,7 @@
 #include "testing/child_process.h"
 #include "testing/environment.h"
 #include "testing/grpc_error.h"
+#include "testing/nap.h"
 #include "testing/rooms_client.h"
 #include "testing/scrape.h"
 #include "testing/store_client.h"
@@ -162,6 +163,7 @@ TEST_F(ClockJumps, BackDoNotKeepAServerFromItsEnd) {
   const auto context = testing::NewContext(absl::Minutes(5));
   const auto stuck = store_->ReadAll(context.get(), {});
   while (testing::Scrape(server_->metrics_address)["leftfold_reader_messages_total"] < 1) {
+    testing::Nap();
   }
   server_->process.Kill(SIGTERM);
   server_->process.ValueAfter("stopping: ");

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "testing/child_process.h"
+#include "testing/nap.h"
 #include "testing/reserved_port.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
@@ -119,7 +120,7 @@ class Deployment {
                   const std::vector<std::pair<std::string, std::string>>& headers = {}) {
     const auto end = std::chrono::steady_clock::now() + kPatience;
     grpc::Status status;
-    do {
+    for (;; Nap()) {
       const auto channel = ChannelTo(role);
       if (channel == nullptr) return {grpc::StatusCode::CANCELLED, "it is over"};
       const auto stub = connect(channel, {});
@@ -127,10 +128,11 @@ class Deployment {
       for (const auto& [name, value] : headers) context.AddMetadata(name, value);
       status = (stub.get()->*rpc)(&context, request, &response);
       // CANCELLED: it came in the moment in which a server that stops closed its port.
-    } while ((status.error_code() == grpc::StatusCode::UNAVAILABLE ||
-              status.error_code() == grpc::StatusCode::CANCELLED) &&
-             std::chrono::steady_clock::now() < end);
-    return status;
+      if ((status.error_code() != grpc::StatusCode::UNAVAILABLE &&
+           status.error_code() != grpc::StatusCode::CANCELLED) ||
+          std::chrono::steady_clock::now() >= end)
+        return status;
+    }
   }
   // Starts it, and kills it with -9 so much later, wherever it is then.
   void StartAndKill(std::size_t part, std::chrono::microseconds after) {

@@ -11,6 +11,7 @@
 
 #include "testing/child_process.h"
 #include "testing/environment.h"
+#include "testing/nap.h"
 #include "testing/rooms_client.h"
 #include "testing/temporary_folder.h"
 
@@ -95,7 +96,7 @@ TEST(Kill, AcknowledgedCommandsSurviveAndViewsEqualTheirRebuild) {
     for (int i = 0; i < kClients; ++i) {
       clients.emplace_back([&, i] { Load(server, round, i, progress, mu, acknowledged); });
     }
-    while (progress.answered < enough && progress.ended < kClients) std::this_thread::yield();
+    while (progress.answered < enough && progress.ended < kClients) testing::Nap();
     EXPECT_EQ(progress.ended, 0) << "the server died by itself";
     server.process.Kill(SIGKILL);
     EXPECT_EQ(server.process.Wait(), 128 + SIGKILL);

@@ -21,6 +21,7 @@
 
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "testing/environment.h"
+#include "testing/nap.h"
 #include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "tests/crash/deployment.h"
@@ -228,6 +229,7 @@ class OrdersKill : public ::testing::Test {
   void Await(const std::string& type, int count) {
     const auto end = std::chrono::steady_clock::now() + kPatience;
     while (Count(type) < count && std::chrono::steady_clock::now() < end) {
+      testing::Nap();
     }
     EXPECT_EQ(Count(type), count) << type;
   }

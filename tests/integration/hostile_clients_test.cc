@@ -29,6 +29,7 @@
 
 #include "testing/child_process.h"
 #include "testing/environment.h"
+#include "testing/nap.h"
 #include "testing/rooms_client.h"
 #include "testing/sanitized.h"
 #include "testing/scrape.h"
@@ -471,7 +472,7 @@ class HostileClients : public ::testing::Test {
     constexpr std::ptrdiff_t kOwn = 24;  // Files that it opened meanwhile.
     const auto end = std::chrono::steady_clock::now() + kHostilePatience;
     while (Descriptors() > baseline_ + kOwn && std::chrono::steady_clock::now() < end)
-      std::this_thread::yield();
+      testing::Nap();
     EXPECT_LE(Descriptors(), baseline_ + kOwn) << "descriptors leak";
     const double grown = server_.process.ResidentMegabytes() - megabytes_;
     EXPECT_TRUE(kSanitized || grown < kGrowthMegabytesMax) << grown << " MB more";

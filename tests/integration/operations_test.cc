@@ -39,6 +39,7 @@
 #include "testing/child_process.h"
 #include "testing/consumer_client.h"
 #include "testing/grpc_error.h"
+#include "testing/nap.h"
 #include "testing/parse.h"
 #include "testing/rooms_client.h"
 #include "testing/scrape.h"
@@ -247,6 +248,7 @@ class OperationsOfReactors : public Operations {
   }
   void AwaitMetric(const std::string& name, double value) const {
     while (Metric(name) != value && !HasFailure()) {
+      testing::Nap();
     }
   }
 
@@ -739,6 +741,7 @@ TEST_F(Operations, ADrainAnswersWhatIsInFlightAndRefusesTheRest) {
   CreateAndSee("oak");
   StuckReader stuck(write_address_);  // Keeps the server from ending: until LetGo it only drains.
   while (Metric("leftfold_reader_messages_total") < 1) {
+    testing::Nap();
   }
   grpc::ClientContext context;
   rooms::v1::WatchRoomRequest request;
@@ -792,6 +795,7 @@ TEST_F(Operations, AClientThatDoesNotLetGoDelaysTheEndNoLongerThanTheLimit) {
   Serve("--drain-limit 1");
   const StuckReader stuck(write_address_);
   while (Metric("leftfold_reader_messages_total") < 1) {
+    testing::Nap();
   }
   EXPECT_EQ(Stop(), 0);
 }

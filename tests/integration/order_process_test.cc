@@ -24,6 +24,7 @@
 #include "server/http_client.h"
 #include "server/inbound_server.h"
 #include "testing/grpc_error.h"
+#include "testing/nap.h"
 #include "testing/parse.h"
 #include "testing/temporary_folder.h"
 #include "tests/integration/smtp_server.h"
@@ -211,6 +212,7 @@ class OrderProcessOverGrpc : public ::testing::Test {
         settled[reactor.name()] = reactor.delivered();
       }
       if (done || HasFailure()) return settled;
+      testing::Nap();
     }
   }
 

@@ -13,6 +13,7 @@
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
+#include "testing/nap.h"
 #include "testing/parse.h"
 #include "testing/reserved_port.h"
 #include "testing/rooms_client.h"
@@ -116,11 +117,10 @@ class RolesTest : public ::testing::Test {
   // Asks again while the answer is such an error.
   static GrpcError GetAfter(const std::string& reason, const ServerProcess& reading,
                             const std::string& room, const std::string& min_position = "") {
-    GrpcError error;
-    do {
-      error = Get(reading, room, min_position);
-    } while (error.reason == reason);
-    return error;
+    for (;; testing::Nap()) {
+      GrpcError error = Get(reading, room, min_position);
+      if (error.reason != reason) return error;
+    }
   }
   static std::unique_ptr<v1::AdminService::Stub> AdminOf(const ServerProcess& process) {
     return v1::AdminService::NewStub(
@@ -157,6 +157,7 @@ class RolesTest : public ::testing::Test {
   }
   static void AwaitServing(const std::string& address, const std::string& service) {
     while (Health(address, service).find("NOT_SERVING") != std::string::npos) {
+      testing::Nap();
     }
   }
   Ran WithData(const std::string& line) const { return Leftfold(line + " --data " + data()); }
@@ -357,6 +358,7 @@ TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrit
   EXPECT_THAT(Health(react->admin_address, "react"), HasSubstr("NOT_SERVING"));
   write = StartLog("data");
   while (outcome(*react, "done") < 1) {
+    testing::Nap();
   }
   EXPECT_EQ(list(*react).code, grpc::StatusCode::OK);
   AwaitServing(react->admin_address, "react");
@@ -388,6 +390,7 @@ TEST_F(RolesTest, ReactorsRunInAProcessOfTheirOwnAndSendCommandsToTheOneThatWrit
             "");
   while (outcome(*react, "refused") < 1 && outcome(*react, "done") < 2 &&
          outcome(*react, "parked") < 1) {
+    testing::Nap();
   }
   EXPECT_EQ(outcome(*react, "refused"), 1);
 }

@@ -14,6 +14,7 @@
 #include "sql/connection.h"
 #include "testing/child_process.h"
 #include "testing/grpc_error.h"
+#include "testing/nap.h"
 #include "testing/sanitized.h"
 #include "testing/store_client.h"
 #include "testing/temporary_folder.h"
@@ -82,6 +83,7 @@ TEST_F(StoreLimits, SubscribersBeyondTheirNumberAreRefusedUntilOneGoes) {
   open.front() = nullptr;
   // Until the server has seen that it is gone.
   while (!Subscribe()->ReadStarted()) {
+    testing::Nap();
   }
 }
 

@@ -12,6 +12,7 @@
 #include "server/role_lock.h"
 #include "server/thread_pool.h"
 #include "sql/view_file.h"
+#include "testing/nap.h"
 #include "tests/integration/tools_transfer_fixture.h"
 #include "tools/backup.h"
 #include "tools/restore.h"
@@ -128,12 +129,12 @@ TEST_F(Backups, BesideAWriterOnAnotherThreadABackupIsAPrefix) {
             --in_flight;
           });
     }
-    while (in_flight > 0) std::this_thread::yield();
+    while (in_flight > 0) testing::Nap();
   });
   constexpr int kBackups = 5;
   for (int i = 0; i < kBackups; ++i) {
     const int enough = appended + 200;
-    while (appended < enough) std::this_thread::yield();
+    while (appended < enough) testing::Nap();
     const auto result =
         BackupLog({.data = log_.data(), .to = Path(std::to_string(i)), .sizes = {.page_events = 7}},
                   kNoSteps);

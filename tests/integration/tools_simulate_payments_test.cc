@@ -16,6 +16,7 @@
 #include "core/webhook_signature.h"
 #include "server/http_client.h"
 #include "testing/http_server.h"
+#include "testing/nap.h"
 #include "tools/simulate_payments.h"
 
 namespace leftfold::tools {
@@ -107,7 +108,7 @@ TEST_F(PaymentsServerTest, LetsGoWhatItHoldsWhenItStops) {
   options.hold = absl::Hours(1);
   Serve(options);
   std::future<Reply> held = StartCharge("k1", "tok_never_answers");
-  while (server_->stats().requests() == 0) std::this_thread::yield();
+  while (server_->stats().requests() == 0) testing::Nap();
   server_.reset();
   EXPECT_EQ(held.get().status().code(), absl::StatusCode::kUnavailable);
 }
@@ -159,7 +160,7 @@ TEST_F(PaymentsServerTest, TellsTheWebhookSignedAndAgainUntilItIsAccepted) {
   }
   EXPECT_THAT(types, HasSubstr(R"("type":"charge.succeeded")"));
   EXPECT_THAT(types, HasSubstr(R"("type":"charge.declined")"));
-  while (server_->stats().webhooks_delivered() < 2) std::this_thread::yield();
+  while (server_->stats().webhooks_delivered() < 2) testing::Nap();
   EXPECT_EQ(server_->stats().webhook_attempts(), 4);
 }
 
