@@ -19,7 +19,7 @@ packages=(
 case "${1:-}" in
   "") ;;
   checks)
-    packages+=(clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14)
+    packages+=(clang-14 lld-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev llvm-14)
     command -v npm >/dev/null || packages+=(nodejs npm)
     ;;
   *) echo "usage: scripts/setup.sh [checks]" >&2; exit 2 ;;
