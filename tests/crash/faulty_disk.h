@@ -87,7 +87,7 @@ class PreparedDisk {
 
   // Runs the work in a process of its own; its exit code.
   int Run(DiskFault fault) const {
-    const int child = fork();
+    const int child = Fork();
     if (child == 0) {
       if (freopen(errors().c_str(), "w", stderr) == nullptr) _exit(1);
       setvbuf(stderr, nullptr, _IONBF, 0);

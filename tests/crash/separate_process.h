@@ -1,6 +1,7 @@
 #ifndef TESTS_CRASH_SEPARATE_PROCESS_H_
 #define TESTS_CRASH_SEPARATE_PROCESS_H_
 
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <iterator>
 #include <string>
 
+#include "core/ids.h"
 #include "testing/temporary_folder.h"
 
 namespace leftfold::testing {
@@ -37,6 +39,13 @@ inline int CodeOf(int child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+// With OpenSSL ready, which each of thousands of processes would make anew otherwise.
+inline int Fork() {
+  static const Uuid made = NewUuidV7(absl::Now());
+  static_cast<void>(made);
+  return fork();
+}
+
 // Runs it in a process of its own, which has a minute. No database may be open meanwhile: SQLite
 // does not survive a fork.
 inline Ended InSeparateProcess(const std::function<std::string()>& work) {
@@ -44,7 +53,7 @@ inline Ended InSeparateProcess(const std::function<std::string()>& work) {
   const TemporaryFolder folder(FolderInMemory());
   const std::string text = folder.path() + "/text";
   const std::string errors = folder.path() + "/errors";
-  const int child = fork();
+  const int child = Fork();
   if (child == 0) {
     if (freopen(errors.c_str(), "w", stderr) == nullptr) _exit(1);
     setvbuf(stderr, nullptr, _IONBF, 0);
