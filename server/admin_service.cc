@@ -9,6 +9,7 @@
 #include "core/page.h"
 #include "core/reject.h"
 #include "core/timestamp.h"
+#include "rpc/services.h"
 #include "rpc/status.h"
 #include "server/operator.h"
 
@@ -97,14 +98,17 @@ admin::v1::ParkedEvent ToProto(const sql::ParkedEvent& event) {
 
 }  // namespace
 
-absl::StatusOr<Projector*> AdminService::GetProjector() const {
+absl::StatusOr<Projector*> AdminService::GetProjector(
+    const google::protobuf::Message& request) const {
+  LEFTFOLD_RETURN_IF_ERROR(rpc::CheckKnownFields(request));
   if (parts_.projector == nullptr) return RoleNotHere(parts_.data, Role::kProject);
   if (Projector* projector = *parts_.projector; projector != nullptr) return projector;
   return LogNotOpenYet();
 }
 
-grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogRequest*,
+grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogRequest* request,
                                   admin::v1::GetLogResponse* response) {
+  if (const auto known = rpc::CheckKnownFields(*request); !known.ok()) return rpc::ToGrpc(known);
   if (parts_.log == nullptr) return rpc::ToGrpc(RoleNotHere(parts_.data, Role::kWrite));
   const StoreStatus status = parts_.log->GetStatus();
   response->set_head_position(parts_.log->GetHead().position.value);
@@ -115,9 +119,11 @@ grpc::Status AdminService::GetLog(grpc::ServerContext*, const admin::v1::GetLogR
   return grpc::Status::OK;
 }
 
-grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::ListViewsRequest*,
+grpc::Status AdminService::ListViews(grpc::ServerContext*,
+                                     const admin::v1::ListViewsRequest* request,
                                      admin::v1::ListViewsResponse* response) {
-  const auto projector = GetProjector();
+  if (const auto known = rpc::CheckKnownFields(*request); !known.ok()) return rpc::ToGrpc(known);
+  const auto projector = GetProjector(*request);
   if (!projector.ok() && parts_.list_served == nullptr) return rpc::ToGrpc(projector.status());
   for (const ViewStatus& status :
        projector.ok() ? (*projector)->ListViews() : parts_.list_served()) {
@@ -146,7 +152,7 @@ grpc::Status AdminService::ListViews(grpc::ServerContext*, const admin::v1::List
 grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
                                        const admin::v1::RebuildViewRequest* request,
                                        grpc::ServerWriter<admin::v1::RebuildViewResponse>* writer) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   const auto action = ActionOf(*request);
   if (!action.ok()) return rpc::ToGrpc(action.status());
@@ -159,7 +165,7 @@ grpc::Status AdminService::RebuildView(grpc::ServerContext* context,
 grpc::Status AdminService::VerifyView(grpc::ServerContext* context,
                                       const admin::v1::VerifyViewRequest* request,
                                       grpc::ServerWriter<admin::v1::VerifyViewResponse>* writer) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   return Run(*context,
              (*projector)->NewRebuild(request->view(), RebuildAction::kVerify, kBeforeFirst),
@@ -169,7 +175,7 @@ grpc::Status AdminService::VerifyView(grpc::ServerContext* context,
 grpc::Status AdminService::SwitchView(grpc::ServerContext* context,
                                       const admin::v1::SwitchViewRequest* request,
                                       grpc::ServerWriter<admin::v1::SwitchViewResponse>* writer) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   return Run(*context, (*projector)->NewSwitch(request->view(), request->generation()), *writer);
 }
@@ -177,7 +183,7 @@ grpc::Status AdminService::SwitchView(grpc::ServerContext* context,
 grpc::Status AdminService::RollbackView(
     grpc::ServerContext* context, const admin::v1::RollbackViewRequest* request,
     grpc::ServerWriter<admin::v1::RollbackViewResponse>* writer) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   return Run(*context, (*projector)->NewRollback(request->view()), *writer);
 }
@@ -206,7 +212,7 @@ grpc::Status AdminService::Run(grpc::ServerContext& context,
 grpc::Status AdminService::PauseView(grpc::ServerContext*,
                                      const admin::v1::PauseViewRequest* request,
                                      admin::v1::PauseViewResponse*) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   Violations violations;
   CheckRemark("why", request->why(), violations);
@@ -217,7 +223,7 @@ grpc::Status AdminService::PauseView(grpc::ServerContext*,
 grpc::Status AdminService::ResumeView(grpc::ServerContext*,
                                       const admin::v1::ResumeViewRequest* request,
                                       admin::v1::ResumeViewResponse*) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   return ToOperator((*projector)->ResumeView(request->view()));
 }
@@ -225,7 +231,7 @@ grpc::Status AdminService::ResumeView(grpc::ServerContext*,
 grpc::Status AdminService::ListParked(grpc::ServerContext*,
                                       const admin::v1::ListParkedRequest* request,
                                       admin::v1::ListParkedResponse* response) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   const auto page = Page::Of(*request);
   if (!page.ok()) return rpc::ToGrpc(page.status());
@@ -246,7 +252,7 @@ grpc::Status AdminService::ListParked(grpc::ServerContext*,
 grpc::Status AdminService::RetryParked(grpc::ServerContext*,
                                        const admin::v1::RetryParkedRequest* request,
                                        admin::v1::RetryParkedResponse* response) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   Violations violations;
   if (request->stream().empty()) violations.Add("stream", "must be given");
@@ -262,7 +268,7 @@ grpc::Status AdminService::RetryParked(grpc::ServerContext*,
 grpc::Status AdminService::SkipParked(grpc::ServerContext*,
                                       const admin::v1::SkipParkedRequest* request,
                                       admin::v1::SkipParkedResponse*) {
-  const auto projector = GetProjector();
+  const auto projector = GetProjector(*request);
   if (!projector.ok()) return rpc::ToGrpc(projector.status());
   Violations violations;
   CheckRemark("by", request->by(), violations);

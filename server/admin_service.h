@@ -76,8 +76,8 @@ class AdminService final : public admin::v1::AdminService::Service {
   grpc::Status Run(grpc::ServerContext& context, absl::StatusOr<std::unique_ptr<Rebuild>> rebuild,
                    grpc::ServerWriter<Response>& writer);
 
-  // ROLE_NOT_HERE, LOG_UNREACHABLE.
-  absl::StatusOr<Projector*> GetProjector() const;
+  // For this request. UNKNOWN_FIELD, ROLE_NOT_HERE, LOG_UNREACHABLE.
+  absl::StatusOr<Projector*> GetProjector(const google::protobuf::Message& request) const;
 
   const AdminParts parts_;
   std::atomic<bool> stopping_ = false;

@@ -10,6 +10,7 @@
 
 #include "core/reject.h"
 #include "reactor/consumer_group.h"
+#include "rpc/services.h"
 #include "rpc/status.h"
 #include "server/operator.h"
 #include "server/parked_page.h"
@@ -100,16 +101,18 @@ class Bell {
 
 }  // namespace
 
-absl::StatusOr<Reacting*> GetReacting(const std::string& data, const ReactingNow* now) {
+absl::StatusOr<Reacting*> GetReacting(const google::protobuf::Message& request,
+                                      const std::string& data, const ReactingNow* now) {
+  LEFTFOLD_RETURN_IF_ERROR(rpc::CheckKnownFields(request));
   if (now == nullptr) return RoleNotHere(data, Role::kReact);
   if (Reacting* reacting = *now; reacting != nullptr) return reacting;
   return LogNotOpenYet();
 }
 
 grpc::Status ReactorService::ListReactors(grpc::ServerContext*,
-                                          const admin::v1::ListReactorsRequest*,
+                                          const admin::v1::ListReactorsRequest* request,
                                           admin::v1::ListReactorsResponse* response) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   for (const ReactorStatus& status : (*reacting)->reactors.List()) {
     auto* reactor = response->add_reactors();
@@ -132,7 +135,7 @@ grpc::Status ReactorService::ListReactors(grpc::ServerContext*,
 grpc::Status ReactorService::ListParkedDeliveries(
     grpc::ServerContext*, const admin::v1::ListParkedDeliveriesRequest* request,
     admin::v1::ListParkedDeliveriesResponse* response) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToOperator(ListParkedPage((*reacting)->reactors, request->reactor(), *request, *response));
 }
@@ -140,7 +143,7 @@ grpc::Status ReactorService::ListParkedDeliveries(
 grpc::Status ReactorService::RetryParkedDeliveries(
     grpc::ServerContext*, const admin::v1::RetryParkedDeliveriesRequest* request,
     admin::v1::RetryParkedDeliveriesResponse* response) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   Violations violations;
   CheckBy(request->by(), violations);
@@ -158,7 +161,7 @@ grpc::Status ReactorService::RetryParkedDeliveries(
 grpc::Status ReactorService::SkipParkedDelivery(grpc::ServerContext*,
                                                 const admin::v1::SkipParkedDeliveryRequest* request,
                                                 admin::v1::SkipParkedDeliveryResponse* response) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   Violations violations;
   CheckBy(request->by(), violations);
@@ -176,7 +179,7 @@ grpc::Status ReactorService::SkipParkedDelivery(grpc::ServerContext*,
 grpc::Status ReactorService::PauseReactor(grpc::ServerContext*,
                                           const admin::v1::PauseReactorRequest* request,
                                           admin::v1::PauseReactorResponse*) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   Violations violations;
   CheckRemark("why", request->why(), violations);
@@ -187,7 +190,7 @@ grpc::Status ReactorService::PauseReactor(grpc::ServerContext*,
 grpc::Status ReactorService::ResumeReactor(grpc::ServerContext*,
                                            const admin::v1::ResumeReactorRequest* request,
                                            admin::v1::ResumeReactorResponse*) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToOperator((*reacting)->reactors.Resume(request->reactor()));
 }
@@ -195,7 +198,7 @@ grpc::Status ReactorService::ResumeReactor(grpc::ServerContext*,
 grpc::Status ReactorService::WatchErrors(
     grpc::ServerContext* context, const admin::v1::WatchErrorsRequest* request,
     grpc::ServerWriter<admin::v1::WatchErrorsResponse>* writer) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   EventStore& store = (*reacting)->store;
   Position after = store.GetHead().position;

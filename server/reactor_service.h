@@ -26,10 +26,12 @@ struct Reacting {
   Reactors& reactors;
   Webhooks& webhooks;
 };
-// Where a process with the role finds it, nullptr until then. ROLE_NOT_HERE where there is no such
-// place, LOG_UNREACHABLE until then.
+// Where a process with the role finds it, nullptr until then.
 using ReactingNow = std::atomic<Reacting*>;
-absl::StatusOr<Reacting*> GetReacting(const std::string& data, const ReactingNow* now);
+// For this request. UNKNOWN_FIELD where it has one, ROLE_NOT_HERE where there is no such place,
+// LOG_UNREACHABLE until then.
+absl::StatusOr<Reacting*> GetReacting(const google::protobuf::Message& request,
+                                      const std::string& data, const ReactingNow* now);
 
 // leftfold.admin.v1.ReactorService over the log and the reactors, on the threads of gRPC's
 // synchronous API: operators are few. Thread-safe.

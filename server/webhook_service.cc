@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "rpc/services.h"
 #include "rpc/status.h"
 #include "server/operator.h"
 
@@ -21,8 +20,7 @@ grpc::Status ToGrpc(absl::StatusOr<admin::v1::Webhook> webhook, Response& respon
 grpc::Status WebhookService::CreateWebhook(grpc::ServerContext*,
                                            const admin::v1::CreateWebhookRequest* request,
                                            admin::v1::CreateWebhookResponse* response) {
-  if (const auto known = rpc::CheckKnownFields(*request); !known.ok()) return rpc::ToGrpc(known);
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToGrpc((*reacting)->webhooks.Create(request->webhook()), *response);
 }
@@ -30,8 +28,7 @@ grpc::Status WebhookService::CreateWebhook(grpc::ServerContext*,
 grpc::Status WebhookService::UpdateWebhook(grpc::ServerContext*,
                                            const admin::v1::UpdateWebhookRequest* request,
                                            admin::v1::UpdateWebhookResponse* response) {
-  if (const auto known = rpc::CheckKnownFields(*request); !known.ok()) return rpc::ToGrpc(known);
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToGrpc((*reacting)->webhooks.Update(request->webhook()), *response);
 }
@@ -39,15 +36,15 @@ grpc::Status WebhookService::UpdateWebhook(grpc::ServerContext*,
 grpc::Status WebhookService::DeleteWebhook(grpc::ServerContext*,
                                            const admin::v1::DeleteWebhookRequest* request,
                                            admin::v1::DeleteWebhookResponse*) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   return ToOperator((*reacting)->webhooks.Delete(request->name()));
 }
 
 grpc::Status WebhookService::ListWebhooks(grpc::ServerContext*,
-                                          const admin::v1::ListWebhooksRequest*,
+                                          const admin::v1::ListWebhooksRequest* request,
                                           admin::v1::ListWebhooksResponse* response) {
-  const auto reacting = GetReacting(data_, now_);
+  const auto reacting = GetReacting(*request, data_, now_);
   if (!reacting.ok()) return rpc::ToGrpc(reacting.status());
   for (admin::v1::Webhook& webhook : (*reacting)->webhooks.List())
     *response->add_webhooks() = std::move(webhook);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/struct.pb.h>
+#include <google/protobuf/unknown_field_set.h>
 #include <google/protobuf/util/json_util.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -30,12 +31,14 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "leftfold/admin/v1/admin.pb.h"
 #include "leftfold/admin/v1/reactors.grpc.pb.h"
+#include "leftfold/admin/v1/webhooks.pb.h"
 #include "leftfold/orders/v1/commands.grpc.pb.h"
 #include "leftfold/store/v1/consumers.grpc.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
 #include "server/metrics.h"
 #include "server/reactor_service.h"
 #include "sql/connection.h"
+#include "testing/byte_buffer.h"
 #include "testing/child_process.h"
 #include "testing/consumer_client.h"
 #include "testing/grpc_error.h"
@@ -155,6 +158,38 @@ health::HealthCheckResponse::ServingStatus Health(const std::string& address,
       health::Health::NewStub(ChannelTo(address))->Check(&context, request, &response);
   EXPECT_TRUE(status.ok()) << status.error_message();
   return response.status();
+}
+
+// A newer tool's request, of which the server would understand only a part.
+TEST_F(Operations, RequestsWithFieldsThatAreUnknownAreRefusedByEachRpcForOperators) {
+  Serve();
+  const auto channel = ChannelTo(admin_address_);
+  google::protobuf::UnknownFieldSet unknown;
+  unknown.AddVarint(1'000, 1);
+  std::string bytes;
+  ASSERT_TRUE(unknown.SerializeToString(&bytes));
+  const grpc::ByteBuffer request = testing::BufferOf(bytes);
+  int refused = 0;
+  for (const auto* file :
+       {admin::v1::GetLogRequest::descriptor()->file(),
+        admin::v1::ReactorStatus::descriptor()->file(), admin::v1::Webhook::descriptor()->file()}) {
+    const google::protobuf::ServiceDescriptor& service = *file->service(0);
+    for (int i = 0; i < service.method_count(); ++i, ++refused) {
+      const std::string path =
+          fmt::format("/{}/{}", service.full_name(), service.method(i)->name());
+      grpc::ClientContext context;
+      context.set_deadline(absl::ToChronoTime(absl::Now() + RoomsClient::kDeadline));
+      const grpc::internal::RpcMethod rpc(path.c_str(),
+                                          grpc::internal::RpcMethod::SERVER_STREAMING);
+      const std::unique_ptr<grpc::ClientReader<grpc::ByteBuffer>> call(
+          grpc::internal::ClientReaderFactory<grpc::ByteBuffer>::Create(channel.get(), rpc,
+                                                                        &context, request));
+      grpc::ByteBuffer answer;
+      EXPECT_FALSE(call->Read(&answer)) << path;
+      EXPECT_EQ(testing::ErrorOf(call->Finish()).reason, "UNKNOWN_FIELD") << path;
+    }
+  }
+  EXPECT_EQ(refused, 22);
 }
 
 TEST_F(Operations, MetricsTellWhatHappened) {
