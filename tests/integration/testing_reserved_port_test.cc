@@ -10,11 +10,12 @@ TEST(ReservedPort, ServersListenOnItOneAfterTheOtherAndNobodyGetsItTwice) {
   const ReservedPort port, other;
   EXPECT_NE(port.number(), other.number());
   for (int round = 0; round < 2; ++round) {
-    const auto server = HttpServer::Start({.listen = port.address(), .threads = 1},
-                                          [](const HttpRequest&) { return HttpReply(); });
+    const auto server = leftfold::HttpServer::Start({.listen = port.address(), .threads = 1},
+                                                    [](const HttpRequest&) { return HttpReply(); });
     ASSERT_TRUE(server.ok()) << server.status();
     EXPECT_EQ((*server)->address(), port.address());
-    EXPECT_FALSE(HttpServer::Start({.listen = port.address(), .threads = 1}, nullptr).ok());
+    EXPECT_FALSE(
+        leftfold::HttpServer::Start({.listen = port.address(), .threads = 1}, nullptr).ok());
   }
 }
 
