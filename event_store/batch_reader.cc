@@ -73,11 +73,28 @@ absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::si
   if (auto found = Find(position)) return Batch(std::move(found), position, events_max);
   MutexLock reading(shared_->reading_mu_);
   if (auto found = Find(position)) return Batch(std::move(found), position, events_max);
+  auto read = Read(position);
+  if (!read.ok()) return read.status();
+  if (*read == nullptr) return Batch();
+  return Batch(*std::move(read), position, events_max);
+}
+
+bool BatchReader::IsToRead(Position position) {
+  return position < store_.GetHead().position && Find(position) == nullptr;
+}
+
+void BatchReader::ReadAhead(Position position) {
+  if (!shared_->reading_mu_.TryLock()) return;
+  if (IsToRead(position)) Read(position).IgnoreError();
+  shared_->reading_mu_.Unlock();
+}
+
+absl::StatusOr<std::shared_ptr<const EventBatch>> BatchReader::Read(Position position) {
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   auto read = store_.ReadAll(
       {.from = position, .events_max = batch_events_, .bytes_max = kSharedBatchBytes});
   if (!read.ok()) return read.status();
-  if (read->events.empty()) return Batch();
+  if (read->events.empty()) return nullptr;
   const std::size_t linked = CountLinked(read->events);
   const std::size_t bytes = CountBytes(read->events);
   auto batch =
@@ -87,7 +104,7 @@ absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::si
     MutexLock lock(mu_);
     newest_ = batch;
   }
-  return Batch(std::move(batch), position, events_max);
+  return batch;
 }
 
 }  // namespace leftfold

@@ -86,9 +86,17 @@ class BatchReader {
 
   // At most `events_max` events; empty at the head.
   absl::StatusOr<Batch> After(Position position, std::size_t events_max);
+  // There are events after the position, and none of the batches that are kept has the next one.
+  bool IsToRead(Position position);
+  // Reads the batch after the position, unless somebody is reading: whoever asks for it is told of
+  // a failure.
+  void ReadAhead(Position position);
 
  private:
   std::shared_ptr<const EventBatch> Find(Position position);
+  // Nothing at the head.
+  absl::StatusOr<std::shared_ptr<const EventBatch>> Read(Position position)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(shared_->reading_mu_);
 
   EventStore& store_;
   const std::shared_ptr<SharedBatches> shared_;

@@ -231,19 +231,29 @@ std::function<void()> Projector::WakeOf(const std::shared_ptr<ViewSlot>& slot) c
   return [context = context_, slot] { Post(context, slot, absl::ZeroDuration()); };
 }
 
+AheadReader Projector::Context::ReaderOfRebuild() {
+  MutexLock lock(mu);
+  auto batches = of_rebuilds.lock();
+  if (batches == nullptr) batches = NewRebuildReader(store);
+  of_rebuilds = batches;
+  return {std::move(batches), executor};
+}
+
 absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRebuild(std::string_view view,
                                                                RebuildAction action,
                                                                Position until) {
   const auto slot = Find(view);
   if (!slot.ok()) return slot.status();
-  return Rebuild::New(*slot, context_->store, action, until, WakeOf(*slot));
+  return Rebuild::New(*slot, context_->store, context_->ReaderOfRebuild(), action, until,
+                      WakeOf(*slot));
 }
 
 absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewSwitch(std::string_view view,
                                                               std::int64_t generation) {
   const auto slot = Find(view);
   if (!slot.ok()) return slot.status();
-  return Rebuild::OfGeneration(*slot, context_->store, generation, WakeOf(*slot));
+  return Rebuild::OfGeneration(*slot, context_->store, context_->ReaderOfRebuild(), generation,
+                               WakeOf(*slot));
 }
 
 absl::StatusOr<std::unique_ptr<Rebuild>> Projector::NewRollback(std::string_view view) {

@@ -17,6 +17,7 @@
 #include "core/mutex.h"
 #include "core/registry.h"
 #include "core/view_listener.h"
+#include "event_store/ahead_reader.h"
 #include "event_store/batch_reader.h"
 #include "event_store/event_store.h"
 #include "projector/rebuild.h"
@@ -129,6 +130,10 @@ class Projector {
     const Clock& clock;
     BatchReader reader;
     std::atomic<bool> stopped = false;
+    // Rebuilds that run at the same time read each batch once.
+    AheadReader ReaderOfRebuild();
+    Mutex mu;
+    std::weak_ptr<BatchReader> of_rebuilds ABSL_GUARDED_BY(mu);
   };
   class RebuildTask;
 

@@ -55,16 +55,21 @@ absl::Status NoGeneration(const ViewEntry& view, std::int64_t generation,
 
 }  // namespace
 
+std::shared_ptr<BatchReader> NewRebuildReader(EventStore& store) {
+  return std::make_shared<BatchReader>(store, std::make_shared<SharedBatches>(),
+                                       kBuildBatchEventsMax);
+}
+
 absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Begin(std::shared_ptr<ViewSlot> slot,
-                                                        EventStore& store, RebuildAction action,
-                                                        Position until,
+                                                        EventStore& store, AheadReader reader,
+                                                        RebuildAction action, Position until,
                                                         std::function<void()> wake) {
   {
     MutexLock lock(slot->status_mu);
     if (std::exchange(slot->rebuilding, true)) return RunsAlready(slot->view);
   }
   std::unique_ptr<Rebuild> rebuild(
-      new Rebuild(std::move(slot), store, action, until, std::move(wake)));
+      new Rebuild(std::move(slot), store, std::move(reader), action, until, std::move(wake)));
   MutexLock lock(rebuild->slot_->mu);
   if (rebuild->slot_->ended) return ServerStopping();
   rebuild->lock_ = rebuild->slot_->version_lock;
@@ -80,13 +85,14 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Begin(std::shared_ptr<ViewSlot
 }
 
 absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> slot,
-                                                      EventStore& store, RebuildAction action,
-                                                      Position until, std::function<void()> wake) {
+                                                      EventStore& store, AheadReader reader,
+                                                      RebuildAction action, Position until,
+                                                      std::function<void()> wake) {
   LEFTFOLD_RETURN_IF_ERROR(CheckUntil(action, until, store.GetHead().position));
   const bool compares = action == RebuildAction::kVerify || action == RebuildAction::kSwitch;
   const absl::Status served = compares ? CheckServed(*slot) : absl::OkStatus();
   if (action == RebuildAction::kVerify) LEFTFOLD_RETURN_IF_ERROR(served);
-  auto rebuild = Begin(std::move(slot), store, action, until, std::move(wake));
+  auto rebuild = Begin(std::move(slot), store, std::move(reader), action, until, std::move(wake));
   if (!rebuild.ok()) return rebuild;
   Rebuild& begun = **rebuild;
   MutexLock lock(begun.slot_->mu);  // Nobody else takes the same number.
@@ -100,10 +106,11 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::New(std::shared_ptr<ViewSlot> 
 
 absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::OfGeneration(std::shared_ptr<ViewSlot> slot,
                                                                EventStore& store,
+                                                               AheadReader reader,
                                                                std::int64_t generation,
                                                                std::function<void()> wake) {
-  auto rebuild =
-      Begin(std::move(slot), store, RebuildAction::kSwitch, kBeforeFirst, std::move(wake));
+  auto rebuild = Begin(std::move(slot), store, std::move(reader), RebuildAction::kSwitch,
+                       kBeforeFirst, std::move(wake));
   if (!rebuild.ok()) return rebuild;
   Rebuild& begun = **rebuild;
   MutexLock lock(begun.slot_->mu);
@@ -116,6 +123,7 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::OfGeneration(std::shared_ptr<V
 }
 
 absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Prepare(const ViewEntry& view, EventStore& store,
+                                                          Executor& executor,
                                                           const std::string& views) {
   auto slot = std::make_shared<ViewSlot>(view, views, nullptr);
   std::optional<sql::Generation> found;
@@ -128,7 +136,8 @@ absl::StatusOr<std::unique_ptr<Rebuild>> Rebuild::Prepare(const ViewEntry& view,
     if (!generation.ok()) return generation.status();
     found = *generation;
   }
-  auto rebuild = Begin(slot, store, RebuildAction::kPrepare, kBeforeFirst, [] {});
+  auto rebuild = Begin(slot, store, {NewRebuildReader(store), executor}, RebuildAction::kPrepare,
+                       kBeforeFirst, [] {});
   if (!rebuild.ok()) return rebuild;
   Rebuild& begun = **rebuild;
   if (found && begun.OpenOld(*found).ok()) return rebuild;
@@ -182,7 +191,7 @@ Position Rebuild::Limit() {
 
 absl::StatusOr<RebuildProgress> Rebuild::Step() {
   const Position limit = Limit();
-  const ViewRunner::Progress progress = runner_->Step(limit);
+  const ViewRunner::Progress progress = runner_->Step(reader_, limit);
   if (progress == ViewRunner::Progress::kStopped) return runner_->stopped();
   if (progress == ViewRunner::Progress::kFolded) Reach(KillPoint::kRebuildFolded, slot_->view.name);
   const RebuildProgress so_far{.done = runner_->checkpoint().value, .total = limit.value};
@@ -275,7 +284,7 @@ void Rebuild::EndComparison() {
 
 absl::Status Rebuild::FoldTo(Position position) {
   while (runner_->checkpoint() < position) {
-    const ViewRunner::Progress progress = runner_->Step(position);
+    const ViewRunner::Progress progress = runner_->Step(reader_, position);
     if (progress == ViewRunner::Progress::kStopped) return runner_->stopped();
     if (progress == ViewRunner::Progress::kIdle) {
       return Error(absl::StatusCode::kDataLoss,

@@ -47,6 +47,9 @@ struct RebuildProgress {
 inline constexpr std::int64_t kCompareRowsMax = 10'000;
 inline constexpr std::int64_t kCountRowsMax = 10 * kCompareRowsMax;
 
+// What AheadReaders of rebuilds read through.
+std::shared_ptr<BatchReader> NewRebuildReader(EventStore& store);
+
 // Builds a new generation of a view beside the one that is served, or lets an old one catch up. The
 // caller steps it; while it folds and compares it holds nothing of the live view, which pauses
 // between two batches only for the last events before a switch, and answers queries meanwhile: it
@@ -60,18 +63,21 @@ class Rebuild {
   // reason of its stop for one that cannot be served. `wake` posts the view's task, if a switch
   // kept it from its turn.
   static absl::StatusOr<std::unique_ptr<Rebuild>> New(std::shared_ptr<ViewSlot> slot,
-                                                      EventStore& store, RebuildAction action,
-                                                      Position until, std::function<void()> wake);
+                                                      EventStore& store, AheadReader reader,
+                                                      RebuildAction action, Position until,
+                                                      std::function<void()> wake);
   // Lets a generation of this version that lies beside the served one catch up, then serves it;
   // compares nothing. GENERATION_NOT_FOUND names those that there are; else as New.
   static absl::StatusOr<std::unique_ptr<Rebuild>> OfGeneration(std::shared_ptr<ViewSlot> slot,
                                                                EventStore& store,
+                                                               AheadReader reader,
                                                                std::int64_t generation,
                                                                std::function<void()> wake);
   // kPrepare, beside the server of an older version: builds the generation that a start with this
   // version of the view will serve at once, or lets it catch up when it is there already.
   // UNAVAILABLE while another process writes generations of this version: its server, for one.
   static absl::StatusOr<std::unique_ptr<Rebuild>> Prepare(const ViewEntry& view, EventStore& store,
+                                                          Executor& executor,
                                                           const std::string& views);
   ~Rebuild();
 
@@ -80,16 +86,18 @@ class Rebuild {
   absl::StatusOr<RebuildProgress> Step();
 
  private:
-  Rebuild(std::shared_ptr<ViewSlot> slot, EventStore& store, RebuildAction action, Position until,
-          std::function<void()> wake)
+  Rebuild(std::shared_ptr<ViewSlot> slot, EventStore& store, AheadReader reader,
+          RebuildAction action, Position until, std::function<void()> wake)
       : slot_(std::move(slot)),
         store_(store),
+        reader_(std::move(reader)),
         action_(action),
         until_(until),
         wake_(std::move(wake)) {}
   static absl::StatusOr<std::unique_ptr<Rebuild>> Begin(std::shared_ptr<ViewSlot> slot,
-                                                        EventStore& store, RebuildAction action,
-                                                        Position until, std::function<void()> wake);
+                                                        EventStore& store, AheadReader reader,
+                                                        RebuildAction action, Position until,
+                                                        std::function<void()> wake);
   absl::Status OpenNew() ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot_->mu);
   absl::Status OpenOld(const sql::Generation& generation);
   Position Limit();
@@ -111,6 +119,7 @@ class Rebuild {
   std::shared_ptr<ViewSlot> slot_;
   std::shared_ptr<sql::VersionLock> lock_;
   EventStore& store_;
+  AheadReader reader_;
   const RebuildAction action_;
   const Position until_;
   const std::function<void()> wake_;

@@ -77,17 +77,28 @@ void ViewRunner::TryAgain() {
 ViewRunner::Progress ViewRunner::Step(Position limit) {
   if (!stopped_.ok()) return Progress::kStopped;
   if (checkpoint_.position >= limit) return Progress::kIdle;
+  const Position head = store_.GetHead().position;  // Before the read, which may see more.
+  const auto read = store_.ReadAll(
+      {.from = checkpoint_.position, .events_max = RoomTo(limit), .bytes_max = kBatchBytesMax});
+  if (!read.ok()) return StopAt(checkpoint_.position.Next(), read.status());
+  return FoldOrIdle(head, read->events, 0, nullptr);
+}
+
+ViewRunner::Progress ViewRunner::Step(AheadReader& reader, Position limit) {
+  if (!stopped_.ok()) return Progress::kStopped;
+  if (checkpoint_.position >= limit) return Progress::kIdle;
+  const Position head = store_.GetHead().position;  // Before the read, which may see more.
+  const auto batch = reader.After(checkpoint_.position, RoomTo(limit));
+  if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
+  return FoldOrIdle(head, batch->events(), batch->linked(), nullptr);
+}
+
+std::size_t ViewRunner::RoomTo(Position limit) {
   const bool building = mode_ == Mode::kBuilding;
   if (building && limit != kNoLimit) built_to_ = std::max(built_to_, limit);
   const std::size_t most = building ? kBuildBatchEventsMax : kBatchEventsMax;
-  const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto room = static_cast<std::uint64_t>(limit.value - checkpoint_.position.value);
-  const auto read =
-      store_.ReadAll({.from = checkpoint_.position,
-                      .events_max = static_cast<std::size_t>(std::min<std::uint64_t>(most, room)),
-                      .bytes_max = kBatchBytesMax});
-  if (!read.ok()) return StopAt(checkpoint_.position.Next(), read.status());
-  return FoldOrIdle(head, read->events, 0, nullptr);
+  return static_cast<std::size_t>(std::min<std::uint64_t>(most, room));
 }
 
 ViewRunner::Progress ViewRunner::Step(BatchReader& reader, const Clock& clock) {

@@ -15,6 +15,7 @@
 
 #include "core/clock.h"
 #include "core/registry.h"
+#include "event_store/ahead_reader.h"
 #include "event_store/batch_reader.h"
 #include "event_store/event_store.h"
 #include "sql/connection.h"
@@ -73,6 +74,8 @@ class ViewRunner {
   // `limit` says how far it is folded at least before it is read by others; changes older than
   // kChangesKept before it are not recorded.
   Progress Step(Position limit = kNoLimit);
+  // The same, through a reader that has the next batch read meanwhile.
+  Progress Step(AheadReader& reader, Position limit);
   // The same to the head, through a reader that views share; for kBatchTimeMax of `clock`.
   Progress Step(BatchReader& reader, const Clock& clock);
   // Takes events in any order, with duplicates and gaps, and folds what follows the checkpoint; a
@@ -143,6 +146,8 @@ class ViewRunner {
       : view_(view), store_(store), path_(std::move(path)), mode_(mode) {}
   // Takes checkpoint and parking from the file.
   absl::Status ReadProgress();
+  // How many events a step to `limit` may fold; it is told how far a file is built.
+  std::size_t RoomTo(Position limit);
   // So many events from the first on are known to follow one another (see BatchReader).
   Progress Fold(std::span<const RecordedEvent> events, std::size_t linked, const Clock* clock);
   // The last event is parked for `poison`, if that is given, instead of folded. With a time it may

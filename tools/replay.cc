@@ -201,9 +201,9 @@ int Offline(const Registry& registry, const std::string& data, const ReplayOptio
   if (!store.ok()) return Fail("replay", store.status());
   auto lock = RoleLock::Take(data, kRole);
   if (!lock.ok()) return Fail("replay", lock.status());
-  ThreadPool unused("unused", 1);
+  ThreadPool reading("reading", 1);
   const SystemClock clock;
-  auto projector = Projector::Open(registry, **store, unused, clock, nullptr, data + "/views");
+  auto projector = Projector::Open(registry, **store, reading, clock, nullptr, data + "/views");
   if (!projector.ok()) return Fail("replay", projector.status());
   return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
     return ToTheEnd((*projector)->NewRebuild(view, ActionOf(options), Position{options.until}),
@@ -257,8 +257,10 @@ int Prepare(const Registry& registry, const std::string& data, const ReplayOptio
   }
   auto store = OpenLogForReading(data);
   if (!store.ok()) return Fail("replay", store.status());
+  ThreadPool reading("reading", 1);
   return ForEach(*names, options, [&](const std::string& view, const ShowProgress& show) {
-    return ToTheEnd(Rebuild::Prepare(*registry.FindView(view), **store, data + "/views"), show);
+    return ToTheEnd(Rebuild::Prepare(*registry.FindView(view), **store, reading, data + "/views"),
+                    show);
   });
 }
 

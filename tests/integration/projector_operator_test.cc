@@ -400,7 +400,7 @@ class ProjectorNextVersion : public ProjectorViews {
   ProjectorNextVersion() { next_.Add<NamesV2>(); }
   ~ProjectorNextVersion() override { projector_.reset(); }
   absl::StatusOr<RebuildProgress> Prepare() {
-    auto prepared = Rebuild::Prepare(next_.views().front(), store_, folder_.path());
+    auto prepared = Rebuild::Prepare(next_.views().front(), store_, executor_, folder_.path());
     if (!prepared.ok()) return prepared.status();
     return ToTheEnd(**prepared);
   }
@@ -472,7 +472,7 @@ TEST_F(ProjectorNextVersion, PreparedAgainGoesOnWhereItWas) {
 TEST_F(ProjectorNextVersion, APreparationThatWasInterruptedIsBegunAnew) {
   store_.AddNames({"a", "b"});
   StartAndRun();
-  auto killed = Rebuild::Prepare(next_.views().front(), store_, folder_.path());
+  auto killed = Rebuild::Prepare(next_.views().front(), store_, executor_, folder_.path());
   ASSERT_TRUE((*killed)->Step().ok());
   EXPECT_EQ(Prepare().status().code(), absl::StatusCode::kUnavailable) << "one is under way";
   // What the disk holds at a kill.
@@ -492,7 +492,7 @@ TEST_F(ProjectorNextVersion, APreparationThatWasInterruptedIsBegunAnew) {
 TEST_F(ProjectorNextVersion, AStartDuringThePreparationWaitsForIt) {
   store_.AddNames({"a", "b"});
   StartAndRun();
-  auto preparing = Rebuild::Prepare(next_.views().front(), store_, folder_.path());
+  auto preparing = Rebuild::Prepare(next_.views().front(), store_, executor_, folder_.path());
   ASSERT_TRUE((*preparing)->Step().ok());
   Start(next_);
   Run();

@@ -836,6 +836,33 @@ TEST_F(ProjectorRebuild, WorksWithoutRunningTheViews) {
   EXPECT_EQ(StatusOf("names").checkpoint, Position{2});
 }
 
+TEST_F(ProjectorRebuild, AtTheSameTimeAsAnotherReadsWhatThatHasRead) {
+  store_.AddNames({"a", "b"});
+  Open(store_);
+  const auto first = NewRebuild(RebuildAction::kSwitch);
+  auto second = projector_->NewRebuild("count", RebuildAction::kSwitch, kBeforeFirst);
+  ASSERT_TRUE(second.ok()) << second.status();
+  ASSERT_TRUE(first->Step().ok());
+  const int reads = store_.reads;
+  const auto progress = (*second)->Step();
+  ASSERT_TRUE(progress.ok()) << progress.status();
+  EXPECT_EQ(progress->done, 2);
+  EXPECT_EQ(store_.reads, reads);
+}
+
+TEST_F(ProjectorRebuild, WhileItFoldsATaskReadsWhatFollows) {
+  for (std::size_t i = 0; i <= kBuildBatchEventsMax; ++i) store_.Add("room-a", "Noted", "");
+  Open(store_);
+  const auto rebuild = NewRebuild(RebuildAction::kSwitch);
+  ASSERT_TRUE(rebuild->Step().ok());
+  ASSERT_TRUE(executor_.RunOne());
+  const int reads = store_.reads;
+  const auto progress = rebuild->Step();
+  ASSERT_TRUE(progress.ok()) << progress.status();
+  EXPECT_EQ(progress->done, static_cast<std::int64_t>(kBuildBatchEventsMax) + 1);
+  EXPECT_EQ(store_.reads, reads);
+}
+
 TEST_F(ProjectorRebuild, OfAnEmptyLogSwitchesToAnEmptyView) {
   StartAndRun();
   const auto result = DoRebuild(RebuildAction::kSwitch);

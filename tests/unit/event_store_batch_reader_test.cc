@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "event_store/ahead_reader.h"
 #include "event_store/batch_reader.h"
 #include "tests/unit/projector_fixture.h"
 
@@ -120,6 +121,66 @@ TEST_F(BatchReaderTest, FindsABatchWhileAnotherOneIsRead) {
   store_.on_read = [&] { found = Take(kBeforeFirst); };
   Take(Position{kBatch});
   EXPECT_EQ(found, Position{kBatch});
+}
+
+class AheadReaderTest : public BatchReaderTest {
+ protected:
+  AheadReader NewAhead() {
+    return {std::make_shared<BatchReader>(store_, shared_, kBatch), executor_};
+  }
+  static Position Take(AheadReader& ahead, Position position) {
+    const auto batch = ahead.After(position, kBatch);
+    EXPECT_TRUE(batch.ok()) << batch.status();
+    return batch->events().back().position;
+  }
+  ManualExecutor executor_;
+};
+
+TEST_F(AheadReaderTest, ATaskReadsTheNextBatchMeanwhile) {
+  AddBatches(3);
+  AheadReader ahead = NewAhead();
+  Position end = Take(ahead, kBeforeFirst);
+  EXPECT_EQ(store_.reads, 1);
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(store_.reads, 2);
+  end = Take(ahead, end);
+  EXPECT_EQ(store_.reads, 2);
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(Take(ahead, end), Position{3 * kBatch});
+  EXPECT_EQ(store_.reads, 3);
+  EXPECT_EQ(executor_.size(), 0U) << "nothing follows";
+}
+
+TEST_F(AheadReaderTest, WithoutAFreeThreadItReadsForItselfAndLeavesOneTaskBehind) {
+  AddBatches(4);
+  AheadReader ahead = NewAhead();
+  Position end;
+  for (int i = 0; i < 3; ++i) end = Take(ahead, end);
+  EXPECT_EQ(store_.reads, 3);
+  EXPECT_EQ(executor_.size(), 1U);
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(store_.reads, 3) << "it has been read";
+}
+
+TEST_F(AheadReaderTest, ATaskDoesNotWaitForWhoReads) {
+  AddBatches(3);
+  AheadReader ahead = NewAhead();
+  const Position end = Take(ahead, kBeforeFirst);
+  store_.on_read = [&] { executor_.Advance(absl::ZeroDuration()); };
+  BatchReader(store_, shared_, kBatch).After(Position{2 * kBatch}, 1).IgnoreError();
+  EXPECT_EQ(store_.reads, 2);
+  EXPECT_EQ(Take(ahead, end), Position{2 * kBatch});
+}
+
+TEST_F(AheadReaderTest, WhoAsksIsToldWhatATaskCouldNotRead) {
+  AddBatches(3);
+  AheadReader ahead = NewAhead();
+  const Position end = Take(ahead, kBeforeFirst);
+  store_.failure = absl::UnavailableError("away");
+  executor_.Advance(absl::ZeroDuration());
+  EXPECT_EQ(ahead.After(end, kBatch).status(), store_.failure);
+  store_.failure = absl::OkStatus();
+  EXPECT_EQ(Take(ahead, end), Position{2 * kBatch});
 }
 
 }  // namespace
