@@ -22,12 +22,17 @@ std::string Seal(std::string_view arguments, std::string_view key) {
   return std::string(AsBytes(digest).substr(0, kSealBytes));
 }
 
+void AddInvalidPageToken(Violations& violations) {
+  violations.Add(core::v1::ERROR_REASON_INVALID_PAGE_TOKEN, "page_token",
+                 "was not made by this query with these arguments; start again without it");
+}
+
 }  // namespace
 
 absl::Status InvalidPageToken() {
-  return Reject(
-      core::v1::ERROR_REASON_INVALID_PAGE_TOKEN,
-      "page_token was not made by this query with these arguments; start again without it");
+  Violations violations;
+  AddInvalidPageToken(violations);
+  return violations.ToStatus();
 }
 
 absl::StatusOr<Page> Page::Of(const pb::Message& request) {
@@ -35,11 +40,8 @@ absl::StatusOr<Page> Page::Of(const pb::Message& request) {
   const pb::FieldDescriptor* size_field = type->FindFieldByName("page_size");
   const pb::FieldDescriptor* token_field = type->FindFieldByName("page_token");
   const std::int64_t wanted = request.GetReflection()->GetInt32(request, size_field);
-  if (wanted < 0) {
-    Violations violations;
-    violations.Add("page_size", "must not be negative; 0 gives the default");
-    return violations.ToStatus();
-  }
+  Violations violations;
+  if (wanted < 0) violations.Add("page_size", "must not be negative; 0 gives the default");
   Page page;
   page.size_ = wanted == 0 ? kPageSizeDefault
                            : static_cast<int>(std::min<std::int64_t>(wanted, kPageSizeMax));
@@ -51,14 +53,17 @@ absl::StatusOr<Page> Page::Of(const pb::Message& request) {
   }
   page.arguments_ = type->full_name() + DeterministicBytes(*arguments);
   const std::string token = request.GetReflection()->GetString(request, token_field);
-  if (token.empty()) return page;
-  std::string bytes;
-  if (!absl::WebSafeBase64Unescape(token, &bytes) || bytes.size() < kSealBytes ||
-      bytes.substr(0, kSealBytes) !=
-          Seal(page.arguments_, std::string_view(bytes).substr(kSealBytes))) {
-    return InvalidPageToken();
+  if (!token.empty()) {
+    std::string bytes;
+    if (absl::WebSafeBase64Unescape(token, &bytes) && bytes.size() >= kSealBytes &&
+        bytes.substr(0, kSealBytes) ==
+            Seal(page.arguments_, std::string_view(bytes).substr(kSealBytes))) {
+      page.after_ = bytes.substr(kSealBytes);
+    } else {
+      AddInvalidPageToken(violations);
+    }
   }
-  page.after_ = bytes.substr(kSealBytes);
+  if (!violations.empty()) return violations.ToStatus();
   return page;
 }
 

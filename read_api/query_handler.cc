@@ -32,12 +32,6 @@ void SetPosition(google::protobuf::Message& answer, const google::protobuf::Fiel
   answer.GetReflection()->SetString(&answer, field, fmt::to_string(position.value));
 }
 
-absl::Status EitherPosition() {
-  Violations violations;
-  violations.Add("as_of_position", "must be alone: take it or min_position");
-  return violations.ToStatus();
-}
-
 }  // namespace
 
 QueryHandler::QueryHandler(const Registry& registry, ViewPool& pool, std::optional<Log> log)
@@ -61,20 +55,18 @@ void QueryHandler::Handle(const ViewEntry& view, const QueryEntry& query,
   const auto fields = fields_.find(&query);
   if (fields == fields_.end())
     Die(fmt::format("a query of {} is not of this handler's registry", view.name));
-  if (absl::Status form = CheckForm(*request, fields->second.checked); !form.ok()) {
-    return std::move(done)(std::move(form));
+  Violations violations;
+  CheckForm(*request, fields->second.checked, violations);
+  const auto min_position = PositionIn(*request, fields->second.min_position, violations);
+  const auto as_of = PositionIn(*request, fields->second.as_of_position, violations);
+  if (as_of && min_position) {
+    violations.Add("as_of_position", "must be alone: take it or min_position");
   }
-  const absl::StatusOr<std::optional<Position>> min_position =
-      PositionIn(*request, fields->second.min_position);
-  if (!min_position.ok()) return std::move(done)(min_position.status());
-  const absl::StatusOr<std::optional<Position>> as_of =
-      PositionIn(*request, fields->second.as_of_position);
-  if (!as_of.ok()) return std::move(done)(as_of.status());
-  if (*as_of && *min_position) return std::move(done)(EitherPosition());
+  if (!violations.empty()) return std::move(done)(violations.ToStatus());
   auto job =
       std::make_unique<Job>(Job{&view, &query, fields->second.applied_position, std::move(request),
-                                min_position->value_or(kBeforeFirst), time_left, std::move(done)});
-  *as_of ? AnswerEarlier(std::move(job), **as_of) : Proceed(std::move(job));
+                                min_position.value_or(kBeforeFirst), time_left, std::move(done)});
+  as_of ? AnswerEarlier(std::move(job), *as_of) : Proceed(std::move(job));
 }
 
 void QueryHandler::AnswerEarlier(std::unique_ptr<Job> job, Position as_of) {

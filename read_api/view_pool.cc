@@ -435,8 +435,9 @@ void ViewPool::Stop() {
   for (const auto& [entry, view] : views_) view->Stop();
 }
 
-absl::StatusOr<std::optional<Position>> PositionIn(const google::protobuf::Message& request,
-                                                   const google::protobuf::FieldDescriptor* field) {
+std::optional<Position> PositionIn(const google::protobuf::Message& request,
+                                   const google::protobuf::FieldDescriptor* field,
+                                   Violations& violations) {
   if (field == nullptr) return std::nullopt;
   std::string scratch;
   const std::string& text = request.GetReflection()->GetStringReference(request, field, &scratch);
@@ -446,9 +447,8 @@ absl::StatusOr<std::optional<Position>> PositionIn(const google::protobuf::Messa
   const bool digits =
       std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (digits && absl::SimpleAtoi(text, &position.value)) return position;
-  Violations violations;
   violations.Add(field->name(), "is no position; pass one that a receipt or an answer gave");
-  return violations.ToStatus();
+  return std::nullopt;
 }
 
 CheckedFields CheckedFieldsOf(const Registry& registry, const google::protobuf::Descriptor& type) {
@@ -470,9 +470,9 @@ CheckedFields CheckedFieldsOf(const Registry& registry, const google::protobuf::
   return fields;
 }
 
-absl::Status CheckForm(const google::protobuf::Message& request, const CheckedFields& fields) {
+void CheckForm(const google::protobuf::Message& request, const CheckedFields& fields,
+               Violations& violations) {
   const google::protobuf::Reflection& reflection = *request.GetReflection();
-  Violations violations;
   std::string scratch;
   const bool given = fields.id != nullptr &&
                      (!fields.id->has_presence() || reflection.HasField(request, fields.id));
@@ -484,7 +484,6 @@ absl::Status CheckForm(const google::protobuf::Message& request, const CheckedFi
   if (fields.version != nullptr && reflection.GetInt64(request, fields.version) < 0) {
     violations.Add(fields.version->name(), "must not be negative");
   }
-  return violations.ToStatus();
 }
 
 const google::protobuf::FieldDescriptor* StringField(const google::protobuf::Descriptor& type,

@@ -19,6 +19,7 @@
 #include "core/executor.h"
 #include "core/mutex.h"
 #include "core/registry.h"
+#include "core/reject.h"
 #include "core/types.h"
 #include "core/view_listener.h"
 #include "sql/connection.h"
@@ -142,9 +143,10 @@ class ViewPool final : public ViewListener {
 };
 
 // The value of a position field (`min_position`, `resume_position`) of a request; `field` may be
-// nullptr. Empty is nullopt. INVALID_FIELDS when it is no position.
-absl::StatusOr<std::optional<Position>> PositionIn(const google::protobuf::Message& request,
-                                                   const google::protobuf::FieldDescriptor* field);
+// nullptr. Empty is nullopt, and what is no position is too, and a violation.
+std::optional<Position> PositionIn(const google::protobuf::Message& request,
+                                   const google::protobuf::FieldDescriptor* field,
+                                   Violations& violations);
 // Fields of a request that the engine checks; nullptr where it has none.
 struct CheckedFields {
   // Field 1 where it has the name that commands give an aggregate's id, which is their field 1. A
@@ -153,8 +155,9 @@ struct CheckedFields {
   const google::protobuf::FieldDescriptor* version = nullptr;  // int64
 };
 CheckedFields CheckedFieldsOf(const Registry& registry, const google::protobuf::Descriptor& type);
-// INVALID_FIELDS, all at once: an id that no aggregate can have, a negative version.
-absl::Status CheckForm(const google::protobuf::Message& request, const CheckedFields& fields);
+// Violations: an id that no aggregate can have, a negative version.
+void CheckForm(const google::protobuf::Message& request, const CheckedFields& fields,
+               Violations& violations);
 // The field if the message has it, with this name and type, not repeated; else nullptr.
 const google::protobuf::FieldDescriptor* StringField(const google::protobuf::Descriptor& type,
                                                      const char* name);

@@ -277,17 +277,16 @@ void WatchHub::Group::Start(const WatcherPtr& watcher) {
     return End(watcher, QueueFull(view_.name, "watches are open", std::size_t{kWatchersMax}));
   }
   if (shared_->stopping) return End(watcher, ServerStopping());
-  if (absl::Status form = CheckForm(*watcher->request, watcher->fields->checked); !form.ok()) {
-    return End(watcher, form);
-  }
-  const auto min_position = PositionIn(*watcher->request, watcher->fields->min_position);
-  const auto resume = PositionIn(*watcher->request, watcher->fields->resume_position);
-  if (!min_position.ok()) return End(watcher, min_position.status());
-  if (!resume.ok()) return End(watcher, resume.status());
-  watcher->step.resume = *resume;
-  watcher->step.last = resume->value_or(kNothing);
+  Violations violations;
+  CheckForm(*watcher->request, watcher->fields->checked, violations);
+  const auto min_position =
+      PositionIn(*watcher->request, watcher->fields->min_position, violations);
+  const auto resume = PositionIn(*watcher->request, watcher->fields->resume_position, violations);
+  if (!violations.empty()) return End(watcher, violations.ToStatus());
+  watcher->step.resume = resume;
+  watcher->step.last = resume.value_or(kNothing);
   const Position needed =
-      std::max(min_position->value_or(kBeforeFirst), resume->value_or(kBeforeFirst));
+      std::max(min_position.value_or(kBeforeFirst), resume.value_or(kBeforeFirst));
   watcher->step.needed = needed;
   const absl::StatusOr<bool> readable = pool_.IsReadable(view_, needed);
   if (!readable.ok()) return End(watcher, readable.status());

@@ -62,6 +62,8 @@ int Describe(const CallOptions& options, Reflection& reflection, const pb::Descr
   const auto services = reflection.ListServices();
   if (!services.ok()) return FailCall(std::string(services.status().message()));
   const auto declaration = DeclarationOf(pool, options.json);
+  if (!declaration && !reflection.status().ok())
+    return FailCall(std::string(reflection.status().message()));
   if (!declaration) return FailCall(fmt::format("{} knows no {}", options.address, options.json));
   Print("{}", *declaration);
   return 0;
@@ -76,6 +78,7 @@ absl::StatusOr<const pb::MethodDescriptor*> FindMethod(const CallOptions& option
   const std::size_t slash = options.method.find('/');
   const std::string name = options.method.substr(0, slash);
   const pb::ServiceDescriptor* service = pool.FindServiceByName(name);
+  LEFTFOLD_RETURN_IF_ERROR(reflection.status());
   if (service == nullptr) {
     return Error(absl::StatusCode::kNotFound, "{} does not serve {}; its services are {}",
                  options.address, name, absl::StrJoin(*services, ", "));

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <string_view>
 
 #include "core/status.h"
@@ -45,7 +46,10 @@ absl::Status SetDefault(const CLI::ConfigItem& item, const std::string& path, CL
 
 absl::Status SetDefaults(const CLI::ConfigItem& item, const std::string& path, CLI::App& app) {
   const auto unknown = [&] {
-    return Error(absl::StatusCode::kInvalidArgument, "{}: unknown key {}", path, item.fullname());
+    const std::string what = IsSectionMark(item)
+                                 ? fmt::format("section [{}]", fmt::join(item.parents, "."))
+                                 : "key " + item.fullname();
+    return Error(absl::StatusCode::kInvalidArgument, "{}: unknown {}", path, what);
   };
   if (item.parents.empty()) {
     bool known = false;
@@ -77,6 +81,10 @@ std::string ConfigFileOf(const std::vector<std::string>& arguments) {
 }
 
 absl::Status ReadConfigFile(const std::string& path, CLI::App& app) {
+  if (std::filesystem::is_directory(path)) {  // CLI11 takes it for an empty file.
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "cannot read the configuration file: {} is a folder", path);
+  }
   std::vector<CLI::ConfigItem> items;
   try {
     items = CLI::ConfigTOML().from_file(path);

@@ -52,6 +52,8 @@ class Reflection final : public google::protobuf::DescriptorDatabase {
   Reflection(grpc::GenericStub& stub, absl::Time deadline);
   ~Reflection() override;
 
+  // UNAVAILABLE when nobody answers, or not any more: what was not found may be there all the same.
+  const absl::Status& status() const { return broken_; }
   // Full names of the services, in alphabetical order. UNAVAILABLE when nobody answers.
   absl::StatusOr<std::vector<std::string>> ListServices();
 

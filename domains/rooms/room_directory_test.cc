@@ -80,6 +80,9 @@ TEST_F(RoomDirectoryTest, ListsAreInOrderAndPaged) {
   EXPECT_TRUE(answer->next_page_token().empty());
   query.set_include_deleted(true);
   EXPECT_EQ(ReasonOf(view_.Ask(query).status()), "INVALID_PAGE_TOKEN");
+  EXPECT_EQ(MetadataOf(view_.Ask(query).status(), "fields"), "page_token");
+  query.set_page_size(-1);
+  EXPECT_EQ(MetadataOf(view_.Ask(query).status(), "fields"), "page_size, page_token");
 }
 
 TEST_F(RoomDirectoryTest, APageOfLargeRoomsIsShort) {

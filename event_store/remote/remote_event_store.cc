@@ -14,6 +14,7 @@
 #include "core/reject.h"
 #include "core/timestamp.h"
 #include "event_store/limits.h"
+#include "event_store/reading.h"
 #include "event_store/remote/codec.h"
 #include "leftfold/store/v1/errors.pb.h"
 #include "leftfold/store/v1/event_store.grpc.pb.h"
@@ -95,6 +96,10 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   Head GetHead();
   const std::string& store_id() const { return store_id_; }
   void Interrupt();
+  absl::Status WhetherDiverged() {
+    MutexLock lock(mu_);
+    return diverged_;
+  }
   // Cancels what is in flight and waits for its end, so that the channel does not go on a thread of
   // gRPC: the last channel ends these threads.
   void Close();
@@ -206,6 +211,9 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void OnHint(const v1::SubscribeResponse& message);
   void OnHintsEnd();
   void RaiseHead(Position position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What the server says, asked after `seen` and `known` were told.
+  void CompareHead(const Head& head, const Head& seen, Position known)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answer(Pending& pending, absl::StatusOr<Receipt> receipt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Of a unary call that begins: false when the store is closed, and the call must not be made.
   bool Enter(grpc::ClientContext* context);
@@ -232,8 +240,9 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   std::map<std::uint64_t, Pending> sent_ ABSL_GUARDED_BY(mu_);           // By id; not answered yet.
   absl::flat_hash_map<const void*, Chain> chains_ ABSL_GUARDED_BY(mu_);  // By their `broken`.
   std::size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  Head head_ ABSL_GUARDED_BY(mu_);       // As told last.
-  Position known_ ABSL_GUARDED_BY(mu_);  // The head is here or beyond.
+  Head head_ ABSL_GUARDED_BY(mu_);              // As told last.
+  Position known_ ABSL_GUARDED_BY(mu_);         // The head is here or beyond.
+  absl::Status diverged_ ABSL_GUARDED_BY(mu_);  // Not OK once the head was not.
   std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   bool polling_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<Hints> hints_ ABSL_GUARDED_BY(mu_);  // While the call is open.
@@ -635,22 +644,41 @@ void RemoteEventStore::Core::WaitPast(Position position, std::function<void()> w
 
 void RemoteEventStore::Core::Poll() {
   OpenHints();
+  Head seen;
+  Position known;
   {
     MutexLock lock(mu_);
     polling_ = !closed_ && !waiting_.empty();
     if (!polling_) return;
+    seen = head_;
+    known = known_;
     ++polls_skipped_;
     if (hinted_ && polls_skipped_ * kRemoteHeadPollInterval < kRemoteHeadPollHinted)
       return PollLater();
     polls_skipped_ = 0;
   }
-  AskHead(
-      [self = shared_from_this()](const grpc::Status& status, const v1::GetHeadResponse& response) {
-        MutexLock lock(self->mu_);
-        if (status.ok() && response.store_id() == self->store_id_)
-          self->RaiseHead(Position{response.position()});
-        self->PollLater();
-      });
+  AskHead([self = shared_from_this(), seen, known](const grpc::Status& status,
+                                                   const v1::GetHeadResponse& response) {
+    MutexLock lock(self->mu_);
+    if (status.ok() && response.store_id() == self->store_id_)
+      self->CompareHead(HeadOf(response), seen, known);
+    self->PollLater();
+  });
+}
+
+void RemoteEventStore::Core::CompareHead(const Head& head, const Head& seen, Position known) {
+  const bool another = head.position == seen.position && head.chain != seen.chain;
+  if (diverged_.ok() && (another || head.position < known)) {
+    diverged_ =
+        reading::Diverged(known, head.position, "the log is not the one that was read before");
+  }
+  if (diverged_.ok()) {
+    if (head.position > head_.position) head_ = head;
+    return RaiseHead(head.position);
+  }
+  for (auto& [position, wake] : std::exchange(waiting_, {})) {
+    if (!closed_) completions_.Post(std::move(wake));  // To read, and so to hear of it.
+  }
 }
 
 void RemoteEventStore::Core::PollLater() {
@@ -758,6 +786,7 @@ absl::StatusOr<std::optional<StoredCommand>> RemoteEventStore::FindCommand(
 
 absl::StatusOr<std::vector<RecordedEvent>> RemoteEventStore::ReadStream(
     std::string_view stream, const ReadStreamOptions& options) {
+  LEFTFOLD_RETURN_IF_ERROR(core_->WhetherDiverged());
   const bool forward = options.direction == Direction::kForward;
   std::vector<RecordedEvent> events;
   if (!IsStreamName(stream) || options.events_max == 0) return events;
@@ -787,6 +816,7 @@ absl::StatusOr<std::vector<RecordedEvent>> RemoteEventStore::ReadStream(
 
 absl::StatusOr<ReadAllResult> RemoteEventStore::ReadAll(const ReadAllOptions& options) {
   LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
+  LEFTFOLD_RETURN_IF_ERROR(core_->WhetherDiverged());
   const bool forward = options.direction == Direction::kForward;
   ReadAllResult result{{}, options.from};
   if (options.events_max == 0 || (!forward && options.from.value <= 1)) return result;

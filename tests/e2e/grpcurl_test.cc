@@ -1,6 +1,7 @@
 // The real grpcurl against a real server: what the documents and the server tell a reader to type
 // prints what they show, and every RPC of the rooms can be used from a shell.
 #include <absl/strings/str_replace.h>
+#include <absl/strings/str_split.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
@@ -145,19 +146,32 @@ class Grpcurl : public ::testing::Test {
       ran = Run(shown.command);
     }
     EXPECT_EQ(ran.exit_code != 0, shown.output.starts_with("ERROR:")) << ran.output;
+    if (shown.output.empty()) return;
     if (shown.command.starts_with("leftfold ")) {
       ExpectLinesOf(shown.output, ran.output);
-    } else if (!shown.output.empty()) {
+    } else {
       EXPECT_EQ(Normalised(ran.output), Normalised(shown.output));
     }
   }
-  // The operator's tools: each line but progress bars, and "…" for lines left out.
+  // The operator's tools: each line but progress bars; "…" is for lines left out.
   static void ExpectLinesOf(const std::string& shown, const std::string& output) {
-    std::istringstream lines(shown);
-    for (std::string line; std::getline(lines, line);) {
-      if (line == "…" || line.ends_with("s left")) continue;
-      EXPECT_THAT(output, HasSubstr(line + "\n"));
+    const std::vector<std::string> lines = LinesOf(output);
+    auto next = lines.begin();
+    bool left_out = false;
+    for (const std::string& line : LinesOf(shown)) {
+      left_out = left_out || line == "…";
+      if (line == "…") continue;
+      if (left_out) next = std::find(next, lines.end(), line);
+      ASSERT_TRUE(next != lines.end() && *next == line) << line << " is not next in\n" << output;
+      ++next;
+      left_out = false;
     }
+    EXPECT_TRUE(left_out || next == lines.end()) << *next << " is not shown";
+  }
+  static std::vector<std::string> LinesOf(const std::string& text) {
+    std::vector<std::string> lines = absl::StrSplit(text, '\n', absl::SkipEmpty());
+    std::erase_if(lines, [](const std::string& line) { return line.ends_with("s left"); });
+    return lines;
   }
 
   std::optional<testing::TemporaryFolder> folder_;

@@ -142,6 +142,17 @@ TEST_F(ReadApiQuery, AMalformedPositionIsAnInvalidField) {
   }
 }
 
+TEST_F(ReadApiQuery, AllMalformedFieldsAreNamedAtOnce) {
+  Serve();
+  auto request = std::make_unique<GetRoomRequest>();
+  request->set_room_id("oak");
+  request->set_min_position("x");
+  request->set_as_of_position("y");
+  const auto result = Ask(0, std::move(request));
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(MetadataOf(result->status(), "fields"), "min_position, as_of_position");
+}
+
 TEST_F(ReadApiQuery, AViewThatIsBeingBuiltSaysSo) {
   EXPECT_EQ(ReasonOf(Get("oak")->status()), "VIEW_REBUILDING");  // Nothing was said of it yet.
   pool_->OnBuilding(HandMade::kName);

@@ -275,6 +275,12 @@ TEST_F(ReadApiWatch, AMalformedPositionIsAnInvalidField) {
   Serve();
   EXPECT_EQ(ReasonOf(*WatchRoom("oak", "x")->end), "INVALID_FIELDS");
   EXPECT_EQ(ReasonOf(*WatchFrom<rooms::v1::WatchRoomRequest>("x")->end), "INVALID_FIELDS");
+  auto both = std::make_unique<rooms::v1::WatchRoomRequest>();
+  both->set_room_id("oak");
+  both->set_min_position("x");
+  both->set_resume_position("y");
+  EXPECT_EQ(MetadataOf(*Open(0, std::move(both), false)->end, "fields"),
+            "min_position, resume_position");
 }
 
 TEST_F(ReadApiWatch, AMinimumPositionIsWaitedForAndTheFirstStateIsNotOlder) {

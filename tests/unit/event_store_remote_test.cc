@@ -42,6 +42,9 @@ class HoldingStore final : public testing::ForwardingStore {
     std::unique_lock lock(mu_);
     changed_.wait(lock, [&] { return kept_ >= count; });
   }
+  Head GetHead() override { return restored ? earlier : store_.GetHead(); }
+  Head earlier;
+  std::atomic<bool> restored = false;      // Says that the log ends with `earlier`.
   std::atomic<bool> hold_answers = false;  // Stores, but does not answer.
   std::atomic<bool> lose_appends = false;  // Does not even store.
 
@@ -293,6 +296,30 @@ TEST_F(RemoteEventStoreTest, AWaitOutlivesItsServer) {
   memory_->Append(AppendOf("room-a", {"2"}), [](const auto&) {});
   Restart();
   second->get_future().get();
+}
+
+TEST_F(RemoteEventStoreTest, WhoWaitsHearsThatAnOlderLogWasRestored) {
+  ASSERT_TRUE(Append(AppendOf("room-a", {"1"})).ok());
+  const Head before = memory_->GetHead();
+  ASSERT_TRUE(Append(AppendOf("room-a", {"2"})).ok());
+  for (const Head& head : {before, Head{Position{2}, before.chain}}) {
+    SCOPED_TRACE(head.position.value);
+    store_.restored = false;
+    Connect(StoreServer::kToken, absl::Seconds(10));
+    EXPECT_TRUE(remote_->ReadAll({.from = Position{2}}).ok());
+    const auto woken = std::make_shared<std::promise<void>>();
+    remote_->WaitPast(Position{2}, [woken] { woken->set_value(); });
+    Kill();
+    store_.earlier = head;
+    store_.restored = true;
+    Restart();
+    woken->get_future().get();
+    EXPECT_EQ(ReasonOf(remote_->ReadAll({.from = Position{2}}).status()), "LOG_DIVERGED");
+    EXPECT_EQ(ReasonOf(remote_->ReadStream("room-a", {}).status()), "LOG_DIVERGED");
+    const auto late = std::make_shared<std::promise<void>>();
+    remote_->WaitPast(Position{2}, [late] { late->set_value(); });
+    late->get_future().get();
+  }
 }
 
 TEST_F(RemoteEventStoreTest, ACallThatWaitsForItsServerCanBeInterrupted) {

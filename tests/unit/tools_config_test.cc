@@ -73,13 +73,15 @@ TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
   };
   EXPECT_THAT(fault("datta = \"/nowhere\"\n"), HasSubstr("unknown key datta"));
   EXPECT_THAT(fault("[tail]\ndatta = \"/nowhere\"\n"), HasSubstr("unknown key tail.datta"));
-  EXPECT_THAT(fault("[tale]\ndata = \"/nowhere\"\n"), HasSubstr("tale"));
+  EXPECT_THAT(fault("[tale]\ndata = \"/nowhere\"\n"), HasSubstr("unknown section [tale]"));
   EXPECT_THAT(fault("config = \"/nowhere\"\n"), HasSubstr("unknown key config"));
   EXPECT_THAT(fault("[tail]\nfrom = -1\n"), HasSubstr("tail.from"));
   EXPECT_THAT(fault("data = [\"a\", \"b\"]\n"), HasSubstr("one value"));
-  const Ran missing = LeftfoldWith("LEFTFOLD_CONFIG=/nowhere.toml", "tail");
-  EXPECT_EQ(missing.exit_code, 2);
-  EXPECT_THAT(missing.output, HasSubstr("/nowhere.toml"));
+  for (const std::string& unreadable : {std::string("/nowhere.toml"), folder_.path()}) {
+    const Ran ran = LeftfoldWith("LEFTFOLD_CONFIG=" + unreadable, "tail");
+    EXPECT_EQ(ran.exit_code, 2) << unreadable;
+    EXPECT_THAT(ran.output, HasSubstr(unreadable));
+  }
 }
 
 TEST_F(Configuration, EverySubcommandHasHelpWithAnExample) {
