@@ -10,19 +10,22 @@ function(leftfold_add_proto_library target)
     string(REGEX REPLACE "\\.proto$" "" stem ${proto})
     set(files ${out}/${stem}.pb.cc ${out}/${stem}.pb.h)
     set(stubs "")
+    set(without_unused "")
     # Reconfigured when the file changes: it may have got its first service.
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
     file(STRINGS ${source} services REGEX "^service ")
     if(services)
       list(APPEND files ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
       set(stubs --grpc_out=${out} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN})
+      set(without_unused COMMAND sed -i -E -f ${PROJECT_SOURCE_DIR}/cmake/unused_stubs.sed ${out}/${stem}.grpc.pb.h ${out}/${stem}.grpc.pb.cc)
     endif()
     # Two variables are called alike in all generated files; compiled together each needs its own.
     string(MAKE_C_IDENTIFIER ${stem} file)
     add_custom_command(OUTPUT ${files}
       COMMAND protobuf::protoc -I${PROJECT_SOURCE_DIR}/proto --cpp_out=${out} ${stubs} ${proto}
       COMMAND sed -i -E "/^(static const|    schemas, )/s/\\b(schemas|file_default_instances)\\b/&_${file}/g" ${out}/${stem}.pb.cc
-      DEPENDS ${source} VERBATIM)
+      ${without_unused}
+      DEPENDS ${source} ${PROJECT_SOURCE_DIR}/cmake/unused_stubs.sed VERBATIM)
     list(APPEND generated ${files})
   endforeach()
   # An object library, so that every file's descriptors are registered even where nothing refers to them.
