@@ -43,7 +43,7 @@ bool TellsOfAStoreAway(const absl::Status& failure) {
 absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events, absl::Duration took)
     ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot.mu) {
   if (slot.listener != nullptr && slot.listener->IsWatched(slot.view.name)) {
-    return std::clamp(kBatchRestWatchedFactor * took, kBatchRestWatchedMin, kBatchRestWatchedMax);
+    return std::clamp(took, kBatchRestWatchedMin, kBatchRestWatchedMax);
   }
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }

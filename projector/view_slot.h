@@ -23,12 +23,11 @@ namespace leftfold {
 // A view that follows the head rests after each batch for kBatchRestPerEvent times its events,
 // between these two limits: beyond 1 / kBatchRestPerEvent events a second the batches grow, and
 // with them the number of events that one written page serves. The first event after a pause is
-// folded at once. A view that somebody watches rests kBatchRestWatchedFactor times as long as its
-// batch has taken, between limits of its own; one whose position somebody waits for not at all
-// while the log has what is waited for.
-inline constexpr int kBatchRestWatchedFactor = 2;
+// folded at once. A view that somebody watches rests as long as its batch has taken, between limits
+// of its own; one whose position somebody waits for not at all while the log has what is waited
+// for.
 inline constexpr absl::Duration kBatchRestWatchedMin = absl::Microseconds(500);
-inline constexpr absl::Duration kBatchRestWatchedMax = absl::Milliseconds(2);
+inline constexpr absl::Duration kBatchRestWatchedMax = absl::Milliseconds(1);
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(400);

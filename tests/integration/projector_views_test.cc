@@ -388,14 +388,16 @@ TEST_F(ProjectorViews, RestAfterFewEventsUnlessSomebodyWatches) {
 TEST_F(ProjectorViews, ThatAreWatchedRestLongerWhereTheirBatchesTakeLonger) {
   listener_.watched = "count";
   StartAndRun();
+  constexpr absl::Duration kTook = absl::Microseconds(800);
+  static_assert(kBatchRestWatchedMin < kTook && kTook < kBatchRestWatchedMax);
   listener_.on_applied = [&](std::string_view view) {
-    if (view == "count") clock_.Advance(kBatchRestWatchedMin);
+    if (view == "count") clock_.Advance(kTook);
   };
   Write({"first"});
   executor_.Advance(absl::ZeroDuration());
   ASSERT_EQ(StatusOf("count").checkpoint, Position{1});
   Write({"next"});
-  executor_.Advance(kBatchRestWatchedFactor * kBatchRestWatchedMin - absl::Microseconds(1));
+  executor_.Advance(kTook - absl::Microseconds(1));
   EXPECT_EQ(StatusOf("count").checkpoint, Position{1});
   listener_.on_applied = [&](std::string_view) { clock_.Advance(absl::Seconds(1)); };
   executor_.Advance(absl::Microseconds(1));
