@@ -136,12 +136,23 @@ std::optional<std::uint64_t> TakeVarint(std::string_view& bytes) {
 
 // Takes the next field of EventMetadata's bytes; its number is 0 when that cannot be.
 std::pair<int, std::string_view> TakeField(std::string_view& bytes) {
-  const auto tag = TakeVarint(bytes);
-  const auto size = TakeVarint(bytes);
-  if (!tag || !size || (*tag & 7) != kBytes || *size > bytes.size()) return {};
-  const std::string_view value = bytes.substr(0, *size);
-  bytes.remove_prefix(*size);
-  return {static_cast<int>(*tag >> 3), value};
+  std::uint64_t tag = 0, size = 0;
+  if (bytes.size() >= 2 &&
+      ((bytes[0] | bytes[1]) & 0x80) == 0) {  // One byte each, as nearly always.
+    tag = static_cast<unsigned char>(bytes[0]);
+    size = static_cast<unsigned char>(bytes[1]);
+    bytes.remove_prefix(2);
+  } else {
+    const auto long_tag = TakeVarint(bytes);
+    const auto long_size = TakeVarint(bytes);
+    if (!long_tag || !long_size) return {};
+    tag = *long_tag;
+    size = *long_size;
+  }
+  if ((tag & 7) != kBytes || size > bytes.size()) return {};
+  const std::string_view value = bytes.substr(0, size);
+  bytes.remove_prefix(size);
+  return {static_cast<int>(tag >> 3), value};
 }
 
 // Whether they need no parsing; what is no string may be malformed inside.

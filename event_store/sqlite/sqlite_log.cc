@@ -1,5 +1,7 @@
 #include "event_store/sqlite/sqlite_log.h"
 
+#include <absl/container/node_hash_map.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -32,12 +34,10 @@ constexpr std::string_view kLogMigrations[] = {R"sql(
     created_id TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL) STRICT;
 )sql"};
 
-#define LEFTFOLD_EVENT_COLUMNS                                                                     \
-  "e.position, s.name, e.version, e.event_id, t.name, e.payload, e.encoding, e.metadata, e.tags, " \
-  "e.recorded_at, "                                                                                \
-  "e.category_previous, e.leaf, e.chain"
-#define LEFTFOLD_EVENT_TABLES \
-  "events e JOIN streams s ON s.id = e.stream_id JOIN types t ON t.id = e.type_id"
+#define LEFTFOLD_EVENT_COLUMNS                                                                \
+  "e.position, s.name, e.version, e.event_id, e.type_id, e.payload, e.encoding, e.metadata, " \
+  "e.tags, e.recorded_at, e.category_previous, e.leaf, e.chain"
+#define LEFTFOLD_EVENT_TABLES "events e JOIN streams s ON s.id = e.stream_id"
 
 constexpr Position kEndOfLog{std::numeric_limits<std::int64_t>::max()};
 
@@ -64,9 +64,12 @@ void CopyInto(std::string_view from, Bytes& to) {
   }
 }
 
-// The event in a row, until the next one. The same object sees row after row.
+// The event in a row, until the next one. The same object sees row after row: types are few, and it
+// asks for the name of each once. Fails the connection where there is none.
 class EventRow {
  public:
+  explicit EventRow(sql::Connection& connection) : connection_(connection) {}
+
   EventView Of(const Rows& row) {
     tags_ = DecodeTags(row.Blob(8));
     EventView event;
@@ -74,7 +77,7 @@ class EventRow {
     event.stream = row.TextView(1);
     event.version = Version{row.Int(2)};
     CopyInto(row.Blob(3), event.event_id);
-    event.type = row.TextView(4);
+    event.type = TypeOf(row.Int(4));
     event.payload = row.Blob(5);
     event.encoding = static_cast<Encoding>(row.Int(6));
     event.metadata = row.Blob(7);
@@ -85,9 +88,33 @@ class EventRow {
     CopyInto(row.Blob(12), event.chain);
     return event;
   }
+  void OfferTo(ReadPage& page, const Rows& row) {
+    const EventView event = Of(row);
+    if (connection_.status().ok()) page.Offer(event);
+  }
 
  private:
+  const std::string& TypeOf(std::int64_t id) {
+    if (id == last_type_) return *last_type_name_;
+    const auto [found, is_new] = type_names_.try_emplace(id);
+    if (is_new) {
+      Rows rows = Ask(connection_, "SELECT name FROM types WHERE id = ?", id);
+      if (rows.Next()) {
+        found->second = rows.Text(0);
+      } else {
+        connection_.Fail(Error(absl::StatusCode::kDataLoss, "the log has no name of type {}", id));
+      }
+    }
+    last_type_ = id;
+    last_type_name_ = &found->second;
+    return found->second;
+  }
+
+  sql::Connection& connection_;
   std::vector<Tag> tags_;
+  absl::node_hash_map<std::int64_t, std::string> type_names_;
+  std::int64_t last_type_ = 0;
+  const std::string* last_type_name_ = nullptr;
 };
 
 StoredCommand CommandIn(const Rows& row) {
@@ -319,12 +346,13 @@ absl::StatusOr<std::pair<IndexBatch, IndexProgress>> SqliteLog::ReadAfter(
   IndexProgress through = progress;
   const absl::Status status = Read([&](sql::Connection& connection) {
     const auto most = static_cast<std::int64_t>(count);
-    Rows events =
-        Ask(connection,
-            "SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
-            "e.stream_id, e.version "
-            "FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position > ? ORDER BY e.position LIMIT ?",
-            progress.position.value, most);
+    Rows events = Ask(connection,
+                      "SELECT e.position, s.name, t.name, e.tags, e.metadata, e.chain, "
+                      "e.stream_id, e.version "
+                      "FROM " LEFTFOLD_EVENT_TABLES
+                      " JOIN types t ON t.id = e.type_id "
+                      "WHERE e.position > ? ORDER BY e.position LIMIT ?",
+                      progress.position.value, most);
     while (events.Next()) {
       through.position = Position{events.Int(0)};
       batch.events.push_back({through.position, events.Int(6), Version{events.Int(7)},
@@ -517,7 +545,7 @@ absl::StatusOr<std::vector<RecordedEvent>> SqliteLog::ReadStream(std::string_vie
     found = positions.status();
     if (!positions.ok()) return;
     std::size_t bytes = 0;
-    EventRow row;
+    EventRow row(connection);
     for (std::size_t i = 0; i < positions->size();) {
       const std::size_t end = EndOfRun(*positions, i);
       Rows rows = Ask(connection,
@@ -601,8 +629,8 @@ void SqliteLog::Scan(sql::Connection& connection, Position end, ReadPage& page) 
                      : "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES
                        " WHERE e.position < ? AND e.position > ? ORDER BY e.position DESC";
   Rows rows = Ask(connection, scan, page.through().value, end.value);
-  EventRow row;
-  while (!page.full() && rows.Next()) page.Offer(row.Of(rows));
+  EventRow row(connection);
+  while (!page.full() && rows.Next()) row.OfferTo(page, rows);
 }
 
 // Forward up to `indexed`; backward from there or before.
@@ -627,7 +655,7 @@ absl::Status SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery
             "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?",
             found->value);
     if (!rows.Next()) return absl::OkStatus();
-    page.Offer(EventRow().Of(rows));
+    EventRow(connection).OfferTo(page, rows);
   }
   return absl::OkStatus();
 }

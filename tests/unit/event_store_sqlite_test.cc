@@ -306,6 +306,18 @@ TEST_F(SqliteEventStore, AStreamIsReadUpToAnEventThatIsGone) {
   EXPECT_EQ(read->front().version, Version{0});
 }
 
+TEST_F(SqliteEventStore, AnEventWhoseTypeHasNoNameIsNotRead) {
+  const auto reader = OpenSqliteEventStoreReadOnly(log_.folder());
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  Damage("DELETE FROM types");
+  for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+    const auto all = (*reader)->ReadAll(
+        {.from = Position{direction == Direction::kForward ? 0 : 4}, .direction = direction});
+    EXPECT_EQ(ReasonOf(all.status()), "DATA_LOSS") << all.status();
+  }
+  EXPECT_EQ(ReasonOf((*reader)->ReadStream("room-a", {}).status()), "DATA_LOSS");
+}
+
 TEST_F(SqliteEventStore, ADeletedEventInTheMiddleIsFoundByVerify) {
   Damage("DELETE FROM events WHERE position = 2");
   const absl::Status verified = Verify(log_.store());
