@@ -24,11 +24,15 @@ const Upcaster* UpcasterOf(const TypeIndex& types, const Upcasters& upcasters,
 }  // namespace
 
 TypeIndex::TypeIndex(std::vector<Type> types) : types_(std::move(types)) {
-  for (std::size_t place = 0; place < types_.size(); ++place)
-    places_.emplace(types_[place].descriptor->full_name(), place);
+  for (std::size_t place = 0; place < types_.size(); ++place) {
+    const std::string& name = types_[place].descriptor->full_name();
+    marks_.set(Mark(name));
+    places_.emplace(name, place);
+  }
 }
 
 std::optional<std::size_t> TypeIndex::Find(std::string_view full_name) const {
+  if (!marks_.test(Mark(full_name))) return std::nullopt;
   const auto it = places_.find(ToAbsl(full_name));
   if (it == places_.end()) return std::nullopt;
   return it->second;

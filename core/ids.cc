@@ -2,8 +2,10 @@
 
 #include <absl/strings/str_cat.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <array>
 
 #include "core/sha256.h"
 #include "core/status.h"
@@ -24,14 +26,33 @@ int HexValue(char c) {
   return -1;
 }
 
+// Random bytes for the thread's next ids, which cost OpenSSL as much as those of one: locks, and a
+// look whether the process was forked.
+struct RandomIds {
+  std::array<Uuid, 32> ids;
+  std::size_t used = ids.size();
+};
+thread_local RandomIds random_ids;
+
+Uuid NextRandomId() {
+  // A forked process would give out the ids that are left here.
+  static const int kForgottenByForks =
+      pthread_atfork(nullptr, nullptr, [] { random_ids.used = random_ids.ids.size(); });
+  if (kForgottenByForks != 0) Die("no memory for a handler of forks");
+  if (random_ids.used == random_ids.ids.size()) {
+    if (RAND_bytes(random_ids.ids.front().data(), sizeof random_ids.ids) != 1)
+      Die("no random bytes from OpenSSL");
+    random_ids.used = 0;
+  }
+  return random_ids.ids[random_ids.used++];
+}
+
 bool IsDash(std::size_t i) { return i == 8 || i == 13 || i == 18 || i == 23; }
 
 }  // namespace
 
 Uuid NewUuidV7(absl::Time now) {
-  Uuid uuid;
-  if (RAND_bytes(uuid.data(), static_cast<int>(uuid.size())) != 1)
-    Die("no random bytes from OpenSSL");
+  Uuid uuid = NextRandomId();
   const auto millis = static_cast<std::uint64_t>(absl::ToUnixMillis(now));
   for (std::size_t i = 0; i < 6; ++i) uuid[i] = static_cast<std::uint8_t>(millis >> (8 * (5 - i)));
   return Stamped(uuid, 7);

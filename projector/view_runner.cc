@@ -189,8 +189,10 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   sql::Checkpoint next = checkpoint_;
   parking_.clear();
   Attempt attempt{connection_->Begin(), std::nullopt};
+  bool took_time =
+      false;  // The event before; one of a type that the view does not handle takes none.
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
-    if (i > 0 && until != nullptr && until->Passed()) break;
+    if (std::exchange(took_time, true) && until != nullptr && until->Passed()) break;
     const RecordedEvent& event = events[i];
     if (i == 0 || i >= linked) attempt.status = CheckFollows({next.position, next.chain}, event);
     if (attempt.status.ok()) {
@@ -201,7 +203,9 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
         attempt.status = Park(event, fmt::format("waits behind position {} of its stream",
                                                  stream->second.first.value));
       } else if (skipped_.empty() || !IsSkipped(event)) {
-        attempt.status = FoldOne(event, tx, attempt.can_be_parked);
+        const absl::StatusOr<bool> handled = FoldOne(event, tx, attempt.can_be_parked);
+        attempt.status = handled.status();
+        took_time = handled.value_or(true);
       }
       next = {event.position, event.chain};
     }
@@ -230,12 +234,13 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
 }
 
 // `refused`: it is the event that the view cannot take, and not the file.
-absl::Status ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
-                                 bool& refused) {
+absl::StatusOr<bool> ViewRunner::FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
+                                         bool& refused) {
   tx.SetPosition(event.position);
-  const absl::StatusOr<bool> handled = view_.fold(event, tx);
+  absl::StatusOr<bool> handled = view_.fold(event, tx);
   refused = !handled.ok() || absl::IsInvalidArgument(tx.status());
-  return handled.ok() ? tx.status() : handled.status();
+  if (handled.ok() && !tx.status().ok()) return tx.status();
+  return handled;
 }
 
 absl::Status ViewRunner::Park(const RecordedEvent& event, std::string_view reason) {
@@ -304,7 +309,8 @@ ViewRunner::Attempt ViewRunner::RetryTransaction(std::span<const sql::ParkedEven
       continue;
     }
     const auto event = ReadParkedEvent(events[i]);
-    attempt.status = event.ok() ? FoldOne(*event, tx, attempt.can_be_parked) : event.status();
+    attempt.status =
+        event.ok() ? FoldOne(*event, tx, attempt.can_be_parked).status() : event.status();
     if (!attempt.status.ok()) attempt.culprit = i;
     sql::RemoveParked(*connection_, events[i].position);
   }

@@ -154,7 +154,9 @@ class ViewRunner {
   // fold the first events only, but one at the least.
   Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked,
                           const Until* until, const absl::Status* poison = nullptr);
-  absl::Status FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx, bool& refused);
+  // Whether the view handles its type.
+  absl::StatusOr<bool> FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
+                               bool& refused);
   absl::Status Park(const RecordedEvent& event, std::string_view reason);
   bool IsSkipped(const RecordedEvent& event) const;
   absl::StatusOr<RecordedEvent> ReadParkedEvent(const sql::ParkedEvent& parked);

@@ -23,12 +23,23 @@ namespace pb = google::protobuf;
 constexpr std::string_view kStreamForm =
     "must be <category>-<id>, category [a-z][a-z0-9_]*, id [A-Za-z0-9._~-]{1,128}";
 
-// nullptr for a type that this server does not know.
-const pb::Message* PrototypeOf(const std::string& type) {
+const pb::Message* FindPrototype(const std::string& type) {
   const pb::Descriptor* descriptor =
       pb::DescriptorPool::generated_pool()->FindMessageTypeByName(type);
   return descriptor == nullptr ? nullptr
                                : pb::MessageFactory::generated_factory()->GetPrototype(descriptor);
+}
+
+// nullptr for a type that this server does not know. The pool takes a lock for each question, and
+// looks through all files for a name that it does not have: a thread remembers what it has asked.
+const pb::Message* PrototypeOf(const std::string& type) {
+  constexpr std::size_t kTypesRemembered = 256, kTypeBytesRemembered = 256;
+  if (type.size() > kTypeBytesRemembered) return FindPrototype(type);
+  thread_local absl::flat_hash_map<std::string, const pb::Message*> remembered;
+  const auto it = remembered.find(type);
+  if (it != remembered.end()) return it->second;
+  if (remembered.size() == kTypesRemembered) remembered.clear();
+  return remembered[type] = FindPrototype(type);
 }
 
 bool Decodes(const std::string& type, const std::string& bytes) {
