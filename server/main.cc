@@ -18,6 +18,11 @@ namespace {
   std::abort();
 }
 
+void SetNewHandler() { std::set_new_handler(EndWithoutMemory); }
+
+// Before the constructors of all libraries: these allocate, too.
+__attribute__((section(".preinit_array"), used)) void (*set_new_handler_first)() = SetNewHandler;
+
 }  // namespace
 
 // jemalloc's settings: as many arenas as threads are busy at a time, for each keeps free pages of
@@ -27,7 +32,6 @@ const char* malloc_conf = "narenas:4,dirty_decay_ms:1000";
 }
 
 int main(int argc, char** argv) {
-  std::set_new_handler(EndWithoutMemory);
   leftfold::Registry registry;
   leftfold::RegisterAllDomains(registry);
   return leftfold::Main(registry, argc, argv);

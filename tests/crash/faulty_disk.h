@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/status.h"
 #include "testing/environment.h"
@@ -321,17 +322,21 @@ inline int FoundOnALyingDisk(const DiskWork& work, DiskFault::SyncLies lies, std
   return found;
 }
 
-// At how many calls of one schedule something is found when the power goes there.
-inline int FoundAtEveryCall(const DiskWork& work, std::uint64_t seed) {
-  int found = 0;
+// What is found when the power goes at each call of one schedule, or at each n-th.
+inline std::vector<std::string> WrongAtEveryCall(const DiskWork& work, std::uint64_t seed,
+                                                 std::int64_t nth = 1) {
+  std::vector<std::string> wrong;
   std::mt19937_64 random(seed);
   const Schedule schedule = ScheduleOf(work, seed);
-  for (std::int64_t call = 1; call <= schedule.calls.changing; ++call) {
+  for (std::int64_t call = 1; call <= schedule.calls.changing; call += nth) {
     const PreparedDisk disk = schedule.disk;
     EXPECT_EQ(disk.Run(PowerLossAt(call, random)), kPowerLost);
-    if (!disk.Check().empty()) ++found;
+    if (const std::string found = disk.Check(); !found.empty()) wrong.push_back(found);
   }
-  return found;
+  return wrong;
+}
+inline int FoundAtEveryCall(const DiskWork& work, std::uint64_t seed) {
+  return static_cast<int>(WrongAtEveryCall(work, seed).size());
 }
 
 }  // namespace leftfold::testing

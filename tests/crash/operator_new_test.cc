@@ -3,11 +3,15 @@
 // and says why. No call is answered wrongly before, and after the restart every acknowledged
 // command is there once. LEFTFOLD_SEED gives the allocations back, LEFTFOLD_NEW_FAILURES says how
 // many are tried. (Allocations of SQLite's: out_of_memory_test.cc.)
+#include <absl/time/time.h>
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <memory>
 #include <random>
 #include <string>
@@ -35,6 +39,8 @@ constexpr std::int64_t kAllocationsUnderLoad = 50'000;
 // Failures from one on, without end.
 constexpr std::int64_t kForEver = 1'000'000'000'000;
 constexpr int kAborted = 128 + SIGABRT;
+constexpr absl::Duration kTimeToEnd = absl::Seconds(60);
+constexpr char kNoMemory[] = "leftfold: fatal: there is no memory left\n";
 
 // A client with a room of its own: what it sends is decided in its order.
 class Renamer {
@@ -137,13 +143,21 @@ class OperatorNew : public ::testing::Test {
   }
   void FailNoMore() { new_.shared().fail_from = 0; }
   std::unique_ptr<ServerProcess> TryStart(int* exit_code) {
-    return ServerProcess::TryStart(
-        new_.With(ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path())), exit_code);
+    const auto command = new_.With(ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path()));
+    std::vector<std::string> line = {"/bin/bash", "-c", "exec 2>\"$0\"; exec \"$@\"", errors()};
+    line.insert(line.end(), command.begin(), command.end());
+    return ServerProcess::TryStart(line, exit_code);
+  }
+  std::string errors() const { return said_.path() + "/errors"; }
+  // What the last server said on stderr.
+  std::string Errors() const {
+    std::ifstream file(errors());
+    return {std::istreambuf_iterator<char>(file), {}};
   }
   std::unique_ptr<ServerProcess> Start() {
     int exit_code = 0;
     auto server = TryStart(&exit_code);
-    EXPECT_NE(server, nullptr) << "it does not start: " << exit_code;
+    EXPECT_NE(server, nullptr) << "it does not start: " << exit_code << "\n" << Errors();
     return server;
   }
   std::int64_t Below(std::int64_t n) {
@@ -155,26 +169,37 @@ class OperatorNew : public ::testing::Test {
     std::vector<std::jthread> clients;
     for (Renamer& renamer : renamers_)
       clients.emplace_back([&renamer, &server] { renamer.SendOn(server); });
-    EXPECT_EQ(server.process.WaitAtMost(absl::Seconds(60)), kAborted);
+    ExpectItSaidWhy(server.process.WaitAtMost(kTimeToEnd));
     clients.clear();
     FailNoMore();
   }
-  void FailAtStart(std::int64_t allocations) {
+  // Whether it came to the allocation: not each start needs as many.
+  bool FailAtStart(std::int64_t allocations) {
     FailFrom(1 + Below(allocations), Below(2) == 0 ? 1 : kForEver);
     int exit_code = 0;
     const auto server = TryStart(&exit_code);
-    if (server == nullptr) {
-      EXPECT_EQ(exit_code, kAborted);
-    } else {  // As many are not needed each time.
-      server->process.Kill(SIGKILL);
-      server->process.Wait();
+    bool killed = false;
+    if (server != nullptr) {
+      killed = !HasFailed();
+      if (killed) server->process.Kill(SIGKILL);
+      exit_code = server->process.WaitAtMost(kTimeToEnd);
     }
     FailNoMore();
+    if (killed && exit_code == 128 + SIGKILL) return false;
+    ExpectItSaidWhy(exit_code);
+    return true;
+  }
+  bool HasFailed() const { return new_.shared().allocations >= new_.shared().fail_from; }
+  // No other end is right. Other threads may have said something after it.
+  void ExpectItSaidWhy(int exit_code) const {
+    EXPECT_EQ(exit_code, kAborted) << Errors();
+    EXPECT_THAT(Errors(), ::testing::HasSubstr(kNoMemory));
   }
 
   const std::uint64_t seed_ = testing::Seed();
   std::mt19937_64 random_{seed_};
   testing::TemporaryFolder folder_;
+  testing::TemporaryFolder said_;
   testing::Preloaded<testing::FailingNew> new_{LEFTFOLD_NEW_SHIM, "LEFTFOLD_NEW_FILE"};
   std::vector<Renamer> renamers_{Renamer("ash"), Renamer("elm"), Renamer("oak")};
 };
@@ -183,14 +208,17 @@ TEST_F(OperatorNew, ThatFailsEndsTheServerWhichKeepsWhatItAcknowledged) {
   const std::uint64_t failures =
       testing::CasesOrSome("LEFTFOLD_NEW_FAILURES", kNewFailures, kSomeNewFailures);
   std::cout << "LEFTFOLD_SEED=" << seed_ << " failures: " << failures << std::endl;
-  for (std::uint64_t n = 0; n < failures && !HasFailure(); ++n) {
+  std::uint64_t at_starts = 0;
+  for (std::uint64_t failed = 0; failed < failures && !HasFailure();) {
     const std::int64_t before = new_.shared().allocations;
     const auto server = Start();
     ASSERT_NE(server, nullptr);
     const std::int64_t at_start = new_.shared().allocations - before;
     for (Renamer& renamer : renamers_) renamer.SendAgain(*server);
     FailUnderLoad(*server);
-    if (++n < failures) FailAtStart(at_start);
+    if (++failed == failures || !FailAtStart(at_start)) continue;
+    ++failed;
+    ++at_starts;
   }
   const auto server = Start();
   ASSERT_NE(server, nullptr);
@@ -206,7 +234,8 @@ TEST_F(OperatorNew, ThatFailsEndsTheServerWhichKeepsWhatItAcknowledged) {
         testing::RunShell(LEFTFOLD_BINARY + tool + " --data " + folder_.path());
     EXPECT_EQ(ran.exit_code, 0) << ran.output;
   }
-  std::cout << sent << " commands, each there once" << std::endl;
+  std::cout << at_starts << " failures at a start; " << sent << " commands, each there once"
+            << std::endl;
 }
 
 }  // namespace

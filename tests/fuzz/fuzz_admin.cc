@@ -15,6 +15,7 @@
 #include "server/app.h"
 #include "testing/byte_buffer.h"
 #include "testing/temporary_folder.h"
+#include "tests/fuzz/surfaces.h"
 #include "tests/fuzz/world.h"
 
 namespace leftfold::fuzz {
@@ -43,7 +44,8 @@ class Server {
     std::set<const pb::FileDescriptor*> touched;
     std::string token;
     for (const Record& record : records) {
-      const pb::MethodDescriptor& method = *methods_[record.choice % methods_.size()];
+      const pb::MethodDescriptor& method =
+          RpcTaking(*surface_.requests[record.choice % surface_.requests.size()]);
       touched.insert(method.file());
       std::string bytes = record.bytes;
       Rewrite(*method.input_type(), bytes, [&](pb::Message& request) {
@@ -74,16 +76,8 @@ class Server {
     app_ = *std::move(app);
     write_ = grpc::CreateChannel(app_->write_address(), grpc::InsecureChannelCredentials());
     admin_ = grpc::CreateChannel(app_->admin_address(), grpc::InsecureChannelCredentials());
-    for (const pb::FileDescriptor* file :
-         {admin::v1::ViewStatus::descriptor()->file(),
-          admin::v1::ReactorStatus::descriptor()->file(), admin::v1::Webhook::descriptor()->file(),
-          store::v1::ConsumerGroup::descriptor()->file()}) {
-      for (int i = 0; i < file->service(0)->method_count(); ++i) {
-        methods_.push_back(file->service(0)->method(i));
-        HasRpc(*methods_.back());
-        surface_.requests.push_back(methods_.back()->input_type());
-      }
-    }
+    surface_.requests = RequestsOfOperators();
+    for (const auto* request : surface_.requests) HasRpc(RpcTaking(*request));
     surface_.records_max = 6;
     surface_.words = {"hook",
                       "group",
@@ -213,7 +207,6 @@ class Server {
   std::unique_ptr<App> app_;
   std::shared_ptr<grpc::Channel> write_;
   std::shared_ptr<grpc::Channel> admin_;
-  std::vector<const pb::MethodDescriptor*> methods_;
   Surface surface_;
 };
 

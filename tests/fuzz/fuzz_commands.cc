@@ -6,6 +6,7 @@
 #include "leftfold/commands/v1/command_session.pb.h"
 #include "server/command_service.h"
 #include "server/command_session.h"
+#include "tests/fuzz/surfaces.h"
 #include "tests/fuzz/world.h"
 #include "write_api/session.h"
 
@@ -47,10 +48,7 @@ class Server : public LogWorld {
 const Surface& TheSurface() {
   static const Surface surface = [] {
     Surface made;
-    for (const CommandEntry& command : AllDomains().commands())
-      made.requests.push_back(command.request);
-    for (const BatchEntry& batch : AllDomains().batches()) made.requests.push_back(batch.request);
-    made.requests.push_back(commands::v1::CommandSessionRequest::descriptor());
+    made.requests = RequestsOfCommands(AllDomains());
     for (const auto* request : made.requests) HasRpc(RpcTaking(*request));
     for (const CommandEntry& command : AllDomains().commands()) {
       made.payloads.push_back(

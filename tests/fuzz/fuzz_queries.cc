@@ -5,6 +5,7 @@
 
 #include "sql/view_file.h"
 #include "tests/fuzz/read_world.h"
+#include "tests/fuzz/surfaces.h"
 
 namespace leftfold::fuzz {
 namespace {
@@ -76,10 +77,9 @@ class ReadSide {
     choices_ = Choices();
     surface_.words = StepWords();
     surface_.records_max = kSteps;
+    surface_.requests = RequestsOfQueries(AllDomains());
+    for (const auto* request : surface_.requests) HasRpc(RpcTaking(*request));
     for (const Choice& choice : choices_) {
-      surface_.requests.push_back(choice.query != nullptr ? choice.query->request
-                                                          : choice.watch->request);
-      HasRpc(RpcTaking(*surface_.requests.back()));
       if (choice.query != nullptr) AddToken(choice);
     }
   }

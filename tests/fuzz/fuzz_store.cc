@@ -7,6 +7,7 @@
 #include "rpc/status.h"
 #include "server/command_session.h"
 #include "server/store_service.h"
+#include "tests/fuzz/surfaces.h"
 #include "tests/fuzz/world.h"
 #include "write_api/append_session.h"
 
@@ -95,11 +96,7 @@ class Server : public LogWorld {
 const Surface& TheSurface() {
   static const Surface surface = [] {
     Surface made;
-    made.requests = {v1::AppendRequest::descriptor(),     v1::AppendSessionRequest::descriptor(),
-                     v1::ReadStreamRequest::descriptor(), v1::ReadAllRequest::descriptor(),
-                     v1::SubscribeRequest::descriptor(),  v1::GetCommandRequest::descriptor(),
-                     v1::GetStreamRequest::descriptor(),  v1::ListStreamsRequest::descriptor(),
-                     v1::GetHeadRequest::descriptor()};
+    made.requests = RequestsOfStore();
     for (const auto* request : made.requests) HasRpc(RpcTaking(*request));
     made.words = {"note-1",
                   "note-2",

@@ -3,6 +3,7 @@
 // rows.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <tuple>
@@ -209,8 +210,10 @@ class OrdersViews : public ::testing::Test {
     const std::string restaurant = fmt::format(R"(restaurant_id: "r{}" )", number % 3);
     const std::string agent = fmt::format(R"(agent_id: "{}" )", Agent());
     const std::string refund = fmt::format(R"(refund_id: "{}" )", state.refund_id());
+    // The next attempt or the last one; most are declined, so that some orders of every seed come
+    // to the end of their attempts.
     const std::string payment =
-        fmt::format(R"(payment_id: "p{}" )", state.attempts_size() - Below(2));
+        fmt::format(R"(payment_id: "p{}" )", std::max(0, state.attempts_size() - Below(2)));
     switch (Below(22)) {
       case 0:
         return Send<Order, v1::PlaceOrderRequest>(
@@ -235,7 +238,7 @@ class OrdersViews : public ::testing::Test {
       case 4:
         return Send<Order, v1::RecordPaymentOutcomeRequest>(
             state, id,
-            payment + (Below(2) == 0
+            payment + (Below(3) != 0
                            ? R"(outcome: PAYMENT_OUTCOME_DECLINED decline_code: "declined")"
                            : "outcome: PAYMENT_OUTCOME_SUCCEEDED"));
       case 5:

@@ -1,7 +1,6 @@
 // All engines together on one thread: command, log, views, query and watch, stepped by the test in
 // an order that a seed decides.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "testing/environment.h"
 #include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
+#include "tests/crash/separate_process.h"
 #include "tests/property/historic_bugs.h"
 #include "tests/property/whole_path_fixture.h"
 #include "tests/property/whole_path_story.h"
@@ -195,22 +195,19 @@ TEST(WholePath, ALogThatIsAwayNowAndThenLosesNothing) {
   }
 }
 
-// Whether the story of a seed is found to go wrong; in a process of its own, which says so by how
-// it ends.
+// Whether the story of a seed is found to go wrong, by an expectation, or because something that
+// must go well does not; in a process of its own. Dies when that ends in any other way.
 bool GoesWrong(std::uint64_t seed, const WholePathStory::Options& options) {
-  const TemporaryFolder folder(testing::FolderInMemory());
-  const int child = fork();
-  if (child == 0) {
-    if (freopen("/dev/null", "w", stdout) == nullptr ||
-        freopen("/dev/null", "w", stderr) == nullptr)
-      _exit(0);
+  const testing::Ended ended = testing::InSeparateProcess([&] {
+    if (freopen("/dev/null", "w", stdout) == nullptr) _exit(1);
+    const TemporaryFolder folder(testing::FolderInMemory());
     WholePathStory story(seed, folder.path(), folder.path() + "/first", options);
     story.Live();
-    _exit(::testing::Test::HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  return status != 0;
+    return ::testing::Test::HasFailure() ? "it is found" : "";
+  });
+  if (ended.code == 0) return !ended.text.empty();
+  if (!ended.Wrong().empty()) Die(fmt::format("story {}: {}", seed, ended.Wrong()));
+  return true;  // It died and said why.
 }
 
 template <class Bug>
