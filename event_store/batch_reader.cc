@@ -73,7 +73,10 @@ absl::StatusOr<BatchReader::Batch> BatchReader::After(Position position, std::si
   if (auto found = Find(position)) return Batch(std::move(found), position, events_max);
   MutexLock reading(shared_->reading_mu_);
   if (auto found = Find(position)) return Batch(std::move(found), position, events_max);
-  auto read = Read(position);
+  auto read = Read(position, batch_events_);
+  // What is damaged may lie behind what was asked for.
+  if (absl::IsDataLoss(read.status()) && events_max < batch_events_)
+    read = Read(position, events_max);
   if (!read.ok()) return read.status();
   if (*read == nullptr) return Batch();
   return Batch(*std::move(read), position, events_max);
@@ -85,21 +88,24 @@ bool BatchReader::IsToRead(Position position) {
 
 void BatchReader::ReadAhead(Position position) {
   if (!shared_->reading_mu_.TryLock()) return;
-  if (IsToRead(position)) Read(position).IgnoreError();
+  if (IsToRead(position)) Read(position, batch_events_).IgnoreError();
   shared_->reading_mu_.Unlock();
 }
 
-absl::StatusOr<std::shared_ptr<const EventBatch>> BatchReader::Read(Position position) {
+absl::StatusOr<std::shared_ptr<const EventBatch>> BatchReader::Read(Position position,
+                                                                    std::size_t events_max) {
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
-  auto read = store_.ReadAll(
-      {.from = position, .events_max = batch_events_, .bytes_max = kSharedBatchBytes});
+  auto read =
+      store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = kSharedBatchBytes});
   if (!read.ok()) return read.status();
   if (read->events.empty()) return nullptr;
   const std::size_t linked = CountLinked(read->events);
   const std::size_t bytes = CountBytes(read->events);
   auto batch =
       std::make_shared<const EventBatch>(EventBatch{std::move(read->events), linked, bytes});
-  if (batch->all.size() * kSharedPart >= batch_events_) shared_->Keep(batch);
+  const bool large =
+      batch->all.size() * kSharedPart >= batch_events_ || bytes * kSharedPart >= kSharedBatchBytes;
+  if (large) shared_->Keep(batch);
   if (batch->all.back().position >= head) {
     MutexLock lock(mu_);
     newest_ = batch;

@@ -21,7 +21,8 @@ inline constexpr std::size_t kSharedBatchBytes = 16 << 20;
 // Batches that are kept for those who have not come so far, and what their events may have in all.
 inline constexpr std::size_t kBatchesKept = 8;
 inline constexpr std::size_t kKeptBytesMax = 16 << 20;
-// A batch is shared that has at least such a part of the events that were asked for.
+// A batch is shared that has at least such a part of the events, or of the bytes, that were asked
+// for.
 inline constexpr std::size_t kSharedPart = 5;
 
 struct EventBatch {
@@ -95,7 +96,7 @@ class BatchReader {
  private:
   std::shared_ptr<const EventBatch> Find(Position position);
   // Nothing at the head.
-  absl::StatusOr<std::shared_ptr<const EventBatch>> Read(Position position)
+  absl::StatusOr<std::shared_ptr<const EventBatch>> Read(Position position, std::size_t events_max)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(shared_->reading_mu_);
 
   EventStore& store_;

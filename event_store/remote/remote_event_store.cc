@@ -211,7 +211,8 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   void OnHint(const v1::SubscribeResponse& message);
   void OnHintsEnd();
   void RaiseHead(Position position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // What the server says, asked after `seen` and `known` were told.
+  // What the server says, asked after `seen` and `known` were told. A read may show events a moment
+  // before the head does, so one answer that is behind proves nothing, but a second one does.
   void CompareHead(const Head& head, const Head& seen, Position known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Answer(Pending& pending, absl::StatusOr<Receipt> receipt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -240,9 +241,10 @@ class RemoteEventStore::Core : public std::enable_shared_from_this<Core> {
   std::map<std::uint64_t, Pending> sent_ ABSL_GUARDED_BY(mu_);           // By id; not answered yet.
   absl::flat_hash_map<const void*, Chain> chains_ ABSL_GUARDED_BY(mu_);  // By their `broken`.
   std::size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
-  Head head_ ABSL_GUARDED_BY(mu_);              // As told last.
-  Position known_ ABSL_GUARDED_BY(mu_);         // The head is here or beyond.
-  absl::Status diverged_ ABSL_GUARDED_BY(mu_);  // Not OK once the head was not.
+  Head head_ ABSL_GUARDED_BY(mu_);                // As told last.
+  Position known_ ABSL_GUARDED_BY(mu_);           // The head is here or beyond.
+  absl::Status diverged_ ABSL_GUARDED_BY(mu_);    // Not OK once the head was not.
+  bool was_behind_ ABSL_GUARDED_BY(mu_) = false;  // The last answer; see CompareHead.
   std::multimap<Position, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);
   bool polling_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<Hints> hints_ ABSL_GUARDED_BY(mu_);  // While the call is open.
@@ -668,7 +670,8 @@ void RemoteEventStore::Core::Poll() {
 
 void RemoteEventStore::Core::CompareHead(const Head& head, const Head& seen, Position known) {
   const bool another = head.position == seen.position && head.chain != seen.chain;
-  if (diverged_.ok() && (another || head.position < known)) {
+  const bool behind = head.position < known;
+  if (diverged_.ok() && (another || (std::exchange(was_behind_, behind) && behind))) {
     diverged_ =
         reading::Diverged(known, head.position, "the log is not the one that was read before");
   }

@@ -67,9 +67,9 @@ struct RemoteStoreOptions {
 // category names is INVALID_FIELDS.
 //
 // WaitPast: appends of this object wake at once, others as soon as the server tells of them. When
-// the head that is asked for meanwhile is before one that was told, or has another chain, an older
-// copy of the log was restored there: everybody who waits is woken, and reads are DATA_LOSS
-// LOG_DIVERGED from then on.
+// the head that is asked for meanwhile is before one that was told, twice in turn, or has another
+// chain, an older copy of the log was restored there: everybody who waits is woken, and reads are
+// DATA_LOSS LOG_DIVERGED from then on.
 //
 // Thread-safe. When it goes, appends that are not answered are never answered, and nothing is
 // posted to `completions` any more; it waits until its calls are cancelled, so it must not be

@@ -71,9 +71,26 @@ TEST_F(BatchReaderTest, KeepsNoMoreBytesThanItsLimit) {
 }
 
 TEST_F(BatchReaderTest, KeepsOneBatchHoweverLargeItIs) {
-  AddBatches(2, kKeptBytesMax / kBatch + 1);
+  AddBatches(1, kKeptBytesMax + 1);
   Take(kBeforeFirst);
   EXPECT_EQ(ReadsOf(kBeforeFirst), 0);
+}
+
+TEST_F(BatchReaderTest, KeepsAFewEventsThatAreLarge) {
+  for (int i = 0; i < 3; ++i)
+    store_.Add("room-a", "Noted", std::string(kSharedBatchBytes / 2 + 1, 'x'));
+  EXPECT_EQ(Take(kBeforeFirst), Position{1}) << "the second has no room";
+  EXPECT_EQ(ReadsOf(kBeforeFirst), 0);
+}
+
+TEST_F(BatchReaderTest, WhatIsDamagedBehindWhatIsAskedForHarmsNobody) {
+  AddBatches(1);
+  store_.damaged = Position{5};
+  const auto batch = reader_.After(kBeforeFirst, 4);
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  EXPECT_EQ(batch->events().back().position, Position{4});
+  EXPECT_EQ(batch->linked(), 4U);
+  EXPECT_TRUE(absl::IsDataLoss(reader_.After(Position{4}, 1).status()));
 }
 
 TEST_F(BatchReaderTest, ReadersShareLargeBatchesAndEachHasItsOwnAtTheHead) {

@@ -42,8 +42,15 @@ class HoldingStore final : public testing::ForwardingStore {
     std::unique_lock lock(mu_);
     changed_.wait(lock, [&] { return kept_ >= count; });
   }
-  Head GetHead() override { return restored ? earlier : store_.GetHead(); }
+  Head GetHead() override {
+    if (late.exchange(false)) {
+      Kept();
+      return earlier;
+    }
+    return restored ? earlier : store_.GetHead();
+  }
   Head earlier;
+  std::atomic<bool> late = false;          // Tells `earlier` once, and counts as an append kept.
   std::atomic<bool> restored = false;      // Says that the log ends with `earlier`.
   std::atomic<bool> hold_answers = false;  // Stores, but does not answer.
   std::atomic<bool> lose_appends = false;  // Does not even store.
@@ -320,6 +327,22 @@ TEST_F(RemoteEventStoreTest, WhoWaitsHearsThatAnOlderLogWasRestored) {
     remote_->WaitPast(Position{2}, [late] { late->set_value(); });
     late->get_future().get();
   }
+}
+
+// A read shows what is committed a moment before the head does.
+TEST_F(RemoteEventStoreTest, AHeadThatIsToldLateOnceIsNoOlderLog) {
+  ASSERT_TRUE(Append(AppendOf("room-a", {"1"})).ok());
+  store_.earlier = memory_->GetHead();
+  ASSERT_TRUE(Append(AppendOf("room-a", {"2"})).ok());
+  const auto woken = std::make_shared<std::promise<void>>();
+  store_.late = true;
+  remote_->WaitPast(Position{2}, [woken] { woken->set_value(); });
+  store_.Await(1);
+  ASSERT_TRUE(Append(AppendOf("room-a", {"3"})).ok());
+  woken->get_future().get();
+  const auto read = remote_->ReadAll({.from = Position{2}});
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->events.size(), 1U);
 }
 
 TEST_F(RemoteEventStoreTest, ACallThatWaitsForItsServerCanBeInterrupted) {

@@ -98,7 +98,11 @@ class FakeStore final : public EventStore {
     auto it = std::upper_bound(events.begin(), events.end(), options.from,
                                [](Position p, const RecordedEvent& e) { return p < e.position; });
     ReadAllResult read{{}, options.from};
+    std::size_t bytes = 0;
     for (; it != events.end() && read.events.size() < options.events_max; ++it) {
+      bytes += it->payload.size();
+      if (bytes > options.bytes_max && !read.events.empty()) break;
+      if (it->position == damaged) return absl::DataLossError("damaged");
       read.events.push_back(*it);
       read.through = it->position;
     }
@@ -118,6 +122,7 @@ class FakeStore final : public EventStore {
   std::deque<RecordedEvent> events;
   absl::Duration waited;  // What is added comes so much later.
   absl::Status failure;   // Of every read.
+  Position damaged;       // Fails reads that come so far.
   int reads = 0;
   int heads = 0;
   std::function<void()> on_read;  // What others do meanwhile.
