@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <system_error>
 
 #include "core/json_object.h"
 #include "core/status.h"
@@ -22,7 +23,8 @@ absl::Status CannotUse(const std::string& path, std::string_view why) {
 }
 
 absl::Status ReadJsonFile(const std::string& path, google::protobuf::Message& message) {
-  if (!std::filesystem::exists(path)) return absl::OkStatus();
+  std::error_code error;
+  if (!std::filesystem::exists(path, error) && !error) return absl::OkStatus();
   std::ifstream stream(path);
   const std::string text((std::istreambuf_iterator<char>(stream)), {});
   if (!stream) return CannotUse(path, "it cannot be read");

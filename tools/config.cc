@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "core/status.h"
 
@@ -81,7 +82,8 @@ std::string ConfigFileOf(const std::vector<std::string>& arguments) {
 }
 
 absl::Status ReadConfigFile(const std::string& path, CLI::App& app) {
-  if (std::filesystem::is_directory(path)) {  // CLI11 takes it for an empty file.
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {  // CLI11 takes it for an empty file.
     return Error(absl::StatusCode::kInvalidArgument,
                  "cannot read the configuration file: {} is a folder", path);
   }

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <climits>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
@@ -77,7 +79,10 @@ TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
   EXPECT_THAT(fault("config = \"/nowhere\"\n"), HasSubstr("unknown key config"));
   EXPECT_THAT(fault("[tail]\nfrom = -1\n"), HasSubstr("tail.from"));
   EXPECT_THAT(fault("data = [\"a\", \"b\"]\n"), HasSubstr("one value"));
-  for (const std::string& unreadable : {std::string("/nowhere.toml"), folder_.path()}) {
+  const std::string loop = folder_.path() + "/loop";
+  std::filesystem::create_symlink("loop", loop);
+  for (const std::string& unreadable :
+       {std::string("/nowhere.toml"), folder_.path(), loop, "/" + std::string(PATH_MAX, 'a')}) {
     const Ran ran = LeftfoldWith("LEFTFOLD_CONFIG=" + unreadable, "tail");
     EXPECT_EQ(ran.exit_code, 2) << unreadable;
     EXPECT_THAT(ran.output, HasSubstr(unreadable));
