@@ -85,7 +85,7 @@ finish_one() {
     echo "== FAILED ($code): $kind"
     tail -n 60 "$output"
     echo "== seeds that it told of:"
-    grep -o 'LEFTFOLD_[A-Z_]*=[0-9]*' "$output" | sort -u | tail -n 5 || true
+    grep -o 'LEFTFOLD_[A-Z_]*=[0-9]*' "$output" | awk '!told[$0]++' | tail -n 20 || true
     echo "== again: $command"
     echo "   (with the LEFTFOLD_SEED above for that case alone, where it told of one)"
   fi

@@ -37,7 +37,10 @@ std::optional<std::uint64_t> FromEnvironment(const char* variable) {
 }
 
 std::uint64_t SeedOr(std::uint64_t otherwise) {
-  return FromEnvironment("LEFTFOLD_SEED").value_or(otherwise);
+  const std::uint64_t seed = FromEnvironment("LEFTFOLD_SEED").value_or(otherwise);
+  fmt::print("LEFTFOLD_SEED={}\n", seed);
+  std::fflush(stdout);  // Before whatever may end the process.
+  return seed;
 }
 std::uint64_t Seed() { return SeedOr(std::random_device()()); }
 bool HasSeed() { return FromEnvironment("LEFTFOLD_SEED").has_value(); }

@@ -10,7 +10,8 @@ namespace leftfold::testing {
 // process when it is no number.
 std::optional<std::uint64_t> FromEnvironment(const char* variable);
 
-// LEFTFOLD_SEED, which gives a case that failed back, or else this one.
+// LEFTFOLD_SEED, which gives a case that failed back, or else this one. Either is printed, as a
+// line LEFTFOLD_SEED=n: once for a test that asks once.
 std::uint64_t SeedOr(std::uint64_t otherwise);
 // LEFTFOLD_SEED, or a random one.
 std::uint64_t Seed();

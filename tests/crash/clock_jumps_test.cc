@@ -94,9 +94,7 @@ class ClockJumps : public ::testing::Test {
 };
 
 TEST_F(ClockJumps, ChangeNeitherOrderNorMemoryNorWhatIsWaitedFor) {
-  const std::uint64_t seed = testing::Seed();
-  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(testing::Seed());
   Start();
   const core::v1::CommandReceipt first = Create("first");
   const auto context = testing::NewContext(absl::Minutes(5));

@@ -104,9 +104,7 @@ class KilledStories : public ::testing::Test {
  protected:
   // So many of their points.
   void TellSome(const std::vector<KillCase>& cases, std::uint64_t points) {
-    const std::uint64_t seed = Seed();
-    std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
-    Tell(SomeOf(cases, points, seed));
+    Tell(SomeOf(cases, points, Seed()));
   }
   void Tell(const std::vector<KillCase>& cases) {
     ASSERT_NO_FATAL_FAILURE(Start(""));

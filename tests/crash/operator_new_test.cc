@@ -196,8 +196,7 @@ class OperatorNew : public ::testing::Test {
     EXPECT_THAT(Errors(), ::testing::HasSubstr(kNoMemory));
   }
 
-  const std::uint64_t seed_ = testing::Seed();
-  std::mt19937_64 random_{seed_};
+  std::mt19937_64 random_{testing::Seed()};
   testing::TemporaryFolder folder_;
   testing::TemporaryFolder said_;
   testing::Preloaded<testing::FailingNew> new_{LEFTFOLD_NEW_SHIM, "LEFTFOLD_NEW_FILE"};
@@ -207,7 +206,7 @@ class OperatorNew : public ::testing::Test {
 TEST_F(OperatorNew, ThatFailsEndsTheServerWhichKeepsWhatItAcknowledged) {
   const std::uint64_t failures =
       testing::CasesOrSome("LEFTFOLD_NEW_FAILURES", kNewFailures, kSomeNewFailures);
-  std::cout << "LEFTFOLD_SEED=" << seed_ << " failures: " << failures << std::endl;
+  std::cout << failures << " failures" << std::endl;
   std::uint64_t at_starts = 0;
   for (std::uint64_t failed = 0; failed < failures && !HasFailure();) {
     const std::int64_t before = new_.shared().allocations;

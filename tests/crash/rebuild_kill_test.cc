@@ -220,9 +220,7 @@ class Watcher {
 class RebuildKill : public ::testing::TestWithParam<ProcessSplit> {
  protected:
   RebuildKill() {
-    const std::uint64_t seed = testing::Seed();
-    std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
-    random_.seed(seed);
+    random_.seed(testing::Seed());
     if (IsApart()) {
       rest_ = std::make_unique<ServerProcess>(
           ServerProcess::CommandOf(LEFTFOLD_BINARY, folder_.path(), GetParam().rest));

@@ -195,11 +195,7 @@ void ExpectAnswers(Deployment& deployment, Rooms& rooms) {
 
 int AnySignal(std::mt19937_64& random) { return random() % 3 == 0 ? SIGTERM : SIGKILL; }
 
-std::mt19937_64 Random() {
-  const std::uint64_t seed = testing::Seed();
-  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
-  return std::mt19937_64(seed);
-}
+std::mt19937_64 Random() { return std::mt19937_64(testing::Seed()); }
 
 // Orders while the process that decides and the one that reacts are killed: each is paid once, and
 // comes to its agent.

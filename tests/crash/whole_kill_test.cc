@@ -513,12 +513,12 @@ class WholeKill : public ::testing::TestWithParam<int> {
 };
 
 TEST_P(WholeKill, NothingIsLostNothingTwiceAndAllViewsEqualTheirRebuild) {
-  const std::uint64_t seed = testing::Seed();
   const std::uint64_t kills =
       testing::CasesOfPart(testing::CasesOrSome("LEFTFOLD_KILLS", kWholeKills, kSomeWholeKills),
                            GetParam(), kWholeKills / kWholeParts);
   if (kills == 0) GTEST_SKIP() << "another part does all";
-  std::cout << "LEFTFOLD_SEED=" << seed << " kills: " << kills << std::endl;
+  const std::uint64_t seed = testing::Seed();
+  std::cout << kills << " kills" << std::endl;
   std::mt19937_64 random(seed + static_cast<std::uint64_t>(GetParam()));
   ASSERT_NO_FATAL_FAILURE(deployment_.Start(0));
   ASSERT_TRUE(OpenShop());

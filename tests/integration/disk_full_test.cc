@@ -249,9 +249,7 @@ class OrdersOnAFullDisk : public DiskFull {
 
 TEST_F(OrdersOnAFullDisk, LogReactorsViewsAndIndexGoOnByThemselvesWhenThereIsSpace) {
   constexpr std::uint64_t kLeftMax = 300'000;
-  const std::uint64_t seed = testing::Seed();
-  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(testing::Seed());
   ASSERT_NO_FATAL_FAILURE(OpenShop());
   std::vector<std::string> placed;
   for (std::uint64_t round = 0; round < Fills() / 2 && !HasFailure(); ++round) {

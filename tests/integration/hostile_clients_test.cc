@@ -401,7 +401,6 @@ class Recording {
 class HostileClients : public ::testing::Test {
  protected:
   HostileClients() {
-    std::cout << "LEFTFOLD_SEED=" << seed_ << std::endl;
     const RoomsClient warm(server_.write_address, server_.read_address);
     bystander_ = std::jthread([this] { MeanWell(); });
     AwaitOthers();

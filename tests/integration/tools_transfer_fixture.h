@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/status.h"
 #include "event_store/sqlite/verify_log_file.h"
 #include "sql/reactor_file.h"
 #include "sql/view_file.h"
@@ -82,14 +83,16 @@ inline void MakeReactor(const std::string& data, const std::string& name, Positi
   sql::WriteSeen(**file, seen);
   ASSERT_TRUE((*file)->Commit().ok());
 }
-// What MakeReactor wrote; -1 when there is no file.
+// What MakeReactor wrote; -1 when there is no file. Dies of a damaged one.
 inline std::int64_t DoneBy(const std::string& data, const std::string& name) {
   const std::string path = fmt::format("{}/reactors/{}.db", data, name);
   if (!std::filesystem::exists(path)) return -1;
   auto file = sql::OpenReactorReader(path);
-  EXPECT_TRUE(file.ok()) << file.status();
+  if (!file.ok()) Die(file.status().ToString());
   const std::int64_t done = (*file)->Value("SELECT max(position) FROM done");
-  EXPECT_EQ(sql::ReadCheckpoint(**file)->position.value, done);
+  const auto checkpoint = sql::ReadCheckpoint(**file);
+  if (!checkpoint.ok()) Die(checkpoint.status().ToString());
+  if (checkpoint->position.value != done) Die("it is not at its checkpoint");
   return done;
 }
 

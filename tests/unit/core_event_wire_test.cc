@@ -5,6 +5,7 @@
 #include <random>
 
 #include "core/event_wire.h"
+#include "testing/environment.h"
 
 namespace leftfold {
 namespace {
@@ -68,12 +69,10 @@ class EventWire : public ::testing::Test {
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>(Below(256));
   }
 
-  const std::uint64_t seed_ = std::random_device()();
-  std::mt19937_64 random_{seed_};
+  std::mt19937_64 random_{testing::Seed()};
 };
 
 TEST_F(EventWire, IsTheMessageThatProtobufWouldMake) {
-  SCOPED_TRACE(fmt::format("seed {}", seed_));
   for (int i = 0; i < 2'000; ++i) {
     core::v1::EventMetadata metadata;
     if (Below(3) > 0) metadata.set_actor(Text(20));
@@ -119,7 +118,6 @@ TEST_F(EventWire, JsonThatIsNoTextGoesAsBytes) {
 }
 
 TEST_F(EventWire, MetadataThatCannotBeReadIsLeftOut) {
-  SCOPED_TRACE(fmt::format("seed {}", seed_));
   core::v1::EventMetadata good;
   good.set_actor("ann");
   (*good.mutable_headers())["team"] = "blue";

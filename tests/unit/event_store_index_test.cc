@@ -363,7 +363,6 @@ TEST_F(LogIndexTest, StreamsAreReadFromTheFileAndFromMemoryAsOne) {
 
 TEST_F(LogIndexTest, StreamsThatTheWriterHasForgottenAreAsTheyWere) {
   const std::uint64_t seed = testing::Seed();
-  SCOPED_TRACE(fmt::format("seed {}", seed));
   std::mt19937_64 random(seed);
   Open(nullptr, 6);
   std::map<std::string, std::int64_t> last;
@@ -395,7 +394,6 @@ TEST_F(LogIndexTest, StreamsThatTheWriterHasForgottenAreAsTheyWere) {
 // read begins and ends.
 TEST_F(LogIndexTest, AnyPartOfAnyStreamAndOfAnyFilterIsWhatWasAppended) {
   const std::uint64_t seed = testing::Seed();
-  SCOPED_TRACE(fmt::format("seed {}", seed));
   std::mt19937_64 random(seed);
   const std::vector<std::string> streams = {"room-a", "room-b", "desk-d"};
   std::vector<std::pair<std::string, std::string>> all;  // Stream and payload, in the log's order.

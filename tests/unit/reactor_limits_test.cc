@@ -238,9 +238,7 @@ class ReactorJitter : public ReactorLimits {
 };
 
 TEST_F(ReactorJitter, LiesWithinItsBoundsAndKeysDiffer) {
-  const std::uint64_t seed = testing::Seed();
-  std::cout << "LEFTFOLD_SEED=" << seed << std::endl;
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(testing::Seed());
   const double jitter = std::uniform_real_distribution(0.1, 1.0)(random);
   const auto delays = Delays(jitter);
   for (std::size_t attempt = 0; attempt < kAttempts; ++attempt) {

@@ -56,6 +56,13 @@ TEST_F(Environment, ASeedGivesOneCaseBack) {
   EXPECT_EQ(Seed(), 18'446'744'073'709'551'615U);
 }
 
+TEST_F(Environment, ASeedIsTold) {
+  ::testing::internal::CaptureStdout();
+  const std::uint64_t seed = Seed();
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+            "LEFTFOLD_SEED=" + std::to_string(seed) + "\n");
+}
+
 TEST_F(Environment, WhatIsNoNumberEndsTheTest) {
   setenv(kHowMany, "many", 1);
   EXPECT_EXIT(FromEnvironment(kHowMany), ::testing::ExitedWithCode(2),
