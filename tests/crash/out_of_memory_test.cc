@@ -181,8 +181,8 @@ DiskFault FailedAllocation(std::int64_t n, bool sticky) {
 }
 
 // All that a workflow asks for is answered when there is memory.
-void ExpectAllAnswered(const Workflow& flow, const PreparedDisk& prepared) {
-  const PreparedDisk disk = prepared;
+void ExpectAllAnswered(const Workflow& flow, const Schedule& schedule) {
+  const PreparedDisk disk = schedule.disk;
   EXPECT_EQ(disk.Run({}), 0);
   const std::string answers = disk.Answers();
   EXPECT_EQ(std::count(answers.begin(), answers.end(), '\n'), flow.commands - kCommandsBefore);
@@ -194,7 +194,7 @@ constexpr int kWorkflows = 2;
 void FailAllocations(const Workflow& flow, bool is_new, bool sticky) {
   const DiskWork work = InLittleMemory(flow, is_new);
   const Schedule schedule = ScheduleOf(work, kMemorySeed);
-  ExpectAllAnswered(flow, schedule.disk);
+  ExpectAllAnswered(flow, schedule);
   const auto all = static_cast<std::uint64_t>(AllocationsOf(schedule));
   const std::uint64_t tries =
       std::min(all, Cases("LEFTFOLD_ALLOCATIONS", kAllocationsTried, /*share=*/25) / kWorkflows);
