@@ -279,8 +279,9 @@ TEST(IncludeRules, NoEngineHoldsAThreadAClockOrAWait) {
       const std::string text = TextOf(file);
       for (const char* forbidden :
            {"std::thread", "std::jthread", "std::this_thread", "std::async", "std::future",
-            "pthread_", "sleep_for", "SleepFor", "usleep", "nanosleep", "condition_variable",
-            "absl::Now()", "GetCurrentTimeNanos", "system_clock::now", "steady_clock::now"}) {
+            "pthread_create", "pthread_cond_", "pthread_mutex_", "sleep_for", "SleepFor", "usleep",
+            "nanosleep", "condition_variable", "absl::Now()", "GetCurrentTimeNanos",
+            "system_clock::now", "steady_clock::now"}) {
         EXPECT_EQ(text.find(forbidden), std::string::npos)
             << file << " uses " << forbidden << "; server/ owns those";
       }
