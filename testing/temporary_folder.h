@@ -2,6 +2,7 @@
 #define TESTING_TEMPORARY_FOLDER_H_
 
 #include <cstdlib>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -29,10 +30,14 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Where files are in memory, for tests that make very many of them.
+// Where files are in memory, for tests that make very many of them; containers have little of it.
 inline std::filesystem::path FolderInMemory() {
+  constexpr std::uintmax_t kRoomForAllTests = 1 << 30;
   const std::filesystem::path shared = "/dev/shm";
-  return std::filesystem::is_directory(shared) ? shared : std::filesystem::temp_directory_path();
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(shared, error);
+  const bool roomy = !error && space.available >= kRoomForAllTests;
+  return roomy ? shared : std::filesystem::temp_directory_path();
 }
 
 }  // namespace leftfold::testing

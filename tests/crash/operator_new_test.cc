@@ -197,7 +197,8 @@ class OperatorNew : public ::testing::Test {
   }
 
   std::mt19937_64 random_{testing::Seed()};
-  testing::TemporaryFolder folder_;
+  // In memory: that a process ends takes nothing from the machine.
+  testing::TemporaryFolder folder_{testing::FolderInMemory()};
   testing::TemporaryFolder said_;
   testing::Preloaded<testing::FailingNew> new_{LEFTFOLD_NEW_SHIM, "LEFTFOLD_NEW_FILE"};
   std::vector<Renamer> renamers_{Renamer("ash"), Renamer("elm"), Renamer("oak")};
