@@ -5,7 +5,7 @@ MINUTES ?= 10
 BENCH ?=
 RELEASE := build/release
 
-.PHONY: help run test demo bench bench-peers build torture setup format lint clean
+.PHONY: help run test demo bench bench-peers build everything configure torture setup format lint clean
 .DEFAULT_GOAL := help
 
 help:
@@ -24,17 +24,22 @@ help:
 setup:
 	@scripts/setup.sh
 
-build: setup
+configure: setup
 	@cmake --preset release -Wno-dev >/dev/null
+
+build: configure
+	@cmake --build --preset release -j $(JOBS) --target leftfold
+
+everything: configure
 	@cmake --build --preset release -j $(JOBS)
 
 run: build
 	@exec $(RELEASE)/leftfold serve --data $(DATA)
 
-test: build
+test: everything
 	@ctest --preset release
 
-torture: build
+torture: everything
 	@scripts/torture.sh $(MINUTES)
 
 demo: build
