@@ -128,15 +128,15 @@ send '"aggregate_id": "blue"' CreateRoom '{"room_id": "blue", "name": "Blue room
 send '"version": "1"' RenameRoom '{"room_id": "blue", "name": "Blue hall", "command_id": "rename-1"}'
 send '"version": "2"' Invite \
   '{"room_id": "blue", "invitees": [{"type": "user", "id": "ada"}, {"type": "user", "id": "grace"}]}'
-send '"created_id"' ScheduleSession '{"room_id": "blue", "cron": "0 9 * * MON", "duration_minutes": 90}'
+send '"created_id"' ScheduleSession '{"room_id": "blue", "cron": "0 18 24 12 *", "duration_minutes": 90}'
 position=$(field position)
 
 say "Queries. min_position is the receipt's position: read your own write."
 query '"Blue hall"' GetRoom "{\"room_id\": \"blue\", \"min_position\": \"$position\"}"
 query '"Blue hall"' ListRooms "{\"page_size\": 10, \"min_position\": \"$position\"}"
 query '"Blue hall"' SearchRooms "{\"text\": \"hall\", \"min_position\": \"$position\"}"
-query '2030-01-07T09:00:00Z' ListUpcomingSessions \
-  "{\"from\": \"2030-01-01T00:00:00Z\", \"to\": \"2030-01-15T00:00:00Z\", \"min_position\": \"$position\"}"
+query '2030-12-24T18:00:00Z' ListUpcomingSessions \
+  "{\"from\": \"2030-12-01T00:00:00Z\", \"to\": \"2031-01-01T00:00:00Z\", \"min_position\": \"$position\"}"
 
 say "A watch delivers the state now and every later one."
 watch room_lines "grpcurl -plaintext -d '{\"room_id\": \"blue\"}' 127.0.0.1:50052 leftfold.rooms.v1.RoomQueryService/WatchRoom"

@@ -2,6 +2,7 @@
 // prints what they show, and every RPC of the rooms can be used from a shell.
 #include <absl/strings/str_replace.h>
 #include <absl/strings/str_split.h>
+#include <absl/time/clock.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
@@ -364,6 +365,8 @@ class GrpcurlOnRooms : public Grpcurl {
   void WatchTheRoomEnd();
 
   std::set<std::string> asked_;  // Full names of RPCs.
+  // Of a day's session, so that none runs now: the server would start it by itself.
+  const int hour_ = (absl::ToCivilHour(absl::Now(), absl::UTCTimeZone()).hour() + 12) % 23;
   std::int64_t version_ = -1;
   std::string position_ = "0";
 };
@@ -373,13 +376,13 @@ void GrpcurlOnRooms::SendCommandsToALivingRoom() {
   Do<v1::CreateRoomResponse>(R"(, "name": "Oak", "description": "By the window")");
   Do<v1::RenameRoomResponse>(R"(, "name": "Old oak")");
   Do<v1::ChangeDescriptionResponse>(R"(, "description": "By the door")");
-  const auto scheduled = Do<v1::ScheduleSessionResponse>(
-      R"(, "schedule_id": "daily", "cron": "0 9 * * *", "duration_minutes": 30)");
+  const auto scheduled = Do<v1::ScheduleSessionResponse>(fmt::format(
+      R"(, "schedule_id": "daily", "cron": "0 {} * * *", "duration_minutes": 30)", hour_));
   EXPECT_EQ(scheduled.created_id(), "daily");
-  Do<v1::RescheduleSessionResponse>(
-      R"(, "schedule_id": "daily", "cron": "30 9 * * *", "duration_minutes": 45)");
+  Do<v1::RescheduleSessionResponse>(fmt::format(
+      R"(, "schedule_id": "daily", "cron": "30 {} * * *", "duration_minutes": 45)", hour_));
   const std::string session =
-      R"(, "schedule_id": "daily", "occurrence_at": "2024-01-07T09:30:00Z")";
+      fmt::format(R"(, "schedule_id": "daily", "occurrence_at": "2024-01-07T{:02}:30:00Z")", hour_);
   Do<v1::StartSessionResponse>(session, token);
   Do<v1::EndSessionResponse>(session, token);
   Do<v1::InviteResponse>(R"(, "invitees": [{"type": "user", "id": "ada"},)"
@@ -397,7 +400,7 @@ void GrpcurlOnRooms::AskEveryQuery() {
   EXPECT_EQ(room.external_room_id(), "m-1");
   EXPECT_EQ(room.invitees_size(), 2);
   ASSERT_EQ(room.schedules_size(), 1);
-  EXPECT_EQ(room.schedules(0).cron(), "30 9 * * *");
+  EXPECT_EQ(room.schedules(0).cron(), fmt::format("30 {} * * *", hour_));
 
   const auto rooms = See<v1::ListRoomsResponse>("");
   ASSERT_EQ(rooms.rooms_size(), 1);
@@ -410,7 +413,8 @@ void GrpcurlOnRooms::AskEveryQuery() {
   const auto upcoming = See<v1::ListUpcomingSessionsResponse>(
       R"(, "from": "2030-01-07T00:00:00Z", "to": "2030-01-09T00:00:00Z")");
   ASSERT_EQ(upcoming.sessions_size(), 2);
-  EXPECT_EQ(pb::util::TimeUtil::ToString(upcoming.sessions(1).ends_at()), "2030-01-08T10:15:00Z");
+  EXPECT_EQ(pb::util::TimeUtil::ToString(upcoming.sessions(1).ends_at()),
+            fmt::format("2030-01-08T{:02}:15:00Z", hour_ + 1));
 
   const auto found = See<v1::SearchRoomsResponse>(R"(, "text": "old")");
   ASSERT_EQ(found.matches_size(), 1);
