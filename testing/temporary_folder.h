@@ -1,8 +1,8 @@
 #ifndef TESTING_TEMPORARY_FOLDER_H_
 #define TESTING_TEMPORARY_FOLDER_H_
 
-#include <cstdlib>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 
