@@ -189,8 +189,8 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
   sql::Checkpoint next = checkpoint_;
   parking_.clear();
   Attempt attempt{connection_->Begin(), std::nullopt};
-  bool took_time =
-      false;  // The event before; one of a type that the view does not handle takes none.
+  // Whether the event before did: none does whose type the view does not handle.
+  bool took_time = false;
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
     if (std::exchange(took_time, true) && until != nullptr && until->Passed()) break;
     const RecordedEvent& event = events[i];

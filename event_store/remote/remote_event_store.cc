@@ -671,7 +671,9 @@ void RemoteEventStore::Core::Poll() {
 void RemoteEventStore::Core::CompareHead(const Head& head, const Head& seen, Position known) {
   const bool another = head.position == seen.position && head.chain != seen.chain;
   const bool behind = head.position < known;
-  if (diverged_.ok() && (another || (std::exchange(was_behind_, behind) && behind))) {
+  const bool behind_again = behind && was_behind_;
+  was_behind_ = behind;
+  if (diverged_.ok() && (another || behind_again)) {
     diverged_ =
         reading::Diverged(known, head.position, "the log is not the one that was read before");
   }

@@ -638,6 +638,7 @@ absl::Status SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery
                                     Position indexed, ReadPage& page) {
   const Direction direction = page.forward() ? Direction::kForward : Direction::kBackward;
   std::int64_t lookups = kReadLookupsMax;
+  EventRow row(connection);
   while (!page.full() && (page.forward() || page.through() > Position{1})) {
     const Position from = page.forward()
                               ? page.through().Next()
@@ -655,7 +656,7 @@ absl::Status SqliteLog::ReadIndexed(sql::Connection& connection, const TermQuery
             "SELECT " LEFTFOLD_EVENT_COLUMNS " FROM " LEFTFOLD_EVENT_TABLES " WHERE e.position = ?",
             found->value);
     if (!rows.Next()) return absl::OkStatus();
-    EventRow(connection).OfferTo(page, rows);
+    row.OfferTo(page, rows);
   }
   return absl::OkStatus();
 }
