@@ -9,8 +9,8 @@ add_library(leftfold_sanitize INTERFACE)
 if(LEFTFOLD_SANITIZE)
   set(flags -fsanitize=${LEFTFOLD_SANITIZE} -fno-omit-frame-pointer)
   if(LEFTFOLD_SANITIZE MATCHES "undefined")
-    # The address sanitizer sees what null pointers and wrong sizes lead to; both, alignment (one processor, which does not mind) and the
-    # types behind virtual calls are a third of the compiler's time.
+    # The address sanitizer sees what null pointers and wrong sizes lead to; both and the types behind virtual calls are a quarter of
+    # the compiler's time. Alignment the processor does not mind.
     list(APPEND flags -fno-sanitize-recover=undefined -fno-sanitize=null,object-size,vptr,alignment)
   endif()
   target_compile_options(leftfold_sanitize INTERFACE ${flags})
