@@ -55,30 +55,44 @@ void MeasureCommands(const Options& options, Report& report) {
   RoomClient synced_client(synced.ValueAfter("commands listening on "));
   testing::ServerProcess server(options.leftfold, options.data + "/commands");
   RoomClient client(server.write_address);
+  testing::ServerProcess writer(
+      testing::ServerProcess::CommandOf(options.leftfold, options.data + "/write_role", "write"));
+  RoomClient writer_client(writer.write_address);
   fmt::print("commands: {} rooms, {} repeats of {} s …\n", kRooms, options.repeats,
              options.seconds);
-  for (int room = 0; room < kRooms; ++room) client.Create(RoomId(room));
-  Repeats empty_many, synced_many, ours_many, empty_one, synced_one, ours_one;
+  for (int room = 0; room < kRooms; ++room) {
+    client.Create(RoomId(room));
+    writer_client.Create(RoomId(room));
+  }
+  Repeats empty_many, synced_many, writer_many, ours_many, empty_one, synced_one, writer_one,
+      ours_one;
   std::vector<double> sync_us, floor_us;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     empty_many.Add(Rename(options, empty, empty_client, kInFlight));
     synced_many.Add(Rename(options, synced, synced_client, kInFlight));
+    writer_many.Add(Rename(options, writer.process, writer_client, kInFlight));
     ours_many.Add(Rename(options, server.process, client, kInFlight));
     empty_one.Add(Rename(options, empty, empty_client, 1));
     synced_one.Add(Rename(options, synced, synced_client, 1));
     sync_us.push_back(SyncMicros(options.data));
     floor_us.push_back(empty_one.p50_us.back() + sync_us.back());
+    writer_one.Add(Rename(options, writer.process, writer_client, 1));
     ours_one.Add(Rename(options, server.process, client, 1));
   }
   report.rows.push_back(RowOf("durable commands, 256 in flight", "1/s", ours_many.per_second,
                               empty_many.per_second, AtLeast(0.9, "of the empty RPC"),
                               {ours_many.cpu_us, empty_many.cpu_us}));
+  report.rows.push_back(RowOf("durable commands, write role alone, 256 in flight", "1/s",
+                              writer_many.per_second, empty_many.per_second, {},
+                              {writer_many.cpu_us, empty_many.cpu_us}));
   report.rows.push_back(RowOf("empty RPC, its group written + synced, 256 in flight", "1/s",
                               synced_many.per_second, empty_many.per_second, {},
                               {synced_many.cpu_us, empty_many.cpu_us}));
   report.rows.push_back(RowOf("command p50, 1 in flight", "us", ours_one.p50_us, floor_us,
                               AtMost(1.15, "of RPC + fdatasync"),
                               {ours_one.cpu_us, empty_one.cpu_us}));
+  report.rows.push_back(RowOf("command p50, write role alone, 1 in flight", "us", writer_one.p50_us,
+                              floor_us, {}, {writer_one.cpu_us, empty_one.cpu_us}));
   report.rows.push_back(RowOf("empty RPC, written + synced, p50, 1 in flight", "us",
                               synced_one.p50_us, floor_us, {},
                               {synced_one.cpu_us, empty_one.cpu_us}));

@@ -28,6 +28,12 @@ class ViewListener {
   // between.
   virtual void OnApplied(std::string_view view, Position applied,
                          const std::vector<std::string>& touched) = 0;
+  // The served file may be written from now on, until OnWritten: who keeps a read transaction open
+  // ends it, for the write-ahead log cannot begin again at its start before. Of a file that another
+  // process writes neither is told.
+  virtual void OnWriting(std::string_view /*view*/) {}
+  // It is not written until OnWriting, and all that was written before has been told.
+  virtual void OnWritten(std::string_view /*view*/) {}
   // The view met an event that it cannot fold, or an operator paused it: it stays where it is,
   // until OnApplied, OnBuilding or OnServing says otherwise.
   virtual void OnStopped(std::string_view view, const absl::Status& reason) = 0;

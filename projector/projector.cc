@@ -322,6 +322,7 @@ auto Projector::OnRunner(std::string_view view, Work work)
                               view),
                   {{"view", std::string(view)}});
   }
+  const ViewSlot::Writing writing(**slot);
   auto result = work(*(*slot)->runner);
   (*slot)->PublishStatus();
   return result;

@@ -181,6 +181,7 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
     resting = true;
     return {};
   }
+  const Writing writing(*this);
   runner->Resume();
   const Position before = runner->checkpoint();
   const absl::Time folds_from = clock.Now();

@@ -123,6 +123,21 @@ struct ViewSlot {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Generations of this version that lie beside the served one and are whole.
   std::vector<std::int64_t> OtherGenerations() const;
+  // While it lives the served file may be written, and readers keep no transaction open.
+  class Writing {
+   public:
+    explicit Writing(ViewSlot& slot) : slot_(slot) {
+      if (slot_.listener != nullptr) slot_.listener->OnWriting(slot_.view.name);
+    }
+    ~Writing() {
+      if (slot_.listener != nullptr) slot_.listener->OnWritten(slot_.view.name);
+    }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+
+   private:
+    ViewSlot& slot_;
+  };
   // Tells the status, and nobody else, what the runner has done.
   void PublishStatus() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu);
   // Serves `next` in place of `live`, which was taken out and is closed; the generation before is

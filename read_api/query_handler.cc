@@ -111,18 +111,12 @@ void QueryHandler::Wait(std::unique_ptr<Job> job) {
 }
 
 void QueryHandler::AnswerWith(Lease lease, std::unique_ptr<Job> job) {
-  sql::Connection& connection = lease.connection();
+  sql::ConnectionReadTx tx(lease.connection());
   absl::StatusOr<Answer> answer = absl::InternalError("");
-  Position applied;
-  absl::Status status = connection.Begin();
-  if (status.ok()) {
-    sql::ConnectionReadTx tx(connection);
-    applied =
-        tx.applied();  // The first read of the transaction: it fixes the state that all others see.
-    if (applied >= job->min_position) answer = job->query->answer(*job->request, tx);
-    status = tx.status();
-  }
-  if (!status.ok()) {
+  const Position applied = lease.Begin();
+  if (tx.status().ok() && applied >= job->min_position)
+    answer = job->query->answer(*job->request, tx);
+  if (const absl::Status status = tx.status(); !status.ok()) {
     lease.Drop();
     answer = Unreadable(job->view->name, job->query->request->full_name(), status);
   } else if (applied < job->min_position) {
@@ -131,7 +125,6 @@ void QueryHandler::AnswerWith(Lease lease, std::unique_ptr<Job> job) {
   } else if (answer.ok()) {
     SetPosition(**answer, job->applied_position, applied);
   }
-  connection.Rollback();
   { const Lease returned = std::move(lease); }  // Before the answer goes out: its way may be long.
   std::move(job->done)(std::move(answer));
 }

@@ -26,6 +26,8 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   void OnBuilding();
   void OnBuilt(Position done, Position total);
   void OnApplied(Position applied);
+  void OnWriting();
+  void OnWritten();
   void OnStopped(const absl::Status& reason);
   void Stop();
 
@@ -38,7 +40,7 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   void WaitFor(Position min_position, absl::Duration limit, WaitDone done);
   absl::StatusOr<std::optional<Lease>> TryLease();
   void LeaseLater(LeaseDone done);
-  void Return(std::unique_ptr<sql::Connection> connection, std::int64_t serving);
+  void Return(Lease::Reader reader, const Lease::Era& era);
 
  private:
   struct Waiter {
@@ -58,7 +60,10 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   void OnTimeout(std::int64_t id, Position min_position);
   void PostWait(WaitDone done, absl::Status status);
   void PostLease(LeaseDone done, absl::StatusOr<Lease> lease);
-  absl::StatusOr<Lease> Open(const std::string& path, std::int64_t serving);
+  absl::StatusOr<Lease> Open(const std::string& path, const Lease::Era& era);
+  // Takes the reader back where it still is of use; with an open transaction only while that shows
+  // all there is.
+  bool PutBack(Lease::Reader& reader, const Lease::Era& era) ABSL_LOCKS_EXCLUDED(mu_);
   // Serves the queue as far as connections are free, and fails all of it when there is nothing to
   // wait for.
   void ServeQueue() ABSL_LOCKS_EXCLUDED(mu_);
@@ -72,9 +77,9 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   Position built_ ABSL_GUARDED_BY(mu_);     // Of kBuilding.
   Position build_to_ ABSL_GUARDED_BY(mu_);  // Of kBuilding.
   std::string path_ ABSL_GUARDED_BY(mu_);
-  std::int64_t serving_ ABSL_GUARDED_BY(mu_) =
-      0;  // Counts OnServing: connections of before are not used again.
-  std::vector<std::unique_ptr<sql::Connection>> free_ ABSL_GUARDED_BY(mu_);
+  Lease::Era era_ ABSL_GUARDED_BY(mu_);
+  bool still_ ABSL_GUARDED_BY(mu_) = false;  // OnWritten was told, and no OnWriting since.
+  std::vector<Lease::Reader> free_ ABSL_GUARDED_BY(mu_);
   int leased_ ABSL_GUARDED_BY(mu_) = 0;  // Of the present file.
   std::deque<LeaseDone> queue_ ABSL_GUARDED_BY(mu_);
   Waiters waiters_ ABSL_GUARDED_BY(mu_);
@@ -87,7 +92,7 @@ void ServedView::OnServing(const std::string& path) {
   absl::StatusOr<sql::Checkpoint> checkpoint =
       connection.ok() ? sql::ReadCheckpoint(**connection)
                       : absl::StatusOr<sql::Checkpoint>(connection.status());
-  std::vector<std::unique_ptr<sql::Connection>> old;  // Closed without the lock.
+  std::vector<Lease::Reader> old;  // Closed without the lock.
   {
     MutexLock lock(mu_);
     if (!checkpoint.ok()) {
@@ -97,10 +102,10 @@ void ServedView::OnServing(const std::string& path) {
     } else {
       condition_ = {ViewCondition::State::kServing, true, checkpoint->position, absl::OkStatus()};
       path_ = path;
-      ++serving_;
+      ++era_.serving;
       leased_ = 0;
       old.swap(free_);
-      free_.push_back(*std::move(connection));
+      free_.push_back({*std::move(connection)});
     }
   }
   SettleWaiters();
@@ -108,11 +113,11 @@ void ServedView::OnServing(const std::string& path) {
 }
 
 void ServedView::OnBuilding() {
-  std::vector<std::unique_ptr<sql::Connection>> old;
+  std::vector<Lease::Reader> old;
   {
     MutexLock lock(mu_);
     condition_ = {ViewCondition::State::kBuilding, false, kBeforeFirst, absl::OkStatus()};
-    ++serving_;
+    ++era_.serving;
     leased_ = 0;
     old.swap(free_);
   }
@@ -139,6 +144,24 @@ void ServedView::OnApplied(Position applied) {
     if (waiters_.empty() || waiters_.begin()->first > condition_.applied) return;
   }
   SettleWaiters();
+}
+
+void ServedView::OnWriting() {
+  std::vector<Lease> ended;  // Their transactions end where they are returned.
+  MutexLock lock(mu_);
+  still_ = false;
+  for (Lease::Reader& reader : free_) {
+    if (!reader.open_at) continue;
+    ended.push_back(Lease(shared_from_this(), std::move(reader), era_));
+    ++leased_;
+  }
+  std::erase_if(free_, [](const Lease::Reader& reader) { return reader.connection == nullptr; });
+}
+
+void ServedView::OnWritten() {
+  MutexLock lock(mu_);
+  ++era_.written;
+  still_ = true;
 }
 
 void ServedView::OnStopped(const absl::Status& reason) {
@@ -253,32 +276,32 @@ absl::Status ServedView::CannotLease() const {
   return condition_.state == ViewCondition::State::kStopped ? StoppedLocked() : RebuildingLocked();
 }
 
-absl::StatusOr<Lease> ServedView::Open(const std::string& path, std::int64_t serving) {
+absl::StatusOr<Lease> ServedView::Open(const std::string& path, const Lease::Era& era) {
   absl::StatusOr<std::unique_ptr<sql::Connection>> connection = sql::OpenViewReader(path);
   if (!connection.ok()) {
-    Return(nullptr, serving);
+    Return({}, era);
     return Unreadable(name_, "opening it", connection.status());
   }
-  return Lease(shared_from_this(), *std::move(connection), serving);
+  return Lease(shared_from_this(), {*std::move(connection)}, era);
 }
 
 absl::StatusOr<std::optional<Lease>> ServedView::TryLease() {
   std::string path;
-  std::int64_t serving = 0;
+  Lease::Era era;
   {
     MutexLock lock(mu_);
     LEFTFOLD_RETURN_IF_ERROR(CannotLease());
     if (leased_ >= kConnectionsPerViewMax) return std::nullopt;
     ++leased_;
-    serving = serving_;
+    era = era_;
     if (!free_.empty()) {
-      std::unique_ptr<sql::Connection> connection = std::move(free_.back());
+      Lease::Reader reader = std::move(free_.back());
       free_.pop_back();
-      return Lease(shared_from_this(), std::move(connection), serving);
+      return Lease(shared_from_this(), std::move(reader), era);
     }
     path = path_;
   }
-  absl::StatusOr<Lease> lease = Open(path, serving);
+  absl::StatusOr<Lease> lease = Open(path, era);
   if (!lease.ok()) return lease.status();
   return *std::move(lease);
 }
@@ -329,15 +352,23 @@ void ServedView::ServeQueue() {
   }
 }
 
-void ServedView::Return(std::unique_ptr<sql::Connection> connection, std::int64_t serving) {
-  {
-    MutexLock lock(mu_);
-    if (serving == serving_) {
-      --leased_;
-      if (connection != nullptr) free_.push_back(std::move(connection));
-    }
+bool ServedView::PutBack(Lease::Reader& reader, const Lease::Era& era) {
+  MutexLock lock(mu_);
+  if (era.serving != era_.serving) return true;
+  const bool shows_all = still_ && era.written == era_.written;
+  if (reader.open_at && !shows_all) return false;
+  --leased_;
+  if (reader.connection != nullptr) free_.push_back(std::move(reader));
+  return true;
+}
+
+void ServedView::Return(Lease::Reader reader, const Lease::Era& era) {
+  if (!PutBack(reader, era)) {
+    reader.connection->Rollback();
+    reader.open_at.reset();
+    PutBack(reader, era);
   }
-  connection.reset();  // Of an older file, or broken: closed without the lock.
+  reader.connection.reset();  // Of an older file: closed without the lock.
   ServeQueue();
 }
 
@@ -345,9 +376,18 @@ void ServedView::Return(std::unique_ptr<sql::Connection> connection, std::int64_
 
 Lease::~Lease() {
   if (view_ == nullptr) return;  // Moved from.
-  connection_->Rollback();
-  if (broken_) connection_.reset();
-  view_->Return(std::move(connection_), serving_);
+  if (broken_) reader_ = {};
+  view_->Return(std::move(reader_), era_);
+}
+
+Position Lease::Begin() {
+  if (reader_.open_at) return *reader_.open_at;
+  sql::Connection& connection = *reader_.connection;
+  if (!connection.Begin().ok()) return kBeforeFirst;
+  // The first read of the transaction: it fixes the state that all others see.
+  const Position applied = sql::ConnectionReadTx(connection).applied();
+  reader_.open_at = applied;
+  return applied;
 }
 
 ViewPool::ViewPool(const Registry& registry, Executor& executor) : executor_(executor) {
@@ -394,6 +434,9 @@ void ViewPool::OnApplied(std::string_view view, Position applied,
   At(view).OnApplied(applied);
   if (next_ != nullptr) next_->OnApplied(view, applied, touched);
 }
+
+void ViewPool::OnWriting(std::string_view view) { At(view).OnWriting(); }
+void ViewPool::OnWritten(std::string_view view) { At(view).OnWritten(); }
 
 void ViewPool::OnStopped(std::string_view view, const absl::Status& reason) {
   At(view).OnStopped(reason);

@@ -45,26 +45,40 @@ namespace internal {
 class ServedView;
 }
 
-// A reading connection for one transaction; goes back to its view when destroyed. Movable; not
-// thread-safe.
+// A reading connection for one answer or several of one state; goes back to its view when
+// destroyed. Movable; not thread-safe.
 class Lease {
  public:
   Lease(Lease&&) noexcept = default;
   Lease& operator=(Lease&&) = delete;
   ~Lease();
-  sql::Connection& connection() { return *connection_; }
+  sql::Connection& connection() { return *reader_.connection; }
+  // Begins a read transaction, or goes on in the one that the last lease has left open because
+  // nothing was written since: to begin and to end one takes locks of the file. Returns the
+  // position of its state; a failure is kept in the connection's status.
+  Position Begin();
   // The connection met an error: it is closed instead of used again.
   void Drop() { broken_ = true; }
 
  private:
   friend class internal::ServedView;
-  Lease(std::shared_ptr<internal::ServedView> view, std::unique_ptr<sql::Connection> connection,
-        std::int64_t serving)
-      : view_(std::move(view)), connection_(std::move(connection)), serving_(serving) {}
+  // A connection, and the position of the transaction that is open in it.
+  struct Reader {
+    std::unique_ptr<sql::Connection> connection;
+    std::optional<Position> open_at = std::nullopt;
+  };
+  // What a view counts of itself.
+  struct Era {
+    std::int64_t serving = 0;  // Its OnServing: connections of before are not used again.
+    std::int64_t written = 0;  // Its OnWritten: transactions of before are not gone on with.
+    bool operator==(const Era&) const = default;
+  };
+  Lease(std::shared_ptr<internal::ServedView> view, Reader reader, Era era)
+      : view_(std::move(view)), reader_(std::move(reader)), era_(era) {}
 
   std::shared_ptr<internal::ServedView> view_;
-  std::unique_ptr<sql::Connection> connection_;
-  std::int64_t serving_;  // Which OnServing it was opened after.
+  Reader reader_;
+  Era era_;
   bool broken_ = false;
 };
 
@@ -98,6 +112,8 @@ class ViewPool final : public ViewListener {
   void OnBuilt(std::string_view view, Position done, Position total) override;
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
+  void OnWriting(std::string_view view) override;
+  void OnWritten(std::string_view view) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;
   void HurryBy(Hurry hurry) override;
   bool IsWatched(std::string_view view) override {

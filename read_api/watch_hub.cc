@@ -593,8 +593,7 @@ void WatchHub::Group::Read(absl::StatusOr<Lease> lease, std::vector<WatcherPtr> 
     Lease leased = *std::move(lease);
     sql::Connection& connection = leased.connection();
     sql::ConnectionReadTx tx(connection);
-    connection.Begin().IgnoreError();  // Kept in tx.status().
-    const Position applied = tx.applied();
+    const Position applied = leased.Begin();
     KeepAnswersOf(connection.database().getFilename(), applied);
     while (done < watchers.size() && tx.status().ok())
       Fill(watchers[done++], leased, tx, applied, cache_);

@@ -79,6 +79,9 @@ void ViewHealth::OnApplied(std::string_view view, Position applied,
   if (!all_serve_) Update();  // It can only go on.
 }
 
+void ViewHealth::OnWriting(std::string_view view) { pool_.OnWriting(view); }
+void ViewHealth::OnWritten(std::string_view view) { pool_.OnWritten(view); }
+
 void ViewHealth::OnStopped(std::string_view view, const absl::Status& reason) {
   pool_.OnStopped(view, reason);
   Update();

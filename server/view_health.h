@@ -35,6 +35,8 @@ class ViewHealth final : public ViewListener {
   void OnServing(std::string_view view, const std::string& path) override;
   void OnBuilding(std::string_view view) override;
   void OnBuilt(std::string_view view, Position done, Position total) override;
+  void OnWriting(std::string_view view) override;
+  void OnWritten(std::string_view view) override;
   void OnApplied(std::string_view view, Position applied,
                  const std::vector<std::string>& touched) override;
   void OnStopped(std::string_view view, const absl::Status& reason) override;

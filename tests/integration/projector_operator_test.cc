@@ -320,11 +320,13 @@ TEST_F(ProjectorOperator, ParkedEventsAreListedSkippedAndRetried) {
   ASSERT_TRUE(listed.ok()) << listed.status();
   ASSERT_EQ(listed->size(), 2U);
   EXPECT_EQ(projector_->ListParked("trails", Position{1}, 10)->size(), 1U);
+  const int written = listener_.written["trails"];
   ASSERT_TRUE(projector_->SkipParked("trails", Position{1}, skip_).ok());
   EXPECT_EQ(StatusOf("trails").parked_events, 1);
   ASSERT_TRUE(projector_->RetryParked("trails", "room-a").ok());
   EXPECT_EQ(StatusOf("trails").parked_events, 0);
   EXPECT_EQ(ServedTrails(), "3: a=1 b=1");
+  EXPECT_EQ(listener_.written["trails"], written + 2) << "readers must not keep what was before";
   listed = projector_->ListParked("trails", kBeforeFirst, 10);
   ASSERT_EQ(listed->size(), 1U);
   EXPECT_EQ(listed->front().skip->by, "ann");

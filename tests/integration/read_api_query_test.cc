@@ -1,7 +1,9 @@
 // Queries against a view file that is written by hand: freshness, states of the view, connections.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <optional>
 
 #include "read_api/query_handler.h"
@@ -41,6 +43,14 @@ class ReadApiQuery : public ReadApiTest {
                       result->answer.emplace(std::move(answer));
                     });
     return result;
+  }
+
+  // "3: Oak", or what is wrong.
+  std::string Says(const std::string& id, const std::string& min_position = "") {
+    const auto result = Get(id, min_position);
+    if (!result->done()) return "not answered yet";
+    if (!result->status().ok()) return std::string(result->status().message());
+    return fmt::format("{}: {}", result->room().applied_position(), result->room().room().name());
   }
 
   QueryHandler queries_;
@@ -254,6 +264,57 @@ TEST_F(ReadApiQuery, AConnectionToTheFileBeforeASwitchIsNotUsedAgain) {
     leases.push_back(**std::move(lease));
   }
   EXPECT_FALSE(pool_->TryLease(*view_)->has_value());
+}
+
+TEST_F(ReadApiQuery, GoesOnInTheTransactionOfTheOneBeforeUntilTheFileMayBeWritten) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  pool_->OnWritten(HandMade::kName);
+  EXPECT_EQ(Says("oak"), "3: Oak");
+  Commit(*writer_, 4, {{"oak", "Elm"}});  // Nobody was told.
+  EXPECT_EQ(Says("oak"), "3: Oak");
+  EXPECT_TRUE(absl::IsNotFound(Get("elm")->status()));
+  EXPECT_EQ(Says("oak"), "3: Oak");
+  pool_->OnWriting(HandMade::kName);
+  EXPECT_EQ(Says("oak"), "4: Elm");
+  Commit(*writer_, 5, {{"oak", "Yew"}});
+  EXPECT_EQ(Says("oak"), "5: Yew");
+}
+
+TEST_F(ReadApiQuery, NoTransactionOutlivesAWriteThatCameWhileItWasUsed) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  pool_->OnWritten(HandMade::kName);
+  auto before = pool_->TryLease(*view_);
+  ASSERT_TRUE(before.ok() && before->has_value());
+  EXPECT_EQ((*before)->Begin(), Position{3});
+  pool_->OnWriting(HandMade::kName);
+  auto meanwhile = pool_->TryLease(*view_);
+  ASSERT_TRUE(meanwhile.ok() && meanwhile->has_value());
+  EXPECT_EQ((*meanwhile)->Begin(), Position{3});
+  Apply(4, {{"oak", "Elm"}});
+  pool_->OnWritten(HandMade::kName);
+  EXPECT_EQ((*before)->Begin(), Position{3}) << "one lease, one state";
+  before->reset();
+  EXPECT_EQ(Says("oak", "4"), "4: Elm");
+  meanwhile->reset();
+  EXPECT_EQ(Says("oak", "4"), "4: Elm");
+}
+
+TEST_F(ReadApiQuery, TheWriteAheadLogBeginsAgainBetweenQueriesThatNeverEnd) {
+  Serve();
+  std::uintmax_t most = 0;
+  for (int position = 1; position <= 200; ++position) {
+    pool_->OnWriting(HandMade::kName);
+    Apply(position, {{"oak", fmt::format("Oak {}", position)}});
+    EXPECT_EQ(Says("oak"), fmt::format("{0}: Oak {0}", position));
+    ASSERT_TRUE(writer_->Checkpoint().ok());
+    pool_->OnWritten(HandMade::kName);
+    EXPECT_EQ(Says("oak"), fmt::format("{0}: Oak {0}", position));
+    const std::uintmax_t bytes = std::filesystem::file_size(PathOf(1) + "-wal");
+    if (position <= 10) most = bytes;
+    EXPECT_LE(bytes, most) << position;
+  }
 }
 
 TEST_F(ReadApiQuery, ASqlErrorIsInternalAndTheNextQueryWorks) {

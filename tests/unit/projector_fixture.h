@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -189,6 +190,13 @@ class ListenerLog final : public ViewListener {
     lines.push_back(fmt::format("applied {} {} {}", view, applied.value, fmt::join(keys, ",")));
     if (on_applied) on_applied(view);
   }
+  void OnWriting(std::string_view view) override {
+    EXPECT_TRUE(writing.emplace(view).second) << view;
+  }
+  void OnWritten(std::string_view view) override {
+    EXPECT_EQ(writing.erase(std::string(view)), 1U) << view;
+    ++written[std::string(view)];
+  }
   void OnStopped(std::string_view view, const absl::Status& reason) override {
     lines.push_back(fmt::format("stopped {}", view));
     reasons[std::string(view)] = reason;
@@ -204,6 +212,8 @@ class ListenerLog final : public ViewListener {
   std::function<void(std::string_view)> on_applied;  // What others do meanwhile.
   std::vector<std::string> lines;
   std::map<std::string, std::string> files;
+  std::set<std::string> writing;       // Views whose files may be written just now.
+  std::map<std::string, int> written;  // How often each has been.
   std::map<std::string, absl::Status> reasons;
 };
 

@@ -416,10 +416,13 @@ TEST_F(Subcommands, AServerThatCannotWriteItsLogServes) {
                            " --write-listen 127.0.0.1:0 --read-listen 127.0.0.1:0"
                            " --admin-listen 127.0.0.1:0 --metrics-listen '' 2>/dev/full"});
   const std::string address = server.ValueAfter("queries listening on ");
-  EXPECT_THAT(Leftfold("call " + address + kQueries + "GetRoom -",
-                       R"({"room_id": "oak", "min_position": "1"})")
-                  .output,
-              HasSubstr("VIEW_STOPPED"));
+  std::string answer = "VIEW_REBUILDING";
+  while (answer.find("VIEW_REBUILDING") != std::string::npos) {
+    answer = Leftfold("call " + address + kQueries + "GetRoom -",
+                      R"({"room_id": "oak", "min_position": "1"})")
+                 .output;
+  }
+  EXPECT_THAT(answer, HasSubstr("VIEW_STOPPED"));
   server.Kill(SIGTERM);
   EXPECT_EQ(server.Wait(), 0);
 }
