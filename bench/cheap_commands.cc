@@ -9,6 +9,9 @@ void MeasureCheapCommands(const Options& options, Report& report) {
   testing::ChildProcess empty({options.self, "--empty-server"});
   CheapClient empty_client(empty.ValueAfter("commands listening on "), kRenameRoom, kConnections,
                            ComposeRename());
+  testing::ChildProcess synced({options.self, "--empty-server", "--data", options.data});
+  CheapClient synced_client(synced.ValueAfter("commands listening on "), kRenameRoom, kConnections,
+                            ComposeRename());
   testing::ServerProcess server(options.leftfold, options.data + "/cheap-commands");
   RoomClient creating(server.write_address);
   for (int room = 0; room < kRooms; ++room) creating.Create(RoomId(room));
@@ -25,6 +28,15 @@ void MeasureCheapCommands(const Options& options, Report& report) {
   report.rows.push_back(RowOf("server CPU per command, 256 in flight, cheap client", "us",
                               many.cpu_us, empty_many.cpu_us, AtMost(1.6, "of the empty RPC"),
                               {many.cpu_us, empty_many.cpu_us}));
+  Repeats synced_many;
+  for (int repeat = 0; repeat < options.repeats; ++repeat) {
+    synced_many.Add(Measure(synced, [&] {
+      return synced_client.ClosedLoop(kInFlight, options.WarmUp(), options.Duration());
+    }));
+  }
+  report.rows.push_back(RowOf("empty RPC, its group written + synced, cheap client", "1/s",
+                              synced_many.per_second, empty_many.per_second, {},
+                              {synced_many.cpu_us, empty_many.cpu_us}));
   std::vector<double> own_us;
   for (int repeat = 0; repeat < options.repeats; ++repeat) {
     const double before = OwnCpuSeconds(RUSAGE_THREAD);

@@ -26,8 +26,8 @@ namespace leftfold {
 // folded at once. A view that somebody watches rests as long as its batch has taken, between limits
 // of its own; one whose position somebody waits for not at all while the log has what is waited
 // for.
-inline constexpr absl::Duration kBatchRestWatchedMin = absl::Microseconds(500);
-inline constexpr absl::Duration kBatchRestWatchedMax = absl::Milliseconds(1);
+inline constexpr absl::Duration kBatchRestWatchedMin = absl::Microseconds(100);
+inline constexpr absl::Duration kBatchRestWatchedMax = absl::Microseconds(500);
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(400);

@@ -388,7 +388,7 @@ TEST_F(ProjectorViews, RestAfterFewEventsUnlessSomebodyWatches) {
 TEST_F(ProjectorViews, ThatAreWatchedRestLongerWhereTheirBatchesTakeLonger) {
   listener_.watched = "count";
   StartAndRun();
-  constexpr absl::Duration kTook = absl::Microseconds(800);
+  constexpr absl::Duration kTook = absl::Microseconds(300);
   static_assert(kBatchRestWatchedMin < kTook && kTook < kBatchRestWatchedMax);
   listener_.on_applied = [&](std::string_view view) {
     if (view == "count") clock_.Advance(kTook);
