@@ -75,6 +75,10 @@ std::string TextOf(const fs::path& file) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
+  return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
+}
+
 // `leftfold serve` on free ports, with more flags, and a folder for what it prints on stderr.
 class Operations : public ::testing::Test {
  protected:
@@ -124,11 +128,22 @@ class Operations : public ::testing::Test {
     GetRoomResponse response;
     return client_->queries().GetRoom(&context, request, &response);
   }
-  // Takes the table from under a view that is served, so that its queries fail.
-  void BreakRoomDirectory() {
+  // Takes the table from under a view that is served, so that its queries fail from the position
+  // that is returned: there is an event that it does not take.
+  std::string BreakRoomDirectory() const {
     const auto file = sql::Connection::Open(data() + "/views/room_directory/1-1.db",
                                             {.role = sql::Role::kWriter});
-    ASSERT_TRUE(file.ok() && (*file)->Run("DROP TABLE room").ok());
+    EXPECT_TRUE(file.ok() && (*file)->Run("DROP TABLE room").ok());
+    store::v1::AppendRequest append;
+    append.add_records()->set_stream("note-1");
+    append.mutable_records(0)->set_type("note.Written");
+    append.mutable_records(0)->set_json("{}");
+    grpc::ClientContext context;
+    store::v1::AppendResponse response;
+    const grpc::Status status = store::v1::EventStoreService::NewStub(ChannelTo(write_address_))
+                                    ->Append(&context, append, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return fmt::to_string(response.receipt().position());
   }
   std::map<std::string, double> Scrape() const { return testing::Scrape(metrics_address_); }
   double Metric(const std::string& name) const {
@@ -143,10 +158,6 @@ class Operations : public ::testing::Test {
   std::string write_address_, read_address_, admin_address_, metrics_address_;
   std::unique_ptr<RoomsClient> client_;
 };
-
-std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
-  return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
-}
 
 health::HealthCheckResponse::ServingStatus Health(const std::string& address,
                                                   const std::string& service) {
@@ -691,10 +702,10 @@ TEST_F(Operations, HealthIsToldForEachServiceAndWatchersHearOfChanges) {
 TEST_F(Operations, AJsonLogHasALevelAndTheTraceOfTheRequest) {
   Serve("--log-format json");
   CreateAndSee("oak");
-  BreakRoomDirectory();
-  EXPECT_EQ(Get("oak", "", std::string("00-") + kTraceId + "-00f067aa0ba902b7-01").error_code(),
-            grpc::StatusCode::INTERNAL);
-  EXPECT_EQ(Get("oak", "", "no trace").error_code(), grpc::StatusCode::INTERNAL);
+  const std::string broken_at = BreakRoomDirectory();
+  const std::string traceparent = std::string("00-") + kTraceId + "-00f067aa0ba902b7-01";
+  EXPECT_EQ(Get("oak", broken_at, traceparent).error_code(), grpc::StatusCode::INTERNAL);
+  EXPECT_EQ(Get("oak", broken_at, "no trace").error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_EQ(Stop(), 0);
   std::vector<std::string> traces;
   std::istringstream lines(TextOf(stderr_file()));
@@ -720,9 +731,9 @@ TEST_F(Operations, AStandardErrorThatIsClosedOrThatNobodyReadsStopsNothing) {
     fs::remove_all(data());
     Serve("", redirect);
     CreateAndSee("oak");
-    BreakRoomDirectory();
+    const std::string broken_at = BreakRoomDirectory();
     for (int i = 0; i < 50; ++i)
-      EXPECT_EQ(Get("oak", "").error_code(), grpc::StatusCode::INTERNAL) << redirect;
+      EXPECT_EQ(Get("oak", broken_at).error_code(), grpc::StatusCode::INTERNAL) << redirect;
     CreateRoomResponse response;
     EXPECT_TRUE(Create("elm", &response).ok());
     const double dropped = Metric("leftfold_log_lines_dropped_total");
