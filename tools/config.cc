@@ -1,9 +1,16 @@
 #include "tools/config.h"
 
+#include <absl/status/statusor.h>
+#include <absl/strings/ascii.h>
+#include <absl/strings/str_split.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 #include <string_view>
 #include <system_error>
 
@@ -69,6 +76,38 @@ absl::Status SetDefaults(const CLI::ConfigItem& item, const std::string& path, C
   return option == nullptr ? unknown() : SetDefault(item, path, *option);
 }
 
+absl::StatusOr<std::string> TextOf(const std::string& path) {
+  const auto fault = [](const std::string& what) {
+    return Error(absl::StatusCode::kInvalidArgument, "cannot read the configuration file: {}",
+                 what);
+  };
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return fault(path + " is a folder");
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kConfigBytesMax + 1, '\0');
+  if (!file.is_open() || file.read(text.data(), std::ssize(text)).bad())
+    return fault(path + " is not there, or not readable");
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  if (text.size() <= kConfigBytesMax) return text;
+  return fault(fmt::format("{} has more than {} bytes", path, kConfigBytesMax));
+}
+
+// CLI11 passes over what it cannot make sense of.
+absl::Status CheckLines(const std::string& text, const std::string& path) {
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    ++number;
+    line = absl::StripAsciiWhitespace(line);
+    const bool nothing = line.empty() || line.front() == '#';
+    const bool section = line.size() > 2 && line.front() == '[' && line.back() == ']';
+    const std::size_t equals = line.find('=');
+    if (nothing || section || (equals != 0 && equals != absl::string_view::npos)) continue;
+    return Error(absl::StatusCode::kInvalidArgument,
+                 "{}: line {} is no `key = value`, no [section] and no # comment", path, number);
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string ConfigFileOf(const std::vector<std::string>& arguments) {
@@ -82,14 +121,13 @@ std::string ConfigFileOf(const std::vector<std::string>& arguments) {
 }
 
 absl::Status ReadConfigFile(const std::string& path, CLI::App& app) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {  // CLI11 takes it for an empty file.
-    return Error(absl::StatusCode::kInvalidArgument,
-                 "cannot read the configuration file: {} is a folder", path);
-  }
+  const auto text = TextOf(path);
+  if (!text.ok()) return text.status();
+  LEFTFOLD_RETURN_IF_ERROR(CheckLines(*text, path));
   std::vector<CLI::ConfigItem> items;
   try {
-    items = CLI::ConfigTOML().from_file(path);
+    std::istringstream lines(*text);
+    items = CLI::ConfigTOML().from_config(lines);
   } catch (const CLI::Error& e) {
     return Error(absl::StatusCode::kInvalidArgument, "cannot read the configuration file: {}",
                  e.what());

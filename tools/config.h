@@ -3,6 +3,7 @@
 
 #include <absl/status/status.h>
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,9 @@ class App;
 }
 
 namespace leftfold::tools {
+
+// Bytes of a configuration file; more are refused.
+inline constexpr std::size_t kConfigBytesMax = 1 << 20;
 
 // The configuration file: TOML, keys are the long names of flags (`-` and `_` are the same).
 //   data = "/srv/leftfold"              # for every subcommand that has --data
@@ -25,8 +29,8 @@ namespace leftfold::tools {
 std::string ConfigFileOf(const std::vector<std::string>& arguments);
 
 // Call it before `app.parse`. INVALID_ARGUMENT, naming the key: unknown ones, malformed values,
-// arrays; also a file that cannot be read. Options that were set before the fault keep their new
-// defaults.
+// arrays; also a line that is none, and a file that cannot be read or is too large. Options that
+// were set before the fault keep their new defaults.
 absl::Status ReadConfigFile(const std::string& path, CLI::App& app);
 
 }  // namespace leftfold::tools

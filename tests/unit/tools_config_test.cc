@@ -79,10 +79,13 @@ TEST_F(Configuration, WhatTheFileSaysIsCheckedAndNamed) {
   EXPECT_THAT(fault("config = \"/nowhere\"\n"), HasSubstr("unknown key config"));
   EXPECT_THAT(fault("[tail]\nfrom = -1\n"), HasSubstr("tail.from"));
   EXPECT_THAT(fault("data = [\"a\", \"b\"]\n"), HasSubstr("one value"));
+  for (const char* line : {"= 5", "\\", "]", "[]", "data"})
+    EXPECT_THAT(fault("# where\n" + std::string(line) + "\n"), HasSubstr("line 2 is no `key"));
+  EXPECT_THAT(fault("#" + std::string(1 << 20, 'x')), HasSubstr("more than 1048576 bytes"));
   const std::string loop = folder_.path() + "/loop";
   std::filesystem::create_symlink("loop", loop);
-  for (const std::string& unreadable :
-       {std::string("/nowhere.toml"), folder_.path(), loop, "/" + std::string(PATH_MAX, 'a')}) {
+  for (const std::string& unreadable : {std::string("/nowhere.toml"), std::string("/dev/zero"),
+                                        folder_.path(), loop, "/" + std::string(PATH_MAX, 'a')}) {
     const Ran ran = LeftfoldWith("LEFTFOLD_CONFIG=" + unreadable, "tail");
     EXPECT_EQ(ran.exit_code, 2) << unreadable;
     EXPECT_THAT(ran.output, HasSubstr(unreadable));
