@@ -1,14 +1,21 @@
 // The read side on real threads: a writer, slow and fast watchers, queries that wait for what was
-// just written, a switch in the middle. Everybody ends in the last state, and no position ever goes
-// back.
+// just written and queries that never end, a switch in the middle. Everybody ends in the last
+// state, no position ever goes back, and each answer is that of its position.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <future>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <random>
+#include <set>
+#include <thread>
+#include <utility>
 
 #include "read_api/query_handler.h"
 #include "read_api/watch_hub.h"
@@ -114,7 +121,11 @@ class ReadApiThreads : public ReadApiTest {
       }
       // So that all end at the last position: documents are silent about what does not touch them.
       if (position == kCommits) changes.push_back({"room00", "the end"});
-      for (const Change& change : changes) expected_[change.id] = change.name;
+      for (const Change& change : changes) {
+        expected_[change.id] = change.name;
+        if (change.id == "room00") room00_[position] = change.name;
+      }
+      pool_->OnWriting(HandMade::kName);
       if (position == kCommits / 2) {
         writer_ = NewFile(2);
         std::vector<Change> rows;
@@ -126,11 +137,38 @@ class ReadApiThreads : public ReadApiTest {
         Commit(*writer_, position, changes);
       }
       Tell(position, changes);
+      told_ = position;
+      pool_->OnWritten(HandMade::kName);
     }
     std::erase_if(expected_, [](const auto& row) { return row.second.empty(); });
   }
 
+  // Asks again and again until the end, each time for what was told last.
+  void QueryUntilTheEnd(QueryHandler& queries) {
+    std::int64_t applied = 0;
+    while (applied < kCommits) {
+      const std::int64_t told = told_;
+      auto request = std::make_unique<rooms::v1::GetRoomRequest>();
+      request->set_room_id("room00");
+      request->set_min_position(std::to_string(told));
+      std::promise<absl::StatusOr<Answer>> promise;
+      queries.Handle(*view_, view_->queries[0], std::move(request), absl::InfiniteDuration(),
+                     [&](absl::StatusOr<Answer> answer) { promise.set_value(std::move(answer)); });
+      const absl::StatusOr<Answer> answer = promise.get_future().get();
+      ASSERT_TRUE(answer.ok()) << answer.status();
+      const auto& room = static_cast<const rooms::v1::GetRoomResponse&>(**answer);
+      EXPECT_GE(std::stoll(room.applied_position()), std::max(told, applied));
+      applied = std::stoll(room.applied_position());
+      const std::lock_guard lock(answers_mu_);
+      answers_.emplace(applied, room.room().name());
+    }
+  }
+
   std::map<std::string, std::string> expected_;
+  std::map<std::int64_t, std::string> room00_ = {{1, "the begin"}};  // By position.
+  std::atomic<std::int64_t> told_ = 1;
+  std::mutex answers_mu_;
+  std::set<std::pair<std::int64_t, std::string>> answers_;  // Position and name of room00.
 };
 
 TEST_F(ReadApiThreads, AllWatchersAndQueriesEndInTheLastState) {
@@ -164,6 +202,8 @@ TEST_F(ReadApiThreads, AllWatchersAndQueriesEndInTheLastState) {
   std::condition_variable answered;
   int answers = 0;
   std::jthread writer([&] { WriteAll(seed); });
+  std::vector<std::jthread> askers;
+  for (int i = 0; i < 3; ++i) askers.emplace_back([&] { QueryUntilTheEnd(queries); });
   for (int i = 0; i < 40; ++i) {
     open(i % 4 == 0);
     auto request = std::make_unique<rooms::v1::GetRoomRequest>();
@@ -185,6 +225,9 @@ TEST_F(ReadApiThreads, AllWatchersAndQueriesEndInTheLastState) {
                    });
   }
   writer.join();
+  for (std::jthread& asker : askers) asker.join();
+  for (const auto& [position, name] : answers_)
+    EXPECT_EQ(name, std::prev(room00_.upper_bound(position))->second) << "at " << position;
   for (std::size_t i = 0; i < clients.size(); ++i) {
     const auto rows = clients[i]->RowsAt(kCommits);
     if (i % 4 == 0) {
