@@ -8,12 +8,12 @@ namespace leftfold {
 namespace pb = google::protobuf;
 
 std::string DeterministicBytes(const pb::Message& message) {
-  std::string bytes;
+  std::string bytes(message.ByteSizeLong(), '\0');
   {
-    pb::io::StringOutputStream stream(&bytes);
+    pb::io::ArrayOutputStream stream(bytes.data(), static_cast<int>(bytes.size()));
     pb::io::CodedOutputStream coded(&stream);
     coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
+    message.SerializeWithCachedSizes(&coded);
   }
   return bytes;
 }

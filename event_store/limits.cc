@@ -79,7 +79,8 @@ absl::Status CheckForm(const AppendRequest& request) {
       return Malformed(
           "stream", "must be <category>-<id>, category [a-z][a-z0-9_]*, id [A-Za-z0-9._~-]{1,128}");
     }
-    if (!names.insert(stream.stream).second)
+    const bool several = request.streams.size() > 1;
+    if (several && !names.insert(stream.stream).second)
       return Malformed("streams", "must name each stream once");
     events += stream.events.size();
     for (const NewEvent& event : stream.events) {

@@ -18,7 +18,7 @@ struct LogMetrics {
   Counter events;                                  // Appended and durable.
   Histogram append_seconds{kAppendSecondsBounds};  // From Append to its durable outcome.
   Histogram group_appends{kGroupAppendsBounds};    // Of each transaction.
-  Gauge queued;                                    // Appends that wait for the writer.
+  alignas(kCacheLine) Gauge queued;                // Appends that wait for the writer.
 };
 
 }  // namespace leftfold

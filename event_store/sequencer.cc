@@ -57,10 +57,17 @@ void FillEventIds(AppendRequest& request, absl::Time now) {
 // Judges the appends of one group on the tail as it was and on the group so far.
 class SequencedStore::GroupBuilder {
  public:
-  GroupBuilder(SequencedStore& store, absl::Time now)
+  // Of at most so many appends.
+  GroupBuilder(SequencedStore& store, absl::Time now, std::size_t appends)
       : store_(store),
         head_(store.tail_),
-        recorded_us_(std::max(store.last_recorded_us_, absl::ToUnixMicros(now))) {}
+        recorded_us_(std::max(store.last_recorded_us_, absl::ToUnixMicros(now))) {
+    group_.events.reserve(appends);
+    group_.commands.reserve(appends);
+    group_.stream_heads.reserve(appends);
+    command_index_.reserve(appends);
+    answered_.reserve(appends);
+  }
 
   // Adds the append, or answers why not.
   void Add(Queued& queued) {
@@ -78,7 +85,7 @@ class SequencedStore::GroupBuilder {
 
  private:
   absl::StatusOr<Receipt> Judge(Queued& queued) {
-    const AppendRequest& request = queued.request;
+    AppendRequest& request = queued.request;
     if (request.command) {
       auto known = Known(*request.command);
       if (!known.ok()) return known.status();
@@ -103,8 +110,8 @@ class SequencedStore::GroupBuilder {
     if (request.command) {
       receipt.aggregate_id = request.command->aggregate_id;
       receipt.created_id = request.command->created_id;
-      group_.commands.push_back({*request.command, receipt.version, receipt.position});
-      command_index_.emplace(request.command->command_id, group_.commands.size() - 1);
+      group_.commands.push_back({*std::move(request.command), receipt.version, receipt.position});
+      command_index_.emplace(group_.commands.back().record.command_id, group_.commands.size() - 1);
     }
     return receipt;
   }
@@ -195,7 +202,7 @@ class SequencedStore::GroupBuilder {
     if (request.order.empty()) {
       for (std::size_t i = 0; i < request.streams.size(); ++i) {
         const std::size_t count = request.streams[i].events.size();
-        Write(request, request.streams[i], {0, count}, leaf, versions[i]);
+        Write(queued, request.streams[i], {0, count}, leaf, versions[i]);
         leaf += count;
       }
       return;
@@ -209,7 +216,7 @@ class SequencedStore::GroupBuilder {
     }
     for (const std::uint32_t i : request.order) {
       const std::size_t n = placed[i]++;
-      Write(request, request.streams[i], {n, n + 1}, leaves[i] + n, versions[i]);
+      Write(queued, request.streams[i], {n, n + 1}, leaves[i] + n, versions[i]);
     }
   }
 
@@ -218,9 +225,11 @@ class SequencedStore::GroupBuilder {
     std::size_t end;
   };
   // Places some events of a stream; `leaf` is the first one's.
-  void Write(const AppendRequest& request, StreamAppend& stream, Range range, const Digest* leaf,
+  void Write(Queued& queued, StreamAppend& stream, Range range, const Digest* leaf,
              Version& version) {
     if (range.begin == range.end) return;
+    std::string& metadata = queued.request.metadata;
+    const bool alone = queued.leaves.size() == 1;
     const std::string category(CategoryOf(stream.stream));
     auto [last, added] = group_.category_heads.try_emplace(category);
     if (added) last->second = store_.category_heads_[category];
@@ -228,13 +237,13 @@ class SequencedStore::GroupBuilder {
       NewEvent& event = stream.events[n];
       RecordedEvent& recorded = group_.events.emplace_back();
       recorded.position = head_.position.Next();
-      recorded.stream = stream.stream;
+      recorded.stream = alone ? std::move(stream.stream) : stream.stream;
       recorded.version = version = version.Next();
       recorded.event_id = event.event_id;
       recorded.type = std::move(event.type);
       recorded.payload = std::move(event.payload);
       recorded.encoding = event.encoding;
-      recorded.metadata = request.metadata;
+      recorded.metadata = alone ? std::move(metadata) : metadata;
       recorded.tags = std::move(event.tags);
       recorded.recorded_at = absl::FromUnixMicros(recorded_us_);
       recorded.category_previous = std::exchange(last->second, recorded.position);
@@ -242,14 +251,15 @@ class SequencedStore::GroupBuilder {
       recorded.chain = ChainOf(head_.chain, recorded);
       head_ = {recorded.position, recorded.chain};
     }
-    group_.stream_heads[stream.stream] = version;
+    group_.stream_heads[group_.events.back().stream] = version;
   }
 
   SequencedStore& store_;
   Head head_;
   const std::int64_t recorded_us_;
   Group group_;
-  absl::flat_hash_map<std::string, std::size_t> command_index_;
+  // Views into group_.commands, which has room for all.
+  absl::flat_hash_map<std::string_view, std::size_t> command_index_;
   std::vector<Answered> answered_;
   bool stored_ = false;  // What is judged is in the log.
 };
@@ -272,37 +282,39 @@ SequencedStore::SequencedStore(std::unique_ptr<Log> log, Executor& writer, Execu
 }
 
 void SequencedStore::Append(AppendRequest request, AppendDone done) {
-  Queued queued{std::move(request), {}, std::move(done), clock_.Now(), 0};
-  absl::Status status = CheckForm(queued.request);
+  auto queued =
+      std::make_unique<Queued>(Queued{std::move(request), {}, std::move(done), clock_.Now(), 0});
+  absl::Status status = CheckForm(queued->request);
   if (status.ok()) {
-    FillEventIds(queued.request, queued.since);
-    queued.bytes = StoredBytes(queued.request);
-    for (const StreamAppend& stream : queued.request.streams) {
+    FillEventIds(queued->request, queued->since);
+    queued->bytes = StoredBytes(queued->request);
+    for (const StreamAppend& stream : queued->request.streams) {
       for (const NewEvent& event : stream.events) {
-        queued.leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload,
-                                       queued.request.metadata, EncodeTags(event.tags)));
+        queued->leaves.push_back(LeafOf(event.event_id, event.encoding, event.type, event.payload,
+                                        queued->request.metadata, EncodeTags(event.tags)));
       }
     }
     MutexLock lock(mu_);
-    status = CheckQueue(queue_.size() + 1, unanswered_bytes_ + queued.bytes);
+    status = CheckQueue(queue_.size() + 1, unanswered_bytes_ + queued->bytes);
     if (status.ok()) {
-      unanswered_bytes_ += queued.bytes;
+      unanswered_bytes_ += queued->bytes;
       queue_.push_back(std::move(queued));
       metrics_.queued.Set(static_cast<std::int64_t>(queue_.size()));
       if (!std::exchange(step_posted_, true)) writer_.Post([this] { Step(); });
       return;
     }
   }
-  Break(queued.request);
-  completions_.Post([done = std::move(queued.done), status] { done(status); });
+  Break(queued->request);
+  completions_.Post([done = std::move(queued->done), status] { done(status); });
 }
 
-std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
-  std::vector<Queued> taken;
+std::vector<SequencedStore::QueuedPtr> SequencedStore::TakeQueued() {
+  std::vector<QueuedPtr> taken;
   std::size_t bytes = 0;
   MutexLock lock(mu_);
+  taken.reserve(std::min(queue_.size(), kGroupAppendsMax));
   while (!queue_.empty() && taken.size() < kGroupAppendsMax) {
-    bytes += queue_.front().bytes;
+    bytes += queue_.front()->bytes;
     if (bytes > kGroupBytesMax && !taken.empty()) break;
     taken.push_back(std::move(queue_.front()));
     queue_.pop_front();
@@ -312,12 +324,12 @@ std::vector<SequencedStore::Queued> SequencedStore::TakeQueued() {
 }
 
 void SequencedStore::Step() {
-  std::vector<Queued> taken = TakeQueued();
+  const std::vector<QueuedPtr> taken = TakeQueued();
   absl::Status committed = log_->BeginGroup();
   if (!committed.ok())
     Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
-  GroupBuilder builder(*this, clock_.Now());
-  for (Queued& queued : taken) builder.Add(queued);
+  GroupBuilder builder(*this, clock_.Now(), taken.size());
+  for (const QueuedPtr& queued : taken) builder.Add(*queued);
   committing_ = true;
   committed = log_->Commit(builder.group());
   std::vector<Answered> answered = builder.TakeAnswered();
@@ -336,13 +348,13 @@ void SequencedStore::Step() {
     for (Answered& answer : answered) {
       if (!answer.stored) answer.receipt = refusal;
     }
-    for (const Queued& queued : taken) Break(queued.request);
+    for (const QueuedPtr& queued : taken) Break(queued->request);
   } else {
     // It is unknown what is durable: only a restart, which reads the log again, can tell.
     Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
   }
   std::size_t bytes = 0;
-  for (const Queued& queued : taken) bytes += queued.bytes;
+  for (const QueuedPtr& queued : taken) bytes += queued->bytes;
   Publish(tail_, std::move(answered), bytes);
   if (committed.ok()) log_->AfterGroup();
   MutexLock lock(mu_);
@@ -350,13 +362,13 @@ void SequencedStore::Step() {
   if (step_posted_) writer_.Post([this] { Step(); });
 }
 
-void SequencedStore::Count(const std::vector<Queued>& taken, const Group& group) {
+void SequencedStore::Count(const std::vector<QueuedPtr>& taken, const Group& group) {
   metrics_.events.Add(static_cast<std::int64_t>(group.events.size()));
   metrics_.group_appends.Observe(static_cast<double>(taken.size()));
   const absl::Time now = clock_.Now();
-  for (const Queued& queued : taken) {
+  for (const QueuedPtr& queued : taken) {
     metrics_.append_seconds.Observe(
-        std::max(0.0, absl::ToDoubleSeconds(now - queued.since)));  // Clocks may be set back.
+        std::max(0.0, absl::ToDoubleSeconds(now - queued->since)));  // Clocks may be set back.
   }
 }
 

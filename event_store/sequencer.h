@@ -2,6 +2,7 @@
 #define EVENT_STORE_SEQUENCER_H_
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/inlined_vector.h>
 
 #include <atomic>
 #include <deque>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cache_line.h"
 #include "core/clock.h"
 #include "core/executor.h"
 #include "core/mutex.h"
@@ -61,7 +63,7 @@ class SequencedStore final : public EventStore {
   // An append on its way, with what could be computed before the writer's turn.
   struct Queued {
     AppendRequest request;
-    std::vector<Digest> leaves;  // One for each event, in order.
+    absl::InlinedVector<Digest, 1> leaves;  // One for each event, in order.
     AppendDone done;
     absl::Time since;       // Of the call.
     std::size_t bytes = 0;  // As stored.
@@ -74,8 +76,9 @@ class SequencedStore final : public EventStore {
   class GroupBuilder;
 
   void Step();
-  std::vector<Queued> TakeQueued();
-  void Count(const std::vector<Queued>& taken, const Group& group);
+  using QueuedPtr = std::unique_ptr<Queued>;
+  std::vector<QueuedPtr> TakeQueued();
+  void Count(const std::vector<QueuedPtr>& taken, const Group& group);
   void Publish(const Head& head, std::vector<Answered> answered, std::size_t bytes);
 
   const std::unique_ptr<Log> log_;
@@ -92,8 +95,8 @@ class SequencedStore final : public EventStore {
   std::int64_t last_recorded_us_;
   absl::flat_hash_map<std::string, Position> category_heads_;
 
-  Mutex mu_;
-  std::deque<Queued> queue_ ABSL_GUARDED_BY(mu_);
+  alignas(kCacheLine) Mutex mu_;
+  std::deque<QueuedPtr> queue_ ABSL_GUARDED_BY(mu_);
   // Of what is queued, and of the group that is being committed.
   std::size_t unanswered_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   bool step_posted_ ABSL_GUARDED_BY(mu_) = false;

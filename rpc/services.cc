@@ -163,8 +163,9 @@ struct Method {
   UnaryHandler unary;
   StreamHandler stream;
   SessionHandler session;
-  mutable Counter started;
-  mutable std::array<Counter, kStatusCodes> finished;
+  mutable BusyCounter started;
+  mutable BusyCounter succeeded;
+  mutable std::array<Counter, kStatusCodes> failed;  // By status code.
 
   absl::StatusOr<MessagePtr> Parse(const grpc::ByteBuffer& bytes) const;
   // Logs what the client does not see.
@@ -172,7 +173,8 @@ struct Method {
                        const absl::Status& status) const;
   // Counts a call as finished.
   void Count(absl::StatusCode code) const {
-    finished[static_cast<std::size_t>(code) % kStatusCodes].Add();
+    if (code == absl::StatusCode::kOk) return succeeded.Add();
+    failed[static_cast<std::size_t>(code) % kStatusCodes].Add();
   }
   grpc::ServerUnaryReactor* ServeUnary(grpc::CallbackServerContext* context,
                                        const grpc::ByteBuffer* in, grpc::ByteBuffer* out) const;
@@ -508,7 +510,8 @@ std::vector<Services::Calls> Services::calls() const {
       calls.method = method.descriptor->name();
       // In this order: no more calls are finished than were started.
       for (std::size_t code = 0; code < kStatusCodes; ++code)
-        calls.finished[code] = method.finished[code].value();
+        calls.finished[code] = method.failed[code].value();
+      calls.finished[0] = method.succeeded.value();
       calls.started = method.started.value();
     }
   }

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cache_line.h"
 #include "core/reject.h"
 #include "leftfold/core/v1/receipt.pb.h"
 #include "rpc/status.h"
@@ -35,7 +36,7 @@ struct CommandsInFlight {
   CommandsInFlight(CommandHandler& all, RunByCaller& executor) : handler(all), writer(executor) {}
   CommandHandler& handler;
   RunByCaller& writer;
-  std::atomic<int> open = 0;
+  alignas(kCacheLine) std::atomic<int> open = 0;
 };
 
 void Serve(CommandsInFlight& commands, const CommandEntry& entry, const std::string& bearer,
@@ -55,7 +56,8 @@ void Serve(CommandsInFlight& commands, const CommandEntry& entry, const std::str
         if (!receipt.ok()) return shared->Finish(receipt.status());
         rpc::MessagePtr response(prototype->New());
         const auto* field = response->GetDescriptor()->field(0);
-        response->GetReflection()->MutableMessage(response.get(), field)->CopyFrom(*receipt);
+        pb::Message* place = response->GetReflection()->MutableMessage(response.get(), field);
+        static_cast<core::v1::CommandReceipt&>(*place) = *std::move(receipt);
         shared->Finish(*response);
       });
 }

@@ -19,12 +19,12 @@ namespace pb = google::protobuf;
 constexpr absl::Duration kQueueRetryDelay = absl::Milliseconds(100);
 constexpr int kAggregateIdOrdinal = -1;  // Those that decisions make count from 0.
 
-core::v1::CommandReceipt ToProto(const Receipt& receipt) {
+core::v1::CommandReceipt ToProto(Receipt receipt) {
   core::v1::CommandReceipt out;
-  out.set_aggregate_id(receipt.aggregate_id);
+  out.set_aggregate_id(std::move(receipt.aggregate_id));
   out.set_version(receipt.version.value);
   out.set_position(fmt::to_string(receipt.position.value));
-  out.set_created_id(receipt.created_id);
+  if (!receipt.created_id.empty()) out.set_created_id(std::move(receipt.created_id));
   out.set_duplicate(receipt.duplicate);
   return out;
 }
@@ -51,10 +51,12 @@ StreamCheck Unchanged(Version version) {
   return Exactly{version};
 }
 
-std::string MetadataBytes(const Caller& caller, const std::string& command_id) {
-  core::v1::EventMetadata metadata;
+std::string MetadataBytes(const Job& job) {
+  const Caller& caller = job.caller;
+  thread_local core::v1::EventMetadata metadata;  // What it has allocated is used again.
+  metadata.Clear();
   metadata.set_actor(caller.actor);
-  metadata.set_command_id(command_id);
+  if (job.request_hash) metadata.set_command_id(job.context.command_id);
   metadata.set_correlation_id(caller.correlation_id);
   metadata.set_causation_id(caller.causation_id);
   metadata.set_traceparent(caller.traceparent);
@@ -72,11 +74,17 @@ std::string ClaimStream(const ClaimName& claim) {
 }
 
 // Back among those that wait, in the order of their calls.
-void Requeue(std::deque<Job>& queue, Job job) {
+void Requeue(std::deque<JobPtr>& queue, JobPtr job) {
   const auto at =
-      std::upper_bound(queue.begin(), queue.end(), job.order,
-                       [](std::int64_t order, const Job& j) { return order < j.order; });
+      std::upper_bound(queue.begin(), queue.end(), job->order,
+                       [](std::int64_t order, const JobPtr& j) { return order < j->order; });
   queue.insert(at, std::move(job));
+}
+
+void AddReply(Lane& lane, JobPtr job, absl::StatusOr<Receipt> answer, Replies& replies)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu) {
+  --lane.unanswered;
+  replies.push_back({std::move(job), std::move(answer)});
 }
 
 // True when the caller must load the lane, once it has let go of its lock: commands wait for the
@@ -157,7 +165,7 @@ struct CommandHandler::Fields {
 // A command id in flight, and the duplicates that wait for its answer.
 struct CommandHandler::Joined {
   Digest request_hash{};
-  std::vector<std::function<void(absl::StatusOr<Receipt>)>> waiting;
+  std::vector<CommandSink::Done> waiting;
 };
 
 CommandHandler::CommandHandler(const Registry& registry, EventStore& store, const Clock& clock,
@@ -227,54 +235,49 @@ void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Messa
   if (absl::Status status = Check(entry, fields, *command, caller); !status.ok())
     return done(std::move(status));
   const pb::Reflection& reflection = *command->GetReflection();
-  Job job;
-  job.entry = &entry;
-  job.done = [done = std::move(done)](absl::StatusOr<Receipt> receipt) {
-    if (!receipt.ok()) return done(receipt.status());
-    done(ToProto(*receipt));
-  };
-  job.context.now = clock_.Now();
-  job.context.actor = caller.actor;
+  auto job = std::make_unique<Job>();
+  job->entry = &entry;
+  job->done = std::move(done);
+  job->context.now = clock_.Now();
+  job->context.actor = caller.actor;
+  job->caller = std::move(caller);
   if (reflection.HasField(*command, fields.expected_version)) {
-    job.expected = Version{reflection.GetInt64(*command, fields.expected_version)};
+    job->expected = Version{reflection.GetInt64(*command, fields.expected_version)};
   }
-  const std::string command_id = reflection.GetString(*command, fields.command_id);
-  job.metadata = MetadataBytes(caller, command_id);
-  job.context.command_id =
-      command_id.empty() ? leftfold::ToString(NewUuidV7(job.context.now)) : command_id;
-  job.context.aggregate_id = reflection.GetString(*command, fields.id);
-  if (!command_id.empty()) {
+  std::string& command_id = job->context.command_id;
+  command_id = reflection.GetString(*command, fields.command_id);
+  if (command_id.empty()) {
+    command_id = leftfold::ToString(NewUuidV7(job->context.now));
+  } else {
     reflection.ClearField(command.get(), fields.command_id);
-    CommandRecord record;
-    record.command_id = command_id;
-    record.request_hash = Sha256()
-                              .AddLengthPrefixed(fields.method->full_name())
-                              .Add(DeterministicBytes(*command))
-                              .Finish();
-    job.record = std::move(record);
+    job->request_hash = Sha256()
+                            .AddLengthPrefixed(fields.method->full_name())
+                            .Add(DeterministicBytes(*command))
+                            .Finish();
   }
-  if (job.context.aggregate_id.empty()) {
+  std::string& aggregate_id = job->context.aggregate_id;
+  aggregate_id = reflection.GetString(*command, fields.id);
+  if (aggregate_id.empty()) {
     if (entry.named) {
       auto named = NamedAggregate(store_, entry.named(*command), entry.aggregate->category);
-      if (!named.ok()) return job.done(named.status());
-      job.context.aggregate_id = *std::move(named);
+      if (!named.ok()) return Answer(std::move(job), named.status());
+      aggregate_id = *std::move(named);
     } else {
-      job.context.aggregate_id =
-          leftfold::ToString(DerivedUuid(job.context.command_id, kAggregateIdOrdinal));
+      aggregate_id = leftfold::ToString(DerivedUuid(command_id, kAggregateIdOrdinal));
     }
-    reflection.SetString(command.get(), fields.id, job.context.aggregate_id);
+    reflection.SetString(command.get(), fields.id, aggregate_id);
   }
-  if (job.record) job.record->aggregate_id = job.context.aggregate_id;
-  job.command = std::move(command);
-  if (job.record && !EnterOnce(job)) return;
-  std::shared_ptr<Lane> lane =
-      lanes_.Get(StreamName(entry.aggregate->category, job.context.aggregate_id));
-  Submit(std::move(lane), std::move(job));
+  job->command = std::move(command);
+  if (job->request_hash) job = EnterOnce(std::move(job));
+  if (job == nullptr) return;
+  const std::shared_ptr<Lane> lane =
+      lanes_.Get(StreamName(entry.aggregate->category, job->context.aggregate_id));
+  Submit(lane, std::move(job));
 }
 
-bool CommandHandler::EnterOnce(Job& job) {
-  const std::string id = job.record->command_id;
-  const Digest hash = job.record->request_hash;
+JobPtr CommandHandler::EnterOnce(JobPtr job) {
+  const std::string& id = job->context.command_id;
+  const Digest& hash = *job->request_hash;
   absl::Status refusal;
   {
     MutexLock lock(mu_);
@@ -284,37 +287,42 @@ bool CommandHandler::EnterOnce(Job& job) {
         refusal = QueueFull("commands with an id wait for their answers", kCommandIdsMax, "");
       } else {
         in_flight_[id].request_hash = hash;
+        job->in_flight = true;
       }
     } else if (it->second.request_hash != hash) {
       refusal = CommandIdReused(id);
     } else if (it->second.waiting.size() >= kJoinedCallsMax) {
       refusal = QueueFull("calls with this command_id wait for its answer", kJoinedCallsMax, "");
     } else {
-      it->second.waiting.push_back(std::move(job.done));
-      return false;
+      it->second.waiting.push_back(std::move(job->done));
+      return nullptr;
     }
   }
   if (!refusal.ok()) {
-    job.done(std::move(refusal));
-    return false;
+    Answer(std::move(job), std::move(refusal));
+    return nullptr;
   }
-  job.done = [this, id, done = std::move(job.done)](absl::StatusOr<Receipt> result) {
-    Finish(id, result);
-    done(std::move(result));
-  };
   const auto stored = store_.FindCommand(id);
-  if (stored.ok() && !stored->has_value()) return true;
+  if (stored.ok() && !stored->has_value()) return job;
   if (!stored.ok()) {
-    job.done(stored.status());
+    Answer(std::move(job), stored.status());
   } else if ((*stored)->request_hash != hash) {
-    job.done(CommandIdReused(id));
+    absl::Status reused = CommandIdReused(id);
+    Answer(std::move(job), std::move(reused));
   } else {
-    job.done((*stored)->receipt);
+    Answer(std::move(job), (*stored)->receipt);
   }
-  return false;
+  return nullptr;
 }
 
-void CommandHandler::Finish(const std::string& command_id, const absl::StatusOr<Receipt>& result) {
+void CommandHandler::Answer(JobPtr job, absl::StatusOr<Receipt> answer) {
+  if (job->in_flight) AnswerJoined(job->context.command_id, answer);
+  if (!answer.ok()) return job->done(answer.status());
+  job->done(ToProto(*std::move(answer)));
+}
+
+void CommandHandler::AnswerJoined(const std::string& command_id,
+                                  const absl::StatusOr<Receipt>& answer) {
   Joined joined;
   {
     MutexLock lock(mu_);
@@ -322,33 +330,33 @@ void CommandHandler::Finish(const std::string& command_id, const absl::StatusOr<
     joined = std::move(it->second);
     in_flight_.erase(it);
   }
-  absl::StatusOr<Receipt> again = result;
-  if (again.ok()) again->duplicate = true;
-  for (auto& done : joined.waiting) done(again);
+  for (const Done& done : joined.waiting) {
+    if (!answer.ok()) {
+      done(answer.status());
+      continue;
+    }
+    core::v1::CommandReceipt again = ToProto(*answer);
+    again.set_duplicate(true);
+    done(std::move(again));
+  }
 }
 
-void CommandHandler::Submit(std::shared_ptr<Lane> lane, Job job) {
-  if (lane->unanswered->fetch_add(1) >= kLaneCommandsMax) {
-    --*lane->unanswered;
-    const std::string what = fmt::format("commands on {} wait for their answers", lane->stream);
-    return job.done(QueueFull(what, kLaneCommandsMax, lane->stream));
-  }
-  job.done = [unanswered = lane->unanswered,
-              done = std::move(job.done)](absl::StatusOr<Receipt> result) {
-    --*unanswered;
-    done(std::move(result));
-  };
+void CommandHandler::Submit(const std::shared_ptr<Lane>& lane, JobPtr job) {
   Replies replies;
   bool load = false;
   {
     MutexLock lock(lane->mu);
-    job.order = lane->next_order++;
+    job->order = lane->next_order++;
     (lane->state != nullptr ? metrics_.cache_hits : metrics_.cache_misses).Add();
-    if (lane->state != nullptr) {
+    ++lane->unanswered;
+    if (lane->unanswered > kLaneCommandsMax) {
+      const std::string what = fmt::format("commands on {} wait for their answers", lane->stream);
+      AddReply(*lane, std::move(job), QueueFull(what, kLaneCommandsMax, lane->stream), replies);
+    } else if (lane->state != nullptr) {
       Decide(lane, std::move(job), replies);
     } else if (lane->queue.size() >= kLaneQueueMax) {
       const std::string what = fmt::format("commands wait for {} to be loaded", lane->stream);
-      replies.emplace_back(std::move(job.done), QueueFull(what, kLaneQueueMax, lane->stream));
+      AddReply(*lane, std::move(job), QueueFull(what, kLaneQueueMax, lane->stream), replies);
     } else {
       lane->queue.push_back(std::move(job));
     }
@@ -363,7 +371,7 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
   const AggregateEntry* aggregate = nullptr;
   {
     MutexLock lock(lane->mu);
-    aggregate = lane->queue.front().entry->aggregate;
+    aggregate = lane->queue.front()->entry->aggregate;
   }
   auto loaded = LoadAggregate(*aggregate, lane->stream, store_,
                               snapshotter_ == nullptr ? nullptr : &snapshotter_->snapshots());
@@ -381,7 +389,7 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
       snapshot = SnapshotIsDue(*lane, *aggregate, loaded->version);
       DecideQueued(lane, replies);
     } else {
-      for (Job& job : lane->queue) replies.emplace_back(std::move(job.done), loaded.status());
+      for (JobPtr& job : lane->queue) AddReply(*lane, std::move(job), loaded.status(), replies);
       lane->queue.clear();
     }
     load = MustLoad(*lane);
@@ -393,7 +401,7 @@ void CommandHandler::Load(const std::shared_ptr<Lane>& lane) {
 
 void CommandHandler::DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies) {
   while (!lane->queue.empty() && lane->state != nullptr) {
-    Job job = std::move(lane->queue.front());
+    JobPtr job = std::move(lane->queue.front());
     lane->queue.pop_front();
     Decide(lane, std::move(job), replies);
   }
@@ -406,61 +414,59 @@ bool CommandHandler::MustDecideAgain(const Lane& lane, Version decided, Job& job
   return out_of_date && ++job.attempts < kDecideAttemptsMax;
 }
 
-void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies) {
+void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, JobPtr job, Replies& replies) {
   const Version before = lane->version;
   absl::StatusOr<ErasedDecision> decision;
-  if (job.expected && *job.expected != before) {
-    decision = VersionConflict(lane->stream, *job.expected, before);
+  if (job->expected && *job->expected != before) {
+    decision = VersionConflict(lane->stream, *job->expected, before);
   } else {
-    decision = job.entry->decide(lane->state.get(), *job.command, job.context);
+    decision = job->entry->decide(lane->state.get(), *job->command, job->context);
   }
-  const bool stores =
-      decision.ok() && (!decision->events.empty() || !decision->claims.empty() || job.record);
+  const bool stores = decision.ok() && (!decision->events.empty() || !decision->claims.empty() ||
+                                        job->request_hash.has_value());
   if (stores) return Append(lane, std::move(job), *std::move(decision), before, replies);
   // An append would find that another writer has been there; this answer has none.
-  if (MustDecideAgain(*lane, before, job)) {
+  if (MustDecideAgain(*lane, before, *job)) {
     lane->state.reset();
     return Requeue(lane->queue, std::move(job));
   }
   absl::StatusOr<Receipt> answer =
       decision.ok()
           ? absl::StatusOr<Receipt>(Receipt{before, store_.GetHead().position,
-                                            job.context.aggregate_id, decision->created_id, false})
+                                            job->context.aggregate_id, decision->created_id, false})
           : absl::StatusOr<Receipt>(decision.status());
   if (lane->pending.empty()) {
-    replies.emplace_back(std::move(job.done), std::move(answer));
+    AddReply(*lane, std::move(job), std::move(answer), replies);
   } else {
     lane->pending.rbegin()->second.held.push_back({std::move(job), std::move(answer)});
   }
 }
 
-void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision,
+void CommandHandler::Append(const std::shared_ptr<Lane>& lane, JobPtr job, ErasedDecision decision,
                             Version before, Replies& replies) {
   AppendRequest request;
-  request.metadata = job.metadata;
+  request.metadata = MetadataBytes(*job);
   request.broken = lane->broken;
   lane->version.value += static_cast<std::int64_t>(decision.events.size());
   request.streams.push_back({lane->stream, Unchanged(before), std::move(decision.events)});
   const absl::Status claimed = AddClaims(lane->stream, std::move(decision.claims), request);
-  if (job.record) {
-    request.command = job.record;
-    request.command->created_id = decision.created_id;
+  job->created_id = std::move(decision.created_id);
+  if (job->request_hash) {
+    request.command = CommandRecord{job->context.command_id, *job->request_hash,
+                                    job->context.aggregate_id, job->created_id};
   }
-  Receipt names;
-  names.aggregate_id = job.context.aggregate_id;
-  names.created_id = decision.created_id;
-  const bool stores = HasEvents(request) || job.record;
+  const bool stores = HasEvents(request) || request.command;
   if ((!claimed.ok() || !stores) &&
-      (!lane->pending.empty() || MustDecideAgain(*lane, before, job))) {
+      (!lane->pending.empty() || MustDecideAgain(*lane, before, *job))) {
     // Claims are judged on what is durable, and so is an answer that no append carries: decide
     // again when the lane has nothing on its way, and knows what another writer has stored.
     lane->state.reset();
     return Requeue(lane->queue, std::move(job));
   }
   if (claimed.ok() && !stores) {
-    names.version = before;
-    names.position = store_.GetHead().position;
-    replies.emplace_back(std::move(job.done), std::move(names));
+    Receipt unchanged{before, store_.GetHead().position, job->context.aggregate_id,
+                      job->created_id};
+    AddReply(*lane, std::move(job), std::move(unchanged), replies);
     return;
   }
   const std::int64_t ticket = lane->next_ticket++;
@@ -472,11 +478,7 @@ void CommandHandler::Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDe
     work_.Post([this, lane, ticket, claimed] { Committed(lane, ticket, claimed); });
     return;
   }
-  store_.Append(std::move(request), [this, lane, ticket, names](absl::StatusOr<Receipt> result) {
-    if (result.ok() && !result->duplicate) {
-      result->aggregate_id = names.aggregate_id;
-      result->created_id = names.created_id;
-    }
+  store_.Append(std::move(request), [this, lane, ticket](absl::StatusOr<Receipt> result) {
     Committed(lane, ticket, std::move(result));
   });
 }
@@ -491,20 +493,28 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
     MutexLock lock(lane->mu);
     const auto it = lane->pending.find(ticket);
     Lane::Pending pending = std::move(it->second);
-    aggregate = pending.job.entry->aggregate;
+    Job& job = *pending.job;
+    aggregate = job.entry->aggregate;
     const auto next = lane->pending.erase(it);
     const bool stale = !result.ok() || result->duplicate;
     const Position committed = result.ok() ? result->position : kBeforeFirst;
-    if (stale) lane->state.reset();
-    if (!stale) snapshot = SnapshotIsDue(*lane, *aggregate, result->version);
-    const bool again =
-        absl::IsAborted(result.status()) && ++pending.job.attempts < kDecideAttemptsMax;
+    if (stale) {
+      lane->state.reset();
+    } else {
+      // With a command's record, the log has answered with its names.
+      if (!job.request_hash) {
+        result->aggregate_id = job.context.aggregate_id;
+        result->created_id = std::move(job.created_id);
+      }
+      snapshot = SnapshotIsDue(*lane, *aggregate, result->version);
+    }
+    const bool again = absl::IsAborted(result.status()) && ++job.attempts < kDecideAttemptsMax;
     if (again) {
       Requeue(lane->queue, std::move(pending.job));
     } else {
-      replies.emplace_back(std::move(pending.job.done), std::move(result));
+      AddReply(*lane, std::move(pending.job), std::move(result), replies);
     }
-    for (Lane::Held& held : pending.held) {
+    for (Reply& held : pending.held) {
       // Who reads at its position sees what it was decided on.
       if (held.answer.ok()) held.answer->position = std::max(held.answer->position, committed);
       if (stale) {
@@ -513,7 +523,7 @@ void CommandHandler::Committed(const std::shared_ptr<Lane>& lane, std::int64_t t
         // An earlier append has not been heard of yet; its answer is the one to wait for.
         std::prev(next)->second.held.push_back(std::move(held));
       } else {
-        replies.emplace_back(std::move(held.job.done), std::move(held.answer));
+        AddReply(*lane, std::move(held.job), std::move(held.answer), replies);
       }
     }
     load = MustLoad(*lane);
@@ -568,7 +578,7 @@ absl::Status CommandHandler::AddClaims(const std::string& owner, std::vector<Cla
 }
 
 void CommandHandler::Give(Replies& replies) {
-  for (auto& [done, answer] : replies) done(std::move(answer));
+  for (Reply& reply : replies) Answer(std::move(reply.job), std::move(reply.answer));
 }
 
 }  // namespace leftfold

@@ -41,18 +41,6 @@ inline constexpr std::size_t kJoinedCallsMax = 1'024;
 // the ABORTED.
 inline constexpr int kDecideAttemptsMax = 8;
 
-// Who sends a command, and what goes into the metadata of its events.
-struct Caller {
-  std::string actor = "anonymous";
-  std::string correlation_id;
-  std::string causation_id;
-  std::string traceparent;
-  std::vector<std::pair<std::string, std::string>> headers;
-  // Has shown the token: may send system commands and ids that begin with "lf:".
-  bool trusted = false;
-  bool derives_ids = false;  // An engine: may send ids that begin with "lf:".
-};
-
 // Who takes commands: the handler of this process, or another process. Thread-safe.
 class CommandSink {
  public:
@@ -77,8 +65,8 @@ class CommandHandler final : public CommandSink {
  public:
   // Commands whose aggregate was in memory, and those that had to wait for it to be loaded.
   struct Metrics {
-    Counter cache_hits;
-    Counter cache_misses;
+    BusyCounter cache_hits;
+    BusyCounter cache_misses;
   };
 
   // Without a snapshotter every load folds all events.
@@ -105,10 +93,13 @@ class CommandHandler final : public CommandSink {
 
   absl::Status Check(const CommandEntry& entry, const Fields& fields,
                      const google::protobuf::Message& command, const Caller& caller) const;
-  // Registers the id as in flight. True: go on. False: answered, or joined to the one in flight.
-  bool EnterOnce(Job& job);
-  void Finish(const std::string& command_id, const absl::StatusOr<Receipt>& result);
-  void Submit(std::shared_ptr<Lane> lane, Job job);
+  // Registers the id as in flight and gives the job back; nullptr: answered, or joined to the one
+  // in flight.
+  JobPtr EnterOnce(JobPtr job);
+  void Answer(JobPtr job, absl::StatusOr<Receipt> answer);
+  // Those that have joined the one in flight get its answer, too.
+  void AnswerJoined(const std::string& command_id, const absl::StatusOr<Receipt>& answer);
+  void Submit(const std::shared_ptr<Lane>& lane, JobPtr job);
   void Load(const std::shared_ptr<Lane>& lane);
   void DecideQueued(const std::shared_ptr<Lane>& lane, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
@@ -116,10 +107,10 @@ class CommandHandler final : public CommandSink {
   // attempts left, of which this takes one. Not of tentative state: its commit finds out.
   bool MustDecideAgain(const Lane& lane, Version decided, Job& job)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu);
-  void Decide(const std::shared_ptr<Lane>& lane, Job job, Replies& replies)
+  void Decide(const std::shared_ptr<Lane>& lane, JobPtr job, Replies& replies)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
-  void Append(const std::shared_ptr<Lane>& lane, Job job, ErasedDecision decision, Version before,
-              Replies& replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
+  void Append(const std::shared_ptr<Lane>& lane, JobPtr job, ErasedDecision decision,
+              Version before, Replies& replies) ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane->mu);
   void Committed(const std::shared_ptr<Lane>& lane, std::int64_t ticket,
                  absl::StatusOr<Receipt> result);
   // Adds the appends to reservation streams that the claims ask for, one for each stream; the
@@ -138,8 +129,9 @@ class CommandHandler final : public CommandSink {
   Lanes lanes_;
   Metrics metrics_;
   absl::flat_hash_map<const CommandEntry*, std::unique_ptr<Fields>> fields_;
-  Mutex mu_;
-  absl::flat_hash_map<std::string, Joined> in_flight_ ABSL_GUARDED_BY(mu_);
+  alignas(kCacheLine) Mutex mu_;
+  // By command id, which is the job's: it lives until its answer.
+  absl::flat_hash_map<std::string_view, Joined> in_flight_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace leftfold

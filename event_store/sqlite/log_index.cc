@@ -143,9 +143,9 @@ IndexProgress ReadIndexProgress(sql::Connection& connection) {
   return progress;
 }
 
-std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
-                          const std::vector<Tag>& tags, std::string_view metadata) {
-  std::vector<Term> terms = {TermOf(kCategory, CategoryOf(stream)), TermOf(kType, type)};
+Terms TermsOf(std::string_view stream, std::string_view type, const std::vector<Tag>& tags,
+              std::string_view metadata) {
+  Terms terms = {TermOf(kCategory, CategoryOf(stream)), TermOf(kType, type)};
   for (const Tag& tag : tags) terms.push_back(TermOf(tag));
   const std::string correlation = CorrelationIn(metadata);
   if (!correlation.empty()) terms.push_back(TermOf(kCorrelation, correlation));
@@ -334,10 +334,10 @@ absl::Status LogIndex::BringUpToEnd() {
       MutexLock lock(mu_);
       from = in_file_;
     }
-    const auto read = source_.ReadAfter(from, options_.batch);
+    auto read = source_.ReadAfter(from, options_.batch);
     if (!read.ok()) return read.status();
     Tail tail;
-    tail.Add(read->first, read->second);
+    tail.Add(std::move(read->first), read->second);
     if (tail.size == 0) break;
     LEFTFOLD_RETURN_IF_ERROR(Flush(tail));
   }
@@ -392,7 +392,7 @@ absl::Status LogIndex::OpenFile() {
   return absl::OkStatus();
 }
 
-void LogIndex::Tail::Add(const IndexBatch& batch, const IndexProgress& reaches) {
+void LogIndex::Tail::Add(IndexBatch batch, const IndexProgress& reaches) {
   for (const IndexedEvent& event : batch.events) {
     for (const Term term : event.terms) {
       std::vector<PositionRun>& runs = terms[term];
@@ -406,8 +406,8 @@ void LogIndex::Tail::Add(const IndexBatch& batch, const IndexProgress& reaches) 
     if (added) stream->second.first_version = event.version.value;
     stream->second.positions.push_back(event.position.value);
   }
-  for (const IndexedCommand& command : batch.commands)
-    commands.emplace(command.command_id, command.number);
+  for (IndexedCommand& command : batch.commands)
+    commands.emplace(std::move(command.command_id), command.number);
   size += batch.events.size() + batch.commands.size();
   through = reaches;
 }
@@ -496,12 +496,12 @@ void LogIndex::FlushBehind() {
   if (flushed.ok()) std::swap(done, flushing_);
 }
 
-void LogIndex::Add(const IndexBatch& batch, const IndexProgress& through) {
+void LogIndex::Add(IndexBatch batch, const IndexProgress& through) {
   bool full = false;
   bool post = false;
   {
     MutexLock lock(mu_);
-    growing_.Add(batch, through);
+    growing_.Add(std::move(batch), through);
     through_ = through;
     full = growing_.size >= kIndexTailBatchesMax * options_.batch;
     post = growing_.size >= options_.batch && !std::exchange(flush_posted_, true);

@@ -2,6 +2,7 @@
 #define EVENT_STORE_SQLITE_LOG_INDEX_H_
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/inlined_vector.h>
 #include <absl/status/statusor.h>
 
 #include <cstdint>
@@ -34,8 +35,9 @@ inline constexpr std::size_t kIndexTailBatchesMax = 8;
 // hash (RFC 9923) of its kind and text. Two may fall together, so what is found must be looked at.
 // Never change: they are stored.
 using Term = std::int64_t;
-std::vector<Term> TermsOf(std::string_view stream, std::string_view type,
-                          const std::vector<Tag>& tags, std::string_view metadata);
+using Terms = absl::InlinedVector<Term, 4>;
+Terms TermsOf(std::string_view stream, std::string_view type, const std::vector<Tag>& tags,
+              std::string_view metadata);
 // What one of its terms stands for: "category room", "tag course=7".
 std::string NameOfTerm(std::string_view stream, std::string_view type, const std::vector<Tag>& tags,
                        std::string_view metadata, Term term);
@@ -53,7 +55,7 @@ struct IndexedEvent {
   Position position;
   std::int64_t stream = 0;  // In the log's table of streams.
   Version version;
-  std::vector<Term> terms;
+  Terms terms;
 };
 struct IndexedCommand {
   std::int64_t number = 0;  // In the log's table of commands.
@@ -124,7 +126,7 @@ class LogIndex {
 
   // What a commit has added, and how far the log reaches now. By the log's writer, after the
   // commit.
-  void Add(const IndexBatch& batch, const IndexProgress& through);
+  void Add(IndexBatch batch, const IndexProgress& through);
 
   // Everything up to here can be found.
   IndexProgress Through();
@@ -160,7 +162,7 @@ class LogIndex {
     std::size_t size = 0;
     IndexProgress through;
 
-    void Add(const IndexBatch& batch, const IndexProgress& reaches);
+    void Add(IndexBatch batch, const IndexProgress& reaches);
   };
   class Seeker;
   static std::vector<StreamRun> RunsOf(const StreamTail& stream);

@@ -306,6 +306,8 @@ absl::StatusOr<Version> SqliteLog::StreamHead(std::string_view stream) {
 
 void SqliteLog::AddToIndex(const Group& group) {
   IndexBatch batch;
+  batch.events.reserve(group.events.size());
+  batch.commands.reserve(group.commands.size());
   for (const RecordedEvent& event : group.events) {
     KnownStream& stream = rows_->Stream(event.stream);
     stream.version = event.version;
@@ -320,7 +322,7 @@ void SqliteLog::AddToIndex(const Group& group) {
     through.position = group.events.back().position;
     through.chain = group.events.back().chain;
   }
-  index_->Add(batch, through);
+  index_->Add(std::move(batch), through);
 }
 
 absl::StatusOr<bool> SqliteLog::Fits(const IndexProgress& progress) {

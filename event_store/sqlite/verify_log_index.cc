@@ -324,7 +324,7 @@ absl::StatusOr<std::string> IndexChecker::PlaceFault(std::int64_t stream, std::i
 }
 
 absl::StatusOr<std::string> IndexChecker::PostingFault(Term term, std::int64_t position) {
-  std::vector<Term> terms;
+  Terms terms;
   if (position <= position_.value) {
     const auto page = log_.ReadEvents(Position{position - 1}, Position{position});
     if (!page.ok()) return page.status();

@@ -303,7 +303,7 @@ class VerifyIndex : public VerifyFile {
         ToHex(AsBytes(**chain)));
   }
   // SQL for a term of one event, of which there is no other.
-  std::string TermSql(const std::vector<Term>& of, const std::vector<Term>& others) {
+  std::string TermSql(const Terms& of, const Terms& others) {
     for (const Term term : of) {
       if (std::find(others.begin(), others.end(), term) == others.end())
         return std::to_string(term);
@@ -313,7 +313,7 @@ class VerifyIndex : public VerifyFile {
 };
 
 TEST_F(VerifyIndex, EachMissingWrongAndSurplusRowIsNamedByItsPositionOrKey) {
-  const std::vector<Term> plain = TermsOf("room-a", "test.Happened", {}, "");
+  const Terms plain = TermsOf("room-a", "test.Happened", {}, "");
   const std::string category = TermSql(plain, TermsOf("order-1", "test.Happened", {}, ""));
   const std::string type = TermSql(plain, TermsOf("room-a", "test.Other", {}, ""));
   const std::string tag =
