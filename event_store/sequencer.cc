@@ -57,16 +57,18 @@ void FillEventIds(AppendRequest& request, absl::Time now) {
 // Judges the appends of one group on the tail as it was and on the group so far.
 class SequencedStore::GroupBuilder {
  public:
-  // Of at most so many appends.
-  GroupBuilder(SequencedStore& store, absl::Time now, std::size_t appends)
+  // Of these appends.
+  GroupBuilder(SequencedStore& store, absl::Time now, const std::vector<QueuedPtr>& taken)
       : store_(store),
         head_(store.tail_),
         recorded_us_(std::max(store.last_recorded_us_, absl::ToUnixMicros(now))) {
-    group_.events.reserve(appends);
-    group_.commands.reserve(appends);
-    group_.stream_heads.reserve(appends);
-    command_index_.reserve(appends);
-    answered_.reserve(appends);
+    std::size_t events = 0;
+    for (const QueuedPtr& queued : taken) events += queued->leaves.size();
+    group_.events.reserve(events);
+    group_.commands.reserve(taken.size());
+    group_.stream_heads.reserve(taken.size());
+    command_index_.reserve(taken.size());
+    answered_.reserve(taken.size());
   }
 
   // Adds the append, or answers why not.
@@ -328,7 +330,7 @@ void SequencedStore::Step() {
   absl::Status committed = log_->BeginGroup();
   if (!committed.ok())
     Die(fmt::format("the log cannot be written: {}", ToStd(committed.message())));
-  GroupBuilder builder(*this, clock_.Now(), taken.size());
+  GroupBuilder builder(*this, clock_.Now(), taken);
   for (const QueuedPtr& queued : taken) builder.Add(*queued);
   committing_ = true;
   committed = log_->Commit(builder.group());
