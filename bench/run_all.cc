@@ -13,8 +13,9 @@ namespace leftfold::bench {
 namespace {
 
 using Section = void (*)(const Options& options, Report& report);
-constexpr std::array<std::pair<std::string_view, Section>, 16> kSections = {
+constexpr std::array<std::pair<std::string_view, Section>, 17> kSections = {
     {{"idle", MeasureIdle},
+     {"cores", MeasureCores},
      {"commands", MeasureCommands},
      {"cheap", MeasureCheapCommands},
      {"hot", MeasureHot},

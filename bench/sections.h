@@ -34,6 +34,8 @@ int RunAll(const Options& options);
 std::vector<std::string> SectionNames();
 
 // Each adds its rows. They start and stop their own servers.
+// How near to each other the machine's cores are, which moves all that goes from thread to thread.
+void MeasureCores(const Options& options, Report& report);
 void MeasureCommands(const Options& options, Report& report);
 void MeasureCheapCommands(const Options& options, Report& report);
 void MeasureHot(const Options& options, Report& report);

@@ -9,6 +9,7 @@
 
 #include "core/reject.h"
 #include "core/status.h"
+#include "event_store/sqlite/log_rows.h"
 
 namespace leftfold {
 namespace {
