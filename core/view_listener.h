@@ -12,9 +12,9 @@
 
 namespace leftfold {
 
-// What the projector tells the read side of the same process. Hints: the view's file is the
-// authority, and a read side in another process polls it instead. Called from the projector's
-// tasks, never twice at once for one view; must not block.
+// What the projector tells the read side of the same process. Hints, but for OnWriting: the view's
+// file is the authority, and a read side in another process polls it instead. Called from the
+// projector's tasks, never twice at once for one view; must not block.
 class ViewListener {
  public:
   virtual ~ViewListener() = default;
@@ -32,7 +32,7 @@ class ViewListener {
   // ends it, for the write-ahead log cannot begin again at its start before. Of a file that another
   // process writes neither is told.
   virtual void OnWriting(std::string_view /*view*/) {}
-  // It is not written until OnWriting, and all that was written before has been told.
+  // It is not written until OnWriting, and all positions that were reached before have been told.
   virtual void OnWritten(std::string_view /*view*/) {}
   // The view met an event that it cannot fold, or an operator paused it: it stays where it is,
   // until OnApplied, OnBuilding or OnServing says otherwise.

@@ -177,7 +177,10 @@ ViewStatus StatusOf(ViewSlot& slot, const Head& head) {
     status.reason = std::string(slot.paused_for.message());
   } else if (!slot.stopped.ok()) {
     // A log that is away is no stop: the view goes on when it is back.
-    status.state = slot.log_is_away ? ViewState::kCatchingUp : ViewState::kStopped;
+    const bool serves = slot.served && status.lag_unknown;
+    status.state = !slot.log_is_away ? ViewState::kStopped
+                   : serves          ? ViewState::kServed
+                                     : ViewState::kCatchingUp;
     status.reason = std::string(slot.stopped.message());
   } else if (slot.rebuilding) {
     status.state = ViewState::kRebuilding;

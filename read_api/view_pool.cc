@@ -41,6 +41,11 @@ class ServedView : public std::enable_shared_from_this<ServedView> {
   absl::StatusOr<std::optional<Lease>> TryLease();
   void LeaseLater(LeaseDone done);
   void Return(Lease::Reader reader, const Lease::Era& era);
+  // Whether a transaction of then shows all that there is now.
+  bool ShowsAll(const Lease::Era& era) const {
+    MutexLock lock(mu_);
+    return still_ && era == era_;
+  }
 
  private:
   struct Waiter {
@@ -312,7 +317,10 @@ void ServedView::PostLease(LeaseDone done, absl::StatusOr<Lease> lease) {
     absl::StatusOr<Lease> lease;
   };
   auto task = std::make_shared<Task>(Task{std::move(done), std::move(lease)});
-  executor_.Post([task] { std::move(task->done)(std::move(task->lease)); });
+  executor_.Post([task] {
+    if (task->lease.ok()) task->lease->EndOldTransaction();
+    std::move(task->done)(std::move(task->lease));
+  });
 }
 
 void ServedView::LeaseLater(LeaseDone done) {
@@ -378,6 +386,12 @@ Lease::~Lease() {
   if (view_ == nullptr) return;  // Moved from.
   if (broken_) reader_ = {};
   view_->Return(std::move(reader_), era_);
+}
+
+void Lease::EndOldTransaction() {
+  if (!reader_.open_at || view_->ShowsAll(era_)) return;
+  reader_.connection->Rollback();
+  reader_.open_at.reset();
 }
 
 Position Lease::Begin() {

@@ -54,8 +54,8 @@ class Lease {
   ~Lease();
   sql::Connection& connection() { return *reader_.connection; }
   // Begins a read transaction, or goes on in the one that the last lease has left open because
-  // nothing was written since: to begin and to end one takes locks of the file. Returns the
-  // position of its state; a failure is kept in the connection's status.
+  // nothing had been written when this one was given: to begin and to end one takes locks of the
+  // file. Returns the position of its state; a failure is kept in the connection's status.
   Position Begin();
   // The connection met an error: it is closed instead of used again.
   void Drop() { broken_ = true; }
@@ -75,6 +75,9 @@ class Lease {
   };
   Lease(std::shared_ptr<internal::ServedView> view, Reader reader, Era era)
       : view_(std::move(view)), reader_(std::move(reader)), era_(era) {}
+
+  // For who was given it long after it was taken.
+  void EndOldTransaction();
 
   std::shared_ptr<internal::ServedView> view_;
   Reader reader_;

@@ -301,6 +301,25 @@ TEST_F(ReadApiQuery, NoTransactionOutlivesAWriteThatCameWhileItWasUsed) {
   EXPECT_EQ(Says("oak", "4"), "4: Elm");
 }
 
+TEST_F(ReadApiQuery, WhoWaitedForAConnectionIsNotAnsweredOutOfATransactionFromBeforeAWrite) {
+  Serve();
+  Apply(3, {{"oak", "Oak"}});
+  pool_->OnWritten(HandMade::kName);
+  std::vector<Lease> leases;
+  for (int i = 0; i < kConnectionsPerViewMax; ++i) leases.push_back(**pool_->TryLease(*view_));
+  const auto result = Get("oak");
+  executor_.Run();
+  EXPECT_EQ(leases.back().Begin(), Position{3});
+  leases.pop_back();  // Its transaction goes on to who waits, whose task has not run yet.
+  pool_->OnWriting(HandMade::kName);
+  Apply(4, {{"oak", "Elm"}});
+  pool_->OnWritten(HandMade::kName);
+  executor_.Run();
+  ASSERT_TRUE(result->done());
+  EXPECT_EQ(result->room().room().name(), "Elm");
+  EXPECT_EQ(Says("oak", "4"), "4: Elm");
+}
+
 TEST_F(ReadApiQuery, TheWriteAheadLogBeginsAgainBetweenQueriesThatNeverEnd) {
   Serve();
   std::uintmax_t most = 0;
