@@ -52,6 +52,8 @@ void FillEventIds(AppendRequest& request, absl::Time now) {
   }
 }
 
+std::string TakenOrCopied(std::string& text, bool taken) { return taken ? std::move(text) : text; }
+
 }  // namespace
 
 // Judges the appends of one group on the tail as it was and on the group so far.
@@ -230,7 +232,6 @@ class SequencedStore::GroupBuilder {
   void Write(Queued& queued, StreamAppend& stream, Range range, const Digest* leaf,
              Version& version) {
     if (range.begin == range.end) return;
-    std::string& metadata = queued.request.metadata;
     const bool alone = queued.leaves.size() == 1;
     const std::string category(CategoryOf(stream.stream));
     auto [last, added] = group_.category_heads.try_emplace(category);
@@ -239,13 +240,13 @@ class SequencedStore::GroupBuilder {
       NewEvent& event = stream.events[n];
       RecordedEvent& recorded = group_.events.emplace_back();
       recorded.position = head_.position.Next();
-      recorded.stream = alone ? std::move(stream.stream) : stream.stream;
+      recorded.stream = TakenOrCopied(stream.stream, alone);
       recorded.version = version = version.Next();
       recorded.event_id = event.event_id;
       recorded.type = std::move(event.type);
       recorded.payload = std::move(event.payload);
       recorded.encoding = event.encoding;
-      recorded.metadata = alone ? std::move(metadata) : metadata;
+      recorded.metadata = TakenOrCopied(queued.request.metadata, alone);
       recorded.tags = std::move(event.tags);
       recorded.recorded_at = absl::FromUnixMicros(recorded_us_);
       recorded.category_previous = std::exchange(last->second, recorded.position);
