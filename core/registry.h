@@ -103,6 +103,8 @@ struct ViewEntry {
   // that the view does not itself handle is folded as those that stand for it now. DATA_LOSS when
   // it does not decode.
   std::function<absl::StatusOr<bool>(const RecordedEvent&, WriteTx&)> fold;
+  // Whether an event of the type would be folded.
+  std::function<bool(std::string_view type)> handles;
   std::vector<QueryEntry> queries;
   std::vector<WatchEntry> watches;
 };
@@ -117,6 +119,8 @@ struct ReactorEntry {
   // nullopt when it does not react to the event's type; else what orders its deliveries. An event
   // that does not decode has its stream's key.
   std::function<std::optional<std::string>(const RecordedEvent&)> key;
+  // False where no event of the type has a key. Empty: any may have one.
+  std::function<bool(std::string_view type)> handles;
   // Reacts, to an event of an old type as to those that stand for it now. DATA_LOSS when it does
   // not decode.
   std::function<absl::Status(const RecordedEvent&, OwnTables&, Outbox&)> react;
@@ -428,6 +432,9 @@ void Registry::Add() {
     return internal::Dispatch<typename V::Handles>(
         recorded, upcasters, [&](const auto& event) { V::On(event, meta, tx); });
   };
+  view.handles = [&upcasters = upcasters_](std::string_view type) {
+    return internal::Knows(internal::IndexOf<typename V::Handles>(), upcasters, type);
+  };
   V::Queries::ForEach(
       [&]<class Query>() { view.queries.push_back(internal::EntryOfQuery<V, Query>()); });
   V::Watches::ForEach(
@@ -447,6 +454,9 @@ void Registry::Add() {
   const Upcasters& upcasters = upcasters_;
   reactor.key = [&upcasters](const RecordedEvent& recorded) {
     return internal::KeyOf<R>(recorded, upcasters);
+  };
+  reactor.handles = [&upcasters](std::string_view type) {
+    return internal::Knows(internal::IndexOf<typename R::Reacting>(), upcasters, type);
   };
   reactor.react = [&upcasters](const RecordedEvent& recorded, OwnTables& tables, Outbox& outbox) {
     absl::Status reacted;

@@ -1,5 +1,7 @@
 #include "event_store/batch_reader.h"
 
+#include <absl/container/flat_hash_map.h>
+
 #include <iterator>
 #include <utility>
 
@@ -22,7 +24,33 @@ std::size_t CountBytes(const std::vector<RecordedEvent>& events) {
   return bytes;
 }
 
+// Those who want few types pass the other events by without touching them.
+void NameTypes(EventBatch& batch) {
+  absl::flat_hash_map<std::string_view, std::uint32_t> known;
+  batch.type_of.reserve(batch.all.size());
+  for (const RecordedEvent& event : batch.all) {
+    if (batch.type_of.empty() || event.type != batch.types[batch.type_of.back()]) {
+      const auto next = static_cast<std::uint32_t>(batch.types.size());
+      const auto [type, is_new] = known.try_emplace(event.type, next);
+      if (is_new) batch.types.push_back(event.type);
+      batch.type_of.push_back(type->second);
+    } else {
+      batch.type_of.push_back(batch.type_of.back());
+    }
+  }
+}
+
 }  // namespace
+
+EventRun EventRun::First(std::size_t count) const {
+  return {events.first(count), std::min(linked, count),
+          wanted.first(std::min(wanted.size(), count))};
+}
+
+EventRun EventRun::From(std::size_t begin) const {
+  return {events.subspan(begin), linked - std::min(linked, begin),
+          wanted.subspan(std::min(wanted.size(), begin))};
+}
 
 std::shared_ptr<const EventBatch> SharedBatches::Find(Position position) {
   MutexLock lock(mu_);
@@ -59,6 +87,18 @@ BatchReader::Batch::Batch(std::shared_ptr<const EventBatch> events, Position aft
       [](Position position, const RecordedEvent& event) { return position < event.position; });
   begin_ = static_cast<std::size_t>(begin - all.begin());
   count_ = std::min(count_max, all.size() - begin_);
+}
+
+EventRun BatchReader::Batch::RunFor(absl::FunctionRef<bool(std::string_view type)> wants,
+                                    std::vector<std::uint8_t>& wanted) const {
+  wanted.clear();
+  if (events_ == nullptr) return {};
+  std::vector<std::uint8_t> types;
+  types.reserve(events_->types.size());
+  for (const std::string_view type : events_->types) types.push_back(wants(type) ? 1 : 0);
+  wanted.resize(count_);
+  for (std::size_t i = 0; i < count_; ++i) wanted[i] = types[events_->type_of[begin_ + i]];
+  return {events(), linked(), wanted};
 }
 
 std::shared_ptr<const EventBatch> BatchReader::Find(Position position) {
@@ -99,12 +139,14 @@ absl::StatusOr<std::shared_ptr<const EventBatch>> BatchReader::Read(Position pos
       store_.ReadAll({.from = position, .events_max = events_max, .bytes_max = kSharedBatchBytes});
   if (!read.ok()) return read.status();
   if (read->events.empty()) return nullptr;
-  const std::size_t linked = CountLinked(read->events);
-  const std::size_t bytes = CountBytes(read->events);
-  auto batch =
-      std::make_shared<const EventBatch>(EventBatch{std::move(read->events), linked, bytes});
-  const bool large =
-      batch->all.size() * kSharedPart >= batch_events_ || bytes * kSharedPart >= kSharedBatchBytes;
+  auto made = std::make_shared<EventBatch>();
+  made->all = std::move(read->events);
+  made->linked = read->linked ? made->all.size() : CountLinked(made->all);
+  made->bytes = CountBytes(made->all);
+  NameTypes(*made);
+  std::shared_ptr<const EventBatch> batch = std::move(made);
+  const bool large = batch->all.size() * kSharedPart >= batch_events_ ||
+                     batch->bytes * kSharedPart >= kSharedBatchBytes;
   if (large) shared_->Keep(batch);
   if (batch->all.back().position >= head) {
     MutexLock lock(mu_);

@@ -1,13 +1,16 @@
 #ifndef EVENT_STORE_BATCH_READER_H_
 #define EVENT_STORE_BATCH_READER_H_
 
+#include <absl/functional/function_ref.h>
 #include <absl/status/statusor.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/mutex.h"
@@ -30,11 +33,30 @@ struct EventBatch {
   // So many from the first on are linked by position and chain, and all of them but the first are
   // what was recorded.
   std::size_t linked = 0;
-  std::size_t bytes = 0;  // Of payloads and metadata.
+  std::size_t bytes = 0;                // Of payloads and metadata.
+  std::vector<std::string_view> types;  // Each type of an event once.
+  std::vector<std::uint32_t> type_of;   // For each event, where its type stands there.
 
   bool HasAfter(Position position) const {
     return all.front().position <= position.Next() && position < all.back().position;
   }
+};
+
+// Events as one who folds them gets them.
+struct EventRun {
+  std::span<const RecordedEvent> events;
+  // So many from the first on are known to follow one another and to be what was recorded. The
+  // first one, and what it follows, is for who folds them to check.
+  std::size_t linked = 0;
+  // For each, whether its type is one that is wanted; empty: not known.
+  std::span<const std::uint8_t> wanted;
+
+  // There is nothing to look at in it.
+  bool CanPass(std::size_t i) const {
+    return i > 0 && i < linked && !wanted.empty() && wanted[i] == 0;
+  }
+  EventRun First(std::size_t count) const;
+  EventRun From(std::size_t begin) const;
 };
 
 // Large batches, for all readers of a log in a process; those that somebody took last are kept.
@@ -72,14 +94,17 @@ class BatchReader {
       return events_ == nullptr ? std::span<const RecordedEvent>()
                                 : std::span(events_->all).subspan(begin_, count_);
     }
-    // How many of events() are known to follow one another and to be what was recorded. The first
-    // one, and what it follows, is for the caller to check.
+    // events() for one who `wants` some types, and is asked for each type once. What it answered
+    // is in `wanted`, which the run refers to.
+    EventRun RunFor(absl::FunctionRef<bool(std::string_view type)> wants,
+                    std::vector<std::uint8_t>& wanted) const;
+
+   private:
     std::size_t linked() const {
       if (events_ == nullptr || events_->linked < begin_) return 0;
       return std::min(events_->linked - begin_, count_);
     }
 
-   private:
     std::shared_ptr<const EventBatch> events_;
     std::size_t begin_ = 0;
     std::size_t count_ = 0;

@@ -167,6 +167,9 @@ struct ReadAllResult {
   // none that the filter wants. It equals `from` when there was nothing more to examine. Backward
   // it is 1 at the least, and 0 when `from` was 0.
   Position through;
+  // The events are as this process recorded them, each after the one before: leaves and chain of
+  // all but the first need no check.
+  bool linked = false;
 };
 
 struct StreamInfo {
@@ -217,7 +220,7 @@ class EventStore {
   virtual absl::StatusOr<std::vector<RecordedEvent>> ReadStream(
       std::string_view stream, const ReadStreamOptions& options) = 0;
   // Leaves and chain are not checked here: the reader that keeps a chain value does (projector,
-  // verify).
+  // verify), where they are not `linked`.
   virtual absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) = 0;
   // The same without a copy of each event: `take` is shown them one by one, and the reading ends
   // before the first that it refuses. Says how far it went, as ReadAllResult::through.

@@ -8,9 +8,10 @@
 namespace leftfold {
 namespace {
 
+// Beside the object itself.
 std::size_t BytesOf(const RecordedEvent& event) {
-  std::size_t bytes = sizeof event + event.stream.size() + event.type.size() +
-                      event.payload.size() + event.metadata.size();
+  std::size_t bytes =
+      event.stream.size() + event.type.size() + event.payload.size() + event.metadata.size();
   for (const Tag& tag : event.tags) bytes += sizeof tag + tag.key.size() + tag.value.size();
   return bytes;
 }
@@ -19,7 +20,9 @@ std::size_t BytesOf(const RecordedEvent& event) {
 
 void RecentEvents::Add(std::vector<RecordedEvent> events) {
   if (events.empty()) return;
-  std::size_t bytes = 0;
+  // There may be room for appends that were refused.
+  if (events.capacity() > 2 * events.size()) events.shrink_to_fit();
+  std::size_t bytes = events.capacity() * sizeof(RecordedEvent);
   for (const RecordedEvent& event : events) bytes += BytesOf(event);
   Groups gone;  // Let go without the lock.
   auto group = std::make_shared<const Group>(Group{std::move(events), bytes});

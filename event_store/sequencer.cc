@@ -427,12 +427,34 @@ absl::StatusOr<std::vector<RecordedEvent>> SequencedStore::ReadStream(
     std::string_view stream, const ReadStreamOptions& options) {
   return AsRecorded(log_->ReadStream(stream, options));
 }
+
+// Reads from memory what is there, else from the log, and knows which it was.
+class SequencedStore::Visitor {
+ public:
+  explicit Visitor(SequencedStore& store) : store_(store) {}
+  absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take) {
+    LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
+    const bool all_is_recent = !store_.committing_;  // Looked at before memory is.
+    const std::optional<Position> through = store_.recent_.Visit(options, take);
+    from_memory_ = through && (all_is_recent || *through != options.from);
+    if (from_memory_) return *through;
+    return store_.log_->VisitAll(options, take);
+  }
+  bool from_memory() const { return from_memory_; }
+
+ private:
+  SequencedStore& store_;
+  bool from_memory_ = false;
+};
+
+absl::StatusOr<ReadAllResult> SequencedStore::ReadAll(const ReadAllOptions& options) {
+  Visitor visitor(*this);
+  auto read = CollectAll(visitor, options);
+  if (read.ok()) read->linked = visitor.from_memory();
+  return read;
+}
 absl::StatusOr<Position> SequencedStore::VisitAll(const ReadAllOptions& options, TakeEvent take) {
-  LEFTFOLD_RETURN_IF_ERROR(CheckForm(options.filter.items));
-  const bool all_is_recent = !committing_;  // Looked at before memory is.
-  const std::optional<Position> through = recent_.Visit(options, take);
-  if (through && (all_is_recent || *through != options.from)) return *through;
-  return log_->VisitAll(options, take);
+  return Visitor(*this).VisitAll(options, take);
 }
 absl::StatusOr<Version> SequencedStore::StreamVersion(std::string_view stream) {
   return log_->StreamVersion(stream);

@@ -46,9 +46,7 @@ class SequencedStore final : public EventStore {
   absl::StatusOr<std::optional<StoredCommand>> FindCommand(std::string_view command_id) override;
   absl::StatusOr<std::vector<RecordedEvent>> ReadStream(std::string_view stream,
                                                         const ReadStreamOptions& options) override;
-  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override {
-    return CollectAll(*this, options);
-  }
+  absl::StatusOr<ReadAllResult> ReadAll(const ReadAllOptions& options) override;
   absl::StatusOr<Position> VisitAll(const ReadAllOptions& options, TakeEvent take) override;
   absl::StatusOr<Version> StreamVersion(std::string_view stream) override;
   absl::StatusOr<std::vector<StreamInfo>> ListStreams(const ListStreamsOptions& options) override;
@@ -74,6 +72,7 @@ class SequencedStore final : public EventStore {
     bool stored = false;  // The log had it before: it stands whatever becomes of the group.
   };
   class GroupBuilder;
+  class Visitor;
 
   void Step();
   using QueuedPtr = std::unique_ptr<Queued>;

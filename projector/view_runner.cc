@@ -81,7 +81,7 @@ ViewRunner::Progress ViewRunner::Step(Position limit) {
   const auto read = store_.ReadAll(
       {.from = checkpoint_.position, .events_max = RoomTo(limit), .bytes_max = kBatchBytesMax});
   if (!read.ok()) return StopAt(checkpoint_.position.Next(), read.status());
-  return FoldOrIdle(head, read->events, 0, nullptr);
+  return FoldOrIdle(head, {read->events, 0, {}}, nullptr);
 }
 
 ViewRunner::Progress ViewRunner::Step(AheadReader& reader, Position limit) {
@@ -90,7 +90,7 @@ ViewRunner::Progress ViewRunner::Step(AheadReader& reader, Position limit) {
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto batch = reader.After(checkpoint_.position, RoomTo(limit));
   if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
-  return FoldOrIdle(head, batch->events(), batch->linked(), nullptr);
+  return FoldOrIdle(head, RunOf(*batch), nullptr);
 }
 
 std::size_t ViewRunner::RoomTo(Position limit) {
@@ -106,12 +106,16 @@ ViewRunner::Progress ViewRunner::Step(BatchReader& reader, const Clock& clock) {
   const Position head = store_.GetHead().position;  // Before the read, which may see more.
   const auto batch = reader.After(checkpoint_.position, kBatchEventsMax);
   if (!batch.ok()) return StopAt(checkpoint_.position.Next(), batch.status());
-  return FoldOrIdle(head, batch->events(), batch->linked(), &clock);
+  return FoldOrIdle(head, RunOf(*batch), &clock);
 }
 
-ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, std::span<const RecordedEvent> events,
-                                            std::size_t linked, const Clock* clock) {
-  if (!events.empty()) return Fold(events, linked, clock);
+EventRun ViewRunner::RunOf(const BatchReader::Batch& batch) {
+  return batch.RunFor(view_.handles, wanted_);
+}
+
+ViewRunner::Progress ViewRunner::FoldOrIdle(Position head, const EventRun& run,
+                                            const Clock* clock) {
+  if (!run.events.empty()) return Fold(run, clock);
   if (head <= checkpoint_.position) return Progress::kIdle;
   return StopAt(checkpoint_.position.Next(), HoleAt(checkpoint_.position.Next()));
 }
@@ -147,7 +151,7 @@ ViewRunner::Progress ViewRunner::FoldHeldBack() {
     next.push_back(std::move(held_back_.extract(held_back_.begin()).mapped()));
     expected = expected.Next();
   }
-  return Fold(next, 0, nullptr);
+  return Fold({next, 0, {}}, nullptr);
 }
 
 // Reads what is missing before the first event that is held back.
@@ -158,43 +162,48 @@ ViewRunner::Progress ViewRunner::CloseGap() {
   return StopAt(checkpoint_.position.Next(), HoleAt(checkpoint_.position.Next()));
 }
 
-ViewRunner::Progress ViewRunner::Fold(std::span<const RecordedEvent> events, std::size_t linked,
-                                      const Clock* clock) {
+ViewRunner::Progress ViewRunner::Fold(EventRun run, const Clock* clock) {
   std::optional<Until> until;
   if (clock != nullptr) until.emplace(Until{*clock, clock->Now() + kBatchTimeMax});
   while (true) {
-    Attempt attempt = FoldTransaction(events, linked, until ? &*until : nullptr);
+    Attempt attempt = FoldTransaction(run, until ? &*until : nullptr);
     if (attempt.status.ok()) return Progress::kFolded;
     if (attempt.can_be_parked && view_.on_poison == Poison::kParkStream) {
       const std::size_t passed = *attempt.culprit + 1;
-      attempt = FoldTransaction(events.first(passed), linked, nullptr, &attempt.status);
-      events = events.subspan(passed);
-      linked -= std::min(linked, passed);
-      const bool ends = events.empty() || (until && until->Passed());
+      attempt = FoldTransaction(run.First(passed), nullptr, &attempt.status);
+      run = run.From(passed);
+      const bool ends = run.events.empty() || (until && until->Passed());
       if (attempt.status.ok() && ends) return Progress::kFolded;
       if (attempt.status.ok()) continue;
     } else if (attempt.culprit.value_or(0) > 0) {
       // What came before the event that cannot be folded counts.
-      Attempt before = FoldTransaction(events.first(*attempt.culprit), linked, nullptr);
+      Attempt before = FoldTransaction(run.First(*attempt.culprit), nullptr);
       if (!before.status.ok()) attempt = std::move(before);
     }
     return StopAt(checkpoint_.position.Next(), attempt.status);
   }
 }
 
-ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> events,
-                                                std::size_t linked, const Until* until,
+ViewRunner::Attempt ViewRunner::FoldTransaction(const EventRun& run, const Until* until,
                                                 const absl::Status* poison) {
+  const std::span<const RecordedEvent> events = run.events;
   sql::ConnectionWriteTx tx(*connection_);
-  sql::Checkpoint next = checkpoint_;
   parking_.clear();
   Attempt attempt{connection_->Begin(), std::nullopt};
   // Whether the event before did: none does whose type the view does not handle.
   bool took_time = false;
-  for (std::size_t i = 0; i < events.size() && attempt.status.ok(); ++i) {
+  const auto checkpoint_before = [&](std::size_t i) {
+    return i == 0 ? checkpoint_ : sql::Checkpoint{events[i - 1].position, events[i - 1].chain};
+  };
+  std::size_t folded = 0;
+  for (std::size_t i = 0; i < events.size() && attempt.status.ok(); folded = ++i) {
+    if (run.CanPass(i) && parked_.empty()) continue;
     if (std::exchange(took_time, true) && until != nullptr && until->Passed()) break;
     const RecordedEvent& event = events[i];
-    if (i == 0 || i >= linked) attempt.status = CheckFollows({next.position, next.chain}, event);
+    if (i == 0 || i >= run.linked) {
+      const sql::Checkpoint before = checkpoint_before(i);
+      attempt.status = CheckFollows({before.position, before.chain}, event);
+    }
     if (attempt.status.ok()) {
       const auto stream = parked_.empty() ? parked_.end() : parked_.find(event.stream);
       if (poison != nullptr && i + 1 == events.size()) {
@@ -207,10 +216,10 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(std::span<const RecordedEvent> e
         attempt.status = handled.status();
         took_time = handled.value_or(true);
       }
-      next = {event.position, event.chain};
     }
     if (!attempt.status.ok()) attempt.culprit = i;
   }
+  const sql::Checkpoint next = checkpoint_before(folded);
   if (attempt.status.ok()) {
     WriteChanges(tx, next.position);
     sql::WriteCheckpoint(*connection_, next);

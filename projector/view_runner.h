@@ -148,12 +148,12 @@ class ViewRunner {
   absl::Status ReadProgress();
   // How many events a step to `limit` may fold; it is told how far a file is built.
   std::size_t RoomTo(Position limit);
-  // So many events from the first on are known to follow one another (see BatchReader).
-  Progress Fold(std::span<const RecordedEvent> events, std::size_t linked, const Clock* clock);
+  EventRun RunOf(const BatchReader::Batch& batch);
+  Progress Fold(EventRun run, const Clock* clock);
   // The last event is parked for `poison`, if that is given, instead of folded. With a time it may
   // fold the first events only, but one at the least.
-  Attempt FoldTransaction(std::span<const RecordedEvent> events, std::size_t linked,
-                          const Until* until, const absl::Status* poison = nullptr);
+  Attempt FoldTransaction(const EventRun& run, const Until* until,
+                          const absl::Status* poison = nullptr);
   // Whether the view handles its type.
   absl::StatusOr<bool> FoldOne(const RecordedEvent& event, sql::ConnectionWriteTx& tx,
                                bool& refused);
@@ -164,8 +164,7 @@ class ViewRunner {
   void ReadParking();
   void Unpark();
   void WriteChanges(const sql::ConnectionWriteTx& tx, Position end);
-  Progress FoldOrIdle(Position head, std::span<const RecordedEvent> events, std::size_t linked,
-                      const Clock* clock);
+  Progress FoldOrIdle(Position head, const EventRun& run, const Clock* clock);
   void HoldBack(std::vector<RecordedEvent> events);
   Progress FoldHeldBack();
   Progress CloseGap();
@@ -177,7 +176,8 @@ class ViewRunner {
   Mode mode_;
   std::unique_ptr<sql::Connection> connection_;
   sql::Checkpoint checkpoint_;
-  Position built_to_;  // Nobody reads the file before it has come this far.
+  std::vector<std::uint8_t> wanted_;  // Of the last RunOf.
+  Position built_to_;                 // Nobody reads the file before it has come this far.
   std::map<Position, RecordedEvent> held_back_;
   std::vector<std::string> touched_;
   std::int64_t duplicates_ignored_ = 0;

@@ -48,6 +48,16 @@ absl::Duration RestAfter(const ViewSlot& slot, std::int64_t events, absl::Durati
   return std::clamp(kBatchRestPerEvent * events, kBatchRestMin, kBatchRestMax);
 }
 
+// For how long kRestEventsMax come, if they do so as they did since the last rest began.
+absl::Duration LongestRest(const ViewSlot& slot, Position now_at, absl::Time now)
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(slot.mu) {
+  const std::int64_t came = std::max<std::int64_t>(1, now_at.value - slot.rested_at.value);
+  // Clocks may be set back.
+  const absl::Duration took = std::max(now - slot.rested_from, absl::ZeroDuration());
+  return std::max(kBatchRestMin,
+                  took * (static_cast<double>(kRestEventsMax) / static_cast<double>(came)));
+}
+
 }  // namespace
 
 void ViewSlot::Open(EventStore& store) {
@@ -208,7 +218,10 @@ ViewSlot::Turn ViewSlot::Step(EventStore& store, BatchReader& reader, const Cloc
   if (!rests) return {Turn::Next::kStep};
   const absl::Time rests_from = clock.Now();
   const absl::Duration planned =
-      RestAfter(*this, after.value - before.value, rests_from - folds_from);
+      std::min(RestAfter(*this, after.value - before.value, rests_from - folds_from),
+               LongestRest(*this, after, rests_from));
+  rested_at = after;
+  rested_from = rests_from;
   runner->CopyBack();
   // Clocks may be set back.
   const absl::Duration left =

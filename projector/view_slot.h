@@ -24,13 +24,15 @@ namespace leftfold {
 // between these two limits: beyond 1 / kBatchRestPerEvent events a second the batches grow, and
 // with them the number of events that one written page serves. The first event after a pause is
 // folded at once. A view that somebody watches rests as long as its batch has taken, between limits
-// of its own; one whose position somebody waits for not at all while the log has what is waited
-// for.
+// of its own; where many come, for no longer than kRestEventsMax take to come, so that they are
+// still in memory afterwards; one whose position somebody waits for not at all while the log has
+// what is waited for.
 inline constexpr absl::Duration kBatchRestWatchedMin = absl::Microseconds(100);
 inline constexpr absl::Duration kBatchRestWatchedMax = absl::Microseconds(500);
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(400);
+inline constexpr std::int64_t kRestEventsMax = 8'192;  // Half of what a server keeps in memory.
 // After this a view that stopped for lack of space, or of the store, tries again; and to write
 // down why it has stopped.
 inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);
@@ -67,7 +69,10 @@ struct ViewSlot {
   bool ended ABSL_GUARDED_BY(mu) = false;
   bool resting ABSL_GUARDED_BY(mu) = false;      // It has no task, and only a rebuild wakes it.
   bool opens_again ABSL_GUARDED_BY(mu) = false;  // No file could be opened, but that may pass.
-  std::string told ABSL_GUARDED_BY(mu);          // The reason that was last printed.
+  // Where and when its last rest began.
+  Position rested_at ABSL_GUARDED_BY(mu);
+  absl::Time rested_from ABSL_GUARDED_BY(mu) = absl::InfinitePast();
+  std::string told ABSL_GUARDED_BY(mu);  // The reason that was last printed.
   // What the folder says of why it stays where it is; not known at first.
   std::optional<absl::Status> recorded ABSL_GUARDED_BY(mu);
   // Why it stays where it is for good, where the folder could not be told.

@@ -22,6 +22,13 @@ bool MayPass(const absl::Status& failure) {
          absl::IsAborted(failure) || absl::IsDeadlineExceeded(failure);
 }
 
+// What operators ask of a reactor, and what has become of it, in a stream of its own.
+using Controls = Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested>;
+
+bool IsControl(std::string_view type) {
+  return internal::IndexOf<Controls>().Find(type).has_value();
+}
+
 absl::Status CheckEntries(const std::vector<Outbox::Entry>& entries) {
   for (const Outbox::Entry& entry : entries) {
     if (entry.key.size() > kTimerNameBytesMax) {
@@ -201,16 +208,18 @@ ReactorRunner::Next ReactorRunner::Step(BatchReader& reader, absl::Time now) {
     if (const absl::Status loaded = Load(); !loaded.ok()) return Undo(loaded);
   }
   if (outbox_.lanes().runnable() >= kRunnableRowsMax) {
-    const Next next = Step({}, 0, now);
+    const Next next = Step(EventRun{}, now);
     return next == Next::kWait ? Next::kFull : next;
   }
   const auto batch = reader.After(checkpoint_.position, kIntakeEventsMax);
   if (!batch.ok()) return Undo(batch.status());
-  return Step(batch->events(), batch->linked(), now);
+  const auto wants = [&](std::string_view type) {
+    return !reactor_.handles || reactor_.handles(type) || IsControl(type);
+  };
+  return Step(batch->RunFor(wants, wanted_), now);
 }
 
-ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, std::size_t linked,
-                                        absl::Time now) {
+ReactorRunner::Next ReactorRunner::Step(const EventRun& run, absl::Time now) {
   if (!stopped_.ok()) return Next::kStopped;
   if (outbox_.timers().next() <= now) Reach(KillPoint::kTimerFired, reactor_.name);
   outbox_.TakeDue(now);
@@ -220,7 +229,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
   absl::Status status = TakeInFinished(now);
   if (status.ok()) status = TakeInTold();
   if (status.ok()) status = RunLocal(now);
-  if (status.ok()) status = TakeIn(events, linked);
+  if (status.ok()) status = TakeIn(run);
   const bool far = checkpoint_.position.value - written_.value >= kCheckpointEvery;
   if (status.ok() && far) status = Begin();
   const bool took_events = begun_ && counts_->events.value() > events_before;
@@ -240,7 +249,7 @@ ReactorRunner::Next ReactorRunner::Step(std::span<const RecordedEvent> events, s
     finished_.pop_front();
   }
   if (!held_up_.ok()) return Next::kLater;
-  return HasWork() || events.size() >= kIntakeEventsMax ? Next::kStep : Next::kWait;
+  return HasWork() || run.events.size() >= kIntakeEventsMax ? Next::kStep : Next::kWait;
 }
 
 // All is as the file has it.
@@ -358,15 +367,21 @@ absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
   return absl::OkStatus();
 }
 
-absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::size_t linked) {
+absl::Status ReactorRunner::TakeIn(const EventRun& run) {
+  const std::span<const RecordedEvent> events = run.events;
   bool checked = false;  // An event before the next one.
+  const auto pass = [&](const RecordedEvent& event) {
+    if (event.position > checkpoint_.position) checkpoint_ = {event.position, event.chain};
+  };
   for (std::size_t i = 0; i < events.size(); ++i) {
+    if (checked && run.CanPass(i)) continue;
+    if (checked) pass(events[i - 1]);
     const RecordedEvent& event = events[i];
     if (event.position <= checkpoint_.position) {
       counts_->duplicates.Add();
       continue;
     }
-    if (!checked || i >= linked) {
+    if (!checked || i >= run.linked) {
       LEFTFOLD_RETURN_IF_ERROR(CheckFollows({checkpoint_.position, checkpoint_.chain}, event));
     }
     checked = true;
@@ -375,11 +390,11 @@ absl::Status ReactorRunner::TakeIn(std::span<const RecordedEvent> events, std::s
     if (!taken.ok() && MayPass(taken)) {
       held_up_ = WithMessage(
           taken, fmt::format("at position {}: {}", event.position.value, ToStd(taken.message())));
-      break;
+      return absl::OkStatus();
     }
     LEFTFOLD_RETURN_IF_ERROR(taken);
-    checkpoint_ = {event.position, event.chain};
   }
+  if (checked) pass(events.back());
   return absl::OkStatus();
 }
 
@@ -419,8 +434,6 @@ absl::Status ReactorRunner::TakeInControl(const RecordedEvent& event) {
       taken = Skip(control.delivery_id(), event);
     }
   };
-  using Controls =
-      Types<core::v1::DeliveryParked, core::v1::RetryRequested, core::v1::SkipRequested>;
   const absl::StatusOr<bool> decoded = internal::Dispatch<Controls>(event, take);
   return decoded.ok() ? taken : decoded.status();
 }

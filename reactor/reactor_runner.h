@@ -84,7 +84,7 @@ class ReactorRunner {
   Next Step(BatchReader& reader, absl::Time now);
   // The same with events of any provenance: those at or before the checkpoint are passed over; one
   // beyond the next stops the reactor with DATA_LOSS.
-  Next Step(std::span<const RecordedEvent> events, std::size_t linked, absl::Time now);
+  Next Step(const EventRun& run, absl::Time now);
 
   // Deliveries to be made now; each is answered by Finished. None while it is paused.
   std::vector<Delivery> TakeDeliveries();
@@ -156,7 +156,7 @@ class ReactorRunner {
   absl::Status TakeInFinished(absl::Time now);
   absl::Status TakeInTold();
   absl::Status RunLocal(absl::Time now);
-  absl::Status TakeIn(std::span<const RecordedEvent> events, std::size_t linked);
+  absl::Status TakeIn(const EventRun& run);
   absl::Status TakeInOne(const RecordedEvent& event);
   absl::Status TakeInControl(const RecordedEvent& event);
   absl::Status Retry(std::string_view key);
@@ -210,9 +210,10 @@ class ReactorRunner {
   std::unique_ptr<sql::Connection> connection_;
   std::unique_ptr<Tables> tables_;
   sql::Checkpoint checkpoint_;
-  Position written_;        // The file's checkpoint.
-  Position seen_;           // The highest of all receipts.
-  bool seen_more_ = false;  // Than the file has.
+  std::vector<std::uint8_t> wanted_;  // Of the events of the last step.
+  Position written_;                  // The file's checkpoint.
+  Position seen_;                     // The highest of all receipts.
+  bool seen_more_ = false;            // Than the file has.
   bool begun_ = false;
   bool reload_ = false;  // The file could not be read the last time.
   absl::Status held_up_;

@@ -31,6 +31,16 @@ const pb::Message* ResponseTo(const pb::Descriptor& request) {
       internal::MethodTaking(request)->output_type());
 }
 
+absl::Status CheckResponse(const pb::Descriptor& request) {
+  const pb::Descriptor& response = *internal::MethodTaking(request)->output_type();
+  const bool fits = response.field_count() > 0 &&
+                    response.field(0)->message_type() == core::v1::CommandReceipt::descriptor() &&
+                    !response.field(0)->is_repeated();
+  if (fits) return absl::OkStatus();
+  return Error(absl::StatusCode::kInternal, "the first field of {} must be a {}",
+               response.full_name(), core::v1::CommandReceipt::descriptor()->full_name());
+}
+
 // Commands that are not answered yet, and where their appends are committed.
 struct CommandsInFlight {
   CommandsInFlight(CommandHandler& all, RunByCaller& executor) : handler(all), writer(executor) {}
@@ -155,6 +165,7 @@ absl::Status ServeCommands(const Registry& registry, CommandHandler& handler, Ru
                            const std::string& token, rpc::Services& services) {
   const auto commands = std::make_shared<CommandsInFlight>(handler, writer);
   for (const CommandEntry& entry : registry.commands()) {
+    LEFTFOLD_RETURN_IF_ERROR(CheckResponse(*entry.request));
     LEFTFOLD_RETURN_IF_ERROR(services.HandleUnary(
         *entry.request, [commands, &entry, bearer = "Bearer " + token](rpc::UnaryCall call) {
           Serve(*commands, entry, bearer, std::move(call));

@@ -347,14 +347,14 @@ void CommandHandler::Submit(const std::shared_ptr<Lane>& lane, JobPtr job) {
   {
     MutexLock lock(lane->mu);
     job->order = lane->next_order++;
-    (lane->state != nullptr ? metrics_.cache_hits : metrics_.cache_misses).Add();
     ++lane->unanswered;
     if (lane->unanswered > kLaneCommandsMax) {
       const std::string what = fmt::format("commands on {} wait for their answers", lane->stream);
       AddReply(*lane, std::move(job), QueueFull(what, kLaneCommandsMax, lane->stream), replies);
     } else if (lane->state != nullptr) {
+      metrics_.cache_hits.Add();
       Decide(lane, std::move(job), replies);
-    } else if (lane->queue.size() >= kLaneQueueMax) {
+    } else if (metrics_.cache_misses.Add(); lane->queue.size() >= kLaneQueueMax) {
       const std::string what = fmt::format("commands wait for {} to be loaded", lane->stream);
       AddReply(*lane, std::move(job), QueueFull(what, kLaneQueueMax, lane->stream), replies);
     } else {
@@ -414,13 +414,22 @@ bool CommandHandler::MustDecideAgain(const Lane& lane, Version decided, Job& job
   return out_of_date && ++job.attempts < kDecideAttemptsMax;
 }
 
+namespace {
+
+// What a domain throws ends the process: gRPC would catch it, with the calls of the lane left open.
+absl::StatusOr<ErasedDecision> DecideOn(const Lane& lane, const Job& job) noexcept {
+  return job.entry->decide(lane.state.get(), *job.command, job.context);
+}
+
+}  // namespace
+
 void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, JobPtr job, Replies& replies) {
   const Version before = lane->version;
   absl::StatusOr<ErasedDecision> decision;
   if (job->expected && *job->expected != before) {
     decision = VersionConflict(lane->stream, *job->expected, before);
   } else {
-    decision = job->entry->decide(lane->state.get(), *job->command, job->context);
+    decision = DecideOn(*lane, *job);
   }
   const bool stores = decision.ok() && (!decision->events.empty() || !decision->claims.empty() ||
                                         job->request_hash.has_value());

@@ -371,6 +371,28 @@ TEST_F(ProjectorViews, RestAfterManyEventsUnlessSomebodyWatches) {
   EXPECT_EQ(StatusOf("names").checkpoint, Position{101});
 }
 
+TEST_F(ProjectorViews, RestNoLongerThanWhatComesMeanwhileIsInMemory) {
+  StartAndRun();
+  Write({"first"});
+  executor_.Advance(absl::ZeroDuration());
+  constexpr int kCame = 800;
+  constexpr absl::Duration kTook = absl::Milliseconds(5);
+  const absl::Duration rest = kTook * (kRestEventsMax / kCame);
+  ASSERT_GT(rest, kBatchRestMin);
+  ASSERT_LT(rest + kTook, kBatchRestMax);
+  std::vector<std::string> many;
+  for (int i = 0; i < kCame; ++i) many.push_back(fmt::format("n{}", i));
+  Write(many);
+  clock_.Advance(kTook);
+  executor_.Advance(kBatchRestMin);
+  ASSERT_EQ(StatusOf("names").checkpoint, Position{1 + kCame});
+  Write({"next"});
+  executor_.Advance(rest - kTook);
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{1 + kCame});
+  executor_.Advance(2 * kTook);
+  EXPECT_EQ(StatusOf("names").checkpoint, Position{2 + kCame});
+}
+
 TEST_F(ProjectorViews, RestAfterFewEventsUnlessSomebodyWatches) {
   listener_.watched = "count";
   StartAndRun();

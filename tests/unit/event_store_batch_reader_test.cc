@@ -1,4 +1,5 @@
 // Batches that readers of the log share.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -11,6 +12,9 @@
 namespace leftfold::projecting {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
+
 constexpr std::size_t kBatch = 10;  // Events.
 
 class BatchReaderTest : public ::testing::Test {
@@ -18,6 +22,10 @@ class BatchReaderTest : public ::testing::Test {
   void AddBatches(std::size_t count, std::size_t payload_bytes = 1) {
     for (std::size_t i = 0; i < count * kBatch; ++i)
       store_.Add("room-a", "Noted", std::string(payload_bytes, 'x'));
+  }
+  static std::size_t LinkedIn(const BatchReader::Batch& batch) {
+    std::vector<std::uint8_t> wanted;
+    return batch.RunFor([](std::string_view) { return true; }, wanted).linked;
   }
   // Where it is after the batch that follows the position.
   Position Take(Position position) {
@@ -89,7 +97,7 @@ TEST_F(BatchReaderTest, WhatIsDamagedBehindWhatIsAskedForHarmsNobody) {
   const auto batch = reader_.After(kBeforeFirst, 4);
   ASSERT_TRUE(batch.ok()) << batch.status();
   EXPECT_EQ(batch->events().back().position, Position{4});
-  EXPECT_EQ(batch->linked(), 4U);
+  EXPECT_EQ(LinkedIn(*batch), 4U);
   EXPECT_TRUE(absl::IsDataLoss(reader_.After(Position{4}, 1).status()));
 }
 
@@ -121,12 +129,45 @@ TEST_F(BatchReaderTest, TakesFromTheMiddleOfABatch) {
   EXPECT_EQ(ReadsOf(Position{1}), 0);
 }
 
+TEST_F(BatchReaderTest, SaysWhichEventsAreOfAWantedType) {
+  for (const char* type : {"A", "B", "B", "A", "C", "B"}) store_.Add("room-a", type, "x");
+  std::vector<std::uint8_t> wanted;
+  std::vector<std::string> asked;
+  const auto wants = [&](std::string_view type) {
+    asked.emplace_back(type);
+    return type == "B";
+  };
+  const auto batch = reader_.After(Position{1}, 4);
+  const EventRun run = batch->RunFor(wants, wanted);
+  EXPECT_THAT(asked, UnorderedElementsAre("A", "B", "C")) << "each once";
+  ASSERT_EQ(run.events.size(), 4U);
+  EXPECT_THAT(run.wanted, ElementsAre(1, 1, 0, 0));
+  EXPECT_FALSE(run.CanPass(1));
+  EXPECT_TRUE(run.CanPass(2));
+  const EventRun rest = run.From(2);
+  EXPECT_FALSE(rest.CanPass(0)) << "what it follows is to be checked";
+  EXPECT_TRUE(rest.CanPass(1));
+  EXPECT_EQ(rest.linked, 2U);
+  EXPECT_EQ(run.First(3).events.back().position, Position{4});
+  EXPECT_TRUE(run.First(3).CanPass(2));
+  EXPECT_FALSE((EventRun{run.events, 4, {}}.CanPass(2))) << "nothing is known of its types";
+  EXPECT_FALSE((EventRun{run.events, 2, run.wanted}.CanPass(2))) << "it may not follow";
+}
+
+TEST_F(BatchReaderTest, WhatTheStoreHasLinkedIsNotCheckedAgain) {
+  AddBatches(1);
+  store_.events[3].leaf[0] ^= 1;
+  EXPECT_EQ(LinkedIn(*BatchReader(store_).After(kBeforeFirst, kBatch)), 3U);
+  store_.linked = true;
+  EXPECT_EQ(LinkedIn(*BatchReader(store_).After(kBeforeFirst, kBatch)), kBatch);
+}
+
 TEST_F(BatchReaderTest, GivesNoMoreThanItIsAskedFor) {
   AddBatches(1);
   const auto batch = reader_.After(kBeforeFirst, 1);
   EXPECT_EQ(batch->events().size(), 1U);
-  EXPECT_EQ(batch->linked(), 1U);
-  EXPECT_EQ(reader_.After(kBeforeFirst, kBatch)->linked(), kBatch);
+  EXPECT_EQ(LinkedIn(*batch), 1U);
+  EXPECT_EQ(LinkedIn(*reader_.After(kBeforeFirst, kBatch)), kBatch);
   EXPECT_EQ(store_.reads, 1);
 }
 

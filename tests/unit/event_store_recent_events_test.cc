@@ -108,6 +108,17 @@ TEST(RecentEvents, AreBoundInBytes) {
   EXPECT_FALSE(Read(recent, {.from = Position{9}}).through);
 }
 
+TEST(RecentEvents, KeepNoRoomForWhatWasRefused) {
+  RecentEvents recent(1'000);
+  for (std::int64_t position = 1; position <= 3; ++position) {
+    std::vector<RecordedEvent> events;
+    events.reserve(kRecentBytesMax / sizeof(RecordedEvent) / 2);
+    events.push_back(EventAt(position, 1));
+    recent.Add(std::move(events));
+  }
+  EXPECT_TRUE(Read(recent, {.from = Position{0}}).through);
+}
+
 // Tells whenever it is asked for the time.
 class TellingClock final : public Clock {
  public:
@@ -143,6 +154,21 @@ TEST(RecentEvents, WhoHasSeenAnEventInTheLogIsNotToldThatThereIsNone) {
   append();
   ASSERT_FALSE(heads.empty());
   EXPECT_EQ(heads.back(), 2);
+}
+
+// What is read from a file may be anything.
+TEST(RecentEvents, AloneAreKnownToBeAsTheyWereRecorded) {
+  testing::StoreOnScheduler log(testing::RecentStore());
+  for (int i = 0; i < 8; ++i) ASSERT_TRUE(log.Append(testing::AppendOf("room-a", {"x"})).ok());
+  const auto linked = [&](std::int64_t from) {
+    return log.store().ReadAll({.from = Position{from}})->linked;
+  };
+  EXPECT_FALSE(linked(0));
+  EXPECT_TRUE(linked(5));
+  EXPECT_FALSE(
+      log.store().ReadAll({.from = Position{8}, .direction = Direction::kBackward})->linked);
+  log.Reopen();
+  EXPECT_FALSE(linked(5));
 }
 
 TEST(RecentEvents, OneThatIsRefusedIsReadAgain) {

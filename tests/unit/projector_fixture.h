@@ -98,7 +98,7 @@ class FakeStore final : public EventStore {
     if (!failure.ok()) return failure;
     auto it = std::upper_bound(events.begin(), events.end(), options.from,
                                [](Position p, const RecordedEvent& e) { return p < e.position; });
-    ReadAllResult read{{}, options.from};
+    ReadAllResult read{{}, options.from, linked};
     std::size_t bytes = 0;
     for (; it != events.end() && read.events.size() < options.events_max; ++it) {
       bytes += it->payload.size();
@@ -124,6 +124,7 @@ class FakeStore final : public EventStore {
   absl::Duration waited;  // What is added comes so much later.
   absl::Status failure;   // Of every read.
   Position damaged;       // Fails reads that come so far.
+  bool linked = false;    // What reads say of the events.
   int reads = 0;
   int heads = 0;
   std::function<void()> on_read;  // What others do meanwhile.

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/reject.h"
+#include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_parking_fixture.h"
 
@@ -46,6 +47,20 @@ class ProjectorParking : public ::testing::Test {
   std::unique_ptr<ViewRunner> runner_;
   const sql::Skip skip_{"ann", "it is a test", absl::FromUnixSeconds(1'800'000'000)};
 };
+
+// It is known of a type, not of an event, that it is not handled: batches pass those by.
+TEST_F(ProjectorParking, InABatchTooAllOfTheStreamWaits) {
+  Rename(store_, {"a:poison"});
+  store_.Add("room-b", "test.Other", "x");
+  store_.Add("room-a", "test.Other", "x");
+  Rename(store_, {"b:1"});
+  BatchReader reader(store_);
+  const testing::FakeClock clock;
+  while (runner_->Step(reader, clock) == Progress::kFolded) {
+  }
+  EXPECT_EQ(Rows(), "4: b=1");
+  EXPECT_EQ(runner_->parked_events(), 2);
+}
 
 TEST_F(ProjectorParking, ParksTheStreamInOrderAndGoesOnWithTheOthers) {
   Rename(store_, {"a:1", "b:1", "a:poison", "b:2", "a:2", "a:3", "b:3"});

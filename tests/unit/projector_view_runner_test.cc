@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 #include "core/reject.h"
+#include "testing/environment.h"
 #include "testing/fake_clock.h"
 #include "testing/temporary_folder.h"
 #include "tests/unit/projector_fixture.h"
@@ -359,6 +361,40 @@ TEST_F(ProjectorViewRunner, SaysWhatToDoWhereItsFileIsDamaged) {
   EXPECT_EQ(runner->Step(), Progress::kStopped);
   EXPECT_THAT(std::string(runner->stopped().message()),
               AllOf(HasSubstr("damaged"), HasSubstr("rebuild it: leftfold replay names")));
+}
+
+// Events that a view does not handle are passed by without a look where they come in a batch.
+TEST_F(ProjectorViewRunner, EndsInABatchWhereItEndsEventByEvent) {
+  const std::uint64_t seed = testing::Seed();
+  std::mt19937_64 random(seed);
+  for (int run = 0; run < 50; ++run) {
+    FakeStore store(fmt::format("store{}", run));
+    for (std::uint64_t left = 1 + random() % 20; left > 0; --left) {
+      if (random() % 3 == 0) {
+        store.AddNames({fmt::format("n{}", left)});
+      } else {
+        store.Add("other-a", fmt::format("test.Other{}", random() % 3), "x");
+      }
+    }
+    const testing::TemporaryFolder folder;
+    BatchReader reader(store);
+    auto in_batches =
+        ViewRunner::Open(EntryOf<Names>(), store, folder.path() + "/batches.db", Mode::kServing);
+    auto one_by_one =
+        ViewRunner::Open(EntryOf<Names>(), store, folder.path() + "/one.db", Mode::kServing);
+    ASSERT_TRUE(in_batches.ok() && one_by_one.ok());
+    (*in_batches)->Step(Position{static_cast<std::int64_t>(random() % 10)});
+    while ((*in_batches)->Step(reader, clock_) == Progress::kFolded) {
+    }
+    while ((*one_by_one)->Step((*one_by_one)->checkpoint().Next()) == Progress::kFolded) {
+    }
+    EXPECT_EQ((*in_batches)->checkpoint(), store.GetHead().position) << "seed " << seed;
+    EXPECT_EQ(RowsOf(folder.path() + "/batches.db"), RowsOf(folder.path() + "/one.db"));
+    EXPECT_EQ((*in_batches)->Step(reader, clock_), Progress::kIdle);
+    store.AddNames({"last"});
+    EXPECT_EQ((*in_batches)->Step(reader, clock_), Progress::kFolded)
+        << "from the chain's value where it ended; seed " << seed;
+  }
 }
 
 TEST_F(ProjectorViewRunner, StepsNoFurtherThanItsLimit) {

@@ -860,8 +860,8 @@ TEST(Reactors, PassOverEventsThatComeAgain) {
   auto runner = ReactorRunner::Open(f.registry().reactors().front(), f.store(), loader, "");
   ASSERT_TRUE(runner.ok());
   const auto events = f.store().ReadAll({})->events;
-  (*runner)->Step(events, 0, f.clock().Now());
-  (*runner)->Step(events, 0, f.clock().Now());
+  (*runner)->Step(EventRun{events, 0, {}}, f.clock().Now());
+  (*runner)->Step(EventRun{events, 0, {}}, f.clock().Now());
   EXPECT_EQ((*runner)->counts().duplicates.value(), std::ssize(events));
   EXPECT_EQ((*runner)->connection().Value("SELECT count(*) FROM result"), 2);
 }
