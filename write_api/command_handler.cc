@@ -417,7 +417,8 @@ bool CommandHandler::MustDecideAgain(const Lane& lane, Version decided, Job& job
 namespace {
 
 // What a domain throws ends the process: gRPC would catch it, with the calls of the lane left open.
-absl::StatusOr<ErasedDecision> DecideOn(const Lane& lane, const Job& job) noexcept {
+absl::StatusOr<ErasedDecision> DecideOn(const Lane& lane, const Job& job) noexcept
+    ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu) {
   return job.entry->decide(lane.state.get(), *job.command, job.context);
 }
 
