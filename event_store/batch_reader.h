@@ -51,8 +51,8 @@ struct EventRun {
   // For each, whether its type is one that is wanted; empty: not known.
   std::span<const std::uint8_t> wanted;
 
-  // There is nothing to look at in it.
-  bool CanPass(std::size_t i) const {
+  // There is nothing to look at in it: neither its type nor what it follows.
+  bool IsUnwanted(std::size_t i) const {
     return i > 0 && i < linked && !wanted.empty() && wanted[i] == 0;
   }
   EventRun First(std::size_t count) const;

@@ -197,7 +197,7 @@ ViewRunner::Attempt ViewRunner::FoldTransaction(const EventRun& run, const Until
   };
   std::size_t folded = 0;
   for (std::size_t i = 0; i < events.size() && attempt.status.ok(); folded = ++i) {
-    if (run.CanPass(i) && parked_.empty()) continue;
+    if (run.IsUnwanted(i) && parked_.empty()) continue;
     if (std::exchange(took_time, true) && until != nullptr && until->Passed()) break;
     const RecordedEvent& event = events[i];
     if (i == 0 || i >= run.linked) {

@@ -32,7 +32,8 @@ inline constexpr absl::Duration kBatchRestWatchedMax = absl::Microseconds(500);
 inline constexpr absl::Duration kBatchRestMin = absl::Milliseconds(20);
 inline constexpr absl::Duration kBatchRestMax = absl::Milliseconds(100);
 inline constexpr absl::Duration kBatchRestPerEvent = absl::Microseconds(400);
-inline constexpr std::int64_t kRestEventsMax = 8'192;  // Half of what a server keeps in memory.
+// Half of what a server keeps in memory, where they are small.
+inline constexpr std::int64_t kRestEventsMax = 8'192;
 // After this a view that stopped for lack of space, or of the store, tries again; and to write
 // down why it has stopped.
 inline constexpr absl::Duration kResumeDelay = absl::Seconds(5);

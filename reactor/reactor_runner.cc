@@ -370,12 +370,12 @@ absl::Status ReactorRunner::ReactToRow(const sql::OutboxRow& row) {
 absl::Status ReactorRunner::TakeIn(const EventRun& run) {
   const std::span<const RecordedEvent> events = run.events;
   bool checked = false;  // An event before the next one.
-  const auto pass = [&](const RecordedEvent& event) {
+  const auto advance_to = [&](const RecordedEvent& event) {
     if (event.position > checkpoint_.position) checkpoint_ = {event.position, event.chain};
   };
   for (std::size_t i = 0; i < events.size(); ++i) {
-    if (checked && run.CanPass(i)) continue;
-    if (checked) pass(events[i - 1]);
+    if (checked && run.IsUnwanted(i)) continue;
+    if (checked) advance_to(events[i - 1]);
     const RecordedEvent& event = events[i];
     if (event.position <= checkpoint_.position) {
       counts_->duplicates.Add();
@@ -394,7 +394,7 @@ absl::Status ReactorRunner::TakeIn(const EventRun& run) {
     }
     LEFTFOLD_RETURN_IF_ERROR(taken);
   }
-  if (checked) pass(events.back());
+  if (checked) advance_to(events.back());
   return absl::OkStatus();
 }
 

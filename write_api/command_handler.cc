@@ -230,7 +230,7 @@ absl::Status CommandHandler::Check(const CommandEntry& entry, const Fields& fiel
 }
 
 void CommandHandler::Handle(const CommandEntry& entry, std::unique_ptr<pb::Message> command,
-                            Caller caller, Done done) {
+                            Caller caller, Done done) noexcept {
   const Fields& fields = *fields_.at(&entry);
   if (absl::Status status = Check(entry, fields, *command, caller); !status.ok())
     return done(std::move(status));
@@ -354,10 +354,11 @@ void CommandHandler::Submit(const std::shared_ptr<Lane>& lane, JobPtr job) {
     } else if (lane->state != nullptr) {
       metrics_.cache_hits.Add();
       Decide(lane, std::move(job), replies);
-    } else if (metrics_.cache_misses.Add(); lane->queue.size() >= kLaneQueueMax) {
+    } else if (lane->queue.size() >= kLaneQueueMax) {
       const std::string what = fmt::format("commands wait for {} to be loaded", lane->stream);
       AddReply(*lane, std::move(job), QueueFull(what, kLaneQueueMax, lane->stream), replies);
     } else {
+      metrics_.cache_misses.Add();
       lane->queue.push_back(std::move(job));
     }
     load = MustLoad(*lane);
@@ -414,23 +415,13 @@ bool CommandHandler::MustDecideAgain(const Lane& lane, Version decided, Job& job
   return out_of_date && ++job.attempts < kDecideAttemptsMax;
 }
 
-namespace {
-
-// What a domain throws ends the process: gRPC would catch it, with the calls of the lane left open.
-absl::StatusOr<ErasedDecision> DecideOn(const Lane& lane, const Job& job) noexcept
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(lane.mu) {
-  return job.entry->decide(lane.state.get(), *job.command, job.context);
-}
-
-}  // namespace
-
 void CommandHandler::Decide(const std::shared_ptr<Lane>& lane, JobPtr job, Replies& replies) {
   const Version before = lane->version;
   absl::StatusOr<ErasedDecision> decision;
   if (job->expected && *job->expected != before) {
     decision = VersionConflict(lane->stream, *job->expected, before);
   } else {
-    decision = DecideOn(*lane, *job);
+    decision = job->entry->decide(lane->state.get(), *job->command, job->context);
   }
   const bool stores = decision.ok() && (!decision->events.empty() || !decision->claims.empty() ||
                                         job->request_hash.has_value());

@@ -82,8 +82,9 @@ class CommandHandler final : public CommandSink {
   //   ALREADY_EXISTS      COMMAND_ID_REUSED
   //   RESOURCE_EXHAUSTED  QUEUE_FULL, DISK_FULL, WAL_FULL
   //   DATA_LOSS           an event of the aggregate does not decode
+  // What a domain throws ends the process: gRPC would catch it, with calls left open.
   void Handle(const CommandEntry& entry, std::unique_ptr<google::protobuf::Message> command,
-              Caller caller, Done done) override;
+              Caller caller, Done done) noexcept override;
 
   const Metrics& metrics() const { return metrics_; }
 

@@ -142,16 +142,16 @@ TEST_F(BatchReaderTest, SaysWhichEventsAreOfAWantedType) {
   EXPECT_THAT(asked, UnorderedElementsAre("A", "B", "C")) << "each once";
   ASSERT_EQ(run.events.size(), 4U);
   EXPECT_THAT(run.wanted, ElementsAre(1, 1, 0, 0));
-  EXPECT_FALSE(run.CanPass(1));
-  EXPECT_TRUE(run.CanPass(2));
+  EXPECT_FALSE(run.IsUnwanted(1));
+  EXPECT_TRUE(run.IsUnwanted(2));
   const EventRun rest = run.From(2);
-  EXPECT_FALSE(rest.CanPass(0)) << "what it follows is to be checked";
-  EXPECT_TRUE(rest.CanPass(1));
+  EXPECT_FALSE(rest.IsUnwanted(0)) << "what it follows is to be checked";
+  EXPECT_TRUE(rest.IsUnwanted(1));
   EXPECT_EQ(rest.linked, 2U);
   EXPECT_EQ(run.First(3).events.back().position, Position{4});
-  EXPECT_TRUE(run.First(3).CanPass(2));
-  EXPECT_FALSE((EventRun{run.events, 4, {}}.CanPass(2))) << "nothing is known of its types";
-  EXPECT_FALSE((EventRun{run.events, 2, run.wanted}.CanPass(2))) << "it may not follow";
+  EXPECT_TRUE(run.First(3).IsUnwanted(2));
+  EXPECT_FALSE((EventRun{run.events, 4, {}}.IsUnwanted(2))) << "nothing is known of its types";
+  EXPECT_FALSE((EventRun{run.events, 2, run.wanted}.IsUnwanted(2))) << "it may not follow";
 }
 
 TEST_F(BatchReaderTest, WhatTheStoreHasLinkedIsNotCheckedAgain) {
